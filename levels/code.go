@@ -1,0 +1,35 @@
+package levels
+
+// Code says why a record is a dead letter. It is the value of [HeaderError] and
+// a label of metrics, and so it never changes once it is out.
+type Code string
+
+// The codes, in the order in which a record can meet them.
+const (
+	// BadLevel: the request in [HeaderLevel] is missing or cannot be read.
+	BadLevel Code = "bad-level"
+	// OverMax: more was asked for than the last level, and the configuration
+	// refuses that instead of clamping it.
+	OverMax Code = "over-max"
+	// NoTarget: no [HeaderTarget] and no default target, or an empty header.
+	NoTarget Code = "no-target"
+	// IllegalTarget: the target is not a legal topic name; see [CheckTopic].
+	IllegalTarget Code = "illegal-target"
+	// ForbiddenTarget: the target is denied by configuration, internal to
+	// Kafka, or one of the service's own topics.
+	ForbiddenTarget Code = "forbidden-target"
+	// UnknownTopic: the target did not exist for as long as one was waited for.
+	UnknownTopic Code = "unknown-topic"
+	// BadPartition: [HeaderPartition] is not a partition of the target.
+	BadPartition Code = "bad-partition"
+	// NotAuthorized: the service may not write to the target.
+	NotAuthorized Code = "not-authorized"
+	// TooLarge: the record is larger than the target accepts.
+	TooLarge Code = "too-large"
+	// Rejected: the broker refused the record for a reason of its own, which
+	// the detail names.
+	Rejected Code = "rejected"
+	// GaveUp: the delivery could have healed but did not in the time that is
+	// configured for it.
+	GaveUp Code = "gave-up"
+)

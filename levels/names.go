@@ -1,0 +1,155 @@
+package levels
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// DefaultPrefix begins the names of all topics and groups unless configured.
+const DefaultPrefix = "delay"
+
+// The parts of a name that follow the prefix.
+const (
+	inboxSuffix     = ".inbox"
+	levelInfix      = ".level."
+	parkedSuffix    = ".parked"
+	deadSuffix      = ".dead"
+	routerSuffix    = ".router"
+	forwarderSuffix = ".forwarder"
+)
+
+// maxTopicLength is Kafka's own limit on a topic's name, in bytes: the name
+// and a partition number have to fit a file name.
+const maxTopicLength = 249
+
+// longestLevelName is as long as a level's name can be: the longest delay
+// below [MaxDelay] that only seconds can spell.
+const longestLevelName = "315359999s"
+
+// maxPrefixLength leaves room behind the prefix for the longest topic name.
+const maxPrefixLength = maxTopicLength - len(levelInfix) - len(longestLevelName)
+
+// Names spells the topics and consumer groups of one installation. They all
+// begin with its prefix, so that several installations can share a cluster.
+type Names struct {
+	// Prefix is [DefaultPrefix] unless configured; see [Names.Validate].
+	Prefix string
+}
+
+// Validate reports whether every name that comes of the prefix is legal in
+// Kafka and is not internal (a leading "__").
+func (n Names) Validate() error {
+	fault := n.fault()
+	if fault == "" {
+		return nil
+	}
+	return fmt.Errorf("prefix %s: %s", quote(n.Prefix), fault)
+}
+
+// fault says what is wrong with the prefix, "" for nothing.
+func (n Names) fault() string {
+	if n.Prefix == "" {
+		return "empty; write a name such as " + DefaultPrefix
+	}
+	if fault := badTopicByte(n.Prefix); fault != "" {
+		return fault
+	}
+	switch {
+	case len(n.Prefix) > maxPrefixLength:
+		return fmt.Sprintf("%d bytes long; use at most %d, so that the names of its topics fit into %d",
+			len(n.Prefix), maxPrefixLength, maxTopicLength)
+	case strings.HasSuffix(n.Prefix, "."):
+		return "ends with a dot, which is put between the prefix and the rest anyway; leave it out"
+	case strings.HasPrefix(n.Prefix, "__"):
+		return `begins with "__", which marks topics that are internal; leave it out`
+	}
+	return ""
+}
+
+// Inbox is the topic that the router reads, for producers in any language.
+func (n Names) Inbox() string { return n.Prefix + inboxSuffix }
+
+// Level is the topic on which records wait for a level. Its name carries the
+// delay and never the number, so that a changed ladder strands no topic.
+func (n Names) Level(l Level) string { return n.Prefix + levelInfix + l.String() }
+
+// Parked is the topic of the records whose target cannot be written just now.
+func (n Names) Parked() string { return n.Prefix + parkedSuffix }
+
+// Dead is the topic of the records that cannot be routed or delivered.
+func (n Names) Dead() string { return n.Prefix + deadSuffix }
+
+// RouterGroup is the consumer group of the inbox.
+func (n Names) RouterGroup() string { return n.Prefix + routerSuffix }
+
+// ForwarderGroup is the consumer group of the level topics and the parked
+// records.
+func (n Names) ForwarderGroup() string { return n.Prefix + forwarderSuffix }
+
+// Owns reports whether a topic belongs to the service, which no record may have
+// as its target: it would go round in a loop. All that begins like a level topic
+// counts, whether or not it is a level.
+func (n Names) Owns(topic string) bool {
+	rest, ok := strings.CutPrefix(topic, n.Prefix)
+	if !ok {
+		return false
+	}
+	switch rest {
+	case inboxSuffix, parkedSuffix, deadSuffix:
+		return true
+	}
+	return strings.HasPrefix(rest, levelInfix)
+}
+
+// LevelDelay is the inverse of [Names.Level]: the delay that a level topic
+// stands for, also of a level that is no longer in the ladder. It is false for
+// every name that Level would not spell ("delay.level.60s" is "delay.level.1m").
+func (n Names) LevelDelay(topic string) (time.Duration, bool) {
+	rest, ok := strings.CutPrefix(topic, n.Prefix)
+	if !ok {
+		return 0, false
+	}
+	word, ok := strings.CutPrefix(rest, levelInfix)
+	if !ok {
+		return 0, false
+	}
+	d, fault := parseWord(word)
+	if fault != "" || FormatDelay(d) != word {
+		return 0, false
+	}
+	return d, true
+}
+
+// CheckTopic reports whether Kafka takes a name for a topic: 1 to 249 letters,
+// digits, dots, underscores and hyphens of ASCII, and neither "." nor "..".
+func CheckTopic(name string) error {
+	fault := ""
+	switch {
+	case name == "":
+		fault = "empty; a name has 1 to " + fmt.Sprint(maxTopicLength) + " bytes"
+	case name == "." || name == "..":
+		fault = "not a name that Kafka takes; use a letter or a digit too"
+	case len(name) > maxTopicLength:
+		fault = fmt.Sprintf("%d bytes long; use at most %d", len(name), maxTopicLength)
+	default:
+		fault = badTopicByte(name)
+	}
+	if fault == "" {
+		return nil
+	}
+	return fmt.Errorf("topic %s: %s", quote(name), fault)
+}
+
+// badTopicByte names the first character that a topic's name cannot have, ""
+// where there is none.
+func badTopicByte(name string) string {
+	for _, r := range name {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', r == '.', r == '_', r == '-':
+		default:
+			return fmt.Sprintf(`%q is not allowed; use letters a-z and A-Z, digits, ".", "_" and "-"`, r)
+		}
+	}
+	return ""
+}

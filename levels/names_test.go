@@ -1,0 +1,186 @@
+package levels_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/delayd-io/delayd/levels"
+	"pgregory.net/rapid"
+)
+
+// names are those of an installation that configures nothing.
+var names = levels.Names{Prefix: levels.DefaultPrefix}
+
+func TestNames(t *testing.T) {
+	staging := levels.Names{Prefix: "staging.delay"}
+	tests := []struct{ got, want string }{
+		{names.Inbox(), "delay.inbox"},
+		{names.Level(levels.Default().First()), "delay.level.1s"},
+		{names.Level(levels.Level{Number: 1, Delay: 60 * time.Second}), "delay.level.1m"},
+		{names.Parked(), "delay.parked"},
+		{names.Dead(), "delay.dead"},
+		{names.RouterGroup(), "delay.router"},
+		{names.ForwarderGroup(), "delay.forwarder"},
+		{staging.Inbox(), "staging.delay.inbox"},
+		{staging.Level(levels.Default().Last()), "staging.delay.level.2h"},
+		{staging.ForwarderGroup(), "staging.delay.forwarder"},
+	}
+	for _, tt := range tests {
+		if tt.got != tt.want {
+			t.Errorf("got %s, want %s", tt.got, tt.want)
+		}
+	}
+}
+
+func TestOwns(t *testing.T) {
+	tests := []struct {
+		topic string
+		want  bool
+	}{
+		{"delay.inbox", true},
+		{"delay.parked", true},
+		{"delay.dead", true},
+		{"delay.level.5s", true},
+		{"delay.level.60s", true}, // not a level's name, and still nobody else's
+		{"delay.level.", true},
+		{"delay.levels", false},
+		{"delay.level", false},
+		{"delay.inbox2", false},
+		{"delay.orders", false}, // under the prefix, but not one of ours
+		{"delay.router", false}, // a group and not a topic
+		{"delay", false},
+		{"delayed.inbox", false},
+		{"other.delay.inbox", false},
+		{"orders", false},
+		{"", false},
+	}
+	for _, tt := range tests {
+		if got := names.Owns(tt.topic); got != tt.want {
+			t.Errorf("Owns(%q) = %t, want %t", tt.topic, got, tt.want)
+		}
+	}
+}
+
+func TestLevelDelay(t *testing.T) {
+	tests := []struct {
+		topic string
+		want  time.Duration
+		ok    bool
+	}{
+		{"delay.level.5s", 5 * time.Second, true},
+		{"delay.level.45m", 45 * time.Minute, true}, // in no ladder here: one that was taken out
+		{"delay.level.1d", day, true},
+		{"delay.level.3650d", levels.MaxDelay, true},
+		{"delay.level.3651d", 0, false},
+		{"delay.level.60s", 0, false}, // would be spelled 1m
+		{"delay.level.05s", 0, false},
+		{"delay.level.0s", 0, false},
+		{"delay.level.5", 0, false},
+		{"delay.level.3", 0, false},
+		{"delay.level.1h30m", 0, false},
+		{"delay.level.500ms", 0, false},
+		{"delay.level.-5s", 0, false},
+		{"delay.level.", 0, false},
+		{"delay.level.5s.5s", 0, false},
+		{"delay.inbox", 0, false},
+		{"other.level.5s", 0, false},
+		{"", 0, false},
+	}
+	for _, tt := range tests {
+		if got, ok := names.LevelDelay(tt.topic); got != tt.want || ok != tt.ok {
+			t.Errorf("LevelDelay(%q) = %s, %t, want %s, %t", tt.topic, got, ok, tt.want, tt.ok)
+		}
+	}
+}
+
+func TestLevelDelayIsTheInverseOfLevel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := time.Second * time.Duration(rapid.Int64Range(1, int64(levels.MaxDelay/time.Second)).Draw(t, "seconds"))
+		topic := names.Level(levels.Level{Delay: d})
+		if got, ok := names.LevelDelay(topic); !ok || got != d {
+			t.Errorf("LevelDelay(%q) = %s, %t, want %s", topic, got, ok, d)
+		}
+		if !names.Owns(topic) {
+			t.Errorf("Owns(%q) = false", topic)
+		}
+	})
+}
+
+func TestValidateNames(t *testing.T) {
+	const characters = ` is not allowed; use letters a-z and A-Z, digits, ".", "_" and "-"`
+	tests := []struct{ prefix, want string }{
+		{levels.DefaultPrefix, ""},
+		{"staging.delay", ""},
+		{"a", ""},
+		{"_delay", ""},
+		{"Delay-2_b", ""},
+		{strings.Repeat("p", 232), ""},
+		{strings.Repeat("p", 233), `prefix "` + strings.Repeat("p", 64) + `"… (233 bytes): 233 bytes long; use at most 232, so that the names of its topics fit into 249`},
+		{"", `prefix "": empty; write a name such as delay`},
+		{"my delay", `prefix "my delay": ' '` + characters},
+		{"delay/eu", `prefix "delay/eu": '/'` + characters},
+		{"verzögert", `prefix "verzögert": 'ö'` + characters},
+		{"delay\n", `prefix "delay\n": '\n'` + characters},
+		{"\xff", `prefix "\xff": '�'` + characters},
+		{"delay.", `prefix "delay.": ends with a dot, which is put between the prefix and the rest anyway; leave it out`},
+		{".", `prefix ".": ends with a dot, which is put between the prefix and the rest anyway; leave it out`},
+		{"__delay", `prefix "__delay": begins with "__", which marks topics that are internal; leave it out`},
+	}
+	for _, tt := range tests {
+		checkMessage(t, "Validate", tt.prefix, levels.Names{Prefix: tt.prefix}.Validate(), tt.want)
+	}
+}
+
+// Whatever prefix is valid, the names that come of it are legal, however long
+// the level's name is.
+func TestValidNamesAreLegal(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := levels.Names{Prefix: rapid.StringMatching(`[a-zA-Z0-9._ -]{0,240}`).Draw(t, "prefix")}
+		if n.Validate() != nil {
+			return
+		}
+		longest := levels.Level{Delay: levels.MaxDelay - time.Second}
+		for _, topic := range []string{n.Inbox(), n.Parked(), n.Dead(), n.Level(longest)} {
+			if err := levels.CheckTopic(topic); err != nil {
+				t.Error(err)
+			}
+			if !n.Owns(topic) {
+				t.Errorf("prefix %q does not own %s", n.Prefix, topic)
+			}
+		}
+	})
+}
+
+func TestCheckTopic(t *testing.T) {
+	const characters = ` is not allowed; use letters a-z and A-Z, digits, ".", "_" and "-"`
+	tests := []struct{ name, want string }{
+		{"orders", ""},
+		{"orders.eu_1-B", ""},
+		{"...", ""}, // Kafka takes it
+		{"__consumer_offsets", ""},
+		{strings.Repeat("t", 249), ""},
+		{"", `topic "": empty; a name has 1 to 249 bytes`},
+		{".", `topic ".": not a name that Kafka takes; use a letter or a digit too`},
+		{"..", `topic "..": not a name that Kafka takes; use a letter or a digit too`},
+		{"or ders", `topic "or ders": ' '` + characters},
+		{"orders\x00", `topic "orders\x00": '\x00'` + characters},
+		{"orders*", `topic "orders*": '*'` + characters},
+		{strings.Repeat("t", 250), `topic "` + strings.Repeat("t", 64) + `"… (250 bytes): 250 bytes long; use at most 249`},
+	}
+	for _, tt := range tests {
+		checkMessage(t, "CheckTopic", tt.name, levels.CheckTopic(tt.name), tt.want)
+	}
+}
+
+// checkMessage compares a whole error message; none is wanted where want is "".
+func checkMessage(t *testing.T, call, value string, err error, want string) {
+	t.Helper()
+	got := ""
+	if err != nil {
+		got = err.Error()
+	}
+	if got != want {
+		t.Errorf("%s(%q)\n got: %s\nwant: %s", call, value, got, want)
+	}
+}
