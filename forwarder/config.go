@@ -1,0 +1,116 @@
+package forwarder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/levels"
+)
+
+// Defaults of Config.
+const (
+	DefaultMissingTargetWait = deliver.DefaultMissingTargetWait
+	DefaultGiveUp            = deliver.DefaultGiveUp
+	DefaultPurgeAfter        = lane.DefaultPurgeAfter
+	DefaultBudget            = lane.DefaultBudget
+	DefaultAttempts          = 5
+)
+
+// PurgeOff as Config.PurgeAfter keeps every delivered record until the topic's
+// own retention takes it.
+const PurgeOff = lane.PurgeOff
+
+// ErrFenced says that another process joined with the same instance id and
+// that this one may not deliver any more.
+var ErrFenced = lane.ErrFenced
+
+// Handler receives a due record in a program that owns its delay. The record
+// is what the consumer of a target would get, on no topic; nil commits it.
+type Handler func(ctx context.Context, rec *kgo.Record) error
+
+// Config says what a Forwarder forwards and how. DefaultConfig fills it.
+type Config struct {
+	// Ladder is the levels to forward. Empty: levels.Default.
+	Ladder levels.Ladder
+	// Names spells the topics and groups.
+	Names levels.Names
+
+	// Instance is the group's static member id (KIP-345): a restart with the
+	// same id within the session takes its partitions back at once. Empty:
+	// a dynamic member, whose partitions wait for the session to run out.
+	Instance string
+
+	// DefaultTarget receives records without a delay-target header. Empty: such
+	// records are dead letters.
+	DefaultTarget string
+	// AllowTargets and DenyTargets are patterns of path.Match. An empty allow
+	// list allows all; deny wins.
+	AllowTargets, DenyTargets []string
+
+	// MissingTargetWait is how long a target that does not exist is waited for
+	// before its records are dead. 0: without end.
+	MissingTargetWait time.Duration
+	// GiveUp is how long a target may refuse records before they are dead.
+	GiveUp time.Duration
+	// PurgeAfter is how long a delivered record stays on its level topic.
+	// 0: deleted at once. PurgeOff: never deleted by us.
+	PurgeAfter time.Duration
+
+	// Handler, when set, is handed each due record instead of a target topic.
+	Handler Handler
+	// Attempts is how often Handler is tried before its record is dead.
+	Attempts int
+
+	// Budget bounds the bytes fetched ahead, over all lanes. One batch a lane
+	// is kept whatever the budget.
+	Budget int64
+
+	Log     zerolog.Logger
+	Metrics *metrics.Metrics // nil: counted, not published
+}
+
+// DefaultConfig returns the configuration that `delayd serve` starts from.
+func DefaultConfig() Config {
+	return Config{
+		Ladder:            levels.Default(),
+		Names:             levels.Names{Prefix: levels.DefaultPrefix},
+		MissingTargetWait: DefaultMissingTargetWait,
+		GiveUp:            DefaultGiveUp,
+		PurgeAfter:        DefaultPurgeAfter,
+		Attempts:          DefaultAttempts,
+		Budget:            DefaultBudget,
+		Log:               zerolog.Nop(),
+	}
+}
+
+// validate names the setting, what was given and what is allowed.
+func (c *Config) validate() error {
+	switch {
+	case c.Ladder.Len() == 0:
+		return errors.New("levels: at least one level is needed, as in \"5s 10s 1m\"")
+	case c.MissingTargetWait < 0:
+		return fmt.Errorf("missing-target-wait must be 0 (without end) or more, got %v", c.MissingTargetWait)
+	case c.GiveUp <= 0:
+		return fmt.Errorf("give-up must be above 0, got %v", c.GiveUp)
+	case c.Attempts < 1:
+		return fmt.Errorf("attempts must be at least 1, got %d", c.Attempts)
+	case c.Budget < 1:
+		return fmt.Errorf("budget must be at least 1 byte, got %d", c.Budget)
+	}
+	if err := c.Names.Validate(); err != nil {
+		return err
+	}
+	return c.targets().Validate()
+}
+
+func (c *Config) targets() *deliver.Targets {
+	return &deliver.Targets{Names: c.Names, Default: c.DefaultTarget, Allow: c.AllowTargets, Deny: c.DenyTargets}
+}

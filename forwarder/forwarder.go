@@ -1,0 +1,113 @@
+// Package forwarder delivers delayed records when they are due.
+//
+// Delivery is at least once: a record is committed only when its target has
+// acknowledged it (or it is a dead letter), so a crash repeats what was delivered
+// and not yet committed, and loses nothing. Never early: a record is due a
+// millisecond after its acceptance plus the level's delay, because Kafka cuts
+// times to whole milliseconds.
+//
+// A Forwarder has one worker for each level. What all workers share, the lanes
+// that wait and the outbox that delivers, lives in internal/lane and
+// internal/deliver.
+package forwarder
+
+import (
+	"context"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/metrics"
+)
+
+// Forwarder forwards the levels of one ladder.
+type Forwarder struct {
+	consumer *lane.Consumer
+	outbox   *deliver.Outbox
+	handing  *handing // nil when records go to target topics
+}
+
+// New returns a forwarder; Run starts it. opts say how to reach the cluster:
+// seed brokers, TLS, SASL.
+func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = metrics.New(nil)
+	}
+	outbox, err := deliver.NewOutbox(deliver.Config{
+		Names:             cfg.Names,
+		MissingTargetWait: cfg.MissingTargetWait,
+		GiveUp:            cfg.GiveUp,
+		Log:               cfg.Log,
+		Metrics:           cfg.Metrics,
+	}, opts...)
+	if err != nil {
+		return nil, err
+	}
+	f := &Forwarder{outbox: outbox}
+	var last deliverer = outbox
+	if cfg.Handler != nil {
+		f.handing = newHanding(&cfg, outbox)
+		last = f.handing
+	}
+	f.consumer, err = lane.New(lane.Config{
+		Group:      cfg.Names.ForwarderGroup(),
+		Instance:   cfg.Instance,
+		Topics:     topics(&cfg, outbox, last),
+		Budget:     cfg.Budget,
+		PurgeAfter: cfg.PurgeAfter,
+		Assigned:   outbox.CloseGates,
+		Log:        cfg.Log,
+		Metrics:    cfg.Metrics,
+	}, append(connect.Timing(), opts...)...)
+	if err != nil {
+		outbox.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// topics is what a forwarder reads: every level's topic, and what was parked.
+func topics(cfg *Config, outbox *deliver.Outbox, last deliverer) []lane.Topic {
+	var topics []lane.Topic
+	for l := range cfg.Ladder.All() {
+		topics = append(topics, lane.Topic{
+			Name: cfg.Names.Level(l),
+			Wait: l.Delay,
+			Handler: &worker{
+				level: l, ladder: cfg.Ladder, targets: cfg.targets(), hands: cfg.Handler != nil,
+				outbox: outbox, last: last,
+			},
+		})
+	}
+	if cfg.Handler == nil { // a handler's records are never parked
+		topics = append(topics, lane.Topic{Name: cfg.Names.Parked(), Handler: parked{outbox}, Aside: true})
+	}
+	return topics
+}
+
+// Run forwards until ctx ends, lets what is on its way end in a bounded time,
+// commits it, and returns nil. Any other return is a fault that this process
+// cannot heal: ErrFenced, or a topic that cannot be read.
+func (f *Forwarder) Run(ctx context.Context) error {
+	defer f.outbox.Close()
+	if f.handing != nil {
+		var stop context.CancelFunc
+		f.handing.ctx, stop = context.WithCancel(context.WithoutCancel(ctx))
+		defer stop()
+	}
+	return f.consumer.Run(ctx)
+}
+
+// Ready returns nil when the group is joined and every overdue lane moves.
+func (f *Forwarder) Ready() error {
+	if err := f.consumer.Ready(); err != nil {
+		return errors.Join(errors.New("forwarder"), err)
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package forwarder
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/levels"
+)
+
+// deliverer is the last step of a record's way: its target topic, or a Go
+// handler. The owner is told when the record is handled.
+type deliverer interface {
+	Deliver(owner deliver.Owner, src *kgo.Record, f deliver.Facts)
+}
+
+// worker forwards one level: it says when a record is due and where it goes.
+type worker struct {
+	level   levels.Level
+	ladder  levels.Ladder
+	targets *deliver.Targets
+	hands   bool // to a handler: no target is needed
+	outbox  *deliver.Outbox
+	last    deliverer
+}
+
+// cut is added because Kafka cuts timestamps to whole milliseconds: without it a
+// record could be delivered up to a millisecond early.
+const cut = time.Millisecond
+
+// logAppendTime is the timestamp type of records that the broker stamped.
+const logAppendTime = 1
+
+// Due is the record's timestamp plus the level. What the router says in a
+// private header can only make that shorter, and on a topic that keeps its
+// producers' times so does when the record was first seen: nothing that a
+// producer writes can hold up a partition for longer than its level.
+func (w *worker) Due(rec *kgo.Record, seen time.Time) time.Time {
+	due := rec.Timestamp.Add(w.level.Delay + cut)
+	if rec.Attrs.TimestampType() != logAppendTime {
+		if bound := seen.Add(w.level.Delay + cut); bound.Before(due) {
+			due = bound
+		}
+	}
+	if value, ok := deliver.Last(rec.Headers, levels.HopDue); ok {
+		if ms, err := strconv.ParseInt(string(value), 10, 64); err == nil && time.UnixMilli(ms).Before(due) {
+			due = time.UnixMilli(ms)
+		}
+	}
+	return due
+}
+
+// Handle starts the delivery of a due record.
+func (w *worker) Handle(work *lane.Work) {
+	rec := work.Record
+	facts := w.facts(rec, work.Due)
+	if !w.hands {
+		topic, partition, refusal := w.targets.Resolve(rec.Headers)
+		if refusal != nil {
+			w.outbox.Bury(work, rec, facts, *refusal, 0)
+			return
+		}
+		facts.Topic, facts.Partition = topic, partition
+	}
+	w.last.Deliver(work, rec, facts)
+}
+
+// facts are what the router found out, or for a record that was written straight
+// to the level topic, what that topic says.
+func (w *worker) facts(rec *kgo.Record, due time.Time) deliver.Facts {
+	f, routed := deliver.ReadHop(rec.Headers)
+	if !routed {
+		accepted := rec.Timestamp.UnixMilli()
+		f = deliver.Facts{Accepted: accepted, ID: deliver.OriginID(rec, accepted)}
+	}
+	if !w.known(f.Granted) {
+		f.Granted = w.level.String()
+	}
+	f.Partition = deliver.ByKey
+	f.Level = f.Granted
+	f.Due = due.UnixMilli()
+	f.Origin = deliver.Origin(rec)
+	return f
+}
+
+// known says whether granted is a level of ours. Anyone who can write to the
+// level topic can write that header, and it becomes a label of metrics.
+func (w *worker) known(granted string) bool {
+	for l := range w.ladder.All() {
+		if l.String() == granted {
+			return true
+		}
+	}
+	return false
+}
+
+// parked delivers records whose targets could not be written when they were due.
+type parked struct{ outbox *deliver.Outbox }
+
+// Due is at once: the outbox waits between attempts, for each target by itself.
+func (parked) Due(*kgo.Record, time.Time) time.Time { return time.Time{} }
+
+// Handle tries the record again.
+func (p parked) Handle(w *lane.Work) { p.outbox.Redeliver(w, w.Record) }

@@ -1,0 +1,52 @@
+package deliver
+
+import (
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/delayd-io/delayd/levels"
+)
+
+// class says what a failed write calls for.
+type class int
+
+const (
+	// passing: may succeed when tried again.
+	passing class = iota
+	// missing: the topic does not exist; somebody may create it.
+	missing
+	// stale: what the client knows of the topic is out of date.
+	stale
+	// partitions: the record names a partition that the client does not see.
+	partitions
+	// size: the batch is too large for the topic, though the record may fit.
+	size
+	// denied: nothing may be written to the topic, whatever the record.
+	denied
+	// refused: the record itself is refused, if it was sent alone.
+	refused
+)
+
+// classify tells what err calls for. Unknown errors pass: a record is never
+// dead for a reason that we do not know.
+func classify(err error) (class, levels.Code) {
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return missing, levels.UnknownTopic
+	case errors.Is(err, kerr.UnknownTopicID):
+		return stale, levels.UnknownTopic
+	case badPartitionChoice(err):
+		return partitions, levels.BadPartition
+	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge):
+		return size, levels.TooLarge
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		return denied, levels.NotAuthorized
+	case errors.Is(err, kerr.InvalidTopicException):
+		return refused, levels.IllegalTarget
+	case errors.Is(err, kerr.InvalidRecord), errors.Is(err, kerr.InvalidTimestamp),
+		errors.Is(err, kerr.PolicyViolation), errors.Is(err, kerr.UnsupportedForMessageFormat):
+		return refused, levels.Rejected
+	}
+	return passing, levels.GaveUp
+}

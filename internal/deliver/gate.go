@@ -1,0 +1,256 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const (
+	// watchEvery is how often queues and gates are looked at; reopenEvery the
+	// same while a gate is about to open, when records wait for it.
+	watchEvery  = 250 * time.Millisecond
+	reopenEvery = 50 * time.Millisecond
+	// reopenWithin is how long records wait for a gate that is about to open
+	// before they are parked after all.
+	reopenWithin = time.Second
+	// reopenLooks is in how many looks the parked records have to be gone, at the
+	// pace of the last one, for the gate to be about to open.
+	reopenLooks = 4
+)
+
+// gate keeps records from a target while older ones for it are parked: they
+// would be overtaken. It is guarded by its queue's mu.
+//
+// The instance that parks a record need not be the one that delivers it, so the
+// gate goes by what everyone can see: it opens when the forwarder group's commit
+// has passed the last record that was parked.
+type gate struct {
+	closed    bool
+	reopening bool // records wait instead of being parked: nearly all are gone
+	since     time.Time
+	parking   int             // on their way to the parked topic
+	last      map[int32]int64 // the last offset parked, by partition
+	behind    int64           // parked records at the last look
+}
+
+// closeGate has records parked from now on. It needs q.mu.
+func (q *queue) closeGate() {
+	if q.gate.closed {
+		return
+	}
+	q.gate.closed = true
+	if q.gate.last == nil {
+		q.gate.last = make(map[int32]int64)
+	}
+	q.o.cfg.Metrics.Sick.Inc()
+	q.o.log.Warn().Str("topic", q.topic).Msg("target is sick: its records are parked and tried again in order")
+}
+
+// park sets it aside until its target takes records again. It needs q.mu.
+func (q *queue) park(it *item) {
+	if it.since.IsZero() {
+		it.since = time.Now()
+	}
+	it.facts.Since = it.since.UnixMilli()
+	q.gate.parking++
+	q.o.parkedQueue.send(&item{
+		owner: it.owner, src: it.src, facts: it.facts, rec: Parked(it.src, q.o.parked, it.facts), parkedBy: q,
+	})
+}
+
+// isParked notes that a record is on the parked topic, or with nil that it will
+// never be.
+func (q *queue) isParked(rec *kgo.Record) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.gate.parking--
+	if rec != nil {
+		q.gate.last[rec.Partition] = max(q.gate.last[rec.Partition], rec.Offset)
+	}
+}
+
+// look opens the gate, or decides whether it is about to open, by what is
+// committed of the parked topic. It says whether records wait for it.
+func (q *queue) look(committed kadm.OffsetResponses, now time.Time) (reopening bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	g := &q.gate
+	if !g.closed {
+		return false
+	}
+	var behind int64
+	for p, last := range g.last {
+		c, _ := committed.Lookup(q.o.parked, p)
+		behind += max(0, last+1-max(0, c.At))
+	}
+	gone := g.behind - behind
+	g.behind = behind
+	switch {
+	case behind == 0 && g.parking == 0:
+		*g = gate{}
+		q.o.cfg.Metrics.Sick.Dec()
+		q.o.log.Info().Str("topic", q.topic).Msg("target is well: nothing is parked for it any more")
+		q.releaseWaiting()
+	case g.reopening && now.Sub(g.since) > reopenWithin:
+		g.reopening = false
+		q.releaseWaiting()
+	case !g.reopening && gone > 0 && behind <= reopenLooks*gone:
+		g.reopening, g.since = true, now
+	}
+	return g.reopening
+}
+
+// releaseWaiting needs q.mu.
+func (q *queue) releaseWaiting() {
+	items := q.waiting
+	q.waiting = nil
+	for _, it := range items {
+		q.release(it)
+	}
+}
+
+// watch finds targets that hang without an error, and opens gates.
+func (o *Outbox) watch() {
+	timer := time.NewTimer(watchEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-o.ctx.Done():
+			return
+		case <-timer.C:
+		}
+		next := watchEvery
+		if o.openGates() {
+			next = reopenEvery
+		}
+		o.unstick(time.Now())
+		o.forgetIdle(time.Now())
+		timer.Reset(next)
+	}
+}
+
+// unstick has franz-go fail what it keeps trying to write to sick targets. It
+// would do so for ever; failed, the records can be parked.
+func (o *Outbox) unstick(now time.Time) {
+	var topics []string
+	for _, q := range o.all() {
+		q.mu.Lock()
+		if q.inFlight > 0 && q.sick(now) {
+			q.mending = true
+			topics = append(topics, q.topic)
+		}
+		q.mu.Unlock()
+	}
+	o.client.PurgeTopicsFromProducing(topics...)
+}
+
+func (o *Outbox) openGates() (reopening bool) {
+	var closed []*queue
+	for _, q := range o.all() {
+		q.mu.Lock()
+		if q.gate.closed {
+			closed = append(closed, q)
+		}
+		q.mu.Unlock()
+	}
+	if len(closed) == 0 {
+		return false
+	}
+	committed, err := o.parkedCommits(o.ctx)
+	if err != nil {
+		o.log.Debug().Err(err).Msg("looking for parked records: retried")
+		return false
+	}
+	for _, q := range closed {
+		reopening = q.look(committed, time.Now()) || reopening
+	}
+	return reopening
+}
+
+func (o *Outbox) parkedCommits(ctx context.Context) (kadm.OffsetResponses, error) {
+	commits, err := o.adm.FetchOffsetsForTopics(ctx, o.cfg.Names.ForwarderGroup(), o.parked)
+	if err == nil {
+		err = commits.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the commits of %s: %w", o.parked, err)
+	}
+	return commits, nil
+}
+
+// CloseGates closes the gates of all targets that have parked records. It is
+// called before new lanes start: their former owner may have parked what stood
+// in front of what they hold.
+func (o *Outbox) CloseGates(ctx context.Context) error {
+	starts, err := o.adm.ListStartOffsets(ctx, o.parked)
+	if err == nil {
+		err = starts.Error()
+	}
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return nil // nothing was ever parked
+	}
+	ends := starts
+	if err == nil {
+		ends, err = o.adm.ListEndOffsets(ctx, o.parked)
+	}
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("read where %s starts and ends: %w", o.parked, err)
+	}
+	commits, err := o.parkedCommits(ctx)
+	if err != nil {
+		return err
+	}
+	from, upTo := make(map[int32]kgo.Offset), make(map[int32]int64)
+	ends.Each(func(end kadm.ListedOffset) {
+		c, _ := commits.Lookup(end.Topic, end.Partition)
+		start, _ := starts.Lookup(end.Topic, end.Partition)
+		if at := max(start.Offset, c.At); at < end.Offset {
+			from[end.Partition], upTo[end.Partition] = kgo.NewOffset().At(at), end.Offset
+		}
+	})
+	if len(from) == 0 {
+		return nil
+	}
+	client, err := kgo.NewClient(append(o.opts[:len(o.opts):len(o.opts)],
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{o.parked: from}),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.KeepControlRecords(),
+	)...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for len(upTo) > 0 {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return fmt.Errorf("read %s: %w", o.parked, err)
+		}
+		fetches.EachRecord(func(rec *kgo.Record) {
+			if rec.Offset >= upTo[rec.Partition]-1 {
+				delete(upTo, rec.Partition)
+			}
+			if !rec.Attrs.IsControl() {
+				o.closeGateFor(rec)
+			}
+		})
+	}
+	return nil
+}
+
+// closeGateFor closes the gate of the target that rec, parked, is for.
+func (o *Outbox) closeGateFor(rec *kgo.Record) {
+	q := o.queue(string(rec.Key), direct)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closeGate()
+	q.gate.last[rec.Partition] = max(q.gate.last[rec.Partition], rec.Offset)
+}

@@ -1,0 +1,302 @@
+package deliver
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/levels"
+)
+
+const (
+	// DefaultMissingTargetWait is how long a target that does not exist is
+	// waited for: long enough for a topic that is being created.
+	DefaultMissingTargetWait = 10 * time.Second
+	// DefaultGiveUp is how long a target may refuse what it could take later.
+	DefaultGiveUp = 24 * time.Hour
+
+	// maxBuffered is only there so that franz-go never blocks a produce: what
+	// is on its way is bounded by the lanes.
+	maxBuffered = 1 << 20
+	// defaultBatchBytes is what a record batch may hold until the topic's own
+	// limit is known: Kafka's default of max.message.bytes.
+	defaultBatchBytes = 1_000_012
+	// idleQueue is how long a target without records is remembered.
+	idleQueue = 5 * time.Minute
+)
+
+// Owner is who answers for a record: the work of a lane.
+type Owner interface {
+	// Done says that the record is handled: delivered, parked, or dead.
+	Done()
+	// Live says whether the record is still ours to deliver.
+	Live() bool
+}
+
+// Config says how an Outbox treats records that cannot be delivered.
+type Config struct {
+	Names             levels.Names
+	MissingTargetWait time.Duration // 0: without end
+	GiveUp            time.Duration
+	Log               zerolog.Logger
+	Metrics           *metrics.Metrics
+}
+
+// Outbox writes records to their topics. It returns at once; a record that is
+// written, parked or dead is told to its owner. Records for one topic keep
+// their order through every retry; a record that dies leaves it.
+type Outbox struct {
+	cfg    Config
+	log    zerolog.Logger
+	opts   []kgo.Opt
+	client *kgo.Client
+	adm    *kadm.Client
+	dead   string
+	parked string
+
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+
+	parkedQueue, deadQueue *queue
+
+	// mu is taken before a queue's own, never inside it.
+	mu     sync.Mutex
+	queues map[queueKey]*queue
+	limits map[string]int32 // max.message.bytes of topics, where it was learned
+}
+
+type queueKey struct {
+	topic string
+	kind  kind
+}
+
+// NewOutbox returns an outbox with a producer client of its own. opts say how to
+// reach the cluster. Close ends it.
+func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
+	o := &Outbox{
+		cfg:    cfg,
+		log:    cfg.Log,
+		opts:   opts,
+		dead:   cfg.Names.Dead(),
+		parked: cfg.Names.Parked(),
+		queues: make(map[queueKey]*queue),
+		limits: make(map[string]int32),
+	}
+	client, err := kgo.NewClient(append(producerOptions(opts), kgo.ProducerBatchMaxBytesFn(o.limit))...)
+	if err != nil {
+		return nil, fmt.Errorf("produce: %w", err)
+	}
+	o.client, o.adm = client, kadm.NewClient(client)
+	o.parkedQueue, o.deadQueue = o.queue(o.parked, own), o.queue(o.dead, own)
+	o.ctx, o.stop = context.WithCancel(context.Background())
+	o.wg.Go(o.watch)
+	return o, nil
+}
+
+// producerOptions are what delivery needs of a producer: acknowledged by all
+// in-sync replicas, idempotent (both kgo's defaults), sent without lingering.
+func producerOptions(opts []kgo.Opt) []kgo.Opt {
+	return append(append(connect.Timing(), opts...),
+		kgo.ProducerLinger(0),
+		kgo.MaxBufferedRecords(maxBuffered),
+		kgo.RecordPartitioner(Partitioner()),
+	)
+}
+
+// Close ends the outbox. What is still on its way is dropped: its owner has not
+// been told, so that it is read and delivered again.
+func (o *Outbox) Close() {
+	o.stop()
+	o.client.Close()
+	o.wg.Wait()
+}
+
+// Deliver sends src to its target, as the record that the target's consumer
+// gets.
+func (o *Outbox) Deliver(owner Owner, src *kgo.Record, f Facts) {
+	o.queue(f.Topic, direct).send(&item{owner: owner, src: src, facts: f, rec: Final(src, f)})
+}
+
+// Put writes rec to a topic of the service itself. src is what a dead letter
+// would keep.
+func (o *Outbox) Put(owner Owner, src, rec *kgo.Record, f Facts) {
+	o.queue(rec.Topic, own).send(&item{owner: owner, src: src, facts: f, rec: rec})
+}
+
+// Redeliver tries a parked record again. Records that Parked did not make are
+// dead letters.
+func (o *Outbox) Redeliver(owner Owner, parked *kgo.Record) {
+	src, f, err := Unpark(parked)
+	if err != nil {
+		o.Bury(owner, parked, Facts{Partition: ByKey}, Refusal{levels.Rejected, err.Error()}, 0)
+		return
+	}
+	o.queue(f.Topic, again).send(&item{owner: owner, src: src, facts: f, rec: Final(src, f), since: time.UnixMilli(f.Since)})
+}
+
+// Bury writes src to the dead letters.
+func (o *Outbox) Bury(owner Owner, src *kgo.Record, f Facts, r Refusal, attempts int) {
+	o.log.Warn().Str("code", string(r.Code)).Str("origin", f.Origin).Str("target", f.Topic).
+		Msg("dead letter: " + r.Detail)
+	o.deadQueue.send(&item{
+		owner: owner, src: src, facts: f, rec: Dead(src, o.dead, f, r, attempts), code: r.Code,
+	})
+}
+
+// item is one record on its way to a topic.
+type item struct {
+	owner    Owner
+	src      *kgo.Record // what a dead letter keeps
+	facts    Facts
+	rec      *kgo.Record
+	parkedBy *queue      // the queue that set it aside
+	code     levels.Code // of a dead letter
+
+	attempts int
+	since    time.Time  // when it first failed, or was parked
+	err      error      // of the last attempt
+	alone    chan error // where it is sent by itself and waited for
+}
+
+// written tells everyone concerned that the item is on its topic.
+func (o *Outbox) written(k kind, it *item) {
+	switch {
+	case it.code != "":
+		o.cfg.Metrics.Dead.WithLabelValues(string(it.code)).Inc()
+	case it.parkedBy != nil:
+		it.parkedBy.isParked(it.rec)
+		o.cfg.Metrics.Parked.WithLabelValues(it.facts.Level).Inc()
+	case k != own:
+		o.cfg.Metrics.Late(it.facts.Level, time.UnixMilli(it.facts.Due), time.Now())
+	}
+	it.owner.Done()
+}
+
+// dropped forgets an item whose partition is another instance's now.
+func (o *Outbox) dropped(it *item) {
+	if it.parkedBy != nil {
+		it.parkedBy.isParked(nil)
+	}
+}
+
+func (o *Outbox) queue(topic string, k kind) *queue {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	key := queueKey{topic, k}
+	q := o.queues[key]
+	if q == nil {
+		q = &queue{o: o, topic: topic, kind: k}
+		o.queues[key] = q
+	}
+	q.used = time.Now()
+	return q
+}
+
+// all returns the queues of now.
+func (o *Outbox) all() []*queue {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	qs := make([]*queue, 0, len(o.queues))
+	for _, q := range o.queues {
+		qs = append(qs, q)
+	}
+	return qs
+}
+
+// forgetIdle drops the queues of targets that nothing goes to any more, so that
+// invented target names do not fill the memory.
+func (o *Outbox) forgetIdle(now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for key, q := range o.queues {
+		if q.kind != own && now.Sub(q.used) > idleQueue && q.empty() {
+			delete(o.queues, key)
+		}
+	}
+}
+
+// limit is how large a batch for topic may be. franz-go asks when it first
+// learns of a partition.
+func (o *Outbox) limit(topic string) int32 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n := o.limits[topic]; n > 0 {
+		return n
+	}
+	return defaultBatchBytes
+}
+
+const (
+	minBatchBytes = 512     // franz-go's bounds
+	maxBatchBytes = 1 << 26 // below what franz-go writes at once (BrokerMaxWriteBytes, 100 MiB)
+)
+
+// learn looks up the largest batch that topic takes, after one was refused. It
+// says whether the record may be tried again under a new limit. Where the
+// topic's settings may not be read, the limit is raised to what the record needs:
+// the broker has the last word.
+func (o *Outbox) learn(topic string, rec *kgo.Record) bool {
+	limit := int64(len(rec.Key)+len(rec.Value)) + minBatchBytes
+	for _, h := range rec.Headers {
+		limit += int64(len(h.Key) + len(h.Value) + 10)
+	}
+	const key = "max.message.bytes"
+	configs, err := o.adm.DescribeTopicConfigs(o.ctx, topic)
+	if c, onErr := configs.On(topic, nil); err == nil && onErr == nil && c.Err == nil {
+		for _, kv := range c.Configs {
+			if kv.Key == key {
+				if n, err := strconv.ParseInt(kv.MaybeValue(), 10, 64); err == nil {
+					limit = n
+				}
+			}
+		}
+	}
+	n := int32(min(max(limit, minBatchBytes), maxBatchBytes))
+	o.mu.Lock()
+	old, known := o.limits[topic]
+	o.limits[topic] = n
+	o.mu.Unlock()
+	if known && old == n || !known && n == defaultBatchBytes {
+		return false
+	}
+	o.client.PurgeTopicsFromProducing(topic) // limits are read when a partition is first seen
+	return true
+}
+
+// partitions returns how many partitions topic has now.
+func (o *Outbox) partitions(topic string) (int32, error) {
+	meta, err := o.adm.Metadata(o.ctx, topic)
+	if err != nil {
+		return 0, err
+	}
+	t := meta.Topics[topic]
+	return int32(len(t.Partitions)), t.Err
+}
+
+// retryLog logs a record that is sent again, at most once a queue and second.
+func (q *queue) retryLog(it *item) {
+	q.o.cfg.Metrics.Retried.Inc()
+	now := time.Now()
+	if now.Sub(q.logged) < time.Second {
+		return
+	}
+	q.logged = now
+	q.o.log.Warn().Err(it.err).Str("topic", q.topic).Str("origin", it.facts.Origin).Int("attempts", it.attempts).
+		Msg("send: tried again")
+}
+
+// badPartitionChoice is how franz-go says that a record names a partition which
+// the topic, as the client knows it, does not have. It has no error value for it.
+func badPartitionChoice(err error) bool {
+	return strings.Contains(err.Error(), "invalid record partitioning choice")
+}

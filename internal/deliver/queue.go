@@ -1,0 +1,310 @@
+package deliver
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/levels"
+)
+
+const (
+	// sickAfter is how long a target may make no progress before its records
+	// are parked.
+	sickAfter = 5 * time.Second
+	// sickHeld and sickHeldAfter park sooner what piles up fast: so many
+	// records without an answer for so long.
+	sickHeld      = 2000
+	sickHeldAfter = time.Second
+
+	// backoffMin and backoffMax bound the wait before a failed record is sent
+	// again. The upper one bounds how late a target's recovery is noticed.
+	backoffMin = 20 * time.Millisecond
+	backoffMax = 2 * time.Second
+)
+
+// kind is how a queue treats what it cannot write.
+type kind int
+
+const (
+	// direct: parks the records of a sick target.
+	direct kind = iota
+	// again: tries parked records until they are given up.
+	again
+	// own: the service's own topics; never parks, and never gives up.
+	own
+)
+
+// queue is the records on their way to one topic.
+//
+// While all goes well a record is produced as it comes. franz-go fails whatever
+// is buffered for a partition together with the one record at fault, so after a
+// failure the queue mends: it waits for every answer that is outstanding, sends
+// what failed one by one in its order, and only then what has come since. That
+// is how nothing overtakes, and how a record that is refused alone, and only
+// that one, is a dead letter.
+type queue struct {
+	o     *Outbox
+	topic string
+	kind  kind
+	used  time.Time // guarded by Outbox.mu
+
+	logged time.Time // owned by mend
+
+	mu       sync.Mutex
+	inFlight int
+	progress time.Time // of the last write, or when there was first something to write
+	failed   []*item   // to be sent again, alone, in this order
+	waiting  []*item   // to be sent after that
+	mending  bool      // new records wait
+	started  bool      // mend runs
+	gate     gate      // what stands in parked; see there
+}
+
+// send writes it behind everything that came before.
+func (q *queue) send(it *item) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.gate.closed && !q.gate.reopening:
+		q.park(it)
+	case q.gate.closed, q.mending:
+		if it.since.IsZero() {
+			it.since = time.Now()
+		}
+		q.waiting = append(q.waiting, it)
+	default:
+		q.produce(it)
+	}
+}
+
+// produce needs q.mu.
+func (q *queue) produce(it *item) {
+	if q.inFlight == 0 {
+		q.progress = time.Now()
+	}
+	q.inFlight++
+	it.attempts++
+	// franz-go has written the partition that it chose, and the time, into a
+	// record that was tried before.
+	it.rec.Partition, it.rec.Timestamp = ByKey, time.Time{}
+	if q.kind != own {
+		it.rec.Partition = it.facts.Partition
+	}
+	q.o.client.Produce(q.o.ctx, it.rec, func(_ *kgo.Record, err error) { q.answered(it, err) })
+}
+
+// answered is franz-go's promise: in the order of each partition, and never
+// while another runs. Nothing may be produced from here.
+func (q *queue) answered(it *item, err error) {
+	q.mu.Lock()
+	q.inFlight--
+	now := time.Now()
+	if err == nil {
+		q.progress = now
+	} else if it.alone == nil {
+		it.err = err
+		if it.since.IsZero() {
+			it.since = now
+		}
+		q.failed = append(q.failed, it)
+		q.mending = true
+	}
+	q.startMending()
+	q.mu.Unlock()
+	if it.alone != nil {
+		it.alone <- err
+	} else if err == nil {
+		q.o.written(q.kind, it)
+	}
+}
+
+// startMending starts mend when all answers are in. It needs q.mu.
+func (q *queue) startMending() {
+	if q.mending && !q.started && q.inFlight == 0 && q.o.ctx.Err() == nil {
+		q.started = true
+		q.o.wg.Go(q.mend)
+	}
+}
+
+// mend settles what failed, then lets go what has waited.
+func (q *queue) mend() {
+	backoff := backoffMin
+	proved := false // the topic has just taken a record
+	for q.o.ctx.Err() == nil {
+		it := q.firstFailed(proved)
+		if it == nil {
+			return
+		}
+		if !it.owner.Live() {
+			q.settled(it) // its partition is another instance's: so is the record
+			q.o.dropped(it)
+			continue
+		}
+		if it.err = q.sendAlone(it); it.err == nil {
+			q.settled(it)
+			q.o.written(q.kind, it)
+			proved, backoff = true, backoffMin
+			continue
+		}
+		proved = false
+		if q.resolve(it) {
+			backoff = backoffMin
+			continue
+		}
+		q.retryLog(it)
+		select {
+		case <-time.After(backoff/2 + rand.N(backoff/2)):
+		case <-q.o.ctx.Done():
+		}
+		backoff = min(2*backoff, backoffMax)
+	}
+}
+
+// firstFailed returns what to send next. When nothing is left to be sent alone,
+// or the target is sick, it lets everything go and ends the mending. proved says
+// that the topic takes records again: what failed for the topic's sake need not
+// be sent alone.
+func (q *queue) firstFailed(proved bool) *item {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.sick(time.Now()) {
+		q.closeGate()
+	}
+	if !q.gate.closed && len(q.failed) > 0 && !(proved && !slices.ContainsFunc(q.failed, (*item).suspect)) {
+		return q.failed[0]
+	}
+	items := append(q.failed, q.waiting...)
+	q.failed, q.waiting, q.mending, q.started = nil, nil, false, false
+	for _, it := range items {
+		q.release(it)
+	}
+	return nil
+}
+
+// release lets go an item that was held back. It needs q.mu.
+func (q *queue) release(it *item) {
+	switch {
+	case !it.owner.Live():
+	case q.gate.closed:
+		q.park(it)
+	default:
+		q.produce(it)
+	}
+}
+
+// suspect says that the record itself may be at fault for its failure.
+func (it *item) suspect() bool {
+	c, _ := classify(it.err)
+	return c == size || c == refused || c == partitions
+}
+
+// sick says whether the target has made no progress for too long. It needs q.mu.
+func (q *queue) sick(now time.Time) bool {
+	if q.kind != direct {
+		return false
+	}
+	held := q.inFlight + len(q.failed) + len(q.waiting)
+	idle := now.Sub(q.progress)
+	return held > 0 && (idle >= sickAfter || held >= sickHeld && idle >= sickHeldAfter)
+}
+
+// settled takes it off the head of what failed.
+func (q *queue) settled(it *item) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.failed) > 0 && q.failed[0] == it {
+		q.failed = q.failed[1:]
+	}
+}
+
+// sendAlone sends it with nothing beside it, and waits for the answer.
+func (q *queue) sendAlone(it *item) error {
+	it.alone = make(chan error, 1)
+	q.mu.Lock()
+	progress := q.progress
+	q.produce(it)
+	q.progress = progress // trying is no progress
+	q.mu.Unlock()
+	err := <-it.alone
+	it.alone = nil
+	return err
+}
+
+// resolve decides what the failure of it, sent alone, means. It returns false
+// when the record has to be sent again after a while.
+func (q *queue) resolve(it *item) bool {
+	class, code := classify(it.err)
+	age := time.Since(it.since)
+	switch class {
+	case stale:
+		q.o.client.PurgeTopicsFromProducing(q.topic)
+		return false
+	case size:
+		if q.o.learn(q.topic, it.rec) {
+			return true
+		}
+	case partitions:
+		n, err := q.o.partitions(q.topic)
+		if err != nil || it.facts.Partition < n {
+			q.o.client.ForceMetadataRefresh()
+			return false
+		}
+		it.err = fmt.Errorf("%s %d: the topic has %d partitions", levels.HeaderPartition, it.facts.Partition, n)
+	case denied:
+		if q.kind == own {
+			return false
+		}
+	case missing:
+		if wait := q.o.cfg.MissingTargetWait; q.kind == own || wait == 0 || age < wait {
+			class, code = passing, levels.GaveUp
+		}
+	}
+	if class == passing && (q.kind != again || age < q.o.cfg.GiveUp) {
+		return false
+	}
+	if it.code != "" {
+		return false // a dead letter that is refused itself: it stops its partition, loudly
+	}
+	q.bury(class, code)
+	return true
+}
+
+// bury makes a dead letter of the first that failed and, where the fault is the
+// topic's and not the record's, of those behind it that failed in the same way
+// and are as old as that needs.
+func (q *queue) bury(why class, code levels.Code) {
+	q.mu.Lock()
+	n := 1
+	if why == missing || why == denied {
+		for n < len(q.failed) {
+			c, _ := classify(q.failed[n].err)
+			if c != why || why == missing && time.Since(q.failed[n].since) < q.o.cfg.MissingTargetWait {
+				break
+			}
+			n++
+		}
+	}
+	dead := q.failed[:n:n]
+	q.failed = q.failed[n:]
+	q.progress = time.Now() // those that are left have not been tried
+	q.mu.Unlock()
+	for _, it := range dead {
+		q.o.dropped(it)
+		if it.owner.Live() {
+			q.o.Bury(it.owner, it.src, it.facts,
+				Refusal{code, fmt.Sprintf("deliver to %s: %v", q.topic, it.err)}, it.attempts)
+		}
+	}
+}
+
+// empty says that the queue can be forgotten.
+func (q *queue) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.inFlight == 0 && !q.mending && !q.gate.closed
+}

@@ -1,0 +1,211 @@
+package deliver
+
+import (
+	"fmt"
+	"math"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/levels"
+)
+
+// Targets says which topics records may be delivered to.
+type Targets struct {
+	// Names spells the service's own topics, which are never a target: a
+	// record would go round in a loop.
+	Names levels.Names
+	// Default is the target of a record that names none; empty for none.
+	Default string
+	// Allow and Deny are patterns of path.Match. An empty Allow allows all, and
+	// Deny wins. Topics whose name begins with "__" are internal and, like the
+	// service's own, refused whatever is allowed.
+	Allow, Deny []string
+}
+
+// internalPrefix begins the names of topics that Kafka and its tools keep for
+// themselves, such as __consumer_offsets.
+const internalPrefix = "__"
+
+// Validate reports the first setting that is wrong, by its flag.
+func (t Targets) Validate() error {
+	if err := validatePatterns("--allow-target", t.Allow); err != nil {
+		return err
+	}
+	if err := validatePatterns("--deny-target", t.Deny); err != nil {
+		return err
+	}
+	if t.Default == "" {
+		return nil
+	}
+	if r := t.Check(t.Default); r != nil {
+		return fmt.Errorf("--default-target: %s", r.Detail)
+	}
+	return nil
+}
+
+func validatePatterns(flag string, patterns []string) error {
+	for _, p := range patterns {
+		if p == "" {
+			return fmt.Errorf(`%s: an empty pattern matches no topic; write a name, or a pattern such as "orders.*"`, flag)
+		}
+		if _, err := path.Match(p, ""); err != nil {
+			return fmt.Errorf("%s %q: %w; close every [ with a ], and put a character behind every \\", flag, p, err)
+		}
+	}
+	return nil
+}
+
+// Refusal says why a record cannot be delivered.
+type Refusal struct {
+	Code levels.Code
+	// Detail is one sentence for people that quotes the value at fault, as it
+	// was given, and says what is allowed.
+	Detail string
+}
+
+// Error is the code and the detail.
+func (r *Refusal) Error() string { return string(r.Code) + ": " + r.Detail }
+
+// maxQuoted is how many bytes of a value a detail repeats: details travel in
+// headers, and values come from anyone who can write to the inbox.
+const maxQuoted = 64
+
+// Quote is a value as details show it: escaped to ASCII, and cut where it is long.
+func Quote(value []byte) string {
+	if len(value) <= maxQuoted {
+		return strconv.QuoteToASCII(string(value))
+	}
+	return fmt.Sprintf("%s... (%d bytes)", strconv.QuoteToASCII(string(value[:maxQuoted])), len(value))
+}
+
+// Resolve reads from a record's headers where it is to go: the target, which is
+// allowed, and the partition, or ByKey. A target that is there and empty is
+// refused even where there is a default: somebody meant to name one. Where both
+// headers are wrong the target's refusal is returned.
+func (t *Targets) Resolve(h []kgo.RecordHeader) (topic string, partition int32, r *Refusal) {
+	topic = t.Default
+	if value, given := Last(h, levels.HeaderTarget); given {
+		topic = string(value)
+		if topic == "" {
+			return "", ByKey, &Refusal{levels.NoTarget, fmt.Sprintf(
+				`%s "" is empty; name the topic to deliver to`, levels.HeaderTarget)}
+		}
+	}
+	if r := t.Check(topic); r != nil {
+		return "", ByKey, r
+	}
+	value, given := Last(h, levels.HeaderPartition)
+	if !given {
+		return topic, ByKey, nil
+	}
+	partition, ok := parsePartition(value)
+	if !ok {
+		return "", ByKey, &Refusal{levels.BadPartition, fmt.Sprintf(
+			"%s %s is not a partition; write a number from 0 to %d, or leave the header out to let the key choose",
+			levels.HeaderPartition, Quote(value), math.MaxInt32)}
+	}
+	return topic, partition, nil
+}
+
+// Check reports why a topic may not be a target, nil where it may.
+func (t *Targets) Check(topic string) *Refusal {
+	if topic == "" {
+		return &Refusal{levels.NoTarget, fmt.Sprintf(
+			"the record has no %s header and there is no --default-target; name the topic to deliver to",
+			levels.HeaderTarget)}
+	}
+	if err := levels.CheckTopic(topic); err != nil {
+		return &Refusal{levels.IllegalTarget, err.Error()}
+	}
+	forbidden := func(why string) *Refusal {
+		return &Refusal{levels.ForbiddenTarget, "target " + Quote([]byte(topic)) + " " + why}
+	}
+	switch {
+	case strings.HasPrefix(topic, internalPrefix):
+		return forbidden(`is an internal topic; deliver to one whose name does not begin with "` + internalPrefix + `"`)
+	case t.Names.Owns(topic):
+		return forbidden("is one of the delay service's own topics; deliver to a topic of your own")
+	}
+	if p, ok := match(t.Deny, topic); ok {
+		return forbidden(fmt.Sprintf("is denied by --deny-target %q; deliver to another topic, or take the pattern away", p))
+	}
+	if _, ok := match(t.Allow, topic); !ok && len(t.Allow) > 0 {
+		return forbidden(fmt.Sprintf("is not allowed; --allow-target allows %s", quoteAll(t.Allow)))
+	}
+	return nil
+}
+
+// match is the first pattern that a topic matches. Validate has seen to it that
+// they are all well formed.
+func match(patterns []string, topic string) (string, bool) {
+	for _, p := range patterns {
+		if ok, _ := path.Match(p, topic); ok {
+			return p, true
+		}
+	}
+	return "", false
+}
+
+// maxListed is how many patterns a detail lists.
+const maxListed = 5
+
+func quoteAll(patterns []string) string {
+	var b strings.Builder
+	for i, p := range patterns {
+		if i == maxListed {
+			fmt.Fprintf(&b, " and %d more", len(patterns)-maxListed)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(Quote([]byte(p)))
+	}
+	return b.String()
+}
+
+// parsePartition reads the number of a partition.
+func parsePartition(value []byte) (int32, bool) {
+	n, ok := parseNumber(value, math.MaxInt32)
+	if !ok {
+		return ByKey, false
+	}
+	return int32(n), true
+}
+
+// stickyBytes is how much goes to one partition before a record without a key
+// moves on to the next: franz-go's own default.
+const stickyBytes = 64 << 10
+
+// Partitioner gives a record the partition that it names, and one that says
+// ByKey the partition that Kafka's own clients would choose: murmur2 of the key,
+// and for a null key one partition for a while and then another. A partition
+// that the topic does not have fails the record and no other.
+func Partitioner() kgo.Partitioner {
+	const adaptive, keys = true, true
+	return partitioner{kgo.UniformBytesPartitioner(stickyBytes, adaptive, keys, nil)}
+}
+
+type partitioner struct{ byKey kgo.Partitioner }
+
+func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
+	return topicPartitioner{p.byKey.ForTopic(topic).(kgo.TopicBackupPartitioner)}
+}
+
+// topicPartitioner is a backup partitioner because what it falls back on is one:
+// franz-go then asks PartitionByBackup and never Partition.
+type topicPartitioner struct{ kgo.TopicBackupPartitioner }
+
+func (p topicPartitioner) RequiresConsistency(r *kgo.Record) bool {
+	return r.Partition >= 0 || p.TopicBackupPartitioner.RequiresConsistency(r)
+}
+
+func (p topicPartitioner) PartitionByBackup(r *kgo.Record, n int, backup kgo.TopicBackupIter) int {
+	if r.Partition >= 0 {
+		return int(r.Partition)
+	}
+	return p.TopicBackupPartitioner.PartitionByBackup(r, n, backup)
+}

@@ -1,0 +1,195 @@
+package deliver
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"pgregory.net/rapid"
+
+	"github.com/delayd-io/delayd/levels"
+)
+
+var names = levels.Names{Prefix: levels.DefaultPrefix}
+
+func TestResolve(t *testing.T) {
+	plain := Targets{Names: names}
+	fallback := Targets{Names: names, Default: "fallback"}
+	for _, c := range []struct {
+		why       string
+		targets   Targets
+		in        []kgo.RecordHeader
+		topic     string
+		partition int32
+		code      levels.Code
+	}{
+		{"the header names the target", plain, headers("delay-target", "orders"), "orders", ByKey, ""},
+		{"the last one wins", plain, headers("delay-target", "__x", "delay-target", "orders"), "orders", ByKey, ""},
+		{"keys are compared byte for byte", plain, headers("Delay-Target", "orders"), "", ByKey, levels.NoTarget},
+		{"no header, no default", plain, nil, "", ByKey, levels.NoTarget},
+		{"no header, but a default", fallback, nil, "fallback", ByKey, ""},
+		{"the header wins over the default", fallback, headers("delay-target", "orders"), "orders", ByKey, ""},
+		{"an empty header is not the default", fallback, headers("delay-target", ""), "", ByKey, levels.NoTarget},
+		{"neither is a null one", fallback, []kgo.RecordHeader{{Key: "delay-target"}}, "", ByKey, levels.NoTarget},
+		{"a partition", plain, headers("delay-target", "orders", "delay-partition", "3"), "orders", 3, ""},
+		{"the first", plain, headers("delay-target", "orders", "delay-partition", "0"), "orders", 0, ""},
+		{"the last that there can be", plain, headers("delay-target", "orders", "delay-partition", "2147483647"), "orders", math.MaxInt32, ""},
+		{"one more", plain, headers("delay-target", "orders", "delay-partition", "2147483648"), "", ByKey, levels.BadPartition},
+		{"negative", plain, headers("delay-target", "orders", "delay-partition", "-1"), "", ByKey, levels.BadPartition},
+		{"with a sign", plain, headers("delay-target", "orders", "delay-partition", "+1"), "", ByKey, levels.BadPartition},
+		{"empty", plain, headers("delay-target", "orders", "delay-partition", ""), "", ByKey, levels.BadPartition},
+		{"words", plain, headers("delay-target", "orders", "delay-partition", "one"), "", ByKey, levels.BadPartition},
+		{"both wrong: the target's code", plain, headers("delay-target", "", "delay-partition", "x"), "", ByKey, levels.NoTarget},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			topic, partition, r := c.targets.Resolve(c.in)
+			if topic != c.topic || partition != c.partition || code(r) != c.code {
+				t.Errorf("got %q %d %v, want %q %d %s", topic, partition, r, c.topic, c.partition, c.code)
+			}
+		})
+	}
+}
+
+func code(r *Refusal) levels.Code {
+	if r == nil {
+		return ""
+	}
+	return r.Code
+}
+
+func TestCheck(t *testing.T) {
+	plain := Targets{Names: names}
+	picky := Targets{Names: names, Allow: []string{"orders.*", "delay.*", "__*"}, Deny: []string{"*.secret", "orders.[0-9]*"}}
+	for _, c := range []struct {
+		why     string
+		targets Targets
+		topic   string
+		code    levels.Code
+		says    string // what the detail has to say
+	}{
+		{"nothing set: every topic", plain, "orders", "", ""},
+		{"the longest name", plain, strings.Repeat("x", 249), "", ""},
+		{"empty", plain, "", levels.NoTarget, "delay-target"},
+		{"too long", plain, strings.Repeat("x", 250), levels.IllegalTarget, "249"},
+		{"a space", plain, "a b", levels.IllegalTarget, `"a b"`},
+		{"a dot alone", plain, ".", levels.IllegalTarget, `"."`},
+		{"a slash", plain, "../x", levels.IllegalTarget, `"../x"`},
+		{"not ASCII", plain, "Bestellungen-für-Köln", levels.IllegalTarget, "Bestellungen"},
+		{"internal", plain, "__consumer_offsets", levels.ForbiddenTarget, `"__consumer_offsets"`},
+		{"one underscore is not internal", plain, "_schemas", "", ""},
+		{"the inbox", plain, "delay.inbox", levels.ForbiddenTarget, "own topics"},
+		{"a level", plain, "delay.level.10s", levels.ForbiddenTarget, "own topics"},
+		{"parked", plain, "delay.parked", levels.ForbiddenTarget, "own topics"},
+		{"dead letters", plain, "delay.dead", levels.ForbiddenTarget, "own topics"},
+		{"begins like ours", plain, "delays", "", ""},
+		{"another installation's", plain, "other.inbox", "", ""},
+		{"allowed", picky, "orders.new", "", ""},
+		{"not allowed", picky, "payments", levels.ForbiddenTarget, `"orders.*"`},
+		{"deny wins", picky, "orders.secret", levels.ForbiddenTarget, `--deny-target "*.secret"`},
+		{"a class", picky, "orders.7", levels.ForbiddenTarget, "--deny-target"},
+		{"ours, although allowed", picky, "delay.inbox", levels.ForbiddenTarget, "own topics"},
+		{"internal, although allowed", picky, "__x", levels.ForbiddenTarget, "internal"},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			r := c.targets.Check(c.topic)
+			if code(r) != c.code {
+				t.Fatalf("got %v, want %q", r, c.code)
+			}
+			if r != nil && !strings.Contains(r.Error(), c.says) {
+				t.Errorf("%q does not say %q", r, c.says)
+			}
+		})
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, c := range []struct {
+		targets Targets
+		says    string // "" where it is valid
+	}{
+		{Targets{Names: names}, ""},
+		{Targets{Names: names, Default: "orders", Allow: []string{"ord*"}, Deny: []string{"x"}}, ""},
+		{Targets{Names: names, Allow: []string{"a", "[a-"}}, `--allow-target "[a-"`},
+		{Targets{Names: names, Allow: []string{""}}, "--allow-target"},
+		{Targets{Names: names, Deny: []string{`a\`}}, "--deny-target"},
+		{Targets{Names: names, Default: "a b"}, "--default-target"},
+		{Targets{Names: names, Default: "delay.dead"}, "--default-target"},
+		{Targets{Names: names, Default: "orders", Deny: []string{"*"}}, "--default-target"},
+	} {
+		err := c.targets.Validate()
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%+v: %v, want %q", c.targets, err, c.says)
+		}
+	}
+}
+
+// TestDetailIsBounded: details travel in headers, and topics that anyone named.
+func TestDetailIsBounded(t *testing.T) {
+	const most = 1024
+	long := strings.Repeat("\x00\xff", 100_000)
+	patterns := slices.Repeat([]string{strings.Repeat("p", 200)}, 50)
+	targets := Targets{Names: names, Allow: patterns}
+	for _, h := range [][]kgo.RecordHeader{
+		headers("delay-target", long),
+		headers("delay-target", "orders"),
+		headers("delay-target", patterns[0], "delay-partition", long),
+	} {
+		_, _, r := targets.Resolve(h)
+		if r == nil || len(r.Detail) > most || strings.ContainsRune(r.Detail, '\n') {
+			t.Errorf("refusal %v; want a detail of one line and at most %d bytes", r, most)
+		}
+	}
+}
+
+func TestQuote(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                       `""`,
+		"5x":                     `"5x"`,
+		"a\"\n\x00é":             `"a\"\n\x00\u00e9"`,
+		strings.Repeat("a", 64):  `"` + strings.Repeat("a", 64) + `"`,
+		strings.Repeat("a", 100): `"` + strings.Repeat("a", 64) + `"... (100 bytes)`,
+	} {
+		check(t, Quote([]byte(in)), want)
+	}
+}
+
+func TestParsePartitionAgreesWithItsFormat(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		n := rapid.Int32Min(0).Draw(rt, "partition")
+		v := newValues(0)
+		if got, ok := parsePartition(v.number(int64(n))); !ok || got != n {
+			rt.Fatalf("%d read as %d, %t", n, got, ok)
+		}
+	})
+}
+
+// backups is what franz-go tells a partitioner of partitions: nothing is buffered.
+type backups struct{ rem int }
+
+func (b *backups) Rem() int           { return b.rem }
+func (b *backups) Next() (int, int64) { b.rem--; return b.rem, 0 }
+
+func TestPartitioner(t *testing.T) {
+	const partitions = 6
+	p := Partitioner().ForTopic("orders").(kgo.TopicBackupPartitioner)
+	java := kgo.StickyKeyPartitioner(nil).ForTopic("orders")
+	pick := func(r *kgo.Record) int { return p.PartitionByBackup(r, partitions, &backups{partitions}) }
+
+	for _, asked := range []int32{0, 5, 17} {
+		r := &kgo.Record{Partition: asked} // without a key: with one it is consistent anyway
+		if got := pick(r); got != int(asked) || !p.RequiresConsistency(r) {
+			t.Errorf("asked for partition %d, got %d", asked, got)
+		}
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		r := &kgo.Record{Partition: ByKey, Key: rapid.SliceOf(rapid.Byte()).Draw(rt, "key")}
+		if got, want := pick(r), java.Partition(r, partitions); got != want || !p.RequiresConsistency(r) {
+			rt.Fatalf("partition %d, want %d", got, want)
+		}
+	})
+	if r := (&kgo.Record{Partition: ByKey}); p.RequiresConsistency(r) || pick(r) < 0 || pick(r) >= partitions {
+		t.Error("a record without a key may go anywhere, but it has to go somewhere")
+	}
+}

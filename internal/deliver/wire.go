@@ -1,0 +1,345 @@
+package deliver
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/levels"
+)
+
+// ByKey as a partition leaves the choice to Kafka's own key partitioner.
+const ByKey int32 = -1
+
+// Facts are what is known of a record on its way to its target.
+type Facts struct {
+	// Topic is the target, Partition the partition of it that was asked for,
+	// or ByKey.
+	Topic     string
+	Partition int32
+	// ID is made by OriginID where the record was first accepted. It is the
+	// delivered record's id unless the producer set one; Final decides.
+	ID string
+	// Due and Accepted are in Unix milliseconds, by the broker's clock.
+	Due, Accepted int64
+	// Granted is the name of the level that the record was given, "0s" for none.
+	Granted string
+	// Origin is where a dead letter says that the record was read:
+	// topic/partition/offset.
+	Origin string
+	// Since is when delivery first failed, in Unix milliseconds; of a parked record only.
+	Since int64
+	// Level is Granted as a label of metrics. It is not on the wire: whoever
+	// reads facts back gets Granted here.
+	Level string
+}
+
+// Last is the value of the last header with that key: the last one wins where a
+// key is repeated. Keys are compared byte for byte.
+func Last(h []kgo.RecordHeader, key string) (value []byte, ok bool) {
+	for i := len(h) - 1; i >= 0; i-- {
+		if h[i].Key == key {
+			return h[i].Value, true
+		}
+	}
+	return nil, false
+}
+
+// OriginID is the id that a record gets which brought none: where and when it
+// was first accepted. It names one record, and every duplicate of a delivery
+// carries the same. The time tells a record from the one with its offset on a
+// topic that was deleted and made again.
+func OriginID(rec *kgo.Record, acceptedMs int64) string {
+	var room [maxPlace + maxNumber]byte
+	b := appendPlace(room[:0], rec, '-')
+	b = append(b, '-')
+	return string(strconv.AppendInt(b, acceptedMs, 10))
+}
+
+// Origin is where a record was read, as topic/partition/offset.
+func Origin(rec *kgo.Record) string {
+	var room [maxPlace]byte
+	return string(appendPlace(room[:0], rec, '/'))
+}
+
+// maxNumber is how long an int64 in decimal can be; maxPlace is about how long a
+// place can be, with a topic of at most 249 bytes. Longer ones are slower, not wrong.
+const (
+	maxNumber = 20
+	maxPlace  = 249 + 2*(1+maxNumber)
+)
+
+func appendPlace(b []byte, rec *kgo.Record, separator byte) []byte {
+	b = append(b, rec.Topic...)
+	b = append(b, separator)
+	b = strconv.AppendInt(b, int64(rec.Partition), 10)
+	b = append(b, separator)
+	return strconv.AppendInt(b, rec.Offset, 10)
+}
+
+// finalAdds is how many headers Final puts on at most.
+const finalAdds = 6
+
+// Final is the record that the consumer of the target gets: key, value and all
+// headers that are not ours as they came and in their order, without the request
+// and what one part of the service told another, and behind them what we have to
+// say. The key, the value and the bytes of headers are shared with src; its
+// header slice is left alone. The timestamp is left to be the time of delivery.
+//
+// Headers that Final puts on mean nothing on src and are replaced, with one
+// exception: delay-granted shows that src was delivered before and sent on to be
+// delayed again. It is a new message then: it gets the new id, and the one that
+// it had becomes delay-previous-id. An empty delay-id is none.
+func Final(src *kgo.Record, f Facts) *kgo.Record {
+	headers := make([]kgo.RecordHeader, 0, len(src.Headers)+finalAdds)
+	var id, requested []byte
+	var asked, again bool
+	for _, h := range src.Headers {
+		switch h.Key {
+		case levels.HeaderLevel:
+			requested, asked = h.Value, true
+		case levels.HeaderID:
+			id = h.Value
+		case levels.HeaderGranted:
+			again = true
+		case levels.HeaderTarget, levels.HeaderPartition, levels.HeaderDue,
+			levels.HeaderAccepted, levels.HeaderRequested, levels.HeaderPreviousID:
+		default:
+			if !isHop(h.Key) {
+				headers = append(headers, h)
+			}
+		}
+	}
+
+	v := newValues(len(f.ID) + len(f.Granted) + 2*maxNumber)
+	switch {
+	case len(id) == 0:
+		headers = add(headers, levels.HeaderID, v.text(f.ID))
+	case again:
+		headers = add(headers, levels.HeaderID, v.text(f.ID))
+		headers = add(headers, levels.HeaderPreviousID, id)
+	default:
+		headers = add(headers, levels.HeaderID, id)
+	}
+	headers = add(headers, levels.HeaderDue, v.number(f.Due))
+	headers = add(headers, levels.HeaderAccepted, v.number(f.Accepted))
+	headers = add(headers, levels.HeaderGranted, v.text(f.Granted))
+	if asked {
+		headers = add(headers, levels.HeaderRequested, requested)
+	}
+	return &kgo.Record{Topic: f.Topic, Partition: f.Partition, Key: src.Key, Value: src.Value, Headers: headers}
+}
+
+// deadAdds is how many headers Dead puts on at most.
+const deadAdds = 5
+
+// Dead is the dead letter for src: key, value and all headers, the request
+// included, so that it can be sent again, and behind them why and where it died.
+// Only private headers are dropped, and those that an earlier death left are
+// replaced. It is read from f.Origin, or from where src was where f has none.
+func Dead(src *kgo.Record, topic string, f Facts, r Refusal, attempts int) *kgo.Record {
+	headers := make([]kgo.RecordHeader, 0, len(src.Headers)+deadAdds)
+	for _, h := range src.Headers {
+		switch h.Key {
+		case levels.HeaderError, levels.HeaderErrorDetail, levels.HeaderOrigin, levels.HeaderAttempts:
+		default:
+			if !isHop(h.Key) {
+				headers = append(headers, h)
+			}
+		}
+	}
+	origin := f.Origin
+	if origin == "" {
+		origin = Origin(src)
+	}
+
+	v := newValues(len(f.ID) + len(r.Code) + len(r.Detail) + len(origin) + maxNumber)
+	if id, _ := Last(src.Headers, levels.HeaderID); len(id) == 0 && f.ID != "" {
+		headers = add(headers, levels.HeaderID, v.text(f.ID))
+	}
+	headers = add(headers, levels.HeaderError, v.text(string(r.Code)))
+	headers = add(headers, levels.HeaderErrorDetail, v.text(r.Detail))
+	headers = add(headers, levels.HeaderOrigin, v.text(origin))
+	headers = add(headers, levels.HeaderAttempts, v.number(int64(attempts)))
+	return &kgo.Record{Topic: topic, Partition: ByKey, Key: src.Key, Value: src.Value, Headers: headers}
+}
+
+// hopAdds is how many headers appendHop puts on.
+const hopAdds = 4
+
+// Hop is the record that the router puts on the level topic: src with its
+// request, and private headers that tell the forwarder what is known of it. The
+// target is not among them: the forwarder resolves it again from the request, as
+// it does for a record that was written straight to the level topic.
+func Hop(src *kgo.Record, topic string, f Facts) *kgo.Record {
+	headers := WithoutHop(src.Headers, hopAdds)
+	v := newValues(hopSize(f))
+	headers = appendHop(headers, &v, f)
+	return &kgo.Record{Topic: topic, Partition: ByKey, Key: src.Key, Value: src.Value, Headers: headers}
+}
+
+// ReadHop reads what Hop put on. It is false where any of it is missing or
+// malformed: then the record counts as written straight to the level topic.
+//
+// Anyone who may write to the topic can write these headers. What they say is
+// well formed, not true: the forwarder bounds the due time by the level, and a
+// name in Granted need not be a level.
+func ReadHop(h []kgo.RecordHeader) (f Facts, ok bool) {
+	due, okDue := lastNumber(h, levels.HopDue)
+	accepted, okAccepted := lastNumber(h, levels.HopAccepted)
+	granted, _ := Last(h, levels.HopGranted)
+	id, _ := Last(h, levels.HopID)
+	if !okDue || !okAccepted || len(id) == 0 || !isGranted(granted) {
+		return Facts{}, false
+	}
+	f = Facts{Partition: ByKey, ID: string(id), Due: due, Accepted: accepted, Granted: string(granted)}
+	f.Level = f.Granted
+	return f, true
+}
+
+// parkAdds is how many headers Parked puts on at most.
+const parkAdds = hopAdds + 5
+
+// Parked is the record that waits on the parked topic until its target can be
+// written: keyed by the target, so that the records of one target stay in order,
+// with the real key and all facts in private headers.
+func Parked(src *kgo.Record, topic string, f Facts) *kgo.Record {
+	headers := WithoutHop(src.Headers, parkAdds)
+	v := newValues(hopSize(f) + 2*len(f.Topic) + len(f.Origin) + 2*maxNumber)
+	headers = appendHop(headers, &v, f)
+	headers = add(headers, levels.HopOrigin, v.text(f.Origin))
+	headers = add(headers, levels.HopTarget, v.text(f.Topic))
+	headers = add(headers, levels.HopSince, v.number(f.Since))
+	if f.Partition != ByKey {
+		headers = add(headers, levels.HopPartition, v.number(int64(f.Partition)))
+	}
+	if src.Key != nil {
+		headers = add(headers, levels.HopKey, src.Key)
+	}
+	return &kgo.Record{Topic: topic, Partition: ByKey, Key: v.text(f.Topic), Value: src.Value, Headers: headers}
+}
+
+// Unpark is the inverse of Parked: the record that was parked, but for private
+// headers and for where it was read, and the facts. The error names what is wrong
+// with a record that Parked did not make.
+func Unpark(rec *kgo.Record) (src *kgo.Record, f Facts, err error) {
+	f, ok := ReadHop(rec.Headers)
+	if !ok {
+		return nil, Facts{}, fmt.Errorf(
+			"parked record %s: the private headers %s, %s, %s and %s are not all there and well formed; "+
+				"only the service writes to this topic",
+			Origin(rec), levels.HopDue, levels.HopAccepted, levels.HopGranted, levels.HopID)
+	}
+	target, _ := Last(rec.Headers, levels.HopTarget)
+	if len(target) == 0 {
+		return nil, Facts{}, fmt.Errorf("parked record %s: the private header %s is missing or empty; "+
+			"only the service writes to this topic", Origin(rec), levels.HopTarget)
+	}
+	origin, _ := Last(rec.Headers, levels.HopOrigin)
+	since, ok := lastNumber(rec.Headers, levels.HopSince)
+	if !ok {
+		since = rec.Timestamp.UnixMilli() // parked then: it failed no later
+	}
+	f.Topic, f.Origin, f.Since = string(target), string(origin), since
+	if value, given := Last(rec.Headers, levels.HopPartition); given {
+		if f.Partition, ok = parsePartition(value); !ok {
+			return nil, Facts{}, fmt.Errorf("parked record %s: %s %s is not a partition; "+
+				"only the service writes to this topic", Origin(rec), levels.HopPartition, Quote(value))
+		}
+	}
+
+	unparked := *rec
+	unparked.Headers = WithoutHop(rec.Headers, 0)
+	unparked.Key = nil
+	if key, given := Last(rec.Headers, levels.HopKey); given {
+		unparked.Key = key
+		if key == nil {
+			unparked.Key = []byte{} // there is a key, and nothing in it
+		}
+	}
+	return &unparked, f, nil
+}
+
+func isHop(key string) bool { return strings.HasPrefix(key, levels.HopPrefix) }
+
+// WithoutHop is a fresh slice of the headers that are not private, with room
+// for more.
+func WithoutHop(h []kgo.RecordHeader, more int) []kgo.RecordHeader {
+	kept := make([]kgo.RecordHeader, 0, len(h)+more)
+	for _, header := range h {
+		if !isHop(header.Key) {
+			kept = append(kept, header)
+		}
+	}
+	return kept
+}
+
+func hopSize(f Facts) int { return len(f.ID) + len(f.Granted) + 2*maxNumber }
+
+func appendHop(headers []kgo.RecordHeader, v *values, f Facts) []kgo.RecordHeader {
+	headers = add(headers, levels.HopDue, v.number(f.Due))
+	headers = add(headers, levels.HopAccepted, v.number(f.Accepted))
+	headers = add(headers, levels.HopGranted, v.text(f.Granted))
+	return add(headers, levels.HopID, v.text(f.ID))
+}
+
+func add(headers []kgo.RecordHeader, key string, value []byte) []kgo.RecordHeader {
+	return append(headers, kgo.RecordHeader{Key: key, Value: value})
+}
+
+// values holds the values of the headers that are put on one record, one behind
+// the other in one allocation.
+type values struct{ buf []byte }
+
+// newValues has room for so many bytes. More than that costs an allocation.
+func newValues(size int) values { return values{make([]byte, 0, size)} }
+
+func (v *values) text(s string) []byte {
+	start := len(v.buf)
+	v.buf = append(v.buf, s...)
+	return v.since(start)
+}
+
+func (v *values) number(n int64) []byte {
+	start := len(v.buf)
+	v.buf = strconv.AppendInt(v.buf, n, 10)
+	return v.since(start)
+}
+
+// since is what was written last, without spare capacity: an append to it by
+// whoever gets the header cannot reach the next one.
+func (v *values) since(start int) []byte { return v.buf[start:len(v.buf):len(v.buf)] }
+
+func lastNumber(h []kgo.RecordHeader, key string) (int64, bool) {
+	value, _ := Last(h, key)
+	return parseNumber(value, math.MaxInt64)
+}
+
+// parseNumber reads a number from 0 to limit: digits and nothing else.
+func parseNumber(value []byte, limit int64) (int64, bool) {
+	if len(value) == 0 {
+		return 0, false
+	}
+	var n int64
+	for _, c := range value {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		digit := int64(c - '0')
+		if n > (limit-digit)/10 {
+			return 0, false
+		}
+		n = n*10 + digit
+	}
+	return n, true
+}
+
+// isGranted reports whether value is a delay in the spelling that levels use.
+func isGranted(value []byte) bool {
+	name := string(value)
+	d, err := levels.ParseDelay(name)
+	return err == nil && levels.FormatDelay(d) == name
+}

@@ -1,0 +1,145 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// commitLoop commits CommitInterval after something was handled, at once when
+// CommitRecords are, and renews the lease when nothing is.
+func (c *Consumer) commitLoop(ctx context.Context) {
+	timer := time.NewTimer(leaseRenewal)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.some:
+			timer.Reset(CommitInterval)
+			continue
+		case <-c.full:
+		case <-timer.C:
+		}
+		c.commit(ctx)
+		timer.Reset(leaseRenewal)
+	}
+}
+
+// handledOne counts a record towards the next commit.
+func (c *Consumer) handledOne() {
+	switch c.handled.Add(1) {
+	case 1:
+		signal(c.some)
+	case CommitRecords:
+		signal(c.full)
+	}
+}
+
+// signal leaves a note in a channel that has room for one.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// commit commits the handled prefix of every lane; with nothing new, and a lease
+// that needs it, it repeats a commit.
+func (c *Consumer) commit(ctx context.Context) {
+	c.committing.Lock()
+	defer c.committing.Unlock()
+	c.handled.Store(0)
+	lanes := c.each()
+	var prefixes []prefix
+	for _, l := range lanes {
+		if l.news() {
+			prefixes = append(prefixes, l.prefix())
+		}
+	}
+	if len(prefixes) == 0 && len(lanes) > 0 {
+		prefixes = append(prefixes, lanes[0].prefix())
+	}
+	if len(prefixes) > 0 {
+		c.write(ctx, prefixes)
+	}
+}
+
+// renewLease commits until the broker has confirmed the membership.
+func (c *Consumer) renewLease() {
+	for c.work.Err() == nil && len(c.each()) > 0 && !c.lease.held(time.Now()) {
+		c.commit(c.work)
+		select {
+		case <-time.After(CommitInterval / 10):
+		case <-c.work.Done():
+		}
+	}
+}
+
+// write commits prefixes, and on success frees what they held.
+func (c *Consumer) write(ctx context.Context, prefixes []prefix) {
+	offsets := make(map[string]map[int32]kgo.EpochOffset)
+	byPart := make(map[partition]prefix, len(prefixes))
+	for _, p := range prefixes {
+		topic := p.lane.topic.Name
+		if offsets[topic] == nil {
+			offsets[topic] = make(map[int32]kgo.EpochOffset)
+		}
+		offsets[topic][p.lane.partition] = p.at
+		byPart[partition{topic, p.lane.partition}] = p
+	}
+	ctx = kgo.PreCommitFnContext(ctx, func(req *kmsg.OffsetCommitRequest) error {
+		for i := range req.Topics {
+			for j := range req.Topics[i].Partitions {
+				part := &req.Topics[i].Partitions[j]
+				meta := byPart[partition{req.Topics[i].Topic, part.Partition}].meta
+				part.Metadata = &meta
+			}
+		}
+		return nil
+	})
+	started := time.Now()
+	c.client.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+		if err != nil {
+			c.commitError(err)
+			return
+		}
+		for i := range resp.Topics {
+			topic := &resp.Topics[i]
+			for _, part := range topic.Partitions {
+				if err := kerr.ErrorForCode(part.ErrorCode); err != nil {
+					c.commitError(err)
+					continue
+				}
+				p := byPart[partition{topic.Topic, part.Partition}]
+				if p.lane == nil {
+					continue
+				}
+				p.lane.commit(p)
+				c.lease.renew(started)
+			}
+		}
+	})
+}
+
+// commitError ends the lease where the broker has said that we are no member.
+// Everything else is tried again at the next tick, and the lease runs out by
+// itself if that goes on.
+func (c *Consumer) commitError(err error) {
+	switch {
+	case errors.Is(err, context.Canceled):
+	case errors.Is(err, kerr.FencedInstanceID):
+		c.fenced()
+	case errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.UnknownMemberID):
+		c.lease.lose()
+		c.log.Debug().Err(err).Msg("commit")
+	case errors.Is(err, kerr.RebalanceInProgress):
+		c.log.Debug().Err(err).Msg("commit")
+	default:
+		c.log.Warn().Err(err).Msg("commit: retried")
+	}
+}

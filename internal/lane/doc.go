@@ -1,0 +1,94 @@
+// Package lane reads topics in a consumer group and handles each record when
+// it is due.
+//
+// A lane is one assigned partition: the records that were fetched ahead of
+// their due time, a goroutine that sleeps until the next one is due, and the
+// order in which they were read, so that only a contiguous handled prefix is
+// ever committed. A record that was merely polled is never committed.
+//
+// The rules that keep a delivery service safe live here, once, for the router's
+// inbox and for the forwarder's levels:
+//
+//   - uncommitted work is bounded (CommitRecords), so a crash repeats little;
+//   - work starts only under the lease (see lease), so a process that was
+//     frozen and lost its partitions does not repeat its successor's work;
+//   - memory is bounded by one budget for all lanes (see pool);
+//   - handled records are deleted from the topic behind the commit (see purger).
+package lane
+
+import (
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const (
+	// SessionTimeout is the broker's floor (group.min.session.timeout.ms): a
+	// dead instance's partitions move after this.
+	SessionTimeout = 6 * time.Second
+	// HeartbeatInterval leaves room for three heartbeats in a session.
+	HeartbeatInterval = 1500 * time.Millisecond
+	// RebalanceTimeout bounds a hand-over, HandOver below included.
+	RebalanceTimeout = 30 * time.Second
+
+	// CommitInterval and CommitRecords say when handled records are committed:
+	// whichever comes first. At most twice CommitRecords are uncommitted.
+	CommitInterval = 100 * time.Millisecond
+	CommitRecords  = 10_000
+
+	// leaseTime is how long a commit proves that the partitions are still ours.
+	// Half the session: the broker gives them away a whole session after it.
+	leaseTime = SessionTimeout / 2
+	// leaseRenewal is when a commit is made although nothing was handled.
+	leaseRenewal = leaseTime / 3
+
+	// maxSleep bounds a sleep, after which the wall clock is read again: Go's
+	// timers stand still while a machine is suspended.
+	maxSleep = time.Second
+
+	// HandOver is how long a revoked lane waits for what it has sent.
+	HandOver = 3 * time.Second
+	// DrainTimeout is the same at the end of the process.
+	DrainTimeout = 10 * time.Second
+
+	// stuckAfter is when an overdue lane that does not move makes the process
+	// unready.
+	stuckAfter = 10 * time.Second
+
+	// DefaultBudget bounds what is fetched ahead by all lanes together.
+	DefaultBudget = 16 << 20
+	// DefaultPurgeAfter is how long handled records stay on their topic.
+	DefaultPurgeAfter = 10 * time.Minute
+	// PurgeOff leaves deletion to the topic's retention.
+	PurgeOff = -1 * time.Nanosecond
+)
+
+// ErrFenced says that another process joined the group with the same instance
+// id: this one has lost its partitions for good.
+var ErrFenced = errors.New("fenced: another process uses the same instance id")
+
+// Handler says when a topic's records are due and what happens to them then.
+type Handler interface {
+	// Due returns when rec is to be handled; the zero time is at once. It is
+	// called once a record, in the order of the partition, from the poll loop.
+	// seen is when the record was first fetched, by whichever process.
+	Due(rec *kgo.Record, seen time.Time) time.Time
+	// Handle starts the handling of w and may return before it ends; w.Done
+	// tells the end. Calls for one partition never overlap, and follow the due
+	// times, then the offsets.
+	Handle(w *Work)
+}
+
+// Topic is one topic to be read.
+type Topic struct {
+	Name    string
+	Handler Handler
+	// Wait is the longest that a record of this topic waits. Non-zero has the
+	// time at which records were first seen kept with the commit, so that a
+	// restart does not start the wait again on a CreateTime topic.
+	Wait time.Duration
+	// Aside gives the topic a budget and a share of uncommitted work of its
+	// own: its records may be stuck for hours without holding up the others.
+	Aside bool
+}

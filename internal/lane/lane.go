@@ -1,0 +1,291 @@
+package lane
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// sendBatch is how many due works a lane takes at once: one look at the lease
+// and one lock serve them all.
+const sendBatch = 128
+
+// maxOvertaking bounds the works of one lane that were sent before a record in
+// front of them: they stay uncommitted until that record is due, and count
+// against what a crash may repeat.
+const maxOvertaking = 100
+
+// lane is one assigned partition.
+type lane struct {
+	c         *Consumer
+	topic     *Topic
+	partition int32
+	pool      *pool
+	skew      skew
+	purge     purgeState
+
+	live   atomic.Bool     // false once the partition is revoked or lost
+	ready  chan struct{}   // closed when the lane may start (see Consumer.prime)
+	wake   chan struct{}   // has room for one: something changed
+	halt   context.Context // ends when nothing more may be sent
+	stop   context.CancelFunc
+	halted chan struct{} // closed when run has returned
+
+	mu         sync.Mutex
+	ring       ring
+	bytes      int64 // taken of the pool by works that are not done
+	unfinished int   // sent and not done
+	unheld     int   // sent and not committed: what is held of the pool's slots
+	overtaking int
+	moved      time.Time       // when a work was last done, or came to an empty lane
+	committed  kgo.EpochOffset // the last commit that we know of
+	marks      []seenMark      // from the previous owner's commit
+	marksDirty bool            // what is first seen is not in the commit yet
+	paused     bool            // not fetched: the budget is used by nearer lanes
+	caughtUp   bool            // the last fetch reached the end, and the next was not held back
+}
+
+// push appends what was fetched. Called from the poll loop only, so it never
+// overlaps with a hand-over.
+func (l *lane) push(p kgo.FetchPartition, now time.Time) {
+	var bytes int64
+	l.mu.Lock()
+	tail := l.caughtUp // what comes now was appended just now
+	l.caughtUp = p.Records[len(p.Records)-1].Offset+1 >= p.HighWatermark
+	if len(l.ring.works) == 0 {
+		l.moved = now
+	}
+	for _, rec := range p.Records {
+		w := newWork(l, rec)
+		if rec.Attrs.IsControl() {
+			// The marker of a transaction: nothing to handle, but the commit
+			// has to pass it, or pending would never be zero again.
+			w.state, w.Record, w.bytes = done, nil, 0
+			l.ring.works = append(l.ring.works, w)
+			continue
+		}
+		if rec.Attrs.TimestampType() == logAppendTime {
+			l.skew.observe(now, rec.Timestamp, tail)
+			tail = false // one look a fetch
+			w.Due = l.topic.Handler.Due(rec, now)
+		} else {
+			w.seen = firstSeen(l.marks, rec.Offset, now)
+			w.Due = l.topic.Handler.Due(rec, w.seen)
+			if l.topic.Wait > 0 {
+				l.marksDirty = true
+				signal(l.c.some)
+			}
+		}
+		bytes += w.bytes
+		l.ring.push(w)
+	}
+	l.bytes += bytes
+	l.mu.Unlock()
+	l.pool.bytes.Add(bytes)
+	l.nudge()
+}
+
+// logAppendTime is the timestamp type of records that the broker stamped.
+const logAppendTime = 1
+
+// nudge has run look at the ring again.
+func (l *lane) nudge() { signal(l.wake) }
+
+// run sleeps until the next work is due, then sends all that is due, until the
+// lane is halted.
+func (l *lane) run() {
+	defer close(l.halted)
+	ctx := l.halt
+	select {
+	case <-l.ready:
+	case <-ctx.Done():
+		return
+	}
+	timer := time.NewTimer(maxSleep)
+	defer timer.Stop()
+	batch := make([]*Work, 0, sendBatch)
+	for ctx.Err() == nil {
+		var sleep time.Duration
+		batch, sleep = l.due(batch[:0], time.Now())
+		if len(batch) > 0 {
+			if !l.send(ctx, batch) {
+				return
+			}
+			continue
+		}
+		timer.Reset(sleep)
+		select {
+		case <-timer.C:
+		case <-l.wake:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// due appends the works that are due to batch, without marking them; when none
+// is, it says how long to sleep.
+func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
+	now = now.Add(-l.skew.correction())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(batch) < cap(batch) {
+		w := l.ring.peek(l.overtaking < maxOvertaking)
+		if w == nil {
+			return batch, maxSleep
+		}
+		if wait := w.Due.Sub(now); wait > 0 {
+			return batch, min(wait, maxSleep)
+		}
+		if l.ring.take(w) {
+			l.overtaking++
+		}
+		batch = append(batch, w)
+	}
+	return batch, 0
+}
+
+// send hands batch to the handler, as soon as the lease and the bound on
+// uncommitted work allow. It returns false when the lane ended before.
+func (l *lane) send(ctx context.Context, batch []*Work) bool {
+	n := len(batch)
+	if l.pool.slots.Acquire(ctx, int64(n)) != nil {
+		return false
+	}
+	l.mu.Lock()
+	if !l.live.Load() {
+		l.mu.Unlock()
+		l.pool.slots.Release(int64(n))
+		return false
+	}
+	l.unfinished += n
+	l.unheld += n
+	l.mu.Unlock()
+	if l.c.lease.wait(ctx) {
+		for len(batch) > 0 && ctx.Err() == nil {
+			l.topic.Handler.Handle(batch[0])
+			batch = batch[1:]
+		}
+	}
+	// What is left has not gone out: its next owner delivers it.
+	l.mu.Lock()
+	l.unfinished -= len(batch)
+	l.mu.Unlock()
+	return len(batch) == 0
+}
+
+func (l *lane) finish(w *Work) {
+	l.mu.Lock()
+	if w.state == done {
+		l.mu.Unlock()
+		panic("lane: work done twice")
+	}
+	w.state = done
+	w.Record = nil
+	bytes := w.bytes
+	l.bytes -= bytes
+	l.unfinished--
+	l.moved = time.Now()
+	live := l.live.Load()
+	l.mu.Unlock()
+	if live {
+		l.pool.give(bytes)
+		l.c.handledOne()
+	}
+}
+
+// prefix is what can be committed: the offset behind the n first works, all done.
+type prefix struct {
+	lane *lane
+	n    int
+	at   kgo.EpochOffset
+	meta string
+}
+
+// news says whether there is anything to commit that the last commit had not.
+func (l *lane) news() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.marksDirty || len(l.ring.works) > 0 && l.ring.works[0].state == done
+}
+
+// prefix returns what is handled; without news it is what is committed already.
+func (l *lane) prefix() prefix {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := prefix{lane: l, n: l.ring.handled(), at: l.committed}
+	if p.n > 0 {
+		last := l.ring.works[p.n-1]
+		p.at = kgo.EpochOffset{Epoch: last.epoch, Offset: last.offset + 1}
+	}
+	if l.topic.Wait > 0 {
+		p.meta = formatMarks(l.ring.works[p.n:])
+	}
+	return p
+}
+
+// commit says that p has been committed.
+func (l *lane) commit(p prefix) {
+	held, overtook := 0, 0
+	l.mu.Lock()
+	for _, w := range l.ring.works[:p.n] {
+		if w.bytes > 0 { // a control record holds nothing
+			held++
+		}
+		if w.overtook {
+			overtook++
+		}
+	}
+	l.overtaking -= overtook
+	l.ring.drop(p.n)
+	l.unheld -= held
+	l.committed = p.at
+	l.marksDirty = false
+	l.mu.Unlock()
+	l.pool.slots.Release(int64(held))
+	if overtook > 0 {
+		l.nudge() // more may overtake
+	}
+}
+
+// end takes the lane out of service: what it holds goes back to its pool, and
+// what it has sent and not finished is its next owner's.
+func (l *lane) end() {
+	l.stop()
+	l.mu.Lock()
+	l.live.Store(false)
+	bytes, held := l.bytes, l.unheld
+	l.bytes, l.unheld = 0, 0
+	l.ring = ring{}
+	l.mu.Unlock()
+	l.pool.slots.Release(int64(held))
+	l.pool.give(bytes)
+}
+
+// idle says that nothing is on its way.
+func (l *lane) idle() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.unfinished == 0
+}
+
+// stuck returns how long the first record has been overdue, when it is and
+// nothing has moved.
+func (l *lane) stuck(now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.ring.handled()
+	if n == len(l.ring.works) || now.Sub(l.moved) < stuckAfter {
+		return 0
+	}
+	since := l.ring.works[n].Due
+	if since.Before(l.moved) {
+		since = l.moved
+	}
+	if overdue := now.Sub(since); overdue > stuckAfter {
+		return overdue
+	}
+	return 0
+}

@@ -1,0 +1,94 @@
+package lane
+
+import (
+	"cmp"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// horizon is how far ahead of its due time a record is worth fetching when
+// others wait for memory: a lane whose last record is due later than this has
+// enough.
+const horizon = 2 * time.Second
+
+// throttleEvery is how often lanes that are held back are looked at again.
+const throttleEvery = 250 * time.Millisecond
+
+// gaugesEvery is how often the gauges are set.
+const gaugesEvery = time.Second
+
+// pool is what lanes share: memory for what is fetched ahead, and slots for
+// what is sent and not committed.
+type pool struct {
+	budget int64
+	bytes  atomic.Int64
+	slots  *semaphore.Weighted
+	room   chan struct{} // has room for one: memory went back while the budget was used up
+}
+
+func newPool(budget int64, room chan struct{}) *pool {
+	return &pool{budget: budget, slots: semaphore.NewWeighted(2 * CommitRecords), room: room}
+}
+
+// give takes back n bytes, and says so when that is what lanes were waiting for.
+func (p *pool) give(n int64) {
+	low := p.budget / 2
+	if after := p.bytes.Add(-n); after < low && after+n >= low {
+		signal(p.room)
+	}
+}
+
+// reach is what a pool needs to know of a lane.
+type reach struct {
+	lane   *lane
+	next   time.Time // when its first waiting record is due
+	last   time.Time // the same of its last
+	bytes  int64
+	paused bool
+}
+
+func (l *lane) reach() reach {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := reach{lane: l, last: l.ring.lastDue, bytes: l.bytes, paused: l.paused}
+	if w := l.ring.peek(false); w != nil {
+		r.next = w.Due
+	}
+	return r
+}
+
+// share decides which of a pool's lanes are held back and which fetch on.
+// Every lane may fill a small part of the budget, so that none is ever without
+// a record to wait for; what is left goes to those that are due within the
+// horizon, nearest first. A lane that is held back has to fall to half of what
+// held it back, so that lanes are not stopped and started for every record:
+// each stop may have one fetch read again.
+func share(budget int64, lanes []reach, now time.Time) (fetch, hold []*lane) {
+	if len(lanes) == 0 {
+		return nil, nil
+	}
+	slices.SortFunc(lanes, func(a, b reach) int {
+		return cmp.Or(a.next.Compare(b.next), cmp.Compare(a.bytes, b.bytes))
+	})
+	own := budget / 2 / int64(len(lanes))
+	var used int64
+	for _, r := range lanes {
+		used += r.bytes
+		own, budget := own, budget
+		if r.paused {
+			own, budget = own/2, budget/2
+		}
+		if r.bytes <= own || used < budget && r.last.Before(now.Add(horizon)) {
+			fetch = append(fetch, r.lane)
+		} else {
+			hold = append(hold, r.lane)
+		}
+	}
+	return fetch, hold
+}
+
+// pressed says that memory is getting short.
+func (p *pool) pressed() bool { return p.bytes.Load() >= p.budget/2 }

@@ -1,0 +1,62 @@
+package lane
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Work is one record in its lane, from the fetch to the commit behind it.
+type Work struct {
+	// Record is nil once the work is done: its memory goes back.
+	Record *kgo.Record
+	// Due is when the record is to be handled; zero is at once.
+	Due time.Time
+
+	lane   *lane
+	offset int64
+	epoch  int32
+	bytes  int64     // what it takes of the budget while it is not done
+	seen   time.Time // zero but on CreateTime topics
+	state  state     // guarded by lane.mu
+
+	early    bool // stands in ring.early
+	overtook bool // was sent before a record that stands in front of it
+}
+
+type state uint8
+
+const (
+	waiting state = iota
+	sent
+	done
+)
+
+// recordOverhead is what a fetched record takes besides its key, value and
+// headers: the kgo.Record, the Work, and the slices' own headers.
+const recordOverhead = 320
+
+func newWork(l *lane, rec *kgo.Record) *Work {
+	w := &Work{Record: rec, lane: l, offset: rec.Offset, epoch: rec.LeaderEpoch}
+	w.bytes = int64(recordOverhead + len(rec.Key) + len(rec.Value))
+	for i := range rec.Headers {
+		w.bytes += int64(40 + len(rec.Headers[i].Key) + len(rec.Headers[i].Value))
+	}
+	return w
+}
+
+// Done says that the record has been handled, for good or as a dead letter:
+// the commit may pass it. It is called exactly once, from any goroutine.
+func (w *Work) Done() { w.lane.finish(w) }
+
+// Live says whether the partition is still ours. What has not been sent when it
+// no longer is must not be sent: its next owner does that.
+func (w *Work) Live() bool { return w.lane.live.Load() }
+
+// Halted is closed when no more may be sent: a handler that waits to try again
+// gives up then, and leaves the record to its next owner.
+func (w *Work) Halted() <-chan struct{} { return w.lane.halt.Done() }
+
+// Now is the time by the clock of the broker that the record came from, as far
+// as that is known.
+func (w *Work) Now() time.Time { return time.Now().Add(-w.lane.skew.correction()) }

@@ -1,0 +1,97 @@
+// Package metrics holds the counters that the router and the forwarder keep.
+//
+// What is pending and overdue is not counted here: it is read from offsets
+// (package admin), so that it is exact whichever instance is asked.
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics are the counters of one process. Every method can be called from any
+// goroutine.
+type Metrics struct {
+	Routed    *prometheus.CounterVec // by level
+	Delivered *prometheus.CounterVec // by level
+	Dead      *prometheus.CounterVec // by code
+	Parked    *prometheus.CounterVec // by level
+	Clamped   *prometheus.CounterVec // by level that was granted
+	Retried   prometheus.Counter
+	Lateness  *prometheus.HistogramVec // by level
+	Rounding  prometheus.Histogram
+	RouterLag prometheus.Gauge
+	Sick      prometheus.Gauge
+	LeaseAge  *prometheus.GaugeVec // by group
+	Skew      *prometheus.GaugeVec // by broker
+	Queued    *prometheus.GaugeVec // by group
+	Purged    *prometheus.CounterVec
+	PurgeFail *prometheus.CounterVec
+	DataLoss  prometheus.Counter
+}
+
+// latenessBuckets run from the millisecond that a delivery is aimed at to the
+// minutes of an outage.
+var latenessBuckets = []float64{
+	.001, .002, .003, .005, .0075, .01, .015, .02, .03, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800,
+}
+
+// roundingBuckets cover what nearest-level rounding can move a delay by, in seconds.
+var roundingBuckets = []float64{0, .5, 1, 5, 15, 30, 60, 300, 900, 1800, 3600}
+
+// New returns the metrics, registered with reg. A nil reg counts without
+// publishing, for programs that embed delayd and do not ask for metrics.
+func New(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		Routed: vec("delayd_routed_total", "Records that the router put on a level topic or delivered at once.", "level"),
+		Delivered: vec("delayd_delivered_total",
+			"Records delivered to their target and acknowledged.", "level"),
+		Dead:    vec("delayd_dead_total", "Records written to the dead letters.", "code"),
+		Parked:  vec("delayd_parked_total", "Records set aside because their target could not be written.", "level"),
+		Clamped: vec("delayd_clamped_total", "Requests above the last level that were shortened to it.", "level"),
+		Retried: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "delayd_send_retries_total", Help: "Records sent again after a refused or unclear answer."}),
+		Lateness: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "delayd_lateness_seconds",
+			Help:    "Time from a record's due time to the acknowledgement of its delivery.",
+			Buckets: latenessBuckets,
+		}, []string{"level"}),
+		Rounding: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "delayd_rounding_error_seconds",
+			Help:    "How far the granted level is from the delay that was asked for.",
+			Buckets: roundingBuckets,
+		}),
+		RouterLag: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "delayd_router_lag_seconds", Help: "Age of the record that the router handled last."}),
+		Sick: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "delayd_sick_targets", Help: "Targets whose records are being parked."}),
+		LeaseAge: gauges("delayd_lease_age_seconds", "Time since the last commit that proved membership.", "group"),
+		Skew:     gauges("delayd_clock_skew_seconds", "Estimate of this clock minus the broker's.", "broker"),
+		Queued:   gauges("delayd_queued_bytes", "Memory held by records fetched ahead.", "group"),
+		Purged:   vec("delayd_purged_records_total", "Offsets deleted behind the commit.", "topic"),
+		PurgeFail: vec("delayd_purge_errors_total",
+			"Purges that the broker refused; disk use grows while this rises.", "topic"),
+		DataLoss: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "delayd_data_loss_total", Help: "Times the broker no longer had records that were still to be read."}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.Routed, m.Delivered, m.Dead, m.Parked, m.Clamped, m.Retried, m.Lateness, m.Rounding,
+			m.RouterLag, m.Sick, m.LeaseAge, m.Skew, m.Queued, m.Purged, m.PurgeFail, m.DataLoss)
+	}
+	return m
+}
+
+// Late records a delivery of level whose due time was due.
+func (m *Metrics) Late(level string, due, now time.Time) {
+	m.Delivered.WithLabelValues(level).Inc()
+	m.Lateness.WithLabelValues(level).Observe(max(0, now.Sub(due).Seconds()))
+}
+
+func vec(name, help, label string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
+}
+
+func gauges(name, help, label string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{label})
+}

@@ -1,0 +1,182 @@
+package router
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/levels"
+)
+
+// toleratedLag is how late a record may be routed and still wait on the level
+// that it was granted, with its exact due time in a header. Beyond it a shorter
+// level is looked for, so that a record that was held up in the inbox does not
+// hold up those that are written to the level topic behind it.
+const toleratedLag = time.Second
+
+// cutMs is added to a due time because Kafka cuts the time of acceptance to whole
+// milliseconds: without it a record could be up to one early.
+const cutMs = 1
+
+// Kind is what is to be done with a record.
+type Kind int
+
+const (
+	// ToLevel: Decision.Record is to be written; it waits on its topic.
+	ToLevel Kind = iota
+	// AtOnce: the record is to be delivered now. It asked for no delay, or it is
+	// overdue already.
+	AtOnce
+	// Dead: the record is a dead letter, for the reason in Decision.Refusal.
+	Dead
+)
+
+// String is the kind in words.
+func (k Kind) String() string {
+	switch k {
+	case ToLevel:
+		return "to level"
+	case AtOnce:
+		return "at once"
+	case Dead:
+		return "dead"
+	}
+	return fmt.Sprintf("Kind(%d)", int(k))
+}
+
+// Refusal is why a record cannot be routed: a code and one sentence that quotes
+// what was asked for and says what is allowed.
+type Refusal = deliver.Refusal
+
+// Decision is what becomes of a record.
+type Decision struct {
+	Kind Kind
+	// Level is where the record waits; zero where it does not wait. After an
+	// outage it can be shorter than the level that was granted (Facts.Granted).
+	Level levels.Level
+	// Record is to be written where Kind is ToLevel, and nil otherwise. It
+	// shares key, value and the bytes of headers with the record decided on.
+	Record *kgo.Record
+	// Facts are what is known of the record. Those of a dead letter are its id,
+	// its acceptance and its origin alone.
+	Facts deliver.Facts
+	// Refusal is the reason where Kind is Dead, and nil otherwise.
+	Refusal *Refusal
+	// Asked is the delay that was asked for; Clamped says that it was above
+	// the last level, which was granted. A level number above the last one
+	// counts as the last level's delay.
+	Asked   time.Duration
+	Clamped bool
+}
+
+// Decide says what becomes of a record of the inbox that was accepted and is
+// routed now, both by the broker's clock: a skew is for the caller to correct.
+// Accepted later than now counts as now. It reads nothing but its arguments, and
+// it does not change the record.
+//
+// The request is read before the target, so that a record in which both are
+// wrong is always refused for its delay-level.
+//
+// A record is due at its acceptance, plus the level, plus a millisecond for what
+// Kafka cuts off; one without delay is due when it was accepted.
+func (p *Policy) Decide(rec *kgo.Record, accepted, now time.Time) Decision {
+	acceptedMs := accepted.UnixMilli()
+	d := Decision{Facts: deliver.Facts{
+		Partition: deliver.ByKey,
+		ID:        deliver.OriginID(rec, acceptedMs),
+		Accepted:  acceptedMs,
+		Origin:    deliver.Origin(rec),
+	}}
+	granted, refusal := p.readLevel(rec.Headers)
+	if refusal != nil {
+		return d.dead(refusal)
+	}
+	targets := p.targets()
+	topic, partition, refusal := targets.Resolve(rec.Headers)
+	if refusal != nil {
+		return d.dead(refusal)
+	}
+	d.Asked, d.Clamped = granted.asked, granted.clamped
+	d.Facts.Topic, d.Facts.Partition = topic, partition
+	d.Facts.Granted = granted.level.String()
+	d.Facts.Level = d.Facts.Granted
+	d.Facts.Due = dueMs(acceptedMs, granted.level)
+
+	level, waits := p.remaining(granted.level, d.Facts.Due, accepted, now)
+	if !waits {
+		d.Kind = AtOnce
+		return d
+	}
+	d.Kind, d.Level = ToLevel, level
+	d.Record = deliver.Hop(rec, p.Names.Level(level), d.Facts)
+	return d
+}
+
+func (d Decision) dead(r *Refusal) Decision {
+	d.Kind, d.Refusal = Dead, r
+	return d
+}
+
+// dueMs is when a record is due, in Unix milliseconds.
+func dueMs(acceptedMs int64, l levels.Level) int64 {
+	if l.Delay == 0 {
+		return acceptedMs
+	}
+	return acceptedMs + l.Delay.Milliseconds() + cutMs
+}
+
+// remaining is the level on which a record waits for what is left of its delay,
+// and false where nothing is left.
+func (p *Policy) remaining(granted levels.Level, due int64, accepted, now time.Time) (levels.Level, bool) {
+	if granted.Delay == 0 {
+		return levels.Level{}, false
+	}
+	if now.Sub(accepted) <= toleratedLag {
+		return granted, true
+	}
+	left := time.UnixMilli(due).Sub(now)
+	if left <= 0 {
+		return levels.Level{}, false
+	}
+	// The level granted covers what is left, so that there is always one.
+	return p.Ladder.AtLeast(left)
+}
+
+// grant is the answer to a request.
+type grant struct {
+	level   levels.Level // zero for no delay
+	asked   time.Duration
+	clamped bool
+}
+
+// readLevel reads the request from headers and answers it.
+func (p *Policy) readLevel(h []kgo.RecordHeader) (grant, *Refusal) {
+	value, given := deliver.Last(h, levels.HeaderLevel)
+	if !given {
+		return grant{}, &Refusal{Code: levels.BadLevel, Detail: levels.HeaderLevel +
+			" is missing; write a duration such as 10s, 1m30s, 2h or 1d, or a level number such as 3"}
+	}
+	request, err := levels.ParseRequest(string(value))
+	if err != nil {
+		return grant{}, &Refusal{Code: levels.BadLevel, Detail: err.Error()}
+	}
+	return p.grant(request, value)
+}
+
+// grant answers a request, which was written as value.
+func (p *Policy) grant(request levels.Request, value []byte) (grant, *Refusal) {
+	level, over := p.Ladder.Grant(request, p.Rounding)
+	if over && p.rejects() {
+		last := p.Ladder.Last()
+		return grant{}, &Refusal{Code: levels.OverMax, Detail: fmt.Sprintf(
+			"%s %s is above the last level, %s (number %d); ask for at most that, or set --over-max=clamp to grant it",
+			levels.HeaderLevel, deliver.Quote(value), last, last.Number)}
+	}
+	asked := request.Delay
+	if request.ByNumber {
+		asked = level.Delay
+	}
+	return grant{level: level, asked: asked, clamped: over}, nil
+}

@@ -1,0 +1,16 @@
+// Package router decides where a record waits.
+//
+// A record asks for its delay in headers (package levels names them). A [Policy]
+// answers with a [Decision]: the record for the topic of a level, delivery at
+// once, or a dead letter with the reason. Policy.Decide is pure, so that all
+// there is to know about routing can be read and tested without a broker.
+//
+// Two things use it. A [Router] is the worker that reads the inbox, where
+// producers in any language write, and moves its records through the decision.
+// A [Producer] is for Go programs: it makes the same decision before it sends,
+// and writes straight to the topic of the level, which saves the inbox.
+//
+// Key, value and the headers that are not ours pass through byte for byte, and a
+// record is never skipped: what cannot be routed is a dead letter, or an error
+// where there is a caller to tell.
+package router

@@ -1,0 +1,126 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/levels"
+)
+
+// Policy is what an installation offers and allows. The zero value is the default
+// ladder under the default prefix, rounding to the nearest level, with no default
+// target and every topic allowed that is not internal or ours; [Policy.WithDefaults]
+// spells it out.
+//
+// A Policy is a value: it does not change while it is used, and several
+// goroutines can decide by it at once.
+type Policy struct {
+	// Ladder is the levels that there are. Empty: levels.Default.
+	Ladder levels.Ladder
+	// Names spells the topics. An empty prefix: levels.DefaultPrefix.
+	Names levels.Names
+	// Rounding says which level a delay gets that lies between two.
+	Rounding levels.Rounding
+	// OverMax says what becomes of a request above the last level.
+	OverMax OverMax
+	// DefaultTarget receives records that name no target. Empty: they are refused.
+	DefaultTarget string
+	// AllowTargets and DenyTargets are patterns of path.Match. An empty allow
+	// list allows all; deny wins.
+	AllowTargets, DenyTargets []string
+}
+
+// WithDefaults is the policy with a ladder and a prefix where it had none.
+func (p Policy) WithDefaults() Policy {
+	if p.Ladder.Len() == 0 {
+		p.Ladder = levels.Default()
+	}
+	if p.Names.Prefix == "" {
+		p.Names.Prefix = levels.DefaultPrefix
+	}
+	return p
+}
+
+// Validate reports the first setting that is wrong, by its flag. It wants a
+// policy that has its defaults.
+func (p Policy) Validate() error {
+	if p.Ladder.Len() == 0 {
+		return errors.New("--levels: the ladder has no levels; write at least one delay, such as 10s")
+	}
+	if err := p.Names.Validate(); err != nil {
+		return fmt.Errorf("--prefix: %w", err)
+	}
+	if _, err := p.Rounding.MarshalText(); err != nil {
+		return fmt.Errorf("--rounding: %w", err)
+	}
+	if _, err := p.OverMax.MarshalText(); err != nil {
+		return fmt.Errorf("--over-max: %w", err)
+	}
+	targets := p.targets()
+	return targets.Validate()
+}
+
+func (p *Policy) targets() deliver.Targets {
+	return deliver.Targets{Names: p.Names, Default: p.DefaultTarget, Allow: p.AllowTargets, Deny: p.DenyTargets}
+}
+
+// OverMax says what becomes of a request above the last level.
+type OverMax int
+
+const (
+	// OverMaxAuto clamps under the roundings nearest and down, and rejects under
+	// up, which means "not before I asked". It is the default.
+	OverMaxAuto OverMax = iota
+	// OverMaxClamp grants the last level.
+	OverMaxClamp
+	// OverMaxReject refuses the record as over-max.
+	OverMaxReject
+)
+
+// overMaxNames are indexed by OverMax.
+var overMaxNames = [...]string{OverMaxAuto: "auto", OverMaxClamp: "clamp", OverMaxReject: "reject"}
+
+// ParseOverMax reads "auto", "clamp" or "reject".
+func ParseOverMax(s string) (OverMax, error) {
+	for o, name := range overMaxNames {
+		if s == name {
+			return OverMax(o), nil
+		}
+	}
+	return OverMaxAuto, fmt.Errorf("over-max %s: write clamp, reject or auto", deliver.Quote([]byte(s)))
+}
+
+// String is the name that [ParseOverMax] reads.
+func (o OverMax) String() string {
+	if !o.known() {
+		return fmt.Sprintf("OverMax(%d)", int(o))
+	}
+	return overMaxNames[o]
+}
+
+// MarshalText writes the name; a value that has none is an error.
+func (o OverMax) MarshalText() ([]byte, error) {
+	if !o.known() {
+		return nil, fmt.Errorf("over-max %d: use OverMaxAuto, OverMaxClamp or OverMaxReject", int(o))
+	}
+	return []byte(overMaxNames[o]), nil
+}
+
+// UnmarshalText reads a name as [ParseOverMax] does, and leaves the value as it
+// was when there is an error.
+func (o *OverMax) UnmarshalText(text []byte) error {
+	parsed, err := ParseOverMax(string(text))
+	if err != nil {
+		return err
+	}
+	*o = parsed
+	return nil
+}
+
+func (o OverMax) known() bool { return 0 <= o && int(o) < len(overMaxNames) }
+
+// rejects reports whether a request above the last level is refused.
+func (p *Policy) rejects() bool {
+	return p.OverMax == OverMaxReject || p.OverMax == OverMaxAuto && p.Rounding == levels.Up
+}

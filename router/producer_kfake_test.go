@@ -1,0 +1,301 @@
+//go:build synctests
+
+package router
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/levels"
+)
+
+// partitions is how many each topic of these tests has.
+const partitions = 4
+
+// rig is a broker on virtual time and a producer to it.
+type rig struct {
+	t        *testing.T
+	cluster  *kfake.Cluster
+	network  *kfake.VirtualNetwork
+	producer *Producer
+}
+
+// onVirtualTime runs a test with a broker that has the topics orders,
+// delay.level.1s and delay.level.10s.
+func onVirtualTime(t *testing.T, cfg ProducerConfig, test func(*testing.T, *rig), opts ...kgo.Opt) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{t: t, network: new(kfake.VirtualNetwork)}
+		var err error
+		r.cluster, err = kfake.NewCluster(
+			kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(r.network.Listen),
+			kfake.SeedTopics(partitions, "orders", "delay.level.1s", "delay.level.10s"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.cluster.Close()
+		opts = append([]kgo.Opt{kgo.SeedBrokers(r.cluster.ListenAddrs()...), kgo.Dialer(r.network.DialContext)}, opts...)
+		if r.producer, err = NewProducer(cfg, opts...); err != nil {
+			t.Fatal(err)
+		}
+		defer r.producer.Close(t.Context())
+		test(t, r)
+	})
+}
+
+// read is the first n records of a topic.
+func (r *rig) read(topic string, n int) []*kgo.Record {
+	r.t.Helper()
+	consumer, err := kgo.NewClient(kgo.SeedBrokers(r.cluster.ListenAddrs()...), kgo.Dialer(r.network.DialContext),
+		kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer consumer.Close()
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+	defer cancel()
+	var records []*kgo.Record
+	for len(records) < n {
+		fetches := consumer.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			r.t.Fatalf("read %s: %v after %d of %d records", topic, err, len(records), n)
+		}
+		records = append(records, fetches.Records()...)
+	}
+	return records
+}
+
+// count is how many records a topic has.
+func (r *rig) count(topic string) int {
+	n := 0
+	for _, p := range r.cluster.PartitionInfos(topic) {
+		n += int(p.HighWatermark)
+	}
+	return n
+}
+
+// refuseWrites makes the broker answer every write to a topic with an error that
+// could heal, until the handle is removed.
+func (r *rig) refuseWrites(topic string) *kfake.FaultHandle {
+	return r.cluster.Fault(kfake.Fault{
+		Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.NotEnoughReplicas, Count: -1,
+	})
+}
+
+func TestProducerWritesToTheLevel(t *testing.T) {
+	onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
+		for _, key := range [][]byte{nil, {}, []byte("k")} {
+			rec := &kgo.Record{Topic: "orders", Key: key, Value: nil, Headers: []kgo.RecordHeader{{Key: "null"}, {Key: "empty", Value: []byte{}}}}
+			if err := r.producer.Send(t.Context(), rec, 9*time.Second); err != nil {
+				t.Fatal(err)
+			}
+			if rec.Topic != "orders" || len(rec.Headers) != 2 {
+				t.Errorf("the caller's record was changed to %+v", rec)
+			}
+		}
+		seen := map[string]bool{}
+		for _, rec := range r.read("delay.level.10s", 3) {
+			seen[fmt.Sprintf("%#v", rec.Key)] = true
+			sent := fmt.Sprint(rec.Timestamp.UnixMilli())
+			want := append([]kgo.RecordHeader{{Key: "null"}, {Key: "empty", Value: []byte{}}},
+				headers("delay-level", "9s", "delay-target", "orders", "delay-sent", sent)...)
+			if diff := cmp.Diff(want, rec.Headers); diff != "" || rec.Value != nil {
+				t.Errorf("value %v, headers (- want, + got):\n%s", rec.Value, diff)
+			}
+		}
+		if len(seen) != 3 {
+			t.Errorf("keys %v, want null, empty and k", seen)
+		}
+	})
+}
+
+func TestProducerWritesToTheTarget(t *testing.T) {
+	onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
+		for i := range partitions {
+			rec := &kgo.Record{Topic: "orders", Key: []byte("same"), Headers: headers("delay-partition", fmt.Sprint(i))}
+			if err := r.producer.Send(t.Context(), rec, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, p := range r.cluster.PartitionInfos("orders") {
+			if p.HighWatermark != 1 {
+				t.Errorf("partition %d has %d records, want the one that asked for it", p.Partition, p.HighWatermark)
+			}
+		}
+		err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders", Headers: headers("delay-partition", "17")}, 0)
+		if err == nil || !strings.Contains(err.Error(), "17") {
+			t.Errorf("partition 17 of %d: error %v", partitions, err)
+		}
+	})
+}
+
+// TestProducerKeepsOrder sends many records at once, under two keys.
+func TestProducerKeepsOrder(t *testing.T) {
+	const n = 2000
+	onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
+		results := make(chan error, n)
+		for i := range n {
+			rec := &kgo.Record{Topic: "orders", Key: []byte{'k', byte(i % 2)}, Value: []byte(fmt.Sprint(i))}
+			r.producer.SendAsync(t.Context(), rec, time.Second, func(written *kgo.Record, err error) {
+				if err == nil && written.Topic != "delay.level.1s" {
+					err = fmt.Errorf("written to %s", written.Topic)
+				}
+				results <- err
+			})
+		}
+		for range n {
+			if err := <-results; err != nil {
+				t.Fatal(err)
+			}
+		}
+		next := map[string]int{"k\x00": 0, "k\x01": 1}
+		for _, rec := range r.read("delay.level.1s", n) {
+			key := string(rec.Key)
+			if want := fmt.Sprint(next[key]); string(rec.Value) != want {
+				t.Fatalf("key %q: got %s, want %s", key, rec.Value, want)
+			}
+			next[key] += 2
+		}
+	})
+}
+
+// TestProducerTriesAgainSoon: franz-go's defaults make five seconds of one answer
+// that could heal.
+func TestProducerTriesAgainSoon(t *testing.T) {
+	onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
+		if err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Second); err != nil {
+			t.Fatal(err)
+		}
+		r.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "delay.level.1s", Err: kerr.NotLeaderForPartition})
+		start := time.Now()
+		if err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("took %s", took)
+		}
+	})
+}
+
+func TestProducerNamesTheMissingLevel(t *testing.T) {
+	onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
+		err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Hour)
+		if !errors.Is(err, kerr.UnknownTopicOrPartition) || !strings.Contains(err.Error(), "delay.level.1h") ||
+			!strings.Contains(err.Error(), "delayd admin provision") {
+			t.Errorf("level: error %v", err)
+		}
+		err = r.producer.Send(t.Context(), &kgo.Record{Topic: "payments"}, 0)
+		if !errors.Is(err, kerr.UnknownTopicOrPartition) || !strings.Contains(err.Error(), "create the topic") ||
+			strings.Contains(err.Error(), "provision") {
+			t.Errorf("target: error %v", err)
+		}
+	})
+}
+
+func TestProducerContextEndsTheWaitAlone(t *testing.T) {
+	onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
+		fault := r.refuseWrites("delay.level.1s")
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		start := time.Now()
+		err := r.producer.Send(ctx, &kgo.Record{Topic: "orders"}, time.Second)
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "may still be written") {
+			t.Errorf("error %v", err)
+		}
+		if took := time.Since(start); took != 5*time.Second {
+			t.Errorf("waited %s, want 5s", took)
+		}
+		if err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, 10*time.Second); err != nil {
+			t.Errorf("another level has nothing to do with it: %v", err)
+		}
+		fault.Remove()
+		if err := r.producer.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if n := r.count("delay.level.1s"); n != 1 {
+			t.Errorf("%d records written, want the one that was taken", n)
+		}
+	})
+}
+
+func TestProducerCloseTellsWhatIsLeft(t *testing.T) {
+	onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
+		r.refuseWrites("delay.level.1s")
+		failed := make(chan error, 1)
+		r.producer.SendAsync(t.Context(), &kgo.Record{Topic: "orders"}, time.Second, func(_ *kgo.Record, err error) { failed <- err })
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		if err := r.producer.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 record") {
+			t.Errorf("close: error %v", err)
+		}
+		if err := <-failed; !errors.Is(err, kgo.ErrClientClosed) {
+			t.Errorf("callback: error %v", err)
+		}
+		if err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Second); !errors.Is(err, kgo.ErrClientClosed) {
+			t.Errorf("after close: error %v", err)
+		}
+	})
+}
+
+func TestProducerContextEndsTheWaitForRoom(t *testing.T) {
+	const most = 2
+	onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
+		fault := r.refuseWrites("delay.level.1s")
+		results := make(chan error, most)
+		for range most {
+			r.producer.SendAsync(t.Context(), &kgo.Record{Topic: "orders"}, time.Second, func(_ *kgo.Record, err error) { results <- err })
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
+		defer cancel()
+		start := time.Now()
+		var err error
+		r.producer.SendAsync(ctx, &kgo.Record{Topic: "orders"}, 10*time.Second, func(_ *kgo.Record, e error) { err = e })
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "kgo.MaxBufferedRecords") {
+			t.Errorf("error %v", err)
+		}
+		if took := time.Since(start); took != 7*time.Second {
+			t.Errorf("waited %s, want 7s", took)
+		}
+		fault.Remove()
+		for range most {
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
+		}
+		if err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, 10*time.Second); err != nil {
+			t.Errorf("with room again: %v", err)
+		}
+	}, kgo.MaxBufferedRecords(most))
+}
+
+func TestProducerWarnsOfClamping(t *testing.T) {
+	var log bytes.Buffer
+	cfg := ProducerConfig{Log: zerolog.New(&log).Level(zerolog.WarnLevel)}
+	var err error
+	if cfg.Ladder, err = levels.Parse("1s 10s"); err != nil {
+		t.Fatal(err)
+	}
+	onVirtualTime(t, cfg, func(t *testing.T, r *rig) {
+		for range 5 {
+			if err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if n := strings.Count(log.String(), `"asked":"1h"`); n != 1 || !strings.Contains(log.String(), `"granted":"10s"`) {
+		t.Errorf("%d warnings, want one for five clamps within a minute:\n%s", n, log.String())
+	}
+}

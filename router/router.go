@@ -1,0 +1,109 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/metrics"
+)
+
+// ErrFenced says that another process joined with the same instance id and that
+// this one may not route any more.
+var ErrFenced = lane.ErrFenced
+
+// Config says what a Router routes and how. DefaultConfig fills it.
+type Config struct {
+	Policy
+
+	// Instance is the group's static member id (KIP-345). Empty: a dynamic
+	// member.
+	Instance string
+	// MissingTargetWait, GiveUp and PurgeAfter are as in forwarder.Config: the
+	// first two for records without delay, the last for the inbox.
+	MissingTargetWait time.Duration
+	GiveUp            time.Duration
+	PurgeAfter        time.Duration
+	// Budget bounds the bytes fetched ahead.
+	Budget int64
+
+	Log     zerolog.Logger
+	Metrics *metrics.Metrics // nil: counted, not published
+}
+
+// DefaultConfig returns the configuration that `delayd serve` starts from.
+func DefaultConfig() Config {
+	return Config{
+		Policy:            Policy{}.WithDefaults(),
+		MissingTargetWait: deliver.DefaultMissingTargetWait,
+		GiveUp:            deliver.DefaultGiveUp,
+		PurgeAfter:        lane.DefaultPurgeAfter,
+		Budget:            lane.DefaultBudget,
+		Log:               zerolog.Nop(),
+	}
+}
+
+// Router reads the inbox and puts every record where it waits.
+type Router struct {
+	consumer *lane.Consumer
+	outbox   *deliver.Outbox
+}
+
+// New returns a router; Run starts it. opts say how to reach the cluster.
+func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
+	cfg.Policy = cfg.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = metrics.New(nil)
+	}
+	outbox, err := deliver.NewOutbox(deliver.Config{
+		Names:             cfg.Names,
+		MissingTargetWait: cfg.MissingTargetWait,
+		GiveUp:            cfg.GiveUp,
+		Log:               cfg.Log,
+		Metrics:           cfg.Metrics,
+	}, opts...)
+	if err != nil {
+		return nil, err
+	}
+	r := &Router{outbox: outbox}
+	r.consumer, err = lane.New(lane.Config{
+		Group:      cfg.Names.RouterGroup(),
+		Instance:   cfg.Instance,
+		Topics:     []lane.Topic{{Name: cfg.Names.Inbox(), Handler: newWorker(&cfg, outbox)}},
+		Budget:     cfg.Budget,
+		PurgeAfter: cfg.PurgeAfter,
+		Assigned:   outbox.CloseGates,
+		Log:        cfg.Log,
+		Metrics:    cfg.Metrics,
+	}, append(connect.Timing(), opts...)...)
+	if err != nil {
+		outbox.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Run routes until ctx ends, lets what is on its way end in a bounded time,
+// commits it, and returns nil. Any other return is a fault that this process
+// cannot heal: ErrFenced, or an inbox that cannot be read.
+func (r *Router) Run(ctx context.Context) error {
+	defer r.outbox.Close()
+	return r.consumer.Run(ctx)
+}
+
+// Ready returns nil when the group is joined and an inbox that is behind moves.
+func (r *Router) Ready() error {
+	if err := r.consumer.Ready(); err != nil {
+		return errors.Join(errors.New("router"), err)
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package router
+
+import (
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/metrics"
+)
+
+// worker moves the records of the inbox through the policy.
+type worker struct {
+	policy  Policy
+	outbox  *deliver.Outbox
+	metrics *metrics.Metrics
+	clamps  zerolog.Logger // at most clampLogs a second
+}
+
+// clampLogs bounds the log lines about clamped requests in a second.
+const clampLogs = 1
+
+func newWorker(cfg *Config, outbox *deliver.Outbox) *worker {
+	return &worker{
+		policy: cfg.Policy, outbox: outbox, metrics: cfg.Metrics,
+		clamps: cfg.Log.Sample(&zerolog.BurstSampler{Burst: clampLogs, Period: time.Second}),
+	}
+}
+
+// Due is at once: nothing waits in the inbox.
+func (*worker) Due(*kgo.Record, time.Time) time.Time { return time.Time{} }
+
+// Handle moves one record to where it waits, to its target, or to the dead
+// letters.
+func (w *worker) Handle(work *lane.Work) {
+	rec, now := work.Record, work.Now()
+	d := w.policy.Decide(rec, accepted(rec, now), now)
+	w.metrics.RouterLag.Set(max(0, now.Sub(rec.Timestamp).Seconds()))
+	if d.Kind == Dead {
+		w.outbox.Bury(work, rec, d.Facts, *d.Refusal, 0)
+		return
+	}
+	w.observe(&d)
+	if d.Kind == AtOnce {
+		w.outbox.Deliver(work, rec, d.Facts)
+		return
+	}
+	w.outbox.Put(work, rec, d.Record, d.Facts)
+}
+
+// logAppendTime is the timestamp type of records that the broker stamped.
+const logAppendTime = 1
+
+// accepted is when the broker took the record. Where the inbox keeps its
+// producers' times, one that lies ahead counts as now.
+func accepted(rec *kgo.Record, now time.Time) time.Time {
+	if rec.Attrs.TimestampType() != logAppendTime && rec.Timestamp.After(now) {
+		return now
+	}
+	return rec.Timestamp
+}
+
+// observe counts what was granted, and by how much it differs from the request.
+func (w *worker) observe(d *Decision) {
+	w.metrics.Routed.WithLabelValues(d.Facts.Level).Inc()
+	if d.Asked == 0 {
+		return
+	}
+	granted := time.Duration(d.Facts.Due-d.Facts.Accepted-cutMs) * time.Millisecond
+	w.metrics.Rounding.Observe((granted - d.Asked).Abs().Seconds())
+	if d.Clamped {
+		w.metrics.Clamped.WithLabelValues(d.Facts.Level).Inc()
+		w.clamps.Warn().Stringer("asked", d.Asked).Str("granted", d.Facts.Granted).Str("origin", d.Facts.Origin).
+			Msg("request above the last level was shortened to it")
+	}
+}
