@@ -10,12 +10,6 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// toleratedLag is how late a record may be routed and still wait on the level
-// that it was granted, with its exact due time in a header. Beyond it a shorter
-// level is looked for, so that a record that was held up in the inbox does not
-// hold up those that are written to the level topic behind it.
-const toleratedLag = time.Second
-
 // cutMs is added to a due time because Kafka cuts the time of acceptance to whole
 // milliseconds: without it a record could be up to one early.
 const cutMs = 1
@@ -26,8 +20,7 @@ type Kind int
 const (
 	// ToLevel: Decision.Record is to be written; it waits on its topic.
 	ToLevel Kind = iota
-	// AtOnce: the record is to be delivered now. It asked for no delay, or it is
-	// overdue already.
+	// AtOnce: the record asked for no delay and is to be delivered now.
 	AtOnce
 	// Dead: the record is a dead letter, for the reason in Decision.Refusal.
 	Dead
@@ -53,8 +46,7 @@ type Refusal = deliver.Refusal
 // Decision is what becomes of a record.
 type Decision struct {
 	Kind Kind
-	// Level is where the record waits; zero where it does not wait. After an
-	// outage it can be shorter than the level that was granted (Facts.Granted).
+	// Level is where the record waits; zero where it does not wait.
 	Level levels.Level
 	// Record is to be written where Kind is ToLevel, and nil otherwise. It
 	// shares key, value and the bytes of headers with the record decided on.
@@ -71,17 +63,19 @@ type Decision struct {
 	Clamped bool
 }
 
-// Decide says what becomes of a record of the inbox that was accepted and is
-// routed now, both by the broker's clock: a skew is for the caller to correct.
-// Accepted later than now counts as now. It reads nothing but its arguments, and
-// it does not change the record.
+// Decide says what becomes of a record of the inbox that was accepted then, by
+// the broker's clock. It reads nothing but its arguments, and it does not change
+// the record.
 //
 // The request is read before the target, so that a record in which both are
 // wrong is always refused for its delay-level.
 //
 // A record is due at its acceptance, plus the level, plus a millisecond for what
-// Kafka cuts off; one without delay is due when it was accepted.
-func (p *Policy) Decide(rec *kgo.Record, accepted, now time.Time) Decision {
+// Kafka cuts off; one without delay is due when it was accepted. The due time goes
+// with the record, so that the time it lay in the inbox is not waited again. It
+// waits on the topic of its level even if it is overdue: records with its key may
+// stand there that were sent before it.
+func (p *Policy) Decide(rec *kgo.Record, accepted time.Time) Decision {
 	acceptedMs := accepted.UnixMilli()
 	d := Decision{Facts: deliver.Facts{
 		Partition: deliver.ByKey,
@@ -104,13 +98,12 @@ func (p *Policy) Decide(rec *kgo.Record, accepted, now time.Time) Decision {
 	d.Facts.Level = d.Facts.Granted
 	d.Facts.Due = dueMs(acceptedMs, granted.level)
 
-	level, waits := p.remaining(granted.level, d.Facts.Due, accepted, now)
-	if !waits {
+	if granted.level.Delay == 0 {
 		d.Kind = AtOnce
 		return d
 	}
-	d.Kind, d.Level = ToLevel, level
-	d.Record = deliver.Hop(rec, p.Names.Level(level), d.Facts)
+	d.Kind, d.Level = ToLevel, granted.level
+	d.Record = deliver.Hop(rec, p.Names.Level(d.Level), d.Facts)
 	return d
 }
 
@@ -125,23 +118,6 @@ func dueMs(acceptedMs int64, l levels.Level) int64 {
 		return acceptedMs
 	}
 	return acceptedMs + l.Delay.Milliseconds() + cutMs
-}
-
-// remaining is the level on which a record waits for what is left of its delay,
-// and false where nothing is left.
-func (p *Policy) remaining(granted levels.Level, due int64, accepted, now time.Time) (levels.Level, bool) {
-	if granted.Delay == 0 {
-		return levels.Level{}, false
-	}
-	if now.Sub(accepted) <= toleratedLag {
-		return granted, true
-	}
-	left := time.UnixMilli(due).Sub(now)
-	if left <= 0 {
-		return levels.Level{}, false
-	}
-	// The level granted covers what is left, so that there is always one.
-	return p.Ladder.AtLeast(left)
 }
 
 // grant is the answer to a request.

@@ -35,7 +35,7 @@ func defaults() *Policy {
 func TestDecideToLevel(t *testing.T) {
 	in := headers("a", "1", "delay-level", "9s", "delay-hop-due", "5", "delay-target", "orders", "a", "2")
 	rec := &kgo.Record{Topic: "delay.inbox", Partition: 2, Offset: 17, Key: []byte("k"), Value: []byte{}, Headers: in}
-	d := defaults().Decide(rec, acceptedAt, acceptedAt.Add(3*time.Millisecond))
+	d := defaults().Decide(rec, acceptedAt)
 
 	facts := deliver.Facts{
 		Topic: "orders", Partition: deliver.ByKey, ID: "delay.inbox-2-17-1700000000123",
@@ -61,7 +61,7 @@ func TestDecideToLevel(t *testing.T) {
 
 func TestDecideDead(t *testing.T) {
 	rec := &kgo.Record{Topic: "delay.inbox", Partition: 2, Offset: 17, Headers: headers("delay-level", "soon", "delay-target", "orders")}
-	d := defaults().Decide(rec, acceptedAt, acceptedAt)
+	d := defaults().Decide(rec, acceptedAt)
 	want := Decision{
 		Kind: Dead,
 		Facts: deliver.Facts{
@@ -85,7 +85,7 @@ func TestDecideAsked(t *testing.T) {
 		"99":  2 * time.Hour, // of a number above the last one nobody knows more
 		"0":   0,
 	} {
-		d := defaults().Decide(&kgo.Record{Headers: headers("delay-level", request, "delay-target", "orders")}, acceptedAt, acceptedAt)
+		d := defaults().Decide(&kgo.Record{Headers: headers("delay-level", request, "delay-target", "orders")}, acceptedAt)
 		if d.Asked != want {
 			t.Errorf("%s: asked for %s, want %s", request, d.Asked, want)
 		}
@@ -119,7 +119,7 @@ func TestRetryGetsANewID(t *testing.T) {
 // deliverFrom takes a record of the inbox all the way, without the wait.
 func deliverFrom(t *testing.T, p *Policy, rec *kgo.Record, accepted time.Time) *kgo.Record {
 	t.Helper()
-	d := p.Decide(rec, accepted, accepted)
+	d := p.Decide(rec, accepted)
 	if d.Kind != ToLevel {
 		t.Fatalf("decision %+v", d)
 	}
@@ -192,9 +192,14 @@ func TestDecideLosesNothing(t *testing.T) {
 			Topic: p.Names.Inbox(), Partition: 3, Offset: rapid.Int64Min(0).Draw(rt, "offset"),
 			Key: anyBytes.Draw(rt, "key"), Value: anyBytes.Draw(rt, "value"), Headers: anyHeaders().Draw(rt, "headers"),
 		}
-		lag := time.Duration(rapid.Int64Range(int64(-time.Minute), int64(4*time.Hour)).Draw(rt, "lag"))
-		checkDecision(rt, p, rec, lag)
+		checkDecision(rt, p, rec, anyAcceptance().Draw(rt, "accepted"))
 	})
+}
+
+// anyAcceptance draws when a record was accepted: most are long overdue, and some
+// were accepted by a clock that runs ahead.
+func anyAcceptance() *rapid.Generator[time.Time] {
+	return rapid.Map(rapid.Int64Range(0, 2*acceptedAt.UnixMilli()), time.UnixMilli)
 }
 
 // fataler is what a *testing.T and a *rapid.T have in common.
@@ -202,26 +207,24 @@ type fataler interface{ Fatalf(string, ...any) }
 
 // checkDecision decides on a record and checks all that has to be true of every
 // decision.
-func checkDecision(t fataler, p *Policy, rec *kgo.Record, lag time.Duration) {
+func checkDecision(t fataler, p *Policy, rec *kgo.Record, accepted time.Time) {
 	before := slices.Clone(rec.Headers)
-	now := acceptedAt.Add(lag)
-	d := p.Decide(rec, acceptedAt, now)
+	d := p.Decide(rec, accepted)
 	if diff := cmp.Diff(before, rec.Headers); diff != "" {
 		t.Fatalf("the record was changed (- before, + after):\n%s", diff)
 	}
-	if again := p.Decide(rec, acceptedAt, now); !cmp.Equal(d.Facts, again.Facts) || d.Kind != again.Kind || d.Level != again.Level {
+	if again := p.Decide(rec, accepted); !cmp.Equal(d.Facts, again.Facts) || d.Kind != again.Kind || d.Level != again.Level {
 		t.Fatalf("decided %+v and then %+v", d, again)
 	}
-	if d.Facts.ID != deliver.OriginID(rec, acceptedAt.UnixMilli()) || d.Facts.Origin != deliver.Origin(rec) ||
-		d.Facts.Accepted != acceptedAt.UnixMilli() || d.Facts.Level != d.Facts.Granted {
+	if d.Facts.ID != deliver.OriginID(rec, accepted.UnixMilli()) || d.Facts.Origin != deliver.Origin(rec) ||
+		d.Facts.Accepted != accepted.UnixMilli() || d.Facts.Level != d.Facts.Granted {
 		t.Fatalf("facts %+v", d.Facts)
 	}
 	switch d.Kind {
 	case ToLevel:
-		checkWaits(t, p, rec, d, now)
+		checkWaits(t, p, rec, d)
 	case AtOnce:
-		overdue := d.Facts.Due <= now.UnixMilli()
-		if d.Record != nil || d.Refusal != nil || d.Level != (levels.Level{}) || d.Facts.Topic == "" || d.Facts.Granted != "0s" && !overdue {
+		if d.Record != nil || d.Refusal != nil || d.Level != (levels.Level{}) || d.Facts.Topic == "" || d.Facts.Granted != "0s" {
 			t.Fatalf("at once: %+v", d)
 		}
 	case Dead:
@@ -249,17 +252,12 @@ func checkDecision(t fataler, p *Policy, rec *kgo.Record, lag time.Duration) {
 	}
 }
 
-func checkWaits(t fataler, p *Policy, rec *kgo.Record, d Decision, now time.Time) {
+func checkWaits(t fataler, p *Policy, rec *kgo.Record, d Decision) {
 	if d.Refusal != nil || d.Facts.Topic == "" || d.Record == nil || d.Record.Topic != p.Names.Level(d.Level) {
 		t.Fatalf("to level: %+v", d)
 	}
-	if l, ok := p.Ladder.Number(d.Level.Number); !ok || l != d.Level {
-		t.Fatalf("level %+v is not of the ladder", d.Level)
-	}
-	// The forwarder lets nobody wait beyond the level from when the level's
-	// topic accepts the record, which is not before now.
-	if latest := max(now.UnixMilli(), d.Facts.Accepted) + d.Level.Delay.Milliseconds() + cutMs; d.Facts.Due > latest {
-		t.Fatalf("due %d ms after the level %s would let it go", d.Facts.Due-latest, d.Level)
+	if l, ok := p.Ladder.Number(d.Level.Number); !ok || l != d.Level || d.Facts.Granted != l.String() {
+		t.Fatalf("waits on level %+v, granted %s", d.Level, d.Facts.Granted)
 	}
 	hop, ok := deliver.ReadHop(d.Record.Headers)
 	hop.Topic, hop.Partition, hop.Origin = d.Facts.Topic, d.Facts.Partition, d.Facts.Origin
@@ -277,14 +275,13 @@ func checkWaits(t fataler, p *Policy, rec *kgo.Record, d Decision, now time.Time
 func TestOldHeadersMeanNothing(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p := anyPolicy().Draw(rt, "policy")
-		lag := time.Duration(rapid.Int64Range(0, int64(4*time.Hour)).Draw(rt, "lag"))
 		h := anyHeaders().Draw(rt, "headers")
 		old := headers("delay-id", "x", "delay-due", "1", "delay-accepted", "1", "delay-granted", "0s", "delay-requested", "0",
 			"delay-previous-id", "y", "delay-error", "gave-up", "delay-hop-due", "4070908800000", "delay-hop-accepted", "1",
 			"delay-hop-granted", "2h", "delay-hop-id", "z", "delay-hop-target", "other", "delay-hop-key", "k")
-		plain := p.Decide(&kgo.Record{Headers: h}, acceptedAt, acceptedAt.Add(lag))
+		plain := p.Decide(&kgo.Record{Headers: h}, acceptedAt)
 		for _, mixed := range [][]kgo.RecordHeader{slices.Concat(old, h), slices.Concat(h, old)} {
-			got := p.Decide(&kgo.Record{Headers: mixed}, acceptedAt, acceptedAt.Add(lag))
+			got := p.Decide(&kgo.Record{Headers: mixed}, acceptedAt)
 			if got.Kind != plain.Kind || got.Level != plain.Level || got.Facts != plain.Facts || !cmp.Equal(got.Refusal, plain.Refusal) {
 				rt.Fatalf("decided %+v, and %+v without them", got, plain)
 			}
@@ -294,13 +291,13 @@ func TestOldHeadersMeanNothing(t *testing.T) {
 
 // FuzzDecide reads headers from bytes, keys and values between zeros.
 func FuzzDecide(f *testing.F) {
-	f.Add([]byte("delay-level\x0045s\x00delay-target\x00orders"), int64(0))
-	f.Add([]byte("delay-level\x003\x00delay-target\x00orders\x00delay-partition\x007"), int64(time.Hour))
-	f.Add([]byte("delay-level\x000"), int64(-1))
-	f.Add([]byte("delay-level\x001d\x00delay-target\x00"), int64(2*time.Second))
+	f.Add([]byte("delay-level\x0045s\x00delay-target\x00orders"))
+	f.Add([]byte("delay-level\x003\x00delay-target\x00orders\x00delay-partition\x007"))
+	f.Add([]byte("delay-level\x000"))
+	f.Add([]byte("delay-level\x001d\x00delay-target\x00"))
 	p := defaults()
 	p.DefaultTarget = "fallback"
-	f.Fuzz(func(t *testing.T, encoded []byte, lag int64) {
+	f.Fuzz(func(t *testing.T, encoded []byte) {
 		var h []kgo.RecordHeader
 		for pair := range slices.Chunk(bytes.Split(encoded, []byte{0}), 2) {
 			header := kgo.RecordHeader{Key: string(pair[0])}
@@ -309,7 +306,7 @@ func FuzzDecide(f *testing.F) {
 			}
 			h = append(h, header)
 		}
-		checkDecision(t, p, &kgo.Record{Topic: "delay.inbox", Headers: h}, time.Duration(lag))
+		checkDecision(t, p, &kgo.Record{Topic: "delay.inbox", Headers: h}, acceptedAt)
 	})
 }
 
@@ -323,25 +320,20 @@ func TestKindString(t *testing.T) {
 
 func BenchmarkDecide(b *testing.B) {
 	p := defaults()
-	for _, c := range []struct {
-		name, request string
-		lag           time.Duration
-	}{
-		{"level", "45s", 0},
-		{"number", "3", 0},
-		{"lag", "2h", time.Hour},
-		{"none", "0", 0},
-		{"dead", "soon", 0},
+	for _, c := range []struct{ name, request string }{
+		{"level", "45s"},
+		{"number", "3"},
+		{"none", "0"},
+		{"dead", "soon"},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			rec := &kgo.Record{
 				Topic: "delay.inbox", Partition: 2, Offset: 123456, Key: []byte("k"), Value: []byte("v"),
 				Headers: headers("a", "1", "b", "2", "delay-level", c.request, "delay-target", "orders"),
 			}
-			now := acceptedAt.Add(c.lag)
 			b.ReportAllocs()
 			for b.Loop() {
-				p.Decide(rec, acceptedAt, now)
+				p.Decide(rec, acceptedAt)
 			}
 		})
 	}

@@ -2,8 +2,15 @@
 //
 // A record asks for its delay in headers (package levels names them). A [Policy]
 // answers with a [Decision]: the record for the topic of a level, delivery at
-// once, or a dead letter with the reason. Policy.Decide is pure, so that all
-// there is to know about routing can be read and tested without a broker.
+// once where no delay was asked for, or a dead letter with the reason.
+// Policy.Decide is pure, so that all there is to know about routing can be read
+// and tested without a broker.
+//
+// A record's due time counts from when the inbox accepted it and travels with it,
+// so that it does not wait again for the time it lay there. After an outage too
+// it goes by the topic of the level that it was granted, from where it is
+// delivered at once if it is overdue: on any other way it could overtake a record
+// with its key that was sent before it.
 //
 // Two things use it. A [Router] is the worker that reads the inbox, where
 // producers in any language write, and moves its records through the decision.

@@ -19,7 +19,7 @@ func ExamplePolicy_Decide() {
 	accepted := time.UnixMilli(1_700_000_000_000)
 	for _, request := range []string{"45s", "0", "soon"} {
 		rec := &kgo.Record{Topic: "delay.inbox", Headers: []kgo.RecordHeader{{Key: "delay-level", Value: []byte(request)}}}
-		d := policy.Decide(rec, accepted, accepted)
+		d := policy.Decide(rec, accepted)
 		switch d.Kind {
 		case router.ToLevel:
 			fmt.Println(request, "waits on", d.Record.Topic)

@@ -36,7 +36,7 @@ func (*worker) Due(*kgo.Record, time.Time) time.Time { return time.Time{} }
 // letters.
 func (w *worker) Handle(work *lane.Work) {
 	rec, now := work.Record, work.Now()
-	d := w.policy.Decide(rec, accepted(rec, now), now)
+	d := w.policy.Decide(rec, accepted(rec, now))
 	w.metrics.RouterLag.Set(max(0, now.Sub(rec.Timestamp).Seconds()))
 	if d.Kind == Dead {
 		w.outbox.Bury(work, rec, d.Facts, *d.Refusal, 0)

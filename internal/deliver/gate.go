@@ -16,6 +16,8 @@ const (
 	// same while a gate is about to open, when records wait for it.
 	watchEvery  = 250 * time.Millisecond
 	reopenEvery = 50 * time.Millisecond
+	// idleEvery is how often when nothing is on its way.
+	idleEvery = time.Second
 	// reopenWithin is how long records wait for a gate that is about to open
 	// before they are parked after all.
 	reopenWithin = time.Second
@@ -128,19 +130,22 @@ func (o *Outbox) watch() {
 		next := watchEvery
 		if o.openGates() {
 			next = reopenEvery
+		} else if !o.unstick(time.Now()) {
+			next = idleEvery
 		}
-		o.unstick(time.Now())
 		o.forgetIdle(time.Now())
 		timer.Reset(next)
 	}
 }
 
 // unstick has franz-go fail what it keeps trying to write to sick targets. It
-// would do so for ever; failed, the records can be parked.
-func (o *Outbox) unstick(now time.Time) {
+// would do so for ever; failed, the records can be parked. It says whether
+// anything is on its way or parked.
+func (o *Outbox) unstick(now time.Time) (busy bool) {
 	var topics []string
 	for _, q := range o.all() {
 		q.mu.Lock()
+		busy = busy || q.inFlight > 0 || q.mending || q.gate.closed
 		if q.inFlight > 0 && q.sick(now) {
 			q.mending = true
 			topics = append(topics, q.topic)
@@ -148,6 +153,7 @@ func (o *Outbox) unstick(now time.Time) {
 		q.mu.Unlock()
 	}
 	o.client.PurgeTopicsFromProducing(topics...)
+	return busy
 }
 
 func (o *Outbox) openGates() (reopening bool) {

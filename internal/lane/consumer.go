@@ -12,7 +12,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/delayd-io/delayd/internal/metrics"
 )
@@ -52,8 +51,7 @@ type Config struct {
 type Consumer struct {
 	cfg    Config
 	log    zerolog.Logger
-	client *kgo.Client
-	adm    *kadm.Client
+	opts   []kgo.Opt
 	topics map[string]*Topic
 
 	ahead, aside *pool
@@ -65,8 +63,11 @@ type Consumer struct {
 	full         chan struct{} // has room for one: CommitRecords are handled
 	committing   sync.Mutex    // one commit at a time, and none across a hand-over
 
-	work context.Context // ends when the lanes have to stop at once
-	fail context.CancelCauseFunc
+	opened chan struct{}           // closed when Run has set what follows
+	fail   context.CancelCauseFunc // ends Run with an error
+	work   context.Context         // ends when Run has drained
+	client *kgo.Client
+	adm    *kadm.Client
 
 	mu    sync.Mutex
 	lanes map[partition]*lane
@@ -90,6 +91,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		lease:  newLease(),
 		some:   make(chan struct{}, 1),
 		full:   make(chan struct{}, 1),
+		opened: make(chan struct{}),
 		lanes:  make(map[partition]*lane),
 	}
 	names := make([]string, 0, len(cfg.Topics))
@@ -97,8 +99,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		c.topics[cfg.Topics[i].Name] = &cfg.Topics[i]
 		names = append(names, cfg.Topics[i].Name)
 	}
-	c.work, c.fail = context.WithCancelCause(context.Background())
-	opts = append(opts[:len(opts):len(opts)],
+	c.opts = append(opts[:len(opts):len(opts)],
 		kgo.ConsumerGroup(cfg.Group),
 		kgo.ConsumeTopics(names...),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
@@ -120,38 +121,48 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		kgo.OnPartitionsLost(c.lost),
 	)
 	if cfg.Instance != "" {
-		opts = append(opts, kgo.InstanceID(cfg.Instance))
+		c.opts = append(c.opts, kgo.InstanceID(cfg.Instance))
 	}
-	var err error
-	if c.client, err = kgo.NewClient(opts...); err != nil {
+	if err := kgo.ValidateOpts(c.opts...); err != nil {
 		return nil, fmt.Errorf("consume as group %s: %w", cfg.Group, err)
 	}
-	c.adm = kadm.NewClient(c.client)
 	return c, nil
 }
 
-// Run handles records until ctx ends, then stops taking, lets what is on its
-// way end (DrainTimeout), commits, and returns nil. Any other error means that
-// this process must not go on: ErrFenced, or a fault in a lane.
+// Run joins the group and handles records until ctx ends, then stops taking,
+// lets what is on its way end (DrainTimeout), commits, and returns nil. Any other
+// error means that this process must not go on: ErrFenced, or a topic that cannot
+// be read.
 func (c *Consumer) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(c.work, func() { cancel(context.Cause(c.work)) })()
+	ctx, c.fail = context.WithCancelCause(ctx)
+	defer c.fail(nil)
+	var end context.CancelFunc
+	c.work, end = context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
 
-	var tasks errgroup.Group
-	tasks.Go(func() error { c.commitLoop(c.work); return nil })
-	tasks.Go(func() error { c.throttleLoop(c.work); return nil })
+	client, err := kgo.NewClient(c.opts...)
+	if err != nil {
+		return fmt.Errorf("consume as group %s: %w", c.cfg.Group, err)
+	}
+	c.client, c.adm = client, kadm.NewClient(client)
+	close(c.opened)
+
+	var tasks sync.WaitGroup
+	tasks.Go(func() { c.commitLoop(c.work) })
+	tasks.Go(func() { c.keepHouse(c.work) })
 	if c.cfg.PurgeAfter != PurgeOff {
 		p := purger{c: c, after: c.cfg.PurgeAfter}
-		tasks.Go(func() error { p.loop(ctx); return nil })
+		tasks.Go(func() { p.loop(ctx) })
 	}
 	c.poll(ctx)
 	c.drain()
-	fault := context.Cause(c.work)
-	c.fail(nil)
-	err := tasks.Wait()
-	c.client.CloseAllowingRebalance()
-	return errors.Join(fault, err)
+	end()
+	tasks.Wait()
+	client.CloseAllowingRebalance()
+	if fault := context.Cause(ctx); !errors.Is(fault, context.Canceled) && !errors.Is(fault, context.DeadlineExceeded) {
+		return fault
+	}
+	return nil
 }
 
 // poll appends what is fetched to the lanes. It never waits for a due time: a
@@ -228,6 +239,7 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 	if len(added) == 0 {
 		return
 	}
+	<-c.opened // franz-go joins the group before NewClient returns
 	lanes := make(map[partition]*lane)
 	for topic, ns := range added {
 		for _, n := range ns {
@@ -423,6 +435,11 @@ func (c *Consumer) drain() {
 
 // Ready returns nil when the group is joined and no lane is stuck.
 func (c *Consumer) Ready() error {
+	select {
+	case <-c.opened:
+	default:
+		return fmt.Errorf("group %s: not started", c.cfg.Group)
+	}
 	if _, generation := c.client.GroupMetadata(); generation < 0 {
 		return fmt.Errorf("group %s: not joined yet", c.cfg.Group)
 	}
@@ -439,10 +456,13 @@ func (c *Consumer) Ready() error {
 	return nil
 }
 
-// throttleLoop looks at the budgets while they are short, and sets the gauges.
-func (c *Consumer) throttleLoop(ctx context.Context) {
-	timer := time.NewTimer(gaugesEvery)
+// keepHouse looks at the budgets while they are short, sets the gauges, and
+// wakes the lanes when the wall clock has jumped: their timers follow the other
+// clock, which stands still while a machine is suspended.
+func (c *Consumer) keepHouse(ctx context.Context) {
+	timer := time.NewTimer(houseEvery)
 	defer timer.Stop()
+	last := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -450,11 +470,19 @@ func (c *Consumer) throttleLoop(ctx context.Context) {
 		case <-c.room:
 		case <-timer.C:
 		}
-		c.cfg.Metrics.LeaseAge.WithLabelValues(c.cfg.Group).Set(c.lease.age(time.Now()).Seconds())
+		now := time.Now()
+		if jump := now.Round(0).Sub(last.Round(0)) - now.Sub(last); jump.Abs() > clockJump {
+			c.log.Warn().Dur("jump_ms", jump).Msg("the wall clock was set, or the machine was suspended")
+			for _, l := range c.each() {
+				l.nudge()
+			}
+		}
+		last = now
+		c.cfg.Metrics.LeaseAge.WithLabelValues(c.cfg.Group).Set(c.lease.age(now).Seconds())
 		c.cfg.Metrics.Queued.WithLabelValues(c.cfg.Group).Set(float64(c.ahead.bytes.Load() + c.aside.bytes.Load()))
-		every := gaugesEvery
+		every := houseEvery
 		if c.held.Load() || c.ahead.pressed() || c.aside.pressed() {
-			c.throttle(time.Now())
+			c.throttle(now)
 			every = throttleEvery
 		}
 		timer.Reset(every)

@@ -43,9 +43,13 @@ const (
 	// leaseRenewal is when a commit is made although nothing was handled.
 	leaseRenewal = leaseTime / 3
 
-	// maxSleep bounds a sleep, after which the wall clock is read again: Go's
-	// timers stand still while a machine is suspended.
-	maxSleep = time.Second
+	// surely is how short a wait has to be to be slept through. Of a longer one
+	// half is, and then the wall clock is read again.
+	surely = time.Second
+	// houseEvery is how often it is checked that the wall clock has not jumped,
+	// by more than clockJump against the one that timers follow.
+	houseEvery = time.Second
+	clockJump  = 10 * time.Millisecond
 
 	// HandOver is how long a revoked lane waits for what it has sent.
 	HandOver = 3 * time.Second

@@ -13,11 +13,6 @@ import (
 // and one lock serve them all.
 const sendBatch = 128
 
-// maxOvertaking bounds the works of one lane that were sent before a record in
-// front of them: they stay uncommitted until that record is due, and count
-// against what a crash may repeat.
-const maxOvertaking = 100
-
 // lane is one assigned partition.
 type lane struct {
 	c         *Consumer
@@ -36,10 +31,9 @@ type lane struct {
 
 	mu         sync.Mutex
 	ring       ring
-	bytes      int64 // taken of the pool by works that are not done
-	unfinished int   // sent and not done
-	unheld     int   // sent and not committed: what is held of the pool's slots
-	overtaking int
+	bytes      int64           // taken of the pool by works that are not done
+	unfinished int             // sent and not done
+	unheld     int             // sent and not committed: what is held of the pool's slots
 	moved      time.Time       // when a work was last done, or came to an empty lane
 	committed  kgo.EpochOffset // the last commit that we know of
 	marks      []seenMark      // from the previous owner's commit
@@ -104,7 +98,7 @@ func (l *lane) run() {
 	case <-ctx.Done():
 		return
 	}
-	timer := time.NewTimer(maxSleep)
+	timer := time.NewTimer(surely)
 	defer timer.Stop()
 	batch := make([]*Work, 0, sendBatch)
 	for ctx.Err() == nil {
@@ -132,15 +126,17 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(batch) < cap(batch) {
-		w := l.ring.peek(l.overtaking < maxOvertaking)
+		w := l.ring.peek(l.pool.overtaking.Load() < maxOvertaking)
 		if w == nil {
-			return batch, maxSleep
+			return batch, time.Hour // until something comes
 		}
-		if wait := w.Due.Sub(now); wait > 0 {
-			return batch, min(wait, maxSleep)
+		if wait := w.Due.Sub(now); wait > surely {
+			return batch, wait / 2
+		} else if wait > 0 {
+			return batch, wait
 		}
 		if l.ring.take(w) {
-			l.overtaking++
+			l.pool.overtaking.Add(1)
 		}
 		batch = append(batch, w)
 	}
@@ -238,16 +234,13 @@ func (l *lane) commit(p prefix) {
 			overtook++
 		}
 	}
-	l.overtaking -= overtook
 	l.ring.drop(p.n)
 	l.unheld -= held
 	l.committed = p.at
 	l.marksDirty = false
 	l.mu.Unlock()
 	l.pool.slots.Release(int64(held))
-	if overtook > 0 {
-		l.nudge() // more may overtake
-	}
+	l.pool.overtaking.Add(-int64(overtook))
 }
 
 // end takes the lane out of service: what it holds goes back to its pool, and
@@ -257,6 +250,11 @@ func (l *lane) end() {
 	l.mu.Lock()
 	l.live.Store(false)
 	bytes, held := l.bytes, l.unheld
+	for _, w := range l.ring.works {
+		if w.overtook {
+			l.pool.overtaking.Add(-1)
+		}
+	}
 	l.bytes, l.unheld = 0, 0
 	l.ring = ring{}
 	l.mu.Unlock()

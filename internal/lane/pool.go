@@ -17,9 +17,6 @@ const horizon = 2 * time.Second
 // throttleEvery is how often lanes that are held back are looked at again.
 const throttleEvery = 250 * time.Millisecond
 
-// gaugesEvery is how often the gauges are set.
-const gaugesEvery = time.Second
-
 // pool is what lanes share: memory for what is fetched ahead, and slots for
 // what is sent and not committed.
 type pool struct {
@@ -27,7 +24,14 @@ type pool struct {
 	bytes  atomic.Int64
 	slots  *semaphore.Weighted
 	room   chan struct{} // has room for one: memory went back while the budget was used up
+
+	// overtaking is how many works were sent before a record in front of them.
+	// They stay uncommitted until that one is due, which can be hours.
+	overtaking atomic.Int64
 }
+
+// maxOvertaking leaves slots for the works that take their turn.
+const maxOvertaking = CommitRecords
 
 func newPool(budget int64, room chan struct{}) *pool {
 	return &pool{budget: budget, slots: semaphore.NewWeighted(2 * CommitRecords), room: room}

@@ -1,0 +1,243 @@
+//go:build synctests
+
+package endtoend
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/forwarder"
+	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/router"
+)
+
+// world is a broker, a network and a clock of its own: time passes only when
+// everybody waits for it.
+type world struct {
+	t       *testing.T
+	net     *kfake.VirtualNetwork
+	cluster *kfake.Cluster
+	names   levels.Names
+	ladder  levels.Ladder
+	client  *kgo.Client
+	adm     *kadm.Client
+	running sync.WaitGroup
+	ends    []func() // called when the test is over
+	mend    func()   // what takes back a fault that a test put in
+}
+
+// virtual runs test in a world in which the service's topics and targets exist.
+// The ladder is the default one unless spec is given.
+func virtual(t *testing.T, spec string, targets []string, test func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{
+			t: t, net: new(kfake.VirtualNetwork),
+			names: levels.Names{Prefix: levels.DefaultPrefix}, ladder: levels.Default(),
+		}
+		if spec != "" {
+			var err error
+			if w.ladder, err = levels.Parse(spec); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var err error
+		w.cluster, err = kfake.NewCluster(
+			kfake.NumBrokers(1), kfake.ListenFn(w.net.Listen), kfake.Ports(9092),
+			kfake.SeedTopics(2, targets...),
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.cluster.Close()
+		w.client = w.newClient(kgo.ProducerLinger(0), kgo.RecordPartitioner(deliver.Partitioner()))
+		defer w.client.Close()
+		w.adm = kadm.NewClient(w.client)
+		if _, err := admin.Ensure(context.Background(), w.client, admin.Spec{Ladder: w.ladder, Names: w.names, Partitions: 2, Replicas: -1}); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			for _, end := range w.ends {
+				end()
+			}
+		}()
+		test(w)
+		w.running.Wait()
+	})
+}
+
+func (w *world) opts() []kgo.Opt {
+	return []kgo.Opt{kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.Dialer(w.net.DialContext)}
+}
+
+func (w *world) newClient(opts ...kgo.Opt) *kgo.Client {
+	w.t.Helper()
+	cl, err := kgo.NewClient(append(w.opts(), opts...)...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return cl
+}
+
+// service is a router and a forwarder, as one process runs them.
+type service struct {
+	router    *router.Router
+	forwarder *forwarder.Forwarder
+	stop      func() // returns when both have ended
+}
+
+// serve starts an instance. change, if given, changes what it is started with.
+func (w *world) serve(instance string, change ...func(*router.Config, *forwarder.Config)) *service {
+	w.t.Helper()
+	rc, fc := router.DefaultConfig(), forwarder.DefaultConfig()
+	rc.Ladder, fc.Ladder = w.ladder, w.ladder
+	rc.Instance, fc.Instance = instance, instance
+	rc.PurgeAfter, fc.PurgeAfter = lane.PurgeOff, lane.PurgeOff
+	if testing.Verbose() {
+		log := zerolog.New(zerolog.NewTestWriter(w.t)).Level(zerolog.InfoLevel)
+		rc.Log, fc.Log = log, log
+	}
+	for _, c := range change {
+		c(&rc, &fc)
+	}
+	s := new(service)
+	var err error
+	if s.router, err = router.New(rc, w.opts()...); err != nil {
+		w.t.Fatal(err)
+	}
+	if s.forwarder, err = forwarder.New(fc, w.opts()...); err != nil {
+		w.t.Fatal(err)
+	}
+	stopRouter, stopForwarder := w.run(s.router.Run), w.run(s.forwarder.Run)
+	s.stop = func() { stopRouter(); stopForwarder() }
+	return s
+}
+
+// run starts f and returns what ends it.
+func (w *world) run(f func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	w.running.Go(func() {
+		defer close(done)
+		if err := f(ctx); err != nil {
+			w.t.Errorf("service: %v", err)
+		}
+	})
+	return func() { cancel(); <-done }
+}
+
+// send writes records and waits until the broker has them.
+func (w *world) send(recs ...*kgo.Record) {
+	w.t.Helper()
+	if err := w.client.ProduceSync(context.Background(), recs...).FirstErr(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// request is a record for the inbox.
+func (w *world) request(delay, target, key, value string, more ...kgo.RecordHeader) *kgo.Record {
+	return &kgo.Record{
+		Topic: w.names.Inbox(), Partition: -1, Key: []byte(key), Value: []byte(value),
+		Headers: append([]kgo.RecordHeader{
+			{Key: levels.HeaderLevel, Value: []byte(delay)}, {Key: levels.HeaderTarget, Value: []byte(target)},
+		}, more...),
+	}
+}
+
+// direct is a record for a level's own topic.
+func (w *world) direct(level, target, key, value string, more ...kgo.RecordHeader) *kgo.Record {
+	rec := w.request(level, target, key, value, more...)
+	d, err := levels.ParseDelay(level)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	rec.Topic = w.names.Level(levels.Level{Delay: d})
+	rec.Headers = rec.Headers[1:]
+	return rec
+}
+
+// arrival is a record that a consumer of a target received.
+type arrival struct {
+	*kgo.Record
+	at time.Time
+}
+
+// late is how long after its due time it arrived.
+func (a arrival) late() time.Duration {
+	ms, err := strconv.ParseInt(a.header(levels.HeaderDue), 10, 64)
+	if err != nil {
+		panic(fmt.Sprintf("%s of %q: %v", levels.HeaderDue, a.Value, err))
+	}
+	return a.at.Sub(time.UnixMilli(ms))
+}
+
+func (a arrival) header(key string) string {
+	v, _ := deliver.Last(a.Headers, key)
+	return string(v)
+}
+
+// arrivals collects what comes to topics, until the world ends.
+type arrivals struct {
+	mu   sync.Mutex
+	all  []arrival
+	more chan struct{}
+}
+
+// watch reads topics from their start.
+func (w *world) watch(topics ...string) *arrivals {
+	as := &arrivals{more: make(chan struct{}, 1)}
+	cl := w.newClient(kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMaxAge(time.Second), kgo.MetadataMinAge(100*time.Millisecond))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			fetches := cl.PollFetches(ctx)
+			now := time.Now()
+			as.mu.Lock()
+			fetches.EachRecord(func(r *kgo.Record) { as.all = append(as.all, arrival{r, now}) })
+			as.mu.Unlock()
+			select {
+			case as.more <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	w.ends = append(w.ends, func() { cancel(); <-done; cl.Close() })
+	return as
+}
+
+func (as *arrivals) now() []arrival {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	return append([]arrival(nil), as.all...)
+}
+
+// wait returns the arrivals when there are n, or what there is when the time
+// is over.
+func (as *arrivals) wait(n int, within time.Duration) []arrival {
+	end := time.After(within)
+	for {
+		if all := as.now(); len(all) >= n {
+			return all
+		}
+		select {
+		case <-as.more:
+		case <-end:
+			return as.now()
+		}
+	}
+}
