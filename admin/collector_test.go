@@ -1,0 +1,85 @@
+package admin
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// gather scrapes a collector: one line per metric.
+func gather(t *testing.T, c prometheus.Collector) []string {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(c)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range families {
+		for _, m := range f.Metric {
+			line := f.GetName()
+			for _, l := range m.Label {
+				line += fmt.Sprintf("{%s=%q}", l.GetName(), l.GetValue())
+			}
+			got = append(got, fmt.Sprint(line, " ", m.GetGauge().GetValue()))
+		}
+	}
+	return got
+}
+
+func TestCollector(t *testing.T) {
+	t.Parallel()
+	cl := writer(t, fake(t).ListenAddrs())
+	spec := small(t)
+	everything(t, cl, spec)
+	appendAt(t, cl, "delay.level.5s", 0, time.Now().Add(-time.Hour))
+	appendAt(t, cl, "delay.level.1m", 0, time.Now())
+	for i, topic := range []string{"delay.inbox", "delay.parked", "delay.dead"} {
+		for range i + 3 {
+			appendAt(t, cl, topic, 0, time.Now())
+		}
+	}
+	want := []string{
+		`delayd_dead_records 5`,
+		`delayd_overdue_records{level="1m"} 0`,
+		`delayd_overdue_records{level="5s"} 1`,
+		`delayd_pending_records{level="1m"} 1`,
+		`delayd_pending_records{level="5s"} 1`,
+		`delayd_pending_records{level="inbox"} 3`,
+		`delayd_pending_records{level="parked"} 4`,
+		`delayd_status_up 1`,
+	}
+	if diff := cmp.Diff(want, gather(t, NewCollector(cl, spec, zerolog.Nop()))); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+}
+
+func TestCollectorSaysThatTheBrokersDoNotAnswer(t *testing.T) {
+	t.Parallel()
+	broker := fake(t)
+	cl := client(t, broker.ListenAddrs(), kgo.RequestRetries(0))
+	broker.ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
+		broker.KeepControl()
+		return nil, errors.New("closed"), true
+	})
+	var log bytes.Buffer
+	c := NewCollector(cl, small(t), zerolog.New(&log))
+	for range 2 {
+		if diff := cmp.Diff([]string{"delayd_status_up 0"}, gather(t, c)); diff != "" {
+			t.Errorf("metrics (-want +got):\n%s", diff)
+		}
+	}
+	if n := strings.Count(log.String(), "\n"); n != 1 {
+		t.Errorf("%d log lines for two scrapes, want one:\n%s", n, &log)
+	}
+}

@@ -1,0 +1,208 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/offsets"
+	"github.com/delayd-io/delayd/levels"
+)
+
+// counting is one topic while it is counted.
+type counting struct {
+	TopicStatus
+	kind  kind
+	delay time.Duration // of a level
+	group string        // that handles it; "" for the dead letters
+	heads []*head       // of a level: one for each partition with something pending
+}
+
+type countings []*counting
+
+// count finds the topics and counts them, without NextDue and Members.
+func count(ctx context.Context, cl *kgo.Client, spec Spec, now time.Time) (countings, error) {
+	if err := spec.check(); err != nil {
+		return nil, err
+	}
+	_, seen, err := metadata(ctx, cl)
+	if err != nil {
+		return nil, err
+	}
+	list := spec.countings(seen)
+
+	// Commits before ends: what is delivered in between counts as pending, and
+	// nothing comes out below zero.
+	adm := kadm.NewClient(cl)
+	routed, routedErr := offsets.Committed(ctx, adm, spec.Names.RouterGroup())
+	forwarded, forwardedErr := offsets.Committed(ctx, adm, spec.Names.ForwarderGroup())
+	if err := errors.Join(routedErr, forwardedErr); err != nil {
+		return list, err // counted without commits everything would be pending
+	}
+	starts, startErr := list.look(ctx, cl, func(*counting) (int64, bool) { return offsets.Start, true })
+	ends, endErr := list.look(ctx, cl, func(*counting) (int64, bool) { return offsets.End, true })
+	due, dueErr := list.look(ctx, cl, func(c *counting) (int64, bool) {
+		return now.Add(-c.delay).UnixMilli(), c.kind == level
+	})
+
+	for _, c := range list {
+		committed := forwarded
+		switch c.kind {
+		case inbox:
+			committed = routed
+		case dead:
+			committed = nil
+		}
+		for _, p := range c.partitions() {
+			start, ok1 := starts[p]
+			end, ok2 := ends[p]
+			first, ok3 := due[p]
+			if !ok1 || !ok2 || !ok3 && c.kind == level {
+				continue // the error says why
+			}
+			next := start.Offset
+			if at, ok := committed[p]; ok {
+				next = max(next, at)
+			}
+			c.add(p, next, end.Offset, first, now)
+		}
+	}
+	return list, errors.Join(startErr, endErr, dueErr)
+}
+
+// countings are the topics of the service, and the level topics that exist and
+// are not in the ladder any more.
+func (s Spec) countings(seen map[string]found) countings {
+	var list countings
+	named := make(map[string]bool)
+	for _, t := range s.topics() {
+		named[t.name] = true
+		list = append(list, newCounting(s.Names, t, seen[t.name]))
+	}
+	for name, f := range seen {
+		if delay, ok := s.Names.LevelDelay(name); ok && !named[name] {
+			c := newCounting(s.Names, topic{name: name, kind: level, delay: delay}, f)
+			c.Retired = true
+			list = append(list, c)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b *counting) int { return cmp.Compare(a.delay, b.delay) })
+	return list
+}
+
+func newCounting(names levels.Names, t topic, f found) *counting {
+	c := &counting{kind: t.kind, delay: t.delay,
+		TopicStatus: TopicStatus{Topic: t.name, Partitions: int(f.partitions)}}
+	switch t.kind {
+	case inbox:
+		c.group = names.RouterGroup()
+	case level:
+		c.Level, c.group = levels.FormatDelay(t.delay), names.ForwarderGroup()
+	case parked:
+		c.group = names.ForwarderGroup()
+	}
+	return c
+}
+
+// partitions are the partitions of the topic.
+func (c *counting) partitions() []offsets.Partition {
+	list := make([]offsets.Partition, c.Partitions)
+	for i := range list {
+		list[i] = offsets.Partition{Topic: c.Topic, Partition: int32(i)}
+	}
+	return list
+}
+
+// look looks all partitions of the topics up at once, at the time that at says,
+// leaving out those that it says no to.
+func (list countings) look(ctx context.Context, cl *kgo.Client, at func(*counting) (int64, bool)) (map[offsets.Partition]offsets.Found, error) {
+	times := make(map[offsets.Partition]int64)
+	for _, c := range list {
+		if t, ok := at(c); ok {
+			for _, p := range c.partitions() {
+				times[p] = t
+			}
+		}
+	}
+	return offsets.List(ctx, cl, times)
+}
+
+// add counts one partition, of which the records from next up to end wait to be
+// handled; due is the first that is not due yet.
+func (c *counting) add(p offsets.Partition, next, end int64, due offsets.Found, now time.Time) {
+	if end <= next {
+		return
+	}
+	c.Pending += end - next
+	if c.kind != level {
+		return
+	}
+	first := end
+	if due.Offset != offsets.None {
+		first = due.Offset
+	}
+	c.Overdue += max(0, first-next)
+	h := newHead(p, next, now)
+	h.learn(now.Add(-c.delay).UnixMilli(), due)
+	c.heads = append(c.heads, h)
+}
+
+// findMembers counts the members that have a partition of each topic.
+func (list countings) findMembers(ctx context.Context, adm *kadm.Client) {
+	members := make(map[string]map[string]int) // by group and topic
+	for _, c := range list {
+		if c.group == "" {
+			continue
+		}
+		if _, ok := members[c.group]; !ok {
+			members[c.group] = membersOf(ctx, adm, c.group)
+		}
+		c.Members = -1
+		if of := members[c.group]; of != nil {
+			c.Members = of[c.Topic]
+		}
+	}
+}
+
+// membersOf counts the members of a group by the topics that they have a
+// partition of. It is nil when we may not look.
+func membersOf(ctx context.Context, adm *kadm.Client, group string) map[string]int {
+	groups, err := adm.DescribeGroups(ctx, group)
+	if err != nil {
+		return nil
+	}
+	members := make(map[string]int)
+	for _, m := range groups[group].Members {
+		if has, ok := m.Assigned.AsConsumer(); ok {
+			for _, t := range has.Topics {
+				if len(t.Partitions) > 0 {
+					members[t.Topic]++
+				}
+			}
+		}
+	}
+	return members
+}
+
+// status is the result.
+func (list countings) status(now time.Time) Status {
+	s := Status{At: now, Levels: []TopicStatus{}}
+	for _, c := range list {
+		switch c.kind {
+		case inbox:
+			s.Inbox = c.TopicStatus
+		case level:
+			s.Levels = append(s.Levels, c.TopicStatus)
+		case parked:
+			s.Parked = c.TopicStatus
+		case dead:
+			s.Dead = c.TopicStatus
+		}
+	}
+	return s
+}

@@ -1,0 +1,8 @@
+// Package admin makes sure that the topics of the delay service exist and are
+// right, and counts what is on them.
+//
+// [Ensure] creates what is missing and looks at what is there; it never shrinks,
+// deletes or changes a topic that someone has made. What would lose records is an
+// error that says what to do; everything else that differs is told in the
+// [Result]. [Inspect] counts from offsets alone, without reading records.
+package admin

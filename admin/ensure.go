@@ -1,0 +1,181 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const (
+	// createTimeout is how long a broker may take to create topics. It is told
+	// to the broker.
+	createTimeout = 15 * time.Second
+	// appearTimeout is how long new topics may take to show up with leaders on
+	// the broker that we ask.
+	appearTimeout = 30 * time.Second
+	// appearPause is the wait between two looks for them.
+	appearPause = 50 * time.Millisecond
+)
+
+// Ensure creates the topics that are missing and verifies all. It can be run
+// again and by many processes at once: that a topic exists already is an outcome
+// and no failure. The right to create is needed only for what is missing, and
+// without the right to read settings they count as good, with a note.
+//
+// There are no results when the cluster did not answer; the error then says why,
+// and trying again can help. Otherwise there is a result for each topic and the
+// error is [Results.Err]: something is missing that cannot be created, or would
+// lose records, and the service must not start.
+func Ensure(ctx context.Context, cl *kgo.Client, spec Spec) (Results, error) {
+	return bring(ctx, cl, spec, true)
+}
+
+// Verify is Ensure without creating: a topic that is missing is Failed.
+func Verify(ctx context.Context, cl *kgo.Client, spec Spec) (Results, error) {
+	return bring(ctx, cl, spec, false)
+}
+
+func bring(ctx context.Context, cl *kgo.Client, spec Spec, create bool) (Results, error) {
+	if err := spec.check(); err != nil {
+		return nil, err
+	}
+	topics := spec.topics()
+	c, seen, err := metadata(ctx, cl, names(topics)...)
+	if err != nil {
+		return nil, err
+	}
+	c.defaults(ctx, cl, spec.Replicas)
+
+	var missing []topic
+	for _, t := range topics {
+		if f := seen[t.name]; f.err == nil && !f.exists() {
+			missing = append(missing, t)
+		}
+	}
+	var refused map[string]error
+	if create && len(missing) > 0 {
+		refused = createTopics(ctx, cl, spec, c, missing)
+		if seen, err = appear(ctx, cl, topics, refused); err != nil {
+			return nil, err
+		}
+	}
+
+	results := make(Results, len(topics))
+	for i, t := range topics {
+		results[i] = outcome(t, seen[t.name], create, refused)
+	}
+	verify(ctx, cl, spec, c, seen, results)
+	owners(ctx, cl, spec, results)
+	return results, results.Err()
+}
+
+func names(topics []topic) []string {
+	list := make([]string, len(topics))
+	for i, t := range topics {
+		list[i] = t.name
+	}
+	return list
+}
+
+// outcome is what became of a topic before its settings are looked at. refused
+// has an entry for each topic that was to be created, nil where it was.
+func outcome(t topic, f found, create bool, refused map[string]error) Result {
+	r := Result{Topic: t.name, Outcome: Existed}
+	why, tried := refused[t.name]
+	switch {
+	case f.err != nil:
+		r.fail(f.err)
+	case f.exists() && tried && why == nil:
+		r.Outcome = Created
+	case f.exists(): // another process may have been faster
+	case !create:
+		r.fail(fmt.Errorf("topic %s: it does not exist; create it with delayd admin provision", t.name))
+	case why == nil || errors.Is(why, kerr.TopicAlreadyExists):
+		r.fail(fmt.Errorf("create topic %s: the brokers do not show it after %v; start again when they do", t.name, appearTimeout))
+	default:
+		r.fail(why)
+	}
+	return r
+}
+
+// createTopics asks for all missing topics at once and returns the answer for
+// each, nil for created.
+func createTopics(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, missing []topic) map[string]error {
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.TimeoutMillis = int32(createTimeout.Milliseconds())
+	for _, t := range missing {
+		rt := kmsg.NewCreateTopicsRequestTopic()
+		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = t.name, t.partitions, spec.Replicas
+		for _, s := range t.settings(c) {
+			rc := kmsg.NewCreateTopicsRequestTopicConfig()
+			rc.Name, rc.Value = s.key, kmsg.StringPtr(s.value)
+			rt.Configs = append(rt.Configs, rc)
+		}
+		req.Topics = append(req.Topics, rt)
+	}
+	resp, err := req.RequestWith(ctx, cl)
+	noAnswer := cmp.Or(err, errors.New("the broker left it out of its answer"))
+	answers := make(map[string]error, len(missing))
+	for _, t := range missing {
+		answers[t.name] = fmt.Errorf("create topic %s: %w", t.name, noAnswer)
+	}
+	if err == nil {
+		for _, t := range resp.Topics {
+			answers[t.Topic] = createError(t.Topic, brokersError(t.ErrorCode, t.ErrorMessage))
+		}
+	}
+	return answers
+}
+
+// createError says what a person can do about a refused creation.
+func createError(topic string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
+		return fmt.Errorf("create topic %s: %w; grant Create on it to this user, or let someone who has that right run delayd admin provision",
+			topic, err)
+	case errors.Is(err, kerr.InvalidConfig), errors.Is(err, kerr.PolicyViolation):
+		return fmt.Errorf("create topic %s: %w; create it by hand with the settings that this cluster allows, cleanup.policy=delete and retention.ms=-1 at least",
+			topic, err)
+	}
+	return fmt.Errorf("create topic %s: %w", topic, err)
+}
+
+// appear waits until the topics that were created, by us or someone else, have
+// leaders, and returns what the brokers know then. What was refused otherwise is
+// not waited for, but may be there all the same: created by someone meanwhile.
+func appear(ctx context.Context, cl *kgo.Client, topics []topic, answers map[string]error) (map[string]found, error) {
+	deadline := time.Now().Add(appearTimeout)
+	for {
+		_, seen, err := metadata(ctx, cl, names(topics)...)
+		if err != nil {
+			return nil, err
+		}
+		there := true
+		for name, err := range answers {
+			if err == nil || errors.Is(err, kerr.TopicAlreadyExists) || errors.Is(err, kerr.RequestTimedOut) {
+				there = there && seen[name].exists() && seen[name].led
+			}
+		}
+		if there || time.Now().After(deadline) {
+			return seen, nil
+		}
+		if !pause(ctx, appearPause) {
+			return nil, fmt.Errorf("wait for the new topics: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// seeds is how the brokers are spelled in a command for a person to run.
+func seeds(cl *kgo.Client) string {
+	list, _ := cl.OptValue(kgo.SeedBrokers).([]string)
+	return strings.Join(list, ",")
+}

@@ -1,0 +1,84 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/offsets"
+)
+
+// owners refuses level topics that another group reads too. A level topic has
+// one owner: two would each deliver every record, and the purge would stop at the
+// slower one for ever.
+//
+// Groups that we may not see cannot be refused. A look-up that does not work is
+// noted: one broker that is down must not keep the service from starting.
+func owners(ctx context.Context, cl *kgo.Client, spec Spec, results Results) {
+	adm, own := kadm.NewClient(cl), spec.Names.ForwarderGroup()
+	var topics []string
+	for i, t := range spec.topics() {
+		if t.kind == level && results[i].Outcome != Failed {
+			topics = append(topics, t.name)
+		}
+	}
+	if len(topics) == 0 {
+		return
+	}
+	commits, err := offsets.OtherGroups(ctx, adm, topics, own)
+	readers := assigned(ctx, adm, own)
+	for i := range results {
+		r := &results[i]
+		if !slices.Contains(topics, r.Topic) {
+			continue
+		}
+		at := slices.IndexFunc(commits, func(c offsets.Commit) bool { return c.Topic == r.Topic })
+		switch {
+		case at >= 0:
+			group := commits[at].Group
+			r.fail(fmt.Errorf("topic %s: group %s has committed offsets on it, and a level topic has one owning group, here %s; "+
+				"stop that group and forget its offsets with kafka-consumer-groups.sh --bootstrap-server %s --delete-offsets --group %s --topic %s, "+
+				"or give one of the two another --prefix", r.Topic, group, own, seeds(cl), group, r.Topic))
+		case readers[r.Topic] != "":
+			r.fail(fmt.Errorf("topic %s: group %s has members that read it, and a level topic has one owning group, here %s; "+
+				"stop that group, or give one of the two another --prefix", r.Topic, readers[r.Topic], own))
+		case err != nil:
+			r.note(fmt.Sprintf("not known whether another group reads it: %v", err))
+		}
+	}
+}
+
+// assigned finds a group other than own for every topic that has a partition
+// assigned to a member of one. Groups that cannot be looked at count as none: most
+// have offsets too and are found by those.
+func assigned(ctx context.Context, adm *kadm.Client, own string) map[string]string {
+	listed, _ := adm.ListGroups(ctx)
+	var active []string
+	for name, g := range listed {
+		if name != own && g.State != "Empty" && g.State != "Dead" {
+			active = append(active, name)
+		}
+	}
+	readers := make(map[string]string)
+	if len(active) == 0 {
+		return readers // none named would describe all
+	}
+	slices.Sort(active)
+	add := func(group string, partitions kadm.TopicsSet) {
+		for topic := range partitions {
+			readers[topic] = group
+		}
+	}
+	classic, _ := adm.DescribeGroups(ctx, active...)
+	for name, g := range classic {
+		add(name, g.AssignedPartitions())
+	}
+	modern, _ := adm.DescribeConsumerGroups(ctx, active...) // KIP-848; brokers before 3.7 do not know them
+	for name, g := range modern {
+		add(name, g.AssignedPartitions())
+	}
+	return readers
+}

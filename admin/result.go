@@ -1,0 +1,93 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+)
+
+// Outcome is what became of one topic.
+type Outcome int
+
+const (
+	// Created: it was missing and is there now.
+	Created Outcome = iota
+	// Existed: it was there and is as it should be, as far as we may look.
+	Existed
+	// Drifted: it was there and differs in a way that the service can live
+	// with; the detail says what it risks.
+	Drifted
+	// Failed: it is missing, or it is there and would lose records.
+	Failed
+)
+
+func (o Outcome) String() string {
+	switch o {
+	case Created:
+		return "created"
+	case Existed:
+		return "existed"
+	case Drifted:
+		return "drifted"
+	}
+	return "failed"
+}
+
+// MarshalText is String, for JSON.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// Result is what became of one topic.
+type Result struct {
+	Topic   string
+	Outcome Outcome
+	// Detail says in sentences, separated by "; ", what differs and what that
+	// risks, and what could not be looked at. "" is nothing.
+	Detail string
+	// Err says why the outcome is Failed and what to do; nil otherwise.
+	Err error
+}
+
+// MarshalJSON writes topic, outcome, and where there is something to say detail
+// and error.
+func (r Result) MarshalJSON() ([]byte, error) {
+	out := struct {
+		Topic   string  `json:"topic"`
+		Outcome Outcome `json:"outcome"`
+		Detail  string  `json:"detail,omitempty"`
+		Error   string  `json:"error,omitempty"`
+	}{Topic: r.Topic, Outcome: r.Outcome, Detail: r.Detail}
+	if r.Err != nil {
+		out.Error = r.Err.Error()
+	}
+	return json.Marshal(out)
+}
+
+// note adds a sentence to the detail.
+func (r *Result) note(sentence string) {
+	if r.Detail != "" {
+		r.Detail += "; "
+	}
+	r.Detail += sentence
+}
+
+// fail makes the outcome Failed. The first reason stays.
+func (r *Result) fail(err error) {
+	r.Outcome = Failed
+	if r.Err == nil {
+		r.Err = err
+	}
+}
+
+// Results are one result for each topic: the inbox, the levels from the shortest
+// to the longest, the parked and the dead letters' topic.
+type Results []Result
+
+// Err joins what failed, one line each; nil when nothing did.
+func (rs Results) Err() error {
+	var errs []error
+	for _, r := range rs {
+		if r.Outcome == Failed {
+			errs = append(errs, r.Err)
+		}
+	}
+	return errors.Join(errs...)
+}

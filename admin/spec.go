@@ -1,0 +1,152 @@
+package admin
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/delayd-io/delayd/levels"
+)
+
+// DefaultPartitions is how many partitions the inbox, the level topics and the
+// parked topic get unless configured: so many processes can share a level's work.
+const DefaultPartitions = 4
+
+// BrokerDefault as Spec.Replicas leaves the number of replicas to the cluster.
+const BrokerDefault = -1
+
+const (
+	// segmentBytes bounds a segment file. The broker frees the disk of purged
+	// records by whole closed segments, so that small ones follow what is
+	// pending more closely; Kafka's own default of 1 GiB would keep that much
+	// per partition.
+	segmentBytes = 64 << 20
+
+	// minSegmentAge and segmentsPerLevel make segment.ms: a quiet topic closes
+	// its segment after a quarter of the level, and at least ten minutes, so
+	// that short levels do not make a file every second.
+	minSegmentAge    = 10 * time.Minute
+	segmentsPerLevel = 4
+
+	// The room for headers that we add, above what the inbox takes: on the way
+	// to a level, and more with the reason of a dead letter or the whole state
+	// of a parked record.
+	levelHeadroom  = 64 << 10
+	parkedHeadroom = 128 << 10
+
+	// kafkaMaxMessage is Kafka's default of message.max.bytes, for clusters
+	// whose setting we may not read.
+	kafkaMaxMessage = 1048588
+
+	// With this many replicas two have to have a record before it is
+	// acknowledged; it then survives the loss of any one broker, and one broker
+	// may be down.
+	replicasForISR = 3
+	minISR         = 2
+)
+
+// The names of the topic settings that we set or look at.
+const (
+	cleanupPolicy  = "cleanup.policy"
+	retentionMs    = "retention.ms"
+	retentionBytes = "retention.bytes"
+	timestampType  = "message.timestamp.type"
+	maxMessage     = "max.message.bytes"
+	minInSync      = "min.insync.replicas"
+	segmentSize    = "segment.bytes"
+	segmentMs      = "segment.ms"
+
+	logAppendTime = "LogAppendTime"
+)
+
+// Spec says which topics there should be.
+type Spec struct {
+	// Ladder is the levels, each with a topic of its own.
+	Ladder levels.Ladder
+	// Names spells the topics and groups.
+	Names levels.Names
+	// Partitions of each topic but the dead letters', which have one. 0 is
+	// DefaultPartitions.
+	Partitions int32
+	// Replicas of each partition. 0 and BrokerDefault leave it to the cluster.
+	Replicas int16
+}
+
+// check names the setting that is wrong and fills the defaults.
+func (s *Spec) check() error {
+	if s.Partitions == 0 {
+		s.Partitions = DefaultPartitions
+	}
+	if s.Replicas == 0 {
+		s.Replicas = BrokerDefault
+	}
+	switch {
+	case s.Ladder.Len() == 0:
+		return fmt.Errorf("levels: at least one is needed, as in %q", "5s 10s 1m")
+	case s.Partitions < 0:
+		return fmt.Errorf("partitions must be at least 1, got %d", s.Partitions)
+	case s.Replicas < BrokerDefault:
+		return fmt.Errorf("replicas must be at least 1, or %d for the cluster's default, got %d", BrokerDefault, s.Replicas)
+	}
+	return s.Names.Validate()
+}
+
+// kind is what a topic is for.
+type kind int
+
+const (
+	inbox kind = iota
+	level
+	parked
+	dead
+)
+
+// topic is one topic as it should be.
+type topic struct {
+	name       string
+	kind       kind
+	delay      time.Duration // of a level
+	partitions int32
+	headroom   int64 // of max.message.bytes above the broker's limit
+}
+
+// topics are all topics of the service, the inbox first.
+func (s Spec) topics() []topic {
+	list := []topic{{name: s.Names.Inbox(), kind: inbox, partitions: s.Partitions}}
+	for l := range s.Ladder.All() {
+		list = append(list, topic{name: s.Names.Level(l), kind: level, delay: l.Delay,
+			partitions: s.Partitions, headroom: levelHeadroom})
+	}
+	return append(list,
+		topic{name: s.Names.Parked(), kind: parked, partitions: s.Partitions, headroom: parkedHeadroom},
+		topic{name: s.Names.Dead(), kind: dead, partitions: 1, headroom: parkedHeadroom})
+}
+
+// setting is one setting of a topic.
+type setting struct{ key, value string }
+
+func (s setting) String() string { return s.key + "=" + s.value }
+
+// settings are what a new topic is created with. Everything is kept until it is
+// handled, and then deleted by us; dead letters until someone deletes them.
+func (t topic) settings(c cluster) []setting {
+	list := []setting{
+		{cleanupPolicy, "delete"},
+		{retentionMs, "-1"},
+		{retentionBytes, "-1"},
+	}
+	if t.kind != dead {
+		age := max(minSegmentAge, t.delay/segmentsPerLevel)
+		list = append(list,
+			setting{timestampType, logAppendTime},
+			setting{segmentSize, strconv.Itoa(segmentBytes)},
+			setting{segmentMs, strconv.FormatInt(age.Milliseconds(), 10)})
+	}
+	if t.headroom > 0 { // the inbox follows the broker
+		list = append(list, setting{maxMessage, strconv.FormatInt(c.maxMessage+t.headroom, 10)})
+	}
+	if c.replicas >= replicasForISR {
+		list = append(list, setting{minInSync, strconv.Itoa(minISR)})
+	}
+	return list
+}
