@@ -13,7 +13,7 @@ package forwarder
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -107,7 +107,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 // Ready returns nil when the group is joined and every overdue lane moves.
 func (f *Forwarder) Ready() error {
 	if err := f.consumer.Ready(); err != nil {
-		return errors.Join(errors.New("forwarder"), err)
+		return fmt.Errorf("forwarder: %w", err)
 	}
 	return nil
 }

@@ -2,7 +2,7 @@ package router
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -103,7 +103,7 @@ func (r *Router) Run(ctx context.Context) error {
 // Ready returns nil when the group is joined and an inbox that is behind moves.
 func (r *Router) Ready() error {
 	if err := r.consumer.Ready(); err != nil {
-		return errors.Join(errors.New("router"), err)
+		return fmt.Errorf("router: %w", err)
 	}
 	return nil
 }

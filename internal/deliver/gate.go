@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -36,9 +37,51 @@ type gate struct {
 	closed    bool
 	reopening bool // records wait instead of being parked: nearly all are gone
 	since     time.Time
-	parking   int             // on their way to the parked topic
-	last      map[int32]int64 // the last offset parked, by partition
-	behind    int64           // parked records at the last look
+	behind    int64 // parked records at the last look
+	parked    parkedOffsets
+}
+
+// parkedOffsets is what is known of the records parked for one target. It has a
+// lock of its own because the queue of the parked topic reports to it.
+type parkedOffsets struct {
+	mu       sync.Mutex
+	underway int             // on their way to the parked topic
+	last     map[int32]int64 // the last offset there, by partition
+}
+
+func (p *parkedOffsets) start() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.underway++
+}
+
+// end notes that a record is on the parked topic, or with nil that it will never
+// be.
+func (p *parkedOffsets) end(rec *kgo.Record) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.underway--
+	if rec != nil {
+		p.seen(rec)
+	}
+}
+
+// seen needs p.mu.
+func (p *parkedOffsets) seen(rec *kgo.Record) {
+	if p.last == nil {
+		p.last = make(map[int32]int64)
+	}
+	p.last[rec.Partition] = max(p.last[rec.Partition], rec.Offset)
+}
+
+// behind is how many offsets were parked that are not committed.
+func (p *parkedOffsets) behind(committed func(partition int32) int64) (behind int64, underway bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for n, last := range p.last {
+		behind += max(0, last+1-committed(n))
+	}
+	return behind, p.underway > 0
 }
 
 // closeGate has records parked from now on. It needs q.mu.
@@ -47,9 +90,6 @@ func (q *queue) closeGate() {
 		return
 	}
 	q.gate.closed = true
-	if q.gate.last == nil {
-		q.gate.last = make(map[int32]int64)
-	}
 	q.o.cfg.Metrics.Sick.Inc()
 	q.o.log.Warn().Str("topic", q.topic).Msg("target is sick: its records are parked and tried again in order")
 }
@@ -60,21 +100,10 @@ func (q *queue) park(it *item) {
 		it.since = time.Now()
 	}
 	it.facts.Since = it.since.UnixMilli()
-	q.gate.parking++
+	q.gate.parked.start()
 	q.o.parkedQueue.send(&item{
 		owner: it.owner, src: it.src, facts: it.facts, rec: Parked(it.src, q.o.parked, it.facts), parkedBy: q,
 	})
-}
-
-// isParked notes that a record is on the parked topic, or with nil that it will
-// never be.
-func (q *queue) isParked(rec *kgo.Record) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.gate.parking--
-	if rec != nil {
-		q.gate.last[rec.Partition] = max(q.gate.last[rec.Partition], rec.Offset)
-	}
 }
 
 // look opens the gate, or decides whether it is about to open, by what is
@@ -86,16 +115,15 @@ func (q *queue) look(committed kadm.OffsetResponses, now time.Time) (reopening b
 	if !g.closed {
 		return false
 	}
-	var behind int64
-	for p, last := range g.last {
-		c, _ := committed.Lookup(q.o.parked, p)
-		behind += max(0, last+1-max(0, c.At))
-	}
+	behind, underway := g.parked.behind(func(n int32) int64 {
+		c, _ := committed.Lookup(q.o.parked, n)
+		return max(0, c.At)
+	})
 	gone := g.behind - behind
 	g.behind = behind
 	switch {
-	case behind == 0 && g.parking == 0:
-		*g = gate{}
+	case behind == 0 && !underway:
+		g.closed, g.reopening = false, false
 		q.o.cfg.Metrics.Sick.Dec()
 		q.o.log.Info().Str("topic", q.topic).Msg("target is well: nothing is parked for it any more")
 		q.releaseWaiting()
@@ -258,5 +286,7 @@ func (o *Outbox) closeGateFor(rec *kgo.Record) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closeGate()
-	q.gate.last[rec.Partition] = max(q.gate.last[rec.Partition], rec.Offset)
+	q.gate.parked.mu.Lock()
+	defer q.gate.parked.mu.Unlock()
+	q.gate.parked.seen(rec)
 }

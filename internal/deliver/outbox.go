@@ -30,8 +30,9 @@ const (
 	// defaultBatchBytes is what a record batch may hold until the topic's own
 	// limit is known: Kafka's default of max.message.bytes.
 	defaultBatchBytes = 1_000_012
-	// idleQueue is how long a target without records is remembered.
-	idleQueue = 5 * time.Minute
+	// idleQueue is how long a target without records is remembered. franz-go
+	// keeps asking for one that does not exist.
+	idleQueue = time.Minute
 )
 
 // Owner is who answers for a record: the work of a lane.
@@ -174,7 +175,7 @@ func (o *Outbox) written(k kind, it *item) {
 	case it.code != "":
 		o.cfg.Metrics.Dead.WithLabelValues(string(it.code)).Inc()
 	case it.parkedBy != nil:
-		it.parkedBy.isParked(it.rec)
+		it.parkedBy.gate.parked.end(it.rec)
 		o.cfg.Metrics.Parked.WithLabelValues(it.facts.Level).Inc()
 	case k != own:
 		o.cfg.Metrics.Late(it.facts.Level, time.UnixMilli(it.facts.Due), time.Now())
@@ -185,7 +186,7 @@ func (o *Outbox) written(k kind, it *item) {
 // dropped forgets an item whose partition is another instance's now.
 func (o *Outbox) dropped(it *item) {
 	if it.parkedBy != nil {
-		it.parkedBy.isParked(nil)
+		it.parkedBy.gate.parked.end(nil)
 	}
 }
 
@@ -214,15 +215,22 @@ func (o *Outbox) all() []*queue {
 }
 
 // forgetIdle drops the queues of targets that nothing goes to any more, so that
-// invented target names do not fill the memory.
+// invented target names fill neither our memory nor franz-go's. It leaves
+// franz-go alone with topics that exist: a record may be on its way there again.
 func (o *Outbox) forgetIdle(now time.Time) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
+	var missing []string
 	for key, q := range o.queues {
-		if q.kind != own && now.Sub(q.used) > idleQueue && q.empty() {
-			delete(o.queues, key)
+		if q.kind == own || now.Sub(q.used) < idleQueue || !q.empty() {
+			continue
+		}
+		delete(o.queues, key)
+		if q.missing.Load() {
+			missing = append(missing, key.topic)
 		}
 	}
+	o.mu.Unlock()
+	o.client.PurgeTopicsFromProducing(missing...)
 }
 
 // limit is how large a batch for topic may be. franz-go asks when it first

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -52,6 +53,8 @@ type queue struct {
 	topic string
 	kind  kind
 	used  time.Time // guarded by Outbox.mu
+
+	missing atomic.Bool // the last record died because there is no such topic
 
 	logged time.Time // owned by mend
 
@@ -106,6 +109,9 @@ func (q *queue) answered(it *item, err error) {
 	now := time.Now()
 	if err == nil {
 		q.progress = now
+		if q.missing.Load() {
+			q.missing.Store(false)
+		}
 	} else if it.alone == nil {
 		it.err = err
 		if it.since.IsZero() {
@@ -190,6 +196,7 @@ func (q *queue) firstFailed(proved bool) *item {
 func (q *queue) release(it *item) {
 	switch {
 	case !it.owner.Live():
+		q.o.dropped(it)
 	case q.gate.closed:
 		q.park(it)
 	default:
@@ -261,11 +268,12 @@ func (q *queue) resolve(it *item) bool {
 		}
 	case missing:
 		if wait := q.o.cfg.MissingTargetWait; q.kind == own || wait == 0 || age < wait {
-			class, code = passing, levels.GaveUp
+			return false
 		}
-	}
-	if class == passing && (q.kind != again || age < q.o.cfg.GiveUp) {
-		return false
+	case passing:
+		if q.kind != again || age < q.o.cfg.GiveUp {
+			return false
+		}
 	}
 	if it.code != "" {
 		return false // a dead letter that is refused itself: it stops its partition, loudly
@@ -293,6 +301,7 @@ func (q *queue) bury(why class, code levels.Code) {
 	q.failed = q.failed[n:]
 	q.progress = time.Now() // those that are left have not been tried
 	q.mu.Unlock()
+	q.missing.Store(why == missing)
 	for _, it := range dead {
 		q.o.dropped(it)
 		if it.owner.Live() {

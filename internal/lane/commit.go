@@ -92,6 +92,10 @@ func (c *Consumer) write(ctx context.Context, prefixes []prefix) {
 		offsets[topic][p.lane.partition] = p.at
 		byPart[partition{topic, p.lane.partition}] = p
 	}
+	// A commit that takes longer than the lease renews nothing, and a hand-over
+	// would wait for it.
+	ctx, cancel := context.WithTimeout(ctx, leaseTime)
+	defer cancel()
 	ctx = kgo.PreCommitFnContext(ctx, func(req *kmsg.OffsetCommitRequest) error {
 		for i := range req.Topics {
 			for j := range req.Topics[i].Partitions {

@@ -1,0 +1,91 @@
+//go:build unix
+
+package kafkatest
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Ports come from below the range that Linux and macOS take for outgoing
+// connections: a port there could be gone while a node is down for a moment.
+const (
+	firstPort = 20000
+	lastPort  = 31999
+	portTries = 100
+)
+
+// nodeProperties returns the settings of node id. addrs and controllers hold the
+// addresses of all nodes, by node id.
+func nodeProperties(id int, addrs, controllers []string, dataDir string) map[string]string {
+	voters := make([]string, len(controllers))
+	for i, c := range controllers {
+		voters[i] = fmt.Sprintf("%d@%s", i, c)
+	}
+	p := map[string]string{
+		"process.roles":                  "broker,controller",
+		"node.id":                        strconv.Itoa(id),
+		"controller.quorum.voters":       strings.Join(voters, ","),
+		"listeners":                      "PLAINTEXT://" + addrs[id] + ",CONTROLLER://" + controllers[id],
+		"advertised.listeners":           "PLAINTEXT://" + addrs[id],
+		"controller.listener.names":      "CONTROLLER",
+		"listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		"log.dirs":                       dataDir,
+	}
+	maps.Copy(p, quickProperties(len(addrs)))
+	return p
+}
+
+// quickProperties are for small clusters that start fast and notice a dead node
+// soon; everything else is Kafka's default.
+func quickProperties(nodes int) map[string]string {
+	replicas, minISR := strconv.Itoa(nodes), strconv.Itoa(nodes/2+1)
+	return map[string]string{
+		"default.replication.factor":                       replicas,
+		"offsets.topic.replication.factor":                 replicas,
+		"offsets.topic.num.partitions":                     "4",
+		"transaction.state.log.replication.factor":         replicas,
+		"transaction.state.log.min.isr":                    minISR,
+		"transaction.state.log.num.partitions":             "4",
+		"share.coordinator.state.topic.replication.factor": replicas,
+		"share.coordinator.state.topic.min.isr":            minISR,
+		"share.coordinator.state.topic.num.partitions":     "4",
+		"group.initial.rebalance.delay.ms":                 "0",
+		"auto.create.topics.enable":                        "false",   // a typing error in a test must not make a topic
+		"log.cleaner.dedupe.buffer.size":                   "2097152", // the default takes 128 MiB of the heap
+		"broker.session.timeout.ms":                        "3000",
+		"broker.heartbeat.interval.ms":                     "500",
+	}
+}
+
+// encodeProperties writes p in the format of java.util.Properties.
+func encodeProperties(p map[string]string) []byte {
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(p)) {
+		fmt.Fprintf(&b, "%s=%s\n", k, strings.ReplaceAll(p[k], `\`, `\\`))
+	}
+	return []byte(b.String())
+}
+
+// freeAddrs returns n addresses on 127.0.0.1 that nothing listens on.
+func freeAddrs(n int) ([]string, error) {
+	addrs := make([]string, 0, n)
+	for range portTries {
+		if len(addrs) == n {
+			return addrs, nil
+		}
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(lastPort-firstPort+1)))
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		defer l.Close() // only when all are picked, so that none is picked twice
+		addrs = append(addrs, addr)
+	}
+	return nil, fmt.Errorf("pick %d free ports for kafka on 127.0.0.1: none found in %d tries between %d and %d", n, portTries, firstPort, lastPort)
+}

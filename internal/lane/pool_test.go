@@ -1,0 +1,209 @@
+package lane
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// anyLanes draws lanes for share, and their budget.
+func anyLanes() *rapid.Generator[[]reach] {
+	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) reach {
+		r := reach{
+			lane:   new(lane),
+			bytes:  rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(0, 4<<20)).Draw(t, "bytes"),
+			paused: rapid.Bool().Draw(t, "paused"),
+		}
+		if r.bytes > 0 {
+			due := rapid.IntRange(-5, 10).Draw(t, "next")
+			r.next, r.last = seconds(due), seconds(due+rapid.IntRange(0, 5).Draw(t, "to last"))
+		}
+		return r
+	}), 1, 30)
+}
+
+// TestShare checks what has to be true of every division of a budget.
+func TestShare(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		budget := rapid.Int64Range(0, 2*DefaultBudget).Draw(t, "budget")
+		lanes := anyLanes().Draw(t, "lanes")
+		fetch, hold := share(budget, slices.Clone(lanes), epoch)
+
+		fetches := make(map[*lane]bool)
+		for _, l := range fetch {
+			fetches[l] = true
+		}
+		for _, l := range hold {
+			if fetches[l] {
+				t.Fatalf("a lane is held back and fetches")
+			}
+		}
+		if len(fetch)+len(hold) != len(lanes) || len(fetches) != len(fetch) {
+			t.Fatalf("%d lanes fetch and %d are held back, of %d", len(fetch), len(hold), len(lanes))
+		}
+		own := budget / 2 / int64(len(lanes))
+		soon := int64(len(lanes)) * fetchMaxPartitionBytes // what is held when each lane has fetched once more
+		for _, r := range lanes {
+			soon += r.bytes
+		}
+		for _, r := range lanes {
+			if r.bytes == 0 && !fetches[r.lane] {
+				t.Fatalf("a lane without a record is held back: it does not know what is due")
+			}
+			var nearer int64 // what it and those hold that are due before it
+			for _, o := range lanes {
+				if o.next.Before(r.next) || o.lane == r.lane {
+					nearer += o.bytes
+				}
+			}
+			near := r.last.Before(epoch.Add(horizon))
+			if fetches[r.lane] && r.bytes > own && (nearer >= budget || !near) {
+				t.Fatalf("%+v fetches; its own part is %d, and %d of %d are used up to it", r, own, nearer, budget)
+			}
+			if !fetches[r.lane] && !r.paused && (r.bytes <= own || soon < budget && near) {
+				t.Fatalf("%+v is held back; its own part is %d, and %d of %d will be used", r, own, soon, budget)
+			}
+		}
+		checkSettled(t, budget, lanes, fetches)
+	})
+}
+
+// checkSettled does what share says and asks again: nothing changes until bytes
+// do, or lanes would be stopped and started for nothing.
+func checkSettled(t *rapid.T, budget int64, lanes []reach, fetches map[*lane]bool) {
+	for i := range lanes {
+		lanes[i].paused = !fetches[lanes[i].lane]
+	}
+	again, _ := share(budget, slices.Clone(lanes), epoch)
+	if len(again) != len(fetches) {
+		t.Fatalf("%d lanes fetch, and %d when asked again", len(fetches), len(again))
+	}
+	for _, l := range again {
+		if !fetches[l] {
+			t.Fatalf("a lane was held back, and fetches when asked again")
+		}
+	}
+}
+
+// TestShareHysteresis: a lane is held back at a part of the budget and fetches
+// again at half of that.
+func TestShareHysteresis(t *testing.T) {
+	const budget, lanes = 1000, 5 // a lane's own part is 100
+	for _, c := range []struct {
+		bytes  int64
+		paused bool
+		want   bool
+	}{
+		{100, false, true},
+		{101, false, false},
+		{100, true, false},
+		{51, true, false},
+		{50, true, true},
+		{0, true, true},
+	} {
+		all := make([]reach, lanes) // due later than anybody cares about
+		for i := range all {
+			all[i] = reach{lane: new(lane), next: seconds(1000), last: seconds(1000), bytes: c.bytes, paused: c.paused}
+		}
+		if fetch, _ := share(budget, all, epoch); len(fetch) != map[bool]int{true: lanes}[c.want] {
+			t.Errorf("bytes %d, held back before %t: %d lanes fetch, want all %t", c.bytes, c.paused, len(fetch), c.want)
+		}
+	}
+}
+
+// TestShareNearestFirst: beyond their own parts, those fetch that are due next.
+func TestShareNearestFirst(t *testing.T) {
+	const budget = 1000
+	name := make(map[*lane]string)
+	in := func(s string, due int, bytes int64) reach {
+		r := reach{lane: new(lane), next: seconds(due), last: seconds(due), bytes: bytes}
+		name[r.lane] = s
+		return r
+	}
+	for _, c := range []struct {
+		name  string
+		lanes []reach
+		want  []string
+	}{
+		{"the third is one too many", []reach{in("c", 1, 400), in("a", -1, 400), in("b", 0, 400)}, []string{"a", "b"}},
+		{"near, but it has enough until then", []reach{in("a", 0, 400), in("b", 2, 400)}, []string{"a"}},
+		{"overdue lanes alone use it all", []reach{in("a", -9, 999), in("b", -8, 999)}, []string{"a"}},
+		{"equally near: the emptier", []reach{in("a", 0, 600), in("b", 0, 500)}, []string{"b"}},
+		{"empty comes first and uses nothing", []reach{in("a", 0, 900), {lane: new(lane)}}, []string{"", "a"}},
+		{"one that does not fit holds up all behind it", []reach{in("a", 0, 1000), in("b", 1, 260)}, nil},
+	} {
+		fetch, _ := share(budget, c.lanes, epoch)
+		var got []string
+		for _, l := range fetch {
+			got = append(got, name[l])
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q fetch, want %q", c.name, got, c.want)
+		}
+	}
+	if fetch, hold := share(budget, nil, epoch); fetch != nil || hold != nil {
+		t.Errorf("of no lanes %d fetch and %d are held back", len(fetch), len(hold))
+	}
+}
+
+// TestPoolRoom: lanes that are held back hear of it once when the pool is half
+// empty again.
+func TestPoolRoom(t *testing.T) {
+	p := newPool(100, make(chan struct{}, 1))
+	told := func() bool {
+		select {
+		case <-p.room:
+			return true
+		default:
+			return false
+		}
+	}
+	p.bytes.Add(90)
+	for _, c := range []struct {
+		give          int64
+		told, pressed bool
+	}{
+		{10, false, true},
+		{30, false, true}, // 50: as much as the half
+		{1, true, false},
+		{9, false, false}, // known already
+		{0, false, false},
+		{40, false, false},
+	} {
+		p.give(c.give)
+		if got := told(); got != c.told || p.pressed() != c.pressed {
+			t.Errorf("%d bytes are left: told %t, pressed %t; want %t, %t", p.bytes.Load(), got, p.pressed(), c.told, c.pressed)
+		}
+	}
+	// Nobody has to listen.
+	for range 3 {
+		p.bytes.Add(60)
+		p.give(60)
+	}
+	if !told() || told() {
+		t.Error("there is not one note of it")
+	}
+}
+
+// TestReach: a pool is told when a lane's first and last record are due, not which
+// of them may overtake.
+func TestReach(t *testing.T) {
+	var l lane
+	if r := l.reach(); !r.next.IsZero() || r.lane != &l {
+		t.Errorf("an empty lane: %+v", r)
+	}
+	var fetched twin
+	fetched.push(seconds(5), nil, 0)
+	fetched.push(seconds(9), nil, 0)
+	fetched.push(seconds(1), nil, 0)
+	l.ring, l.bytes, l.paused = fetched.ring, 17, true
+	want := reach{lane: &l, next: seconds(5), last: seconds(9), bytes: 17, paused: true}
+	if r := l.reach(); r != want {
+		t.Errorf("reach %+v, want %+v", r, want)
+	}
+	if w := l.ring.peek(true); !w.Due.Equal(seconds(1)) {
+		t.Errorf("the next is due at %v: what a pool asked has changed the ring", w.Due.Sub(epoch).Round(time.Second))
+	}
+}
