@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/admin"
+)
+
+// topicFlags are the flags of the commands that look after the topics.
+type topicFlags struct {
+	clientFlags
+	nameFlags
+	ladderFlags
+	outputFlags
+}
+
+// ask calls do with a client of a cluster that has just answered.
+func (f *topicFlags) ask(ctx context.Context, do func(*kgo.Client) error) error {
+	cl, err := f.connectTo(zerolog.Nop())
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	if err := f.ping(ctx, cl); err != nil {
+		return err
+	}
+	return do(cl)
+}
+
+type provisionCmd struct {
+	topicFlags
+	Partitions int32 `placeholder:"N" default:"${partitions}" help:"Partitions of the topics that are created (default: ${default})."`
+	Replicas   int16 `placeholder:"N" default:"-1" help:"Replicas of each partition; -1 is what the cluster does by itself (default: ${default})."`
+}
+
+// Run creates what is missing and prints what became of each topic. It fails
+// where a topic is still missing, or would lose records.
+func (c *provisionCmd) Run(ctx context.Context, con *console) error {
+	spec := admin.Spec{Ladder: c.Levels, Names: c.Prefix, Partitions: c.Partitions, Replicas: c.Replicas}
+	return c.ask(ctx, func(cl *kgo.Client) error {
+		results, err := admin.Ensure(ctx, cl, spec)
+		return errors.Join(c.print(con.out, results), err)
+	})
+}
+
+func (c *provisionCmd) print(w io.Writer, results admin.Results) error {
+	if c.json() {
+		return printJSON(w, results)
+	}
+	t := newTable(w, table.Row{"Topic", "Outcome", "Detail"})
+	for _, r := range results {
+		t.AppendRow(table.Row{r.Topic, r.Outcome, r.Detail})
+	}
+	t.Render()
+	return nil
+}
+
+type statusCmd struct{ topicFlags }
+
+// Run prints what is pending. The counts come from offsets alone, so that it
+// costs the same whatever waits.
+func (c *statusCmd) Run(ctx context.Context, con *console) error {
+	return c.ask(ctx, func(cl *kgo.Client) error {
+		status, err := admin.Inspect(ctx, cl, admin.Spec{Ladder: c.Levels, Names: c.Prefix}, time.Now())
+		if err != nil {
+			return err
+		}
+		if c.json() {
+			return printJSON(con.out, status)
+		}
+		printStatus(con.out, status)
+		return nil
+	})
+}
+
+func printStatus(w io.Writer, s admin.Status) {
+	t := newTable(w, table.Row{"Level", "Topic", "Partitions", "Pending", "Overdue", "Next due", "Members"}, 3, 4, 5, 7)
+	row := func(name string, s admin.TopicStatus) table.Row {
+		return table.Row{name, s.Topic, s.Partitions, s.Pending, "", "", members(s)}
+	}
+	t.AppendRow(row("inbox", s.Inbox))
+	for _, l := range s.Levels {
+		r := row(l.Level, l)
+		r[4], r[5] = l.Overdue, nextDue(l.NextDue, s.At)
+		if l.Retired {
+			r[0] = l.Level + " (retired)"
+		}
+		t.AppendRow(r)
+	}
+	t.AppendRow(row("parked", s.Parked))
+	dead := row("dead", s.Dead)
+	dead[6] = "" // nobody reads them
+	t.AppendRow(dead)
+	t.Render()
+}
+
+// members is how many processes have a share of a topic.
+func members(s admin.TopicStatus) string {
+	switch {
+	case s.Partitions == 0:
+		return "no topic"
+	case s.Members < 0:
+		return "unknown"
+	}
+	return strconv.Itoa(s.Members)
+}
+
+// nextDue is a due time as seen from now.
+func nextDue(due *time.Time, now time.Time) string {
+	switch {
+	case due == nil:
+		return "-"
+	case due.After(now):
+		return fmt.Sprintf("in %v", due.Sub(now).Round(time.Second))
+	}
+	return fmt.Sprintf("%v ago", now.Sub(*due).Round(time.Second))
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/forwarder"
+	"github.com/delayd-io/delayd/internal/embedded"
+	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/router"
+)
+
+// cli is every command and flag. The defaults of flags come from the packages
+// that give them their meaning.
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Run the delay service."`
+	Send    sendCmd    `cmd:"" help:"Send records to be delivered later."`
+	Tail    tailCmd    `cmd:"" help:"Print the records of a topic as they arrive, and how late they were."`
+	Levels  levelsCmd  `cmd:"" help:"Print the levels, or which level each DURATION gets."`
+	Admin   adminCmd   `cmd:"" help:"Look after the service's topics."`
+	Demo    demoCmd    `cmd:"" help:"Show the whole thing in one process, in about fifteen seconds."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// adminCmd groups the commands for operators.
+type adminCmd struct {
+	Provision provisionCmd `cmd:"" help:"Create the topics that are missing and check those that are there."`
+	Status    statusCmd    `cmd:"" help:"Print what is pending and overdue on each level."`
+}
+
+// clientFlags are the flags of the commands that talk to a running service.
+type clientFlags struct {
+	Brokers []string `placeholder:"HOST:PORT" default:"${embedded}" help:"Kafka brokers to start from (default: the embedded broker of \"delayd serve\", ${embedded})."`
+}
+
+// nameFlags say what the topics and groups are called.
+type nameFlags struct {
+	Prefix levels.Names `placeholder:"P" default:"${prefix}" help:"Begins the names of all topics and groups (default: ${prefix})."`
+}
+
+// ladderFlags say which levels there are.
+type ladderFlags struct {
+	Levels levels.Ladder `placeholder:"LADDER" default:"${levels}" help:"The levels, as in \"5s 10s 1m 2h\" (default: ${levels})."`
+}
+
+// grantFlags say which level a delay gets.
+type grantFlags struct {
+	ladderFlags
+	Rounding levels.Rounding `placeholder:"HOW" default:"nearest" help:"The level of a delay between two: nearest, up or down (default: ${default})."`
+	OverMax  router.OverMax  `placeholder:"WHAT" default:"auto" help:"What becomes of a delay above the last level: clamp, reject, or auto, which rejects with --rounding=up and clamps otherwise (default: ${default})."`
+}
+
+// outputFlags choose between a form for people and one for programs.
+type outputFlags struct {
+	Output string `short:"o" enum:"text,json" default:"text" help:"text or json."`
+}
+
+func (f outputFlags) json() bool { return f.Output == "json" }
+
+// newParser builds the parser of the command line. exit is called instead of
+// ending the process once help has been printed.
+func newParser(con *console, exit func(int)) (*kong.Kong, error) {
+	return kong.New(new(cli),
+		kong.Name("delayd"),
+		kong.Description("Delivers Kafka records after the delay that their producer asked for.\n\n"+
+			"Every flag can be set in the environment as DELAYD_ and its name, as in DELAYD_BROKERS. "+
+			"Durations take the units ms, s, m, h and d."),
+		kong.Writers(con.out, con.err),
+		kong.Exit(exit),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.DefaultEnvars("DELAYD"),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), textMapper("delay", levels.ParseDelay)),
+		kong.TypeMapper(reflect.TypeFor[levels.Ladder](), textMapper("levels", levels.Parse)),
+		kong.TypeMapper(reflect.TypeFor[levels.Rounding](), textMapper("rounding", levels.ParseRounding)),
+		kong.TypeMapper(reflect.TypeFor[router.OverMax](), textMapper("over-max", router.ParseOverMax)),
+		kong.TypeMapper(reflect.TypeFor[levels.Names](), textMapper("prefix", parsePrefix)),
+		kong.NamedMapper("topic", textMapper("topic", parseTopic)),
+		kong.NamedMapper("zeroable", textMapper("delay", parseZeroable)),
+		kong.NamedMapper("purge", textMapper("delay", parsePurge)),
+		kong.Vars{
+			"embedded":   embedded.DefaultAddr,
+			"prefix":     levels.DefaultPrefix,
+			"levels":     levels.DefaultSpec,
+			"partitions": fmt.Sprint(admin.DefaultPartitions),
+			"wait":       levels.FormatDelay(forwarder.DefaultMissingTargetWait),
+			"give_up":    levels.FormatDelay(forwarder.DefaultGiveUp),
+			"purge":      levels.FormatDelay(forwarder.DefaultPurgeAfter),
+			"data":       defaultDataDir(),
+		},
+	)
+}
+
+// textMapper reads a flag with parse. kong puts the flag in front of an error,
+// which makes the noun that parse begins it with one too many.
+func textMapper[T any](noun string, parse func(string) (T, error)) kong.MapperFunc {
+	return func(ctx *kong.DecodeContext, target reflect.Value) error {
+		var text string
+		if err := ctx.Scan.PopValueInto("value", &text); err != nil {
+			return err
+		}
+		v, err := parse(text)
+		if err != nil {
+			return fmt.Errorf("%s", strings.TrimPrefix(err.Error(), noun+" "))
+		}
+		target.Set(reflect.ValueOf(v))
+		return nil
+	}
+}
+
+// parseZeroable reads a delay, and takes a bare 0 for none.
+func parseZeroable(s string) (time.Duration, error) {
+	if s == "0" {
+		return 0, nil
+	}
+	return levels.ParseDelay(s)
+}
+
+// parsePurge reads a delay, 0, or off.
+func parsePurge(s string) (time.Duration, error) {
+	if s == "off" {
+		return forwarder.PurgeOff, nil
+	}
+	return parseZeroable(s)
+}
+
+func parsePrefix(s string) (levels.Names, error) {
+	names := levels.Names{Prefix: s}
+	return names, names.Validate()
+}
+
+func parseTopic(s string) (string, error) { return s, levels.CheckTopic(s) }
+
+// withoutEmpty drops empty words: a list that is set to nothing in the
+// environment has one.
+func withoutEmpty(words []string) []string {
+	var kept []string
+	for _, w := range words {
+		if w = strings.TrimSpace(w); w != "" {
+			kept = append(kept, w)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/delayd-io/delayd/forwarder"
+	"github.com/delayd-io/delayd/router"
+)
+
+// Every mistake is told with the flag as it was typed and what is allowed.
+func TestUsageErrors(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		args []string
+		env  map[string]string
+		want string
+	}{
+		{
+			name: "no such flag",
+			args: []string{"serve", "--broker", "kafka:9092"},
+			want: `delayd: unknown flag --broker, did you mean "--brokers"?
+"delayd serve --help" says what is allowed
+`,
+		}, {
+			name: "no such command",
+			args: []string{"server"},
+			want: `delayd: unexpected argument server, did you mean "serve"?
+"delayd --help" says what is allowed
+`,
+		}, {
+			name: "no brokers, and nobody at a terminal",
+			args: []string{"serve"},
+			want: `delayd: no brokers, and no terminal on which somebody could be trying it out; set --brokers HOST:PORT or DELAYD_BROKERS, or --embedded for a broker in this process, which is for trying out and tests
+`,
+		}, {
+			name: "brokers set to nothing",
+			args: []string{"serve"},
+			env:  map[string]string{"DELAYD_BROKERS": ""},
+			want: `delayd: no brokers, and no terminal on which somebody could be trying it out; set --brokers HOST:PORT or DELAYD_BROKERS, or --embedded for a broker in this process, which is for trying out and tests
+`,
+		}, {
+			name: "a real cluster was meant",
+			args: []string{"serve"},
+			env:  map[string]string{"KAFKA_SASL_USERNAME": "delayd"},
+			want: `delayd: no brokers, and KAFKA_SASL_USERNAME is set, which the embedded broker would ignore; set --brokers HOST:PORT or DELAYD_BROKERS, or --embedded for a broker in this process, which is for trying out and tests
+`,
+		}, {
+			name: "embedded and brokers",
+			args: []string{"serve", "--embedded"},
+			env:  map[string]string{"DELAYD_BROKERS": "kafka:9092"},
+			want: "delayd: --embedded and --brokers exclude each other; leave one out\n",
+		}, {
+			name: "no name for the process",
+			args: []string{"serve", "--brokers", "kafka:9092", "--http", "off"},
+			want: "delayd: --instance is needed with --http off: it names this process, and has to be the same after a restart\n",
+		}, {
+			name: "ladder",
+			args: []string{"serve", "--levels", "5s,10s"},
+			want: `delayd: --levels: level 1 "5s,10s": levels have spaces between them and nothing else; write 5s 10s
+"delayd serve --help" says what is allowed
+`,
+		}, {
+			name: "prefix",
+			args: []string{"levels", "--prefix", "a b"},
+			want: `delayd: --prefix: "a b": ' ' is not allowed; use letters a-z and A-Z, digits, ".", "_" and "-"
+"delayd levels --help" says what is allowed
+`,
+		}, {
+			name: "output",
+			args: []string{"tail", "orders"},
+			env:  map[string]string{"DELAYD_OUTPUT": "xml"},
+			want: `delayd: --output must be one of "text","json" but got "xml"
+"delayd tail --help" says what is allowed
+`,
+		}, {
+			name: "rounding",
+			args: []string{"serve", "--rounding", "closest"},
+			want: `delayd: --rounding: "closest": write nearest, up or down
+"delayd serve --help" says what is allowed
+`,
+		}, {
+			name: "over-max",
+			args: []string{"serve", "--over-max=drop"},
+			want: `delayd: --over-max: "drop": write clamp, reject or auto
+"delayd serve --help" says what is allowed
+`,
+		}, {
+			name: "duration without a unit",
+			args: []string{"serve", "--give-up", "24"},
+			want: `delayd: --give-up: "24": "24" has no unit; write a duration such as 10s, 1m30s, 2h or 1d
+"delayd serve --help" says what is allowed
+`,
+		}, {
+			name: "give up at once",
+			args: []string{"serve", "--give-up", "0s"},
+			want: "delayd: --give-up must be above 0, got 0s\n",
+		}, {
+			name: "partitions",
+			args: []string{"serve", "--partitions", "0"},
+			want: "delayd: --partitions must be at least 1, got 0\n",
+		}, {
+			name: "forbidden default target",
+			args: []string{"serve", "--default-target", "delay.inbox"},
+			want: `delayd: --default-target: target "delay.inbox" is one of the delay service's own topics; deliver to a topic of your own
+`,
+		}, {
+			name: "pattern",
+			args: []string{"serve", "--allow-target", "orders[", "--allow-target", "x"},
+			want: `delayd: --allow-target "orders[": syntax error in pattern; close every [ with a ], and put a character behind every \
+`,
+		}, {
+			name: "send without target and delay",
+			args: []string{"send", "hello"},
+			want: `delayd: missing flags: --delay=D, --to=TOPIC
+"delayd send --help" says what is allowed
+`,
+		}, {
+			name: "illegal target",
+			args: []string{"send", "--to", "a/b", "--delay", "10s", "hello"},
+			want: `delayd: --to: "a/b": '/' is not allowed; use letters a-z and A-Z, digits, ".", "_" and "-"
+"delayd send --help" says what is allowed
+`,
+		}, {
+			name: "delay",
+			args: []string{"send", "--to", "orders", "--delay", "soon", "hello"},
+			want: `delayd: --delay: "soon": does not begin with a number; write a duration such as 10s, 1m30s, 2h or 1d, or a level number such as 3
+`,
+		}, {
+			name: "level number above the last",
+			args: []string{"send", "--to", "orders", "--via", "level", "--levels", "5s 10s", "--delay", "3", "hello"},
+			want: "delayd: --delay 3: the ladder has 2 levels; name one of them, or a duration\n",
+		}, {
+			name: "header",
+			args: []string{"send", "--to", "orders", "--delay", "1s", "--header", "source", "hello"},
+			want: `delayd: --header "source": write key=value, as in --header source=shop
+`,
+		}, {
+			name: "request",
+			args: []string{"levels", "45m", "3w"},
+			want: `delayd: delay-level "3w": unknown unit "w", units are d, h, m, s, ms, us and ns; write a duration such as 10s, 1m30s, 2h or 1d, or a level number such as 3
+`,
+		}, {
+			name: "environment",
+			args: []string{"serve"},
+			env:  map[string]string{"DELAYD_PURGE_AFTER": "never"},
+			want: `delayd: --purge-after: "never": does not begin with a number; write a duration such as 10s, 1m30s, 2h or 1d (from envar DELAYD_PURGE_AFTER="never")
+"delayd serve --help" says what is allowed
+`,
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for name, value := range tc.env {
+				t.Setenv(name, value)
+			}
+			code, stdout, stderr := runDelayd(t, "", tc.args...)
+			if code != exitUsage {
+				t.Errorf("exit code %d, want %d", code, exitUsage)
+			}
+			if diff := cmp.Diff(tc.want, stderr); diff != "" {
+				t.Errorf("stderr (-want +got):\n%s", diff)
+			}
+			if stdout != "" {
+				t.Errorf("stdout: %s", stdout)
+			}
+		})
+	}
+}
+
+func TestNoArgumentsPrintsTheHelp(t *testing.T) {
+	code, stdout, stderr := runDelayd(t, "")
+	if code != exitUsage || stdout != "" {
+		t.Errorf("exit code %d, stdout %q; want %d and nothing", code, stdout, exitUsage)
+	}
+	if help := succeed(t, "", "--help"); help != stderr {
+		t.Errorf("without arguments:\n%s\nwith --help:\n%s", stderr, help)
+	}
+}
+
+// Help is for reading on: it is asked for, goes to stdout, and works where flags
+// that are required are missing.
+func TestHelpOfEveryCommand(t *testing.T) {
+	for _, args := range [][]string{
+		{"serve"}, {"send"}, {"tail"}, {"levels"}, {"admin"}, {"admin", "provision"}, {"admin", "status"}, {"demo"}, {"version"},
+	} {
+		code, stdout, stderr := runDelayd(t, "", append(args, "--help")...)
+		if code != exitOK || stdout == "" || stderr != "" {
+			t.Errorf("%v --help: exit code %d, %d bytes of help, stderr %q", args, code, len(stdout), stderr)
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		want int
+	}{
+		{nil, exitOK},
+		{errors.New("broken"), exitFailure},
+		{context.DeadlineExceeded, exitFailure},
+		{usagef("--x: no"), exitUsage},
+		{fmt.Errorf("group: %w", forwarder.ErrFenced), exitFenced},
+		{fmt.Errorf("group: %w", router.ErrFenced), exitFenced},
+	} {
+		if got := exitCode(tc.err); got != tc.want {
+			t.Errorf("exit code of %v: %d, want %d", tc.err, got, tc.want)
+		}
+	}
+}
+
+func TestEnvironmentSetsFlags(t *testing.T) {
+	t.Setenv("DELAYD_LEVELS", "5s 10s")
+	t.Setenv("DELAYD_OUTPUT", "json")
+	got := succeed(t, "", "levels", "1d")
+	want := `[{"requested":"1d","level":"10s","topic":"delay.level.10s","moved_seconds":-86390,"clamped":true}]` + "\n"
+	if got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}

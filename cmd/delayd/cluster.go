@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/connect"
+)
+
+// answerTimeout is how long a command waits for the cluster's first answer. A
+// person is looking on.
+const answerTimeout = 4 * time.Second
+
+// connectTo returns a client of the brokers that are given or, with none, of the
+// embedded broker's. Whether they answer is only known once they are asked.
+func (f clientFlags) connectTo(log zerolog.Logger, opts ...kgo.Opt) (*kgo.Client, error) {
+	cl, err := kgo.NewClient(f.options(log, opts...)...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", f, err)
+	}
+	return cl, nil
+}
+
+func (f clientFlags) options(log zerolog.Logger, opts ...kgo.Opt) []kgo.Opt {
+	// A dial does not end with the context of the request that waits for it.
+	all := append(connect.Options(f.brokers(), "delayd-cli", log), kgo.DialTimeout(answerTimeout))
+	return append(all, opts...)
+}
+
+func (f clientFlags) brokers() []string { return withoutEmpty(f.Brokers) }
+
+func (f clientFlags) String() string { return strings.Join(f.brokers(), ",") }
+
+// ping fails where no broker answers.
+func (f clientFlags) ping(ctx context.Context, cl *kgo.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	if err := cl.Ping(ctx); err != nil {
+		return f.unreachable(err)
+	}
+	return nil
+}
+
+// lookUp is what the cluster knows of a topic, which may well be nothing.
+func (f clientFlags) lookUp(ctx context.Context, cl *kgo.Client, topic string) (detail kadm.TopicDetail, exists bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	topics, err := kadm.NewClient(cl).ListTopics(ctx, topic)
+	if err != nil {
+		return detail, false, f.unreachable(err)
+	}
+	detail = topics[topic]
+	if errors.Is(detail.Err, kerr.UnknownTopicOrPartition) {
+		return detail, false, nil
+	}
+	if detail.Err != nil {
+		return detail, false, fmt.Errorf("look up topic %s: %w", topic, detail.Err)
+	}
+	return detail, true, nil
+}
+
+// unreachable says which brokers did not answer.
+func (f clientFlags) unreachable(err error) error {
+	return fmt.Errorf("no answer from %s: %w; is \"delayd serve\" or a Kafka broker running there? --brokers chooses another", f, err)
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/levels"
+)
+
+// nobody is an address at which no broker answers.
+const nobody = "127.0.0.1:1"
+
+func TestNoBrokerAnswers(t *testing.T) {
+	t.Parallel()
+	want := `delayd: no answer from 127.0.0.1:1: unable to dial: dial tcp 127.0.0.1:1: connect: connection refused; is "delayd serve" or a Kafka broker running there? --brokers chooses another
+`
+	for _, args := range [][]string{
+		{"send", "--to", "orders", "--delay", "1s", "x"},
+		{"send", "--to", "orders", "--delay", "1s", "--via", "level", "x"},
+		{"tail", "orders"},
+		{"admin", "provision"},
+		{"admin", "status"},
+	} {
+		code, stdout, stderr := runDelayd(t, "", append(args, "--brokers", nobody)...)
+		if code != exitFailure || stdout != "" {
+			t.Errorf("%v: exit code %d, stdout %q", args, code, stdout)
+		}
+		if diff := cmp.Diff(want, stderr); diff != "" {
+			t.Errorf("%v: stderr (-want +got):\n%s", args, diff)
+		}
+	}
+}
+
+// A port that takes connections and never answers does not hold a command up.
+func TestBrokerThatNeverAnswers(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	code, _, stderr := runDelayd(t, "", "admin", "status", "--brokers", ln.Addr().String())
+	if want := "delayd: no answer from " + ln.Addr().String() + ": "; code != exitFailure || !strings.HasPrefix(stderr, want) {
+		t.Errorf("exit code %d\n%s\nwant %s…", code, stderr, want)
+	}
+}
+
+func TestSendBeforeTheTopicsExist(t *testing.T) {
+	t.Parallel()
+	broker := startBroker(t)
+	for topic, args := range map[string][]string{
+		"delay.inbox":    {"--via", "inbox"},
+		"delay.level.1s": {"--via", "level"},
+	} {
+		code, _, stderr := runDelayd(t, "", append([]string{"send", "--to", "orders", "--delay", "1s", "--brokers", broker, "x"}, args...)...)
+		want := fmt.Sprintf("delayd: topic %s does not exist on %s; start \"delayd serve\", or run \"delayd admin provision\", "+
+			"with the same --prefix and --levels\n", topic, broker)
+		if code != exitFailure || stderr != want {
+			t.Errorf("%v: exit code %d\n%s\nwant %s", args, code, stderr, want)
+		}
+	}
+}
+
+func TestProvisionTwiceThenStatus(t *testing.T) {
+	t.Parallel()
+	broker := startBroker(t)
+	flags := []string{"--brokers", broker, "--levels", "5s 1m", "--prefix", "shop"}
+	provision := append([]string{"admin", "provision", "--partitions", "2"}, flags...)
+
+	type row struct{ Topic, Outcome string }
+	names := []string{"shop.inbox", "shop.level.5s", "shop.level.1m", "shop.parked", "shop.dead"}
+	for _, outcome := range []string{"created", "existed"} {
+		var want []row
+		for _, n := range names {
+			want = append(want, row{n, outcome})
+		}
+		got := decode[[]row](t, succeed(t, "", append(provision, "-o", "json")...))
+		if diff := cmp.Diff([][]row{want}, got); diff != "" {
+			t.Errorf("provision (-want +got):\n%s", diff)
+		}
+	}
+	if out := succeed(t, "", provision...); !strings.HasPrefix(out, "TOPIC          OUTCOME  DETAIL\nshop.inbox     existed\n") {
+		t.Errorf("provision for people:\n%s", out)
+	}
+
+	succeed(t, "", "send", "--via", "level", "--brokers", broker, "--levels", "5s 1m", "--prefix", "shop",
+		"--to", "orders", "--delay", "1m", "x", "y")
+	var status admin.Status
+	if err := json.Unmarshal([]byte(succeed(t, "", append([]string{"admin", "status", "-o", "json"}, flags...)...)), &status); err != nil {
+		t.Fatal(err)
+	}
+	if len(status.Levels) != 2 || status.Levels[1].Pending != 2 || status.Levels[1].NextDue == nil || status.Levels[0].Pending != 0 {
+		t.Errorf("status: %+v", status)
+	}
+}
+
+// The table of `admin status`, with everything in it that a row can say.
+func TestStatusTable(t *testing.T) {
+	t.Parallel()
+	var status admin.Status
+	err := json.Unmarshal([]byte(`{
+		"at": "2025-01-01T12:00:00Z",
+		"inbox": {"topic": "delay.inbox", "partitions": 4, "pending": 7, "members": 2},
+		"levels": [
+			{"level": "5s", "topic": "delay.level.5s", "partitions": 4, "pending": 30, "overdue": 3, "next_due": "2025-01-01T11:59:58Z", "members": 2},
+			{"level": "45s", "topic": "delay.level.45s", "partitions": 4, "pending": 1, "next_due": "2025-01-01T12:00:40Z", "members": 0, "retired": true},
+			{"level": "1m", "topic": "delay.level.1m", "members": 0}
+		],
+		"parked": {"topic": "delay.parked", "partitions": 4, "members": -1},
+		"dead": {"topic": "delay.dead", "partitions": 1, "pending": 2}
+	}`), &status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	printStatus(&out, status)
+	want := strings.TrimPrefix(`
+LEVEL          TOPIC            PARTITIONS  PENDING  OVERDUE  NEXT DUE   MEMBERS
+inbox          delay.inbox               4        7                            2
+5s             delay.level.5s            4       30        3  2s ago           2
+45s (retired)  delay.level.45s           4        1        0  in 40s           0
+1m             delay.level.1m            0        0        0  -         no topic
+parked         delay.parked              4        0                      unknown
+dead           delay.dead                1        2
+`, "\n")
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
+	}
+}
+
+// The demo shows what the service promises: everything arrives, on the level
+// that is nearest to what was asked for, and nothing is early.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	arrivals := decode[arrival](t, succeed(t, "", "demo", "-o", "json"))
+	if len(arrivals) != len(demoRecords) {
+		t.Errorf("%d arrivals, want %d", len(arrivals), len(demoRecords))
+	}
+	granted := make(map[string]int)
+	for _, a := range arrivals {
+		granted[a.Level]++
+		if a.LateMs == nil || *a.LateMs < 0 {
+			t.Errorf("arrival %+v", a)
+		}
+	}
+	if diff := cmp.Diff(map[string]int{"0s": 1, "1s": 3, "5s": 3, "10s": 3}, granted); diff != "" {
+		t.Errorf("arrivals by level (-want +got):\n%s", diff)
+	}
+}
+
+// A record that does not arrive is a failure, not something to wait for.
+func TestDemoFailsWhenARecordIsMissing(t *testing.T) {
+	t.Parallel()
+	client := clientFlags{Brokers: []string{startBroker(t)}}
+	cl, err := client.connectTo(zerolog.Nop(), kgo.ConsumeTopics(demoTarget))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	con := &console{out: io.Discard, err: io.Discard}
+	err = new(demoCmd).receive(t.Context(), con, cl, time.Millisecond)
+	if want := "0 of 10 records arrived within 1ms"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	if got := succeed(t, "", "version"); !strings.HasPrefix(got, "delayd ") || strings.Count(got, "\n") != 1 {
+		t.Errorf("version: %q", got)
+	}
+}
+
+func TestArrivalForPeople(t *testing.T) {
+	t.Parallel()
+	key, value, late := "k", "v", int64(3)
+	for _, tc := range []struct {
+		a    arrival
+		want string
+	}{
+		{arrival{Key: &key, Value: &value, Level: "10s", LateMs: &late}, "level 10s  late 3ms    key k          v"},
+		{arrival{}, "level -    late -      key -          (null)"},
+		{arrival{Value: &value, Error: string(levels.TooLarge), Detail: "2 MB"}, "level -    late -      key -          v  [dead, too-large: 2 MB]"},
+	} {
+		if _, got, _ := strings.Cut(tc.a.String(), "  "); got != tc.want {
+			t.Errorf("got  %q\nwant %q", got, tc.want)
+		}
+	}
+}

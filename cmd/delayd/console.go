@@ -1,0 +1,101 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"sync"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/mattn/go-isatty"
+	"github.com/rs/zerolog"
+)
+
+// console is what a command reads and writes: results go to out, logs and what
+// is for people alone to err.
+type console struct {
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+}
+
+// note writes a line for the person at the terminal that is no result.
+func (c *console) note(format string, args ...any) { fmt.Fprintf(c.err, format+"\n", args...) }
+
+// isTerminal reports whether a stream ends at a person.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}
+
+// printJSON writes v for programs: a list in one document, a stream one value a
+// line.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// newTable is a table in the style of all commands: headings, columns, no lines.
+// The columns named in numbers are aligned right.
+func newTable(w io.Writer, heading table.Row, numbers ...int) table.Writer {
+	t := table.NewWriter()
+	t.SetOutputMirror(w)
+	t.AppendHeader(heading)
+	style := table.StyleDefault
+	style.Options = table.OptionsNoBordersAndSeparators
+	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
+	t.SetStyle(style)
+	t.SuppressTrailingSpaces()
+	var columns []table.ColumnConfig
+	for _, n := range numbers {
+		columns = append(columns, table.ColumnConfig{Number: n, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	}
+	t.SetColumnConfigs(columns)
+	return t
+}
+
+// logFlags say what is logged and in which form.
+type logFlags struct {
+	LogLevel  string `enum:"trace,debug,info,warn,error" default:"${log_level}" help:"What is logged at least: ${enum} (default: ${default})."`
+	LogFormat string `enum:"auto,console,json" default:"auto" help:"${enum}; auto is console on a terminal, else json."`
+}
+
+// zerolog writes whole seconds by itself; a delay service is about less.
+func init() { zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00" }
+
+// logger writes to w in the form and from the level that the flags say.
+func (f logFlags) logger(w io.Writer) zerolog.Logger {
+	level, err := zerolog.ParseLevel(f.LogLevel)
+	if err != nil {
+		level = zerolog.InfoLevel // kong lets no other through
+	}
+	if f.LogFormat == "console" || f.LogFormat == "auto" && isTerminal(w) {
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: "15:04:05.000", NoColor: !isTerminal(w)}
+	}
+	// Several goroutines log; os.Stderr takes whole lines, other writers need not.
+	return zerolog.New(&lockedWriter{w: w}).Level(level).With().Timestamp().Logger()
+}
+
+// lockedWriter lets one goroutine write at a time.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer // guarded by mu
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+// plural is n with its noun.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const (
+	// headerTimeout bounds how long a client may take to send its request line
+	// and headers, so that idle connections cannot pile up.
+	headerTimeout = 5 * time.Second
+	// httpStopTimeout bounds how long open requests hold up the exit.
+	httpStopTimeout = 2 * time.Second
+	// readyTick is the pause between looks at what is not ready yet.
+	readyTick = 20 * time.Millisecond
+)
+
+// listenHTTP binds addr, so that the port is ours before anything is named after
+// it. It returns nil where HTTP is switched off.
+func listenHTTP(addr string) (net.Listener, error) {
+	if addr == "" || addr == "off" {
+		return nil, nil
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("--http %s: %w; choose another address, or --http off", addr, err)
+	}
+	return ln, nil
+}
+
+// serveHTTP answers on ln until ctx ends. It closes ln.
+func serveHTTP(ctx context.Context, ln net.Listener, ready *readiness, reg prometheus.Gatherer) error {
+	srv := &http.Server{Handler: newHandler(ready, reg), ReadHeaderTimeout: headerTimeout}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(ln) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve http on %s: %w", ln.Addr(), err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), httpStopTimeout)
+	defer cancel()
+	if srv.Shutdown(stop) != nil {
+		srv.Close() // whoever still reads is cut off
+	}
+	<-failed
+	return nil
+}
+
+// newHandler is all that is answered over HTTP.
+func newHandler(ready *readiness, reg prometheus.Gatherer) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := ready.check(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		io.WriteString(w, "ready\n")
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// readiness answers whether the service can do its work just now. Before it has
+// started, and when it stops, there is a reason instead of checks.
+type readiness struct {
+	mu     sync.Mutex
+	reason error          // guarded by mu
+	checks []func() error // guarded by mu
+}
+
+// not makes the service unready for a reason.
+func (r *readiness) not(reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reason = errors.New(reason)
+}
+
+// when makes the service ready whenever every check passes.
+func (r *readiness) when(checks ...func() error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reason, r.checks = nil, checks
+}
+
+// wait returns once the service is ready, or the reason why it is not after
+// patience.
+func (r *readiness) wait(ctx context.Context, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(readyTick)
+	defer tick.Stop()
+	for {
+		err := r.check()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// check returns every reason why the service is not ready.
+func (r *readiness) check() error {
+	r.mu.Lock()
+	reason, checks := r.reason, r.checks
+	r.mu.Unlock()
+	if reason != nil {
+		return reason
+	}
+	var errs []error
+	for _, check := range checks {
+		errs = append(errs, check())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,101 @@
+// Command delayd is the delay service: it delivers records to their Kafka topic
+// after the delay that their producer asked for.
+//
+// `delayd serve` runs the service, and the other commands send, watch and look
+// after it; `delayd --help` lists them. Everything that decides lives in the
+// packages that this one wires together.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/delayd-io/delayd/forwarder"
+	"github.com/delayd-io/delayd/router"
+)
+
+// The exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2 // the command line or the environment asks for what cannot be
+	exitFenced  = 3 // another process uses the same instance id
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// After the first signal the default behaviour is back, so that a second
+	// one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the whole program with everything it touches handed in, the environment
+// aside: it returns the exit code when ctx ends or the command is done.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	con := &console{in: stdin, out: stdout, err: stderr}
+	code, err := dispatch(ctx, args, con)
+	if err != nil {
+		fmt.Fprintln(stderr, "delayd:", err)
+	}
+	return code
+}
+
+// dispatch parses args and runs the command that they name.
+func dispatch(ctx context.Context, args []string, con *console) (int, error) {
+	if len(args) == 0 {
+		con = &console{in: con.in, out: con.err, err: con.err}
+		_, err := dispatch(ctx, []string{"--help"}, con)
+		return exitUsage, err
+	}
+	helped := false // kong has printed the help that was asked for
+	parser, err := newParser(con, func(int) { helped = true })
+	if err != nil {
+		return exitFailure, err
+	}
+	parsed, err := parser.Parse(args)
+	switch {
+	case helped:
+		return exitOK, nil
+	case err != nil:
+		return exitUsage, withHelp(err)
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	err = parsed.Run(con)
+	return exitCode(err), err
+}
+
+// withHelp adds where to read what is allowed.
+func withHelp(err error) error {
+	command := "delayd"
+	if parse := new(kong.ParseError); errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
+		command = parse.Context.Selected().FullPath()
+	}
+	return fmt.Errorf("%w\n\"%s --help\" says what is allowed", err, command)
+}
+
+// usageError marks an error that the person who typed the command can mend.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func exitCode(err error) int {
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, new(usageError)):
+		return exitUsage
+	case errors.Is(err, forwarder.ErrFenced), errors.Is(err, router.ErrFenced):
+		return exitFenced
+	}
+	return exitFailure
+}

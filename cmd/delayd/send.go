@@ -1,0 +1,292 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/router"
+)
+
+type sendCmd struct {
+	Values []string `arg:"" optional:"" name:"value" help:"Value of a record each. None: one from each line of standard input."`
+	To     string   `required:"" type:"topic" placeholder:"TOPIC" help:"The topic to deliver to."`
+	Delay  string   `required:"" placeholder:"D" help:"How long to wait: 45s, 1m30s, 1d, a level number, or 0."`
+	Key    *string  `placeholder:"K" help:"Key of the records (default: none)."`
+	Header []string `sep:"none" placeholder:"K=V" help:"Another header; repeatable, kept in order."`
+	Via    string   `enum:"inbox,level" default:"inbox" help:"inbox leaves the choice of the level to the service; level writes straight to its topic, which saves a hop and wants the service's --levels, --rounding and --over-max (default: ${default})."`
+	clientFlags
+	nameFlags
+	grantFlags
+	outputFlags
+}
+
+const (
+	// sendTimeout bounds how long a record may take to be acknowledged.
+	sendTimeout = 30 * time.Second
+	// maxLine bounds a line of standard input.
+	maxLine = 16 << 20
+)
+
+// sentRow is a record that the broker has acknowledged.
+type sentRow struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+}
+
+// Run sends each value and waits until all of them are acknowledged.
+func (c *sendCmd) Run(ctx context.Context, con *console) error {
+	headers, err := parseHeaders(c.Header)
+	if err != nil {
+		return err
+	}
+	send, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer send.close()
+
+	sent := &sentRows{out: con.out, json: c.json()}
+	for value, err := range c.values(ctx, con) {
+		if err != nil {
+			return errors.Join(err, sent.finish())
+		}
+		if sent.failed() {
+			break
+		}
+		rec := &kgo.Record{Topic: c.To, Value: []byte(value), Headers: slices.Clone(headers)}
+		if c.Key != nil {
+			rec.Key = []byte(*c.Key)
+		}
+		sent.waiting.Add(1)
+		send.async(ctx, rec, sent.done)
+	}
+	return sent.finish()
+}
+
+// values are the values to send, in order.
+func (c *sendCmd) values(ctx context.Context, con *console) iter.Seq2[string, error] {
+	if len(c.Values) > 0 {
+		return func(yield func(string, error) bool) {
+			for _, v := range c.Values {
+				if !yield(v, nil) {
+					return
+				}
+			}
+		}
+	}
+	if isTerminal(con.in) {
+		con.note("one record from each line of standard input; end with Ctrl-D")
+	}
+	return lines(ctx, con.in)
+}
+
+// lines are the lines of r until it or ctx ends.
+func lines(ctx context.Context, r io.Reader) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		read := make(chan string)
+		ended := make(chan error, 1)
+		// Nobody can interrupt a read of standard input: where ctx ends first,
+		// this goroutine lives until the process does.
+		go func() {
+			scanner := bufio.NewScanner(r)
+			scanner.Buffer(nil, maxLine)
+			for scanner.Scan() {
+				select {
+				case read <- scanner.Text():
+				case <-ctx.Done():
+					return
+				}
+			}
+			ended <- scanner.Err()
+		}()
+		for {
+			select {
+			case line := <-read:
+				if !yield(line, nil) {
+					return
+				}
+			case err := <-ended:
+				if err != nil {
+					yield("", fmt.Errorf("read standard input: %w", err))
+				}
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// parseHeaders reads K=V words. A value may hold another "=".
+func parseHeaders(words []string) ([]kgo.RecordHeader, error) {
+	var headers []kgo.RecordHeader
+	for _, w := range words {
+		key, value, ok := strings.Cut(w, "=")
+		if !ok || key == "" {
+			return nil, usagef("--header %q: write key=value, as in --header source=shop", w)
+		}
+		headers = append(headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
+	}
+	return headers, nil
+}
+
+// destination is the topic that is written to and the delay to ask of it.
+func (c *sendCmd) destination() (topic string, delay time.Duration, err error) {
+	request, err := levels.ParseRequest(c.Delay)
+	if err != nil {
+		return "", 0, usagef("--delay: %s", strings.TrimPrefix(err.Error(), levels.HeaderLevel+" "))
+	}
+	if c.Via == "inbox" {
+		return c.Prefix.Inbox(), 0, nil
+	}
+	level, over := c.Levels.Grant(request, c.Rounding)
+	switch {
+	case over && request.ByNumber:
+		return "", 0, usagef("--delay %s: the ladder has %s; name one of them, or a duration", c.Delay, plural(c.Levels.Len(), "level"))
+	case request.ByNumber:
+		delay = level.Delay
+	default:
+		delay = request.Delay
+	}
+	if level.Number == 0 {
+		return c.To, delay, nil
+	}
+	return c.Prefix.Level(level), delay, nil
+}
+
+// missing is the error for a topic that nobody has made yet.
+func (c *sendCmd) missing(topic string) error {
+	if !c.Prefix.Owns(topic) {
+		return fmt.Errorf("topic %s does not exist on %s; create it first", topic, c.clientFlags)
+	}
+	return fmt.Errorf("topic %s does not exist on %s; start \"delayd serve\", or run \"delayd admin provision\", with the same --prefix and --levels",
+		topic, c.clientFlags)
+}
+
+// sender puts records for their target on their way.
+type sender struct {
+	async func(context.Context, *kgo.Record, func(*kgo.Record, error))
+	close func()
+}
+
+// open returns a sender once the topic that it writes to is known to be there.
+func (c *sendCmd) open(ctx context.Context) (*sender, error) {
+	topic, delay, err := c.destination()
+	if err != nil {
+		return nil, err
+	}
+	cl, err := c.connectTo(zerolog.Nop(), kgo.RecordDeliveryTimeout(sendTimeout))
+	if err != nil {
+		return nil, err
+	}
+	if _, exists, err := c.lookUp(ctx, cl, topic); err != nil || !exists {
+		cl.Close()
+		return nil, cmp.Or(err, c.missing(topic))
+	}
+	if c.Via == "inbox" {
+		return &sender{async: inboxSend(cl, topic, c.Delay), close: cl.Close}, nil
+	}
+	cl.Close()
+	return c.openProducer(delay)
+}
+
+// openProducer returns a sender that writes to the level topics.
+func (c *sendCmd) openProducer(delay time.Duration) (*sender, error) {
+	policy := router.Policy{Ladder: c.Levels, Names: c.Prefix, Rounding: c.Rounding, OverMax: c.OverMax}
+	producer, err := router.NewProducer(router.ProducerConfig{Policy: policy}, c.options(zerolog.Nop(), kgo.RecordDeliveryTimeout(sendTimeout))...)
+	if err != nil {
+		return nil, err
+	}
+	return &sender{
+		async: func(ctx context.Context, rec *kgo.Record, done func(*kgo.Record, error)) {
+			producer.SendAsync(ctx, rec, delay, done)
+		},
+		close: func() { producer.Close(context.Background()) }, // all has been answered: nothing to wait for
+	}, nil
+}
+
+// inboxSend leaves everything to the router.
+func inboxSend(cl *kgo.Client, inbox, delay string) func(context.Context, *kgo.Record, func(*kgo.Record, error)) {
+	return func(ctx context.Context, rec *kgo.Record, done func(*kgo.Record, error)) {
+		rec.Headers = append(rec.Headers, inboxHeaders(delay, rec.Topic)...)
+		rec.Topic = inbox
+		cl.Produce(ctx, rec, func(rec *kgo.Record, err error) {
+			if err != nil {
+				err = fmt.Errorf("send to %s: %w", inbox, err)
+			}
+			done(rec, err)
+		})
+	}
+}
+
+// inboxHeaders are what a record on the inbox asks for.
+func inboxHeaders(delay, target string) []kgo.RecordHeader {
+	return []kgo.RecordHeader{
+		{Key: levels.HeaderLevel, Value: []byte(delay)},
+		{Key: levels.HeaderTarget, Value: []byte(target)},
+		{Key: levels.HeaderSent, Value: strconv.AppendInt(nil, time.Now().UnixMilli(), 10)},
+	}
+}
+
+// sentRows prints what has been acknowledged, or at the end how many.
+type sentRows struct {
+	out     io.Writer
+	json    bool
+	waiting sync.WaitGroup
+
+	mu    sync.Mutex
+	count int   // guarded by mu
+	err   error // the first one, guarded by mu
+}
+
+// done is called for each record, by the client's goroutine.
+func (s *sentRows) done(rec *kgo.Record, err error) {
+	defer s.waiting.Done()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err != nil:
+		s.err = cmp.Or(s.err, err)
+		return
+	case s.json:
+		s.err = cmp.Or(s.err, printJSON(s.out, sentRow{rec.Topic, rec.Partition, rec.Offset}))
+	}
+	s.count++
+}
+
+func (s *sentRows) failed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err != nil
+}
+
+// finish waits for the last answer and says how many records were sent.
+func (s *sentRows) finish() error {
+	s.waiting.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return fmt.Errorf("%w (%d sent before that)", s.err, s.count)
+	}
+	if !s.json {
+		fmt.Fprintf(s.out, "sent %s\n", plural(s.count, "record"))
+	}
+	return nil
+}

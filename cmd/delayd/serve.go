@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/delayd-io/delayd/forwarder"
+	"github.com/delayd-io/delayd/internal/embedded"
+	"github.com/delayd-io/delayd/router"
+)
+
+type serveCmd struct {
+	Brokers      []string `placeholder:"HOST:PORT" help:"Kafka brokers to start from. Unset, and on a terminal: an embedded broker."`
+	Embedded     bool     `help:"Start the embedded broker, which is for trying out and tests."`
+	EmbeddedAddr string   `placeholder:"ADDR" default:"${embedded}" help:"Where the embedded broker listens (default: ${default}, where the other commands look)."`
+	Data         string   `placeholder:"DIR" default:"${data}" help:"Where the embedded broker keeps its records; empty is in memory (default: ${default})."`
+	HTTP         string   `name:"http" placeholder:"ADDR" default:"127.0.0.1:8080" help:"Where /healthz, /readyz and /metrics are served, or off (default: ${default})."`
+	Instance     string   `placeholder:"ID" help:"Name of this process among those that serve the same topics, the same after a restart (default: host name and HTTP port)."`
+	serviceFlags
+	logFlags `set:"log_level=info"`
+}
+
+// Run serves until ctx ends.
+//
+//	flags ─▶ logger ─▶ HTTP port ─▶ brokers ─┬─▶ topics ─┬─▶ router      inbox → level topics
+//	                   (bound first: (given, │           └─▶ forwarder   level topics → targets
+//	                    it names us)  or our │
+//	                                  own)   └─▶ HTTP                    /healthz /readyz /metrics
+func (c *serveCmd) Run(ctx context.Context, con *console) error {
+	c.Brokers = withoutEmpty(c.Brokers)
+	if err := c.check(); err != nil {
+		return err
+	}
+	if err := c.chooseBroker(con); err != nil {
+		return err
+	}
+	log := c.logger(con.err)
+
+	ln, err := listenHTTP(c.HTTP)
+	if err != nil {
+		return err
+	}
+	if ln != nil {
+		defer ln.Close()
+		log.Info().Stringer("addr", ln.Addr()).Msg("http listens")
+	}
+	instance, err := c.instance(ln)
+	if err != nil {
+		return err
+	}
+
+	if c.Embedded {
+		broker, err := c.startEmbedded(log)
+		if err != nil {
+			return err
+		}
+		defer broker.Close()
+		c.Brokers = []string{broker.Addr()}
+	}
+
+	s := &service{
+		serviceFlags: c.serviceFlags,
+		brokers:      c.Brokers,
+		instance:     instance,
+		log:          log,
+		registry:     prometheus.NewRegistry(),
+		ready:        new(readiness),
+	}
+	s.ready.not("starting")
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	log.Info().Str("version", version()).Strs("brokers", c.Brokers).Str("instance", instance).
+		Stringer("levels", c.Levels).Msg("starting")
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.run(ctx) })
+	if ln != nil {
+		g.Go(func() error { return serveHTTP(ctx, ln, s.ready, s.registry) })
+	}
+	if err := g.Wait(); err != nil {
+		return c.explain(err, instance)
+	}
+	log.Info().Msg("stopped")
+	return nil
+}
+
+// chooseBroker decides whether the embedded broker is started. Never by
+// accident: only when told, or when a person at a terminal named no brokers and
+// nothing speaks of a real cluster.
+func (c *serveCmd) chooseBroker(con *console) error {
+	const settings = "set --brokers HOST:PORT or DELAYD_BROKERS, " +
+		"or --embedded for a broker in this process, which is for trying out and tests"
+	switch {
+	case c.Embedded && len(c.Brokers) > 0:
+		return usagef("--embedded and --brokers exclude each other; leave one out")
+	case c.Embedded || len(c.Brokers) > 0:
+		return nil
+	}
+	if name := securitySetting(os.Environ()); name != "" {
+		return usagef("no brokers, and %s is set, which the embedded broker would ignore; %s", name, settings)
+	}
+	if !isTerminal(con.in) || !isTerminal(con.out) {
+		return usagef("no brokers, and no terminal on which somebody could be trying it out; %s", settings)
+	}
+	c.Embedded = true
+	return nil
+}
+
+// securitySetting names a variable that sets up TLS or SASL, "" where there is
+// none.
+func securitySetting(environ []string) string {
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		ours := strings.HasPrefix(name, "DELAYD_") || strings.HasPrefix(name, "KAFKA_")
+		if ours && value != "" && (strings.Contains(name, "TLS") || strings.Contains(name, "SSL") || strings.Contains(name, "SASL")) {
+			return name
+		}
+	}
+	return ""
+}
+
+// instance names this process in its groups. The port makes the host name
+// unique, because only one process can have it.
+func (c *serveCmd) instance(ln net.Listener) (string, error) {
+	if c.Instance != "" {
+		return c.Instance, nil
+	}
+	if ln == nil {
+		return "", usagef("--instance is needed with --http off: it names this process, and has to be the same after a restart")
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("look up the host name for --instance: %w; set --instance", err)
+	}
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		return "", fmt.Errorf("read the port of --http: %w; set --instance", err)
+	}
+	return host + "-" + port, nil
+}
+
+func (c *serveCmd) startEmbedded(log zerolog.Logger) (*embedded.Broker, error) {
+	broker, err := embedded.Start(embedded.Config{Addr: c.EmbeddedAddr, DataDir: c.Data, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	log.Warn().Str("addr", broker.Addr()).Str("data", c.Data).
+		Msg("the embedded broker is for trying out and tests; set --brokers to serve a Kafka cluster")
+	return broker, nil
+}
+
+// explain adds what can be done about a lost instance id.
+func (c *serveCmd) explain(err error, instance string) error {
+	if errors.Is(err, forwarder.ErrFenced) || errors.Is(err, router.ErrFenced) {
+		return fmt.Errorf("another process uses the instance id %q: %w; give each its own --instance", instance, err)
+	}
+	return err
+}

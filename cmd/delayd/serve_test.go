@@ -1,0 +1,298 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// server is a running `delayd serve` with an embedded broker.
+type server struct {
+	*command
+	broker string
+	url    string
+}
+
+// startServer starts a service and returns when it is ready.
+func startServer(t *testing.T, args ...string) *server {
+	t.Helper()
+	c := start(t, append([]string{"serve", "--embedded", "--embedded-addr", "127.0.0.1:0", "--data", "", "--http", "127.0.0.1:0"}, args...)...)
+	return newServer(t, c)
+}
+
+func newServer(t *testing.T, c *command) *server {
+	t.Helper()
+	s := &server{
+		command: c,
+		url:     "http://" + logged(t, c.err, "addr", "http listens"),
+		broker:  logged(t, c.err, "addr", "the embedded broker is for trying out and tests"),
+	}
+	s.awaitReady(t)
+	return s
+}
+
+// logged waits for a log line and returns one of its fields.
+func logged(t *testing.T, o *output, field, message string) string {
+	t.Helper()
+	line := o.await(t, message)
+	fields := make(map[string]any)
+	if err := json.Unmarshal([]byte(line), &fields); err != nil {
+		t.Fatalf("log line %s: %v", line, err)
+	}
+	value, ok := fields[field].(string)
+	if !ok {
+		t.Fatalf("log line %s has no %s", line, field)
+	}
+	return value
+}
+
+func (s *server) awaitReady(t *testing.T) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	timeout := time.After(patience)
+	for {
+		code, body := get(t, s.url+"/readyz")
+		if code == http.StatusOK {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-timeout:
+			t.Fatalf("not ready: %s\n%s", body, s.err)
+		}
+	}
+}
+
+func get(t *testing.T, url string) (code int, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+// decode reads one JSON value a line.
+func decode[T any](t *testing.T, text string) []T {
+	t.Helper()
+	var list []T
+	dec := json.NewDecoder(strings.NewReader(text))
+	for {
+		var v T
+		err := dec.Decode(&v)
+		if err == io.EOF {
+			return list
+		}
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, text)
+		}
+		list = append(list, v)
+	}
+}
+
+// The whole path: what is sent, from arguments and from standard input, through
+// the inbox and straight to a level, arrives where it is watched for.
+func TestSendServeTail(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	tail := start(t, "tail", "orders", "-n", "5", "-o", "json", "--brokers", s.broker)
+	tail.err.await(t, "topic orders does not exist yet")
+
+	send := func(stdin string, args ...string) string {
+		return succeed(t, stdin, append([]string{"send", "--brokers", s.broker, "--to", "orders", "--key", "k1"}, args...)...)
+	}
+	if got, want := send("", "--delay", "1s", "a", "b"), "sent 2 records\n"; got != want {
+		t.Errorf("send: %q, want %q", got, want)
+	}
+	if got, want := send("c\nd\n", "--delay", "0", "--header", "source=shop=1"), "sent 2 records\n"; got != want {
+		t.Errorf("send from standard input: %q, want %q", got, want)
+	}
+	sent := decode[sentRow](t, send("", "--delay", "1500ms", "--via", "level", "-o", "json", "e"))
+	if len(sent) != 1 || sent[0].Topic != "delay.level.1s" || sent[0].Offset < 0 {
+		t.Errorf("send via level: %+v", sent)
+	}
+
+	if code := tail.wait(t); code != exitOK {
+		t.Fatalf("tail: exit code %d\n%s", code, tail.err)
+	}
+	type row struct{ Value, Level, Requested string }
+	var got []row
+	for _, a := range decode[arrival](t, tail.out.String()) {
+		if a.Key == nil || *a.Key != "k1" || a.Value == nil || a.LateMs == nil || *a.LateMs < 0 || a.ID == "" {
+			t.Errorf("arrival %+v", a)
+			continue
+		}
+		got = append(got, row{*a.Value, a.Level, a.Requested})
+	}
+	want := []row{{"a", "1s", "1s"}, {"b", "1s", "1s"}, {"c", "0s", "0"}, {"d", "0s", "0"}, {"e", "1s", "1500ms"}}
+	if diff := cmp.Diff(want, got, cmpopts.SortSlices(func(a, b row) bool { return a.Value < b.Value })); diff != "" {
+		t.Errorf("arrivals (-want +got):\n%s", diff)
+	}
+
+	// Now that the topic exists, only what comes from here on is printed.
+	tail = start(t, "tail", "orders", "--brokers", s.broker)
+	tail.err.await(t, "watching orders (4 partitions)")
+	send("", "--delay", "0s", "f")
+	tail.out.await(t, "level 0s   late ", "key k1         f")
+	if code, lines := tail.stop(t), strings.Count(tail.out.String(), "\n"); code != exitOK || lines != 1 {
+		t.Errorf("tail from the end: exit code %d, %d lines\n%s", code, lines, tail.out)
+	}
+
+	checkMetrics(t, s)
+	if code := s.stop(t); code != exitOK {
+		t.Errorf("serve: exit code %d\n%s", code, s.err)
+	}
+}
+
+// checkMetrics looks for what dashboards rely on.
+func checkMetrics(t *testing.T, s *server) {
+	t.Helper()
+	if code, body := get(t, s.url+"/healthz"); code != http.StatusOK || body != "ok\n" {
+		t.Errorf("healthz: %d %q", code, body)
+	}
+	_, metrics := get(t, s.url+"/metrics")
+	for _, want := range []string{
+		`delayd_routed_total{level="1s"} 2`,
+		`delayd_delivered_total{level="1s"} 3`,
+		`delayd_lateness_seconds_bucket{level="1s",le="+Inf"} 3`,
+		`delayd_pending_records{level="2h"} 0`,
+		`delayd_overdue_records{level="2h"} 0`,
+		`delayd_kafka_produce_bytes_total{`,
+		`delayd_kafka_buffered_fetch_records `,
+		`go_goroutines `,
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("no %s among the metrics", want)
+		}
+	}
+}
+
+// Dead letters can be watched like any topic, and are counted by code.
+func TestDeadLettersSayWhy(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "--deny-target", "audit.*", "--levels", "1s 5s")
+	succeed(t, "", "send", "--brokers", s.broker, "--to", "audit.log", "--delay", "1s", "x")
+	out := succeed(t, "", "tail", "delay.dead", "--from-start", "-n", "1", "--brokers", s.broker)
+	if !strings.Contains(out, "x  [dead, forbidden-target: ") {
+		t.Errorf("tail of the dead letters: %s", out)
+	}
+	if _, metrics := get(t, s.url+"/metrics"); !strings.Contains(metrics, `delayd_dead_total{code="forbidden-target"} 1`) {
+		t.Error("the dead letter is not counted")
+	}
+}
+
+// What waits in the embedded broker survives the process.
+func TestPendingSurvivesARestart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := startServer(t, "--data", dir, "--instance", "one")
+	succeed(t, "", "send", "--brokers", s.broker, "--to", "orders", "--delay", "5s", "x")
+	if code := s.stop(t); code != exitOK {
+		t.Fatalf("exit code %d\n%s", code, s.err)
+	}
+	s = startServer(t, "--data", dir, "--instance", "one")
+	out := succeed(t, "", "tail", "orders", "--from-start", "-n", "1", "-o", "json", "--brokers", s.broker)
+	arrivals := decode[arrival](t, out)
+	if len(arrivals) != 1 || arrivals[0].Value == nil || *arrivals[0].Value != "x" || *arrivals[0].LateMs < 0 {
+		t.Errorf("arrivals after the restart: %s", out)
+	}
+}
+
+// Of two processes with one name, the one that was there first has to go, and
+// says why.
+func TestFencedByTheSameInstance(t *testing.T) {
+	t.Parallel()
+	broker := startBroker(t)
+	args := []string{"serve", "--brokers", broker, "--http", "127.0.0.1:0", "--instance", "twin", "--levels", "1h"}
+	first := start(t, args...)
+	first.err.await(t, "partitions assigned", "delay.router")
+	first.err.await(t, "partitions assigned", "delay.forwarder")
+	second := start(t, args...)
+	if code := first.wait(t); code != exitFenced {
+		t.Fatalf("exit code %d, want %d\n%s", code, exitFenced, first.err)
+	}
+	first.err.await(t, `delayd: another process uses the instance id "twin"`, "--instance")
+	if code := second.stop(t); code != exitOK {
+		t.Errorf("the second one: exit code %d\n%s", code, second.err)
+	}
+}
+
+func TestHTTPPortInUse(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	addr := strings.TrimPrefix(s.url, "http://")
+	code, _, stderr := runDelayd(t, "", "serve", "--brokers", s.broker, "--http", addr)
+	want := fmt.Sprintf("delayd: --http %s: listen tcp %s: bind: address already in use; choose another address, or --http off\n", addr, addr)
+	if code != exitFailure || stderr != want {
+		t.Errorf("exit code %d, want %d\n%s\nwant %s", code, exitFailure, stderr, want)
+	}
+}
+
+// A cluster that is not there yet is waited for, and /readyz says so.
+func TestServeWaitsForTheCluster(t *testing.T) {
+	t.Parallel()
+	c := start(t, "serve", "--brokers", "127.0.0.1:1", "--http", "127.0.0.1:0")
+	url := "http://" + logged(t, c.err, "addr", "http listens")
+	c.err.await(t, "no answer from the cluster; trying again")
+	if code, body := get(t, url+"/readyz"); code != http.StatusServiceUnavailable || !strings.HasPrefix(body, "no answer from the cluster: ") {
+		t.Errorf("readyz: %d %s", code, body)
+	}
+	if code := c.stop(t); code != exitOK {
+		t.Errorf("exit code %d\n%s", code, c.err)
+	}
+}
+
+func TestNoProvisionWantsTheTopics(t *testing.T) {
+	t.Parallel()
+	code, _, stderr := runDelayd(t, "", "serve", "--brokers", startBroker(t), "--http", "127.0.0.1:0", "--no-provision")
+	if code != exitFailure || !strings.Contains(stderr, "topic delay.inbox: it does not exist; create it with delayd admin provision") {
+		t.Errorf("exit code %d\n%s", code, stderr)
+	}
+}
+
+// SIGTERM is a request to stop, and nothing else is needed to end cleanly.
+func TestSignalEndsTheProcess(t *testing.T) {
+	t.Parallel()
+	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		stderr := newOutput()
+		cmd := exec.CommandContext(ctx, os.Args[0], "serve", "--embedded", "--embedded-addr", "127.0.0.1:0",
+			"--data", t.TempDir(), "--http", "127.0.0.1:0", "--levels", "1s")
+		cmd.Env = append(os.Environ(), asDelayd+"=1")
+		cmd.Stderr = stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		stderr.await(t, "partitions assigned", "delay.forwarder")
+		if err := cmd.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("after %v: %v\n%s", signal, err, stderr)
+		}
+		stderr.await(t, `"message":"stopped"`)
+	}
+}

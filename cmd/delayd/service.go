@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/forwarder"
+	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/router"
+)
+
+// serviceFlags say what the service does with records.
+type serviceFlags struct {
+	grantFlags
+	nameFlags
+	DefaultTarget     string        `type:"topic" placeholder:"TOPIC" help:"Where records without a delay-target go. Unset: to the dead letters."`
+	AllowTarget       []string      `placeholder:"PATTERN" help:"Targets that may be delivered to, as in \"orders.*\"; repeatable. Unset: all."`
+	DenyTarget        []string      `placeholder:"PATTERN" help:"Targets that may not, whatever is allowed; repeatable."`
+	MissingTargetWait time.Duration `type:"zeroable" placeholder:"D" default:"${wait}" help:"How long a target that does not exist is waited for; 0 is without end (default: ${default})."`
+	GiveUp            time.Duration `placeholder:"D" default:"${give_up}" help:"How long a target may refuse records before they are dead letters (default: ${default})."`
+	PurgeAfter        time.Duration `type:"purge" placeholder:"D" default:"${purge}" help:"How long a delivered record stays on its level topic; 0 is not at all, off keeps it (default: ${default})."`
+	Partitions        int32         `placeholder:"N" default:"${partitions}" help:"Partitions of the topics that are created (default: ${default})."`
+	NoProvision       bool          `help:"Create no topics: all of them have to be there."`
+}
+
+// service is the router and the forwarder on one cluster.
+type service struct {
+	serviceFlags
+	brokers  []string
+	instance string // "" joins the groups as a dynamic member
+	log      zerolog.Logger
+	registry *prometheus.Registry
+	ready    *readiness
+}
+
+// reconnectWait is the pause between attempts to reach the cluster at the start.
+const reconnectWait = 2 * time.Second
+
+// run serves until ctx ends or something fails that cannot heal.
+func (s *service) run(ctx context.Context) error {
+	clients := newClientMetrics(s.registry)
+	opts := func(part string, more ...kgo.Opt) []kgo.Opt {
+		opts := append(connect.Options(s.brokers, "delayd-"+part, s.log), kgo.WithHooks(clients))
+		return append(opts, more...)
+	}
+	cl, err := kgo.NewClient(opts("admin")...)
+	if err != nil {
+		return fmt.Errorf("connect to %v: %w", s.brokers, err)
+	}
+	defer cl.Close()
+	if err := s.prepare(ctx, cl); err != nil || ctx.Err() != nil {
+		return err
+	}
+	more, err := s.adapt(ctx, cl)
+	if err != nil {
+		return err
+	}
+
+	counted := metrics.New(s.registry)
+	s.registry.MustRegister(admin.NewCollector(cl, s.spec(), s.log))
+	r, err := router.New(s.routerConfig(counted), opts("router", more...)...)
+	if err != nil {
+		return err
+	}
+	f, err := forwarder.New(s.forwarderConfig(counted), opts("forwarder", more...)...)
+	if err != nil {
+		return err
+	}
+
+	s.ready.when(r.Ready, f.Ready)
+	defer context.AfterFunc(ctx, func() { s.ready.not("stopping") })()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.Run(ctx) })
+	g.Go(func() error { return f.Run(ctx) })
+	return g.Wait()
+}
+
+// prepare waits for the cluster and makes sure that the topics are there and
+// right. It returns nil too where ctx ends first.
+func (s *service) prepare(ctx context.Context, cl *kgo.Client) error {
+	for {
+		answered, err := s.topics(ctx, cl)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if answered {
+			return err
+		}
+		s.ready.not("no answer from the cluster: " + err.Error())
+		s.log.Warn().Err(err).Strs("brokers", s.brokers).Msg("no answer from the cluster; trying again")
+		select {
+		case <-ctx.Done():
+		case <-time.After(reconnectWait):
+		}
+	}
+}
+
+// topics looks after the topics, and logs what is worth knowing. Where the
+// cluster has answered, an error cannot be healed by trying again.
+func (s *service) topics(ctx context.Context, cl *kgo.Client) (answered bool, err error) {
+	ping, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	if err := cl.Ping(ping); err != nil {
+		return false, err
+	}
+	ensure := admin.Ensure
+	if s.NoProvision {
+		ensure = admin.Verify
+	}
+	results, err := ensure(ctx, cl, s.spec())
+	var created []string
+	for _, r := range results {
+		switch {
+		case r.Outcome == admin.Created:
+			created = append(created, r.Topic)
+		case r.Outcome == admin.Drifted:
+			s.log.Warn().Str("topic", r.Topic).Str("detail", r.Detail).Msg("topic differs from what is wanted")
+		case r.Detail != "":
+			s.log.Info().Str("topic", r.Topic).Str("detail", r.Detail).Msg("topic not verified in full")
+		}
+	}
+	if len(created) > 0 {
+		s.log.Info().Strs("topics", created).Msg("topics created")
+	}
+	return len(results) > 0, err
+}
+
+// adapt sets the service up for the embedded broker where that is what it has
+// reached, its own or another process's. Nothing is purged there: after a purge
+// and a kill its offsets would start again at zero. And it creates a target that
+// does not exist, so that trying out needs no other tool; on a real cluster that
+// would turn a misspelt target into a topic.
+func (s *service) adapt(ctx context.Context, cl *kgo.Client) ([]kgo.Opt, error) {
+	is, err := connect.IsEmbedded(ctx, cl)
+	if err != nil || !is {
+		return nil, err
+	}
+	s.PurgeAfter = forwarder.PurgeOff
+	s.log.Info().Msg("this is an embedded broker: delivered records are not purged, and missing targets are created")
+	return []kgo.Opt{kgo.AllowAutoTopicCreation()}, nil
+}
+
+func (s *service) spec() admin.Spec {
+	return admin.Spec{Ladder: s.Levels, Names: s.Prefix, Partitions: s.Partitions, Replicas: -1}
+}
+
+// check reports the first flag that is wrong.
+func (f *serviceFlags) check() error {
+	f.AllowTarget, f.DenyTarget = withoutEmpty(f.AllowTarget), withoutEmpty(f.DenyTarget)
+	switch {
+	case f.GiveUp == 0:
+		return usagef("--give-up must be above 0, got %s", levels.FormatDelay(f.GiveUp))
+	case f.Partitions < 1:
+		return usagef("--partitions must be at least 1, got %d", f.Partitions)
+	}
+	if err := f.policy().Validate(); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// policy is what the flags say of routing.
+func (f *serviceFlags) policy() router.Policy {
+	return router.Policy{
+		Ladder: f.Levels, Names: f.Prefix, Rounding: f.Rounding, OverMax: f.OverMax,
+		DefaultTarget: f.DefaultTarget, AllowTargets: f.AllowTarget, DenyTargets: f.DenyTarget,
+	}
+}
+
+func (s *service) routerConfig(m *metrics.Metrics) router.Config {
+	cfg := router.DefaultConfig()
+	cfg.Policy, cfg.Instance = s.policy(), s.instance
+	cfg.MissingTargetWait, cfg.GiveUp, cfg.PurgeAfter = s.MissingTargetWait, s.GiveUp, s.PurgeAfter
+	cfg.Log, cfg.Metrics = s.log.With().Str("part", "router").Logger(), m
+	return cfg
+}
+
+func (s *service) forwarderConfig(m *metrics.Metrics) forwarder.Config {
+	cfg := forwarder.DefaultConfig()
+	cfg.Ladder, cfg.Names, cfg.Instance = s.Levels, s.Prefix, s.instance
+	cfg.DefaultTarget, cfg.AllowTargets, cfg.DenyTargets = s.DefaultTarget, s.AllowTarget, s.DenyTarget
+	cfg.MissingTargetWait, cfg.GiveUp, cfg.PurgeAfter = s.MissingTargetWait, s.GiveUp, s.PurgeAfter
+	cfg.Log, cfg.Metrics = s.log.With().Str("part", "forwarder").Logger(), m
+	return cfg
+}
