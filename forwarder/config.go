@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
-	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -73,8 +73,10 @@ type Config struct {
 	// is kept whatever the budget.
 	Budget int64
 
-	Log     zerolog.Logger
-	Metrics *metrics.Metrics // nil: counted, not published
+	Log zerolog.Logger
+	// Metrics publishes the counters. A router and a forwarder may share one.
+	// Nil: counted, not published.
+	Metrics prometheus.Registerer
 }
 
 // DefaultConfig returns the configuration that `delayd serve` starts from.

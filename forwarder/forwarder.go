@@ -36,15 +36,13 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	if cfg.Metrics == nil {
-		cfg.Metrics = metrics.New(nil)
-	}
+	counters := metrics.New(cfg.Metrics)
 	outbox, err := deliver.NewOutbox(deliver.Config{
 		Names:             cfg.Names,
 		MissingTargetWait: cfg.MissingTargetWait,
 		GiveUp:            cfg.GiveUp,
 		Log:               cfg.Log,
-		Metrics:           cfg.Metrics,
+		Metrics:           counters,
 	}, opts...)
 	if err != nil {
 		return nil, err
@@ -52,7 +50,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 	f := &Forwarder{outbox: outbox}
 	var last deliverer = outbox
 	if cfg.Handler != nil {
-		f.handing = newHanding(&cfg, outbox)
+		f.handing = newHanding(&cfg, outbox, counters)
 		last = f.handing
 	}
 	f.consumer, err = lane.New(lane.Config{
@@ -63,7 +61,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		PurgeAfter: cfg.PurgeAfter,
 		Assigned:   outbox.CloseGates,
 		Log:        cfg.Log,
-		Metrics:    cfg.Metrics,
+		Metrics:    counters,
 	}, append(connect.Timing(), opts...)...)
 	if err != nil {
 		outbox.Close()

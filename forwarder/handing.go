@@ -31,9 +31,9 @@ type handing struct {
 	metrics  *metrics.Metrics
 }
 
-func newHanding(cfg *Config, outbox *deliver.Outbox) *handing {
+func newHanding(cfg *Config, outbox *deliver.Outbox, counters *metrics.Metrics) *handing {
 	return &handing{
-		ctx: context.Background(), handler: cfg.Handler, attempts: cfg.Attempts, outbox: outbox, metrics: cfg.Metrics,
+		ctx: context.Background(), handler: cfg.Handler, attempts: cfg.Attempts, outbox: outbox, metrics: counters,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -33,8 +34,10 @@ type Config struct {
 	// Budget bounds the bytes fetched ahead.
 	Budget int64
 
-	Log     zerolog.Logger
-	Metrics *metrics.Metrics // nil: counted, not published
+	Log zerolog.Logger
+	// Metrics publishes the counters. A router and a forwarder may share one.
+	// Nil: counted, not published.
+	Metrics prometheus.Registerer
 }
 
 // DefaultConfig returns the configuration that `delayd serve` starts from.
@@ -61,15 +64,13 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if cfg.Metrics == nil {
-		cfg.Metrics = metrics.New(nil)
-	}
+	counters := metrics.New(cfg.Metrics)
 	outbox, err := deliver.NewOutbox(deliver.Config{
 		Names:             cfg.Names,
 		MissingTargetWait: cfg.MissingTargetWait,
 		GiveUp:            cfg.GiveUp,
 		Log:               cfg.Log,
-		Metrics:           cfg.Metrics,
+		Metrics:           counters,
 	}, opts...)
 	if err != nil {
 		return nil, err
@@ -78,12 +79,12 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 	r.consumer, err = lane.New(lane.Config{
 		Group:      cfg.Names.RouterGroup(),
 		Instance:   cfg.Instance,
-		Topics:     []lane.Topic{{Name: cfg.Names.Inbox(), Handler: newWorker(&cfg, outbox)}},
+		Topics:     []lane.Topic{{Name: cfg.Names.Inbox(), Handler: newWorker(&cfg, outbox, counters)}},
 		Budget:     cfg.Budget,
 		PurgeAfter: cfg.PurgeAfter,
 		Assigned:   outbox.CloseGates,
 		Log:        cfg.Log,
-		Metrics:    cfg.Metrics,
+		Metrics:    counters,
 	}, append(connect.Timing(), opts...)...)
 	if err != nil {
 		outbox.Close()

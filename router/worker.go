@@ -22,9 +22,9 @@ type worker struct {
 // clampLogs bounds the log lines about clamped requests in a second.
 const clampLogs = 1
 
-func newWorker(cfg *Config, outbox *deliver.Outbox) *worker {
+func newWorker(cfg *Config, outbox *deliver.Outbox, counters *metrics.Metrics) *worker {
 	return &worker{
-		policy: cfg.Policy, outbox: outbox, metrics: cfg.Metrics,
+		policy: cfg.Policy, outbox: outbox, metrics: counters,
 		clamps: cfg.Log.Sample(&zerolog.BurstSampler{Burst: clampLogs, Period: time.Second}),
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/internal/connect"
-	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 )
@@ -65,13 +64,12 @@ func (s *service) run(ctx context.Context) error {
 		return err
 	}
 
-	counted := metrics.New(s.registry)
 	s.registry.MustRegister(admin.NewCollector(cl, s.spec(), s.log))
-	r, err := router.New(s.routerConfig(counted), opts("router", more...)...)
+	r, err := router.New(s.routerConfig(), opts("router", more...)...)
 	if err != nil {
 		return err
 	}
-	f, err := forwarder.New(s.forwarderConfig(counted), opts("forwarder", more...)...)
+	f, err := forwarder.New(s.forwarderConfig(), opts("forwarder", more...)...)
 	if err != nil {
 		return err
 	}
@@ -176,19 +174,19 @@ func (f *serviceFlags) policy() router.Policy {
 	}
 }
 
-func (s *service) routerConfig(m *metrics.Metrics) router.Config {
+func (s *service) routerConfig() router.Config {
 	cfg := router.DefaultConfig()
 	cfg.Policy, cfg.Instance = s.policy(), s.instance
 	cfg.MissingTargetWait, cfg.GiveUp, cfg.PurgeAfter = s.MissingTargetWait, s.GiveUp, s.PurgeAfter
-	cfg.Log, cfg.Metrics = s.log.With().Str("part", "router").Logger(), m
+	cfg.Log, cfg.Metrics = s.log.With().Str("part", "router").Logger(), s.registry
 	return cfg
 }
 
-func (s *service) forwarderConfig(m *metrics.Metrics) forwarder.Config {
+func (s *service) forwarderConfig() forwarder.Config {
 	cfg := forwarder.DefaultConfig()
 	cfg.Ladder, cfg.Names, cfg.Instance = s.Levels, s.Prefix, s.instance
 	cfg.DefaultTarget, cfg.AllowTargets, cfg.DenyTargets = s.DefaultTarget, s.AllowTarget, s.DenyTarget
 	cfg.MissingTargetWait, cfg.GiveUp, cfg.PurgeAfter = s.MissingTargetWait, s.GiveUp, s.PurgeAfter
-	cfg.Log, cfg.Metrics = s.log.With().Str("part", "forwarder").Logger(), m
+	cfg.Log, cfg.Metrics = s.log.With().Str("part", "forwarder").Logger(), s.registry
 	return cfg
 }

@@ -5,6 +5,7 @@
 package metrics
 
 import (
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -75,11 +76,29 @@ func New(reg prometheus.Registerer) *Metrics {
 		DataLoss: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "delayd_data_loss_total", Help: "Times the broker no longer had records that were still to be read."}),
 	}
-	if reg != nil {
-		reg.MustRegister(m.Routed, m.Delivered, m.Dead, m.Parked, m.Clamped, m.Retried, m.Lateness, m.Rounding,
-			m.RouterLag, m.Sick, m.LeaseAge, m.Skew, m.Queued, m.Purged, m.PurgeFail, m.DataLoss)
+	if reg == nil {
+		return m
 	}
+	m.Routed, m.Delivered, m.Dead = register(reg, m.Routed), register(reg, m.Delivered), register(reg, m.Dead)
+	m.Parked, m.Clamped, m.Retried = register(reg, m.Parked), register(reg, m.Clamped), register(reg, m.Retried)
+	m.Lateness, m.Rounding, m.RouterLag = register(reg, m.Lateness), register(reg, m.Rounding), register(reg, m.RouterLag)
+	m.Sick, m.LeaseAge, m.Skew = register(reg, m.Sick), register(reg, m.LeaseAge), register(reg, m.Skew)
+	m.Queued, m.Purged, m.PurgeFail = register(reg, m.Queued), register(reg, m.Purged), register(reg, m.PurgeFail)
+	m.DataLoss = register(reg, m.DataLoss)
 	return m
+}
+
+// register returns c, or the collector that is registered in its place: a
+// router and a forwarder in one program count together.
+func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
+	err := reg.Register(c)
+	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		return already.ExistingCollector.(C)
+	}
+	if err != nil {
+		panic(err) // the names are ours, and do not change
+	}
+	return c
 }
 
 // Late records a delivery of level whose due time was due.
