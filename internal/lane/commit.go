@@ -15,17 +15,22 @@ import (
 func (c *Consumer) commitLoop(ctx context.Context) {
 	timer := time.NewTimer(leaseRenewal)
 	defer timer.Stop()
+	soon := false // the timer stands at CommitInterval
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.some:
-			timer.Reset(CommitInterval)
+			if !soon {
+				soon = true
+				timer.Reset(CommitInterval)
+			}
 			continue
 		case <-c.full:
 		case <-timer.C:
 		}
 		c.commit(ctx)
+		soon = false
 		timer.Reset(leaseRenewal)
 	}
 }

@@ -119,8 +119,8 @@ func (l *lane) run() {
 	}
 }
 
-// due appends the works that are due to batch, without marking them; when none
-// is, it says how long to sleep.
+// due takes the works that are due into batch; when none is, it says how long to
+// sleep.
 func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 	now = now.Add(-l.skew.correction())
 	l.mu.Lock()

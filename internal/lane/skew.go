@@ -17,6 +17,10 @@ const (
 	// skewBehind is the same for a clock that runs behind, which no delay on
 	// the way can feign.
 	skewBehind = 5 * time.Millisecond
+	// skewAlarm is from where an operator should look at the clocks; skewAlarmEvery
+	// is how often that is said.
+	skewAlarm      = 100 * time.Millisecond
+	skewAlarmEvery = time.Minute
 )
 
 // skew estimates by how much this machine's clock is ahead of the broker's
@@ -27,8 +31,7 @@ type skew struct {
 	started         time.Time
 	current, before window
 
-	estimate atomic.Int64 // ns; valid when known
-	known    atomic.Bool
+	estimate atomic.Int64 // ns; zero until it is known
 }
 
 type window struct {
@@ -59,7 +62,6 @@ func (s *skew) observe(now, appended time.Time, tail bool) {
 		least = min(least, s.before.least)
 	}
 	s.estimate.Store(int64(least))
-	s.known.Store(true)
 }
 
 // correction is what to take from this machine's clock to have the broker's;
@@ -69,4 +71,15 @@ func (s *skew) correction() time.Duration {
 		return d
 	}
 	return 0
+}
+
+// widest is the estimate of all lanes that is furthest from zero: they may be led
+// by brokers whose clocks differ.
+func widest(lanes []*lane) (skew time.Duration) {
+	for _, l := range lanes {
+		if d := time.Duration(l.skew.estimate.Load()); d.Abs() > skew.Abs() {
+			skew = d
+		}
+	}
+	return skew
 }

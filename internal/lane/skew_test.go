@@ -45,12 +45,12 @@ func TestSkewCorrection(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			o := observer{now: epoch, ahead: c.ahead}
 			o.fetches(skewSamples-1, delay)
-			if o.skew.known.Load() || o.skew.correction() != 0 {
-				t.Errorf("corrected by %v, known %t, after %d fetches", o.skew.correction(), o.skew.known.Load(), skewSamples-1)
+			if (o.skew.estimate.Load() != 0) || o.skew.correction() != 0 {
+				t.Errorf("corrected by %v, known %t, after %d fetches", o.skew.correction(), (o.skew.estimate.Load() != 0), skewSamples-1)
 			}
 			o.fetches(1, delay)
-			if got := o.skew.correction(); got != c.want || !o.skew.known.Load() {
-				t.Errorf("corrected by %v, known %t, want %v", got, o.skew.known.Load(), c.want)
+			if got := o.skew.correction(); got != c.want || !(o.skew.estimate.Load() != 0) {
+				t.Errorf("corrected by %v, known %t, want %v", got, (o.skew.estimate.Load() != 0), c.want)
 			}
 		})
 	}
@@ -77,8 +77,8 @@ func TestSkewBacklog(t *testing.T) {
 			o.fetch(time.Duration(rapid.Int64Range(0, int64(24*time.Hour)).Draw(t, "delay")), false)
 			o.now = o.now.Add(time.Duration(rapid.Int64Range(0, int64(skewWindow)).Draw(t, "pause")))
 		}
-		if o.skew.known.Load() || o.skew.correction() != 0 {
-			t.Fatalf("corrected by %v, known %t", o.skew.correction(), o.skew.known.Load())
+		if (o.skew.estimate.Load() != 0) || o.skew.correction() != 0 {
+			t.Fatalf("corrected by %v, known %t", o.skew.correction(), (o.skew.estimate.Load() != 0))
 		}
 	})
 }

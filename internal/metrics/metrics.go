@@ -25,7 +25,7 @@ type Metrics struct {
 	RouterLag prometheus.Gauge
 	Sick      prometheus.Gauge
 	LeaseAge  *prometheus.GaugeVec // by group
-	Skew      *prometheus.GaugeVec // by broker
+	Skew      *prometheus.GaugeVec // by group
 	Queued    *prometheus.GaugeVec // by group
 	Purged    *prometheus.CounterVec
 	PurgeFail *prometheus.CounterVec
@@ -68,9 +68,10 @@ func New(reg prometheus.Registerer) *Metrics {
 		Sick: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "delayd_sick_targets", Help: "Targets whose records are being parked."}),
 		LeaseAge: gauges("delayd_lease_age_seconds", "Time since the last commit that proved membership.", "group"),
-		Skew:     gauges("delayd_clock_skew_seconds", "Estimate of this clock minus the broker's.", "broker"),
-		Queued:   gauges("delayd_queued_bytes", "Memory held by records fetched ahead.", "group"),
-		Purged:   vec("delayd_purged_records_total", "Offsets deleted behind the commit.", "topic"),
+		Skew: gauges("delayd_clock_skew_seconds",
+			"Estimate of this clock minus the brokers', the one that is furthest from zero.", "group"),
+		Queued: gauges("delayd_queued_bytes", "Memory held by records fetched ahead.", "group"),
+		Purged: vec("delayd_purged_records_total", "Offsets deleted behind the commit.", "topic"),
 		PurgeFail: vec("delayd_purge_errors_total",
 			"Purges that the broker refused; disk use grows while this rises.", "topic"),
 		DataLoss: prometheus.NewCounter(prometheus.CounterOpts{

@@ -1,0 +1,211 @@
+package lane
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// primeRetry is the pause between looks at what a new assignment starts from.
+const primeRetry = 100 * time.Millisecond
+
+// assigned makes the lanes of a new assignment. It runs before their first
+// fetch and never overlaps with poll appending.
+func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string][]int32) {
+	if len(added) == 0 {
+		return
+	}
+	<-c.opened // franz-go joins the group before NewClient returns
+	lanes := make(map[partition]*lane)
+	for topic, ns := range added {
+		for _, n := range ns {
+			lanes[partition{topic, n}] = c.newLane(topic, n)
+		}
+	}
+	for c.prime(ctx, lanes) != nil {
+		select {
+		case <-time.After(primeRetry):
+		case <-ctx.Done():
+			return
+		case <-c.work.Done():
+			return
+		}
+	}
+	c.mu.Lock()
+	for p, l := range lanes {
+		c.lanes[p] = l
+	}
+	c.mu.Unlock()
+	c.log.Info().Int("lanes", len(lanes)).Int("total", len(c.each())).Msg("partitions assigned")
+	ready := make(chan struct{})
+	for _, l := range lanes {
+		l.ready = ready
+		l.halt, l.stop = context.WithCancel(c.work)
+		go l.run() // ended by lane.end, waited for by settle
+	}
+	go func() { // ends with c.work at the latest
+		defer close(ready)
+		c.prepare()
+	}()
+}
+
+func (c *Consumer) newLane(topic string, n int32) *lane {
+	t := c.topics[topic]
+	l := &lane{
+		c: c, topic: t, partition: n, pool: c.ahead,
+		wake: make(chan struct{}, 1), halted: make(chan struct{}),
+	}
+	if t.Aside {
+		l.pool = c.aside
+	}
+	l.live.Store(true)
+	return l
+}
+
+// prime reads where lanes start: the last commit, or the log's start where
+// there is none. What was first seen when comes from the commit's metadata.
+func (c *Consumer) prime(ctx context.Context, lanes map[partition]*lane) error {
+	topics := make(map[string]bool)
+	for p := range lanes {
+		topics[p.topic] = true
+	}
+	names := make([]string, 0, len(topics))
+	for t := range topics {
+		names = append(names, t)
+	}
+	commits, err := c.adm.FetchOffsetsForTopics(ctx, c.cfg.Group, names...)
+	if err == nil {
+		err = commits.Error()
+	}
+	if err != nil {
+		c.log.Warn().Err(err).Msg("reading the group's offsets: retried")
+		return err
+	}
+	starts, err := c.adm.ListStartOffsets(ctx, names...)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		c.log.Warn().Err(err).Msg("reading the topics' first offsets: retried")
+		return err
+	}
+	for p, l := range lanes {
+		start, _ := starts.Lookup(p.topic, p.n)
+		l.committed = kgo.EpochOffset{Epoch: -1, Offset: start.Offset}
+		if o, ok := commits.Lookup(p.topic, p.n); ok && o.At >= 0 {
+			l.committed = kgo.EpochOffset{Epoch: o.LeaderEpoch, Offset: o.At}
+			l.marks = parseMarks(o.Metadata)
+		}
+		if lost := start.Offset - l.committed.Offset; lost > 0 {
+			c.cfg.Metrics.DataLoss.Inc()
+			c.log.Error().Str("topic", p.topic).Int32("partition", p.n).Int64("offsets", lost).
+				Msg("offsets that were never delivered are gone from the topic: check its retention")
+		}
+	}
+	return nil
+}
+
+// prepare does what has to be done before a new lane sends its first record:
+// the caller's own preparations, and a commit that proves the membership.
+func (c *Consumer) prepare() {
+	for c.cfg.Assigned != nil && c.work.Err() == nil {
+		err := c.cfg.Assigned(c.work)
+		if err == nil {
+			break
+		}
+		c.log.Warn().Err(err).Msg("preparing the lanes: retried")
+		select {
+		case <-time.After(primeRetry):
+		case <-c.work.Done():
+		}
+	}
+	c.renewLease()
+}
+
+// revoked hands partitions over: no more is sent, what was sent may end, and
+// what is handled is committed while the partitions are still ours.
+func (c *Consumer) revoked(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+	lanes := c.pick(gone)
+	if len(lanes) == 0 {
+		return
+	}
+	c.settle(lanes, HandOver)
+	c.forget(gone)
+	c.log.Info().Int("lanes", len(lanes)).Msg("partitions handed over")
+}
+
+// lost drops partitions that are another member's already.
+func (c *Consumer) lost(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+	if len(c.pick(gone)) == 0 {
+		return
+	}
+	c.lease.lose()
+	c.forget(gone)
+	c.log.Warn().Msg("partitions lost: what was on its way may be delivered twice")
+}
+
+func (c *Consumer) pick(parts map[string][]int32) []*lane {
+	var lanes []*lane
+	for topic, ns := range parts {
+		for _, n := range ns {
+			if l := c.lane(topic, n); l != nil {
+				lanes = append(lanes, l)
+			}
+		}
+	}
+	return lanes
+}
+
+// settleEvery is how often a lane that is handed over is asked whether all is
+// answered.
+const settleEvery = 5 * time.Millisecond
+
+// settle stops lanes from sending, waits for what they have sent, and commits.
+func (c *Consumer) settle(lanes []*lane, within time.Duration) {
+	ctx, cancel := context.WithTimeout(c.work, within)
+	defer cancel()
+	for _, l := range lanes {
+		l.stop()
+	}
+	for _, l := range lanes {
+		select {
+		case <-l.halted:
+		case <-ctx.Done():
+		}
+		for !l.idle() && ctx.Err() == nil {
+			select {
+			case <-time.After(settleEvery):
+			case <-ctx.Done():
+			}
+		}
+	}
+	c.commit(c.work)
+}
+
+// forget ends lanes and takes them out of service. It waits for a commit under
+// way, which may still name them.
+func (c *Consumer) forget(gone map[string][]int32) {
+	c.committing.Lock()
+	defer c.committing.Unlock()
+	for _, l := range c.pick(gone) {
+		l.end()
+		c.mu.Lock()
+		delete(c.lanes, partition{l.topic.Name, l.partition})
+		c.mu.Unlock()
+	}
+	// franz-go remembers a pause over a rebalance, which would halt the
+	// partition in silence when it comes back.
+	c.client.ResumeFetchPartitions(gone)
+}
+
+// drain is the end of the process: as a hand-over of everything.
+func (c *Consumer) drain() {
+	lanes := c.each()
+	c.settle(lanes, DrainTimeout)
+	gone := make(map[string][]int32)
+	for _, l := range lanes {
+		gone[l.topic.Name] = append(gone[l.topic.Name], l.partition)
+	}
+	c.forget(gone)
+}

@@ -1,0 +1,87 @@
+package lane
+
+import (
+	"context"
+	"time"
+)
+
+// keepHouse looks at the budgets while they are short, sets the gauges, and
+// wakes the lanes when the wall clock has jumped: their timers follow the other
+// clock, which stands still while a machine is suspended.
+func (c *Consumer) keepHouse(ctx context.Context) {
+	timer := time.NewTimer(houseEvery)
+	defer timer.Stop()
+	last, alarmed := time.Now(), time.Time{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.room:
+		case <-timer.C:
+		}
+		now := time.Now()
+		if jump := now.Round(0).Sub(last.Round(0)) - now.Sub(last); jump.Abs() > clockJump {
+			c.log.Warn().Dur("jump_ms", jump).Msg("the wall clock was set, or the machine was suspended")
+			for _, l := range c.each() {
+				l.nudge()
+			}
+		}
+		last = now
+		skew := widest(c.each())
+		if skew.Abs() > skewAlarm && now.Sub(alarmed) > skewAlarmEvery {
+			alarmed = now
+			c.log.Warn().Dur("skew_ms", skew).Msg("this machine's clock is ahead of a broker's (behind it, if negative): it is corrected for")
+		}
+		c.cfg.Metrics.Skew.WithLabelValues(c.cfg.Group).Set(skew.Seconds())
+		c.cfg.Metrics.LeaseAge.WithLabelValues(c.cfg.Group).Set(c.lease.age(now).Seconds())
+		c.cfg.Metrics.Queued.WithLabelValues(c.cfg.Group).Set(float64(c.ahead.bytes.Load() + c.aside.bytes.Load()))
+		every := houseEvery
+		if c.held.Load() || c.ahead.pressed() || c.aside.pressed() {
+			c.throttle(now)
+			every = throttleEvery
+		}
+		timer.Reset(every)
+	}
+}
+
+// throttle stops and starts the fetching of lanes, as their pools' budgets say.
+func (c *Consumer) throttle(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	reaches := make(map[*pool][]reach, 2)
+	for _, l := range c.lanes {
+		reaches[l.pool] = append(reaches[l.pool], l.reach())
+	}
+	held := 0
+	pause, resume := make(map[string][]int32), make(map[string][]int32)
+	for p, lanes := range reaches {
+		fetch, hold := share(p.budget, lanes, now)
+		held += len(hold)
+		for _, l := range hold {
+			l.hold(true, pause)
+		}
+		for _, l := range fetch {
+			l.hold(false, resume)
+		}
+	}
+	if len(pause) > 0 {
+		c.client.PauseFetchPartitions(pause)
+	}
+	if len(resume) > 0 {
+		c.client.ResumeFetchPartitions(resume)
+	}
+	c.held.Store(held > 0)
+}
+
+// hold notes whether the lane is held back, and adds it to changed when that
+// is new.
+func (l *lane) hold(paused bool, changed map[string][]int32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.paused == paused {
+		return
+	}
+	l.paused = paused
+	l.caughtUp = false
+	changed[l.topic.Name] = append(changed[l.topic.Name], l.partition)
+}
