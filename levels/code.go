@@ -33,3 +33,11 @@ const (
 	// configured for it.
 	GaveUp Code = "gave-up"
 )
+
+// Codes returns all codes.
+func Codes() []Code {
+	return []Code{
+		BadLevel, OverMax, NoTarget, IllegalTarget, ForbiddenTarget, UnknownTopic, BadPartition,
+		NotAuthorized, TooLarge, Rejected, GaveUp,
+	}
+}

@@ -65,6 +65,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		return nil, err
 	}
 	counters := metrics.New(cfg.Metrics)
+	counters.Expect(cfg.Ladder)
 	outbox, err := deliver.NewOutbox(deliver.Config{
 		Names:             cfg.Names,
 		MissingTargetWait: cfg.MissingTargetWait,

@@ -30,6 +30,8 @@ const (
 	// defaultBatchBytes is what a record batch may hold until the topic's own
 	// limit is known: Kafka's default of max.message.bytes.
 	defaultBatchBytes = 1_000_012
+	// deathLogs bounds the log lines about dead letters in a second.
+	deathLogs = 10
 	// idleQueue is how long a target without records is remembered. franz-go
 	// keeps asking for one that does not exist.
 	idleQueue = time.Minute
@@ -58,6 +60,7 @@ type Config struct {
 type Outbox struct {
 	cfg    Config
 	log    zerolog.Logger
+	deaths zerolog.Logger // at most deathLogs a second: the metric counts them all
 	opts   []kgo.Opt
 	client *kgo.Client
 	adm    *kadm.Client
@@ -87,6 +90,7 @@ func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 	o := &Outbox{
 		cfg:    cfg,
 		log:    cfg.Log,
+		deaths: cfg.Log.Sample(&zerolog.BurstSampler{Burst: deathLogs, Period: time.Second}),
 		opts:   opts,
 		dead:   cfg.Names.Dead(),
 		parked: cfg.Names.Parked(),
@@ -147,7 +151,7 @@ func (o *Outbox) Redeliver(owner Owner, parked *kgo.Record) {
 
 // Bury writes src to the dead letters.
 func (o *Outbox) Bury(owner Owner, src *kgo.Record, f Facts, r Refusal, attempts int) {
-	o.log.Warn().Str("code", string(r.Code)).Str("origin", f.Origin).Str("target", f.Topic).
+	o.deaths.Warn().Str("code", string(r.Code)).Str("origin", f.Origin).Str("target", f.Topic).
 		Msg("dead letter: " + r.Detail)
 	o.deadQueue.send(&item{
 		owner: owner, src: src, facts: f, rec: Dead(src, o.dead, f, r, attempts), code: r.Code,

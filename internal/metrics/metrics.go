@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/delayd-io/delayd/levels"
 )
 
 // Metrics are the counters of one process. Every method can be called from any
@@ -100,6 +102,25 @@ func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 		panic(err) // the names are ours, and do not change
 	}
 	return c
+}
+
+// Expect has the series of levels and codes be there, at zero, before anything
+// is counted, so that rates and alerts work from the first record on.
+func (m *Metrics) Expect(ladder levels.Ladder) {
+	for l := range ladder.All() {
+		m.expectLevel(l.String())
+	}
+	m.expectLevel(levels.Level{}.String())
+	for _, code := range levels.Codes() {
+		m.Dead.WithLabelValues(string(code))
+	}
+}
+
+func (m *Metrics) expectLevel(name string) {
+	for _, v := range []*prometheus.CounterVec{m.Routed, m.Delivered, m.Parked, m.Clamped} {
+		v.WithLabelValues(name)
+	}
+	m.Lateness.WithLabelValues(name)
 }
 
 // Late records a delivery of level whose due time was due.
