@@ -1,0 +1,123 @@
+package forwarder
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"pgregory.net/rapid"
+
+	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/levels"
+)
+
+// ten is the worker of level 10s in the default ladder.
+func ten() *worker {
+	l, _ := levels.Default().Number(3)
+	return &worker{level: l, ladder: levels.Default()}
+}
+
+// at is when the test's records were written.
+var at = time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)
+
+// record is one that was written straight to the level topic at t.
+func record(t time.Time, stamped bool, headers ...kgo.RecordHeader) *kgo.Record {
+	rec := &kgo.Record{Topic: "delay.level.10s", Partition: 2, Offset: 7, Timestamp: t, Headers: headers}
+	if stamped {
+		rec.Attrs = kgo.NewRecordAttrs(kgo.RecordAttrsOpts{TimestampType: logAppendTime})
+	}
+	return rec
+}
+
+func hop(due time.Time) kgo.RecordHeader {
+	return kgo.RecordHeader{Key: levels.HopDue, Value: []byte(strconv.FormatInt(due.UnixMilli(), 10))}
+}
+
+func TestDue(t *testing.T) {
+	const level, ms = 10 * time.Second, time.Millisecond
+	for _, c := range []struct {
+		why  string
+		rec  *kgo.Record
+		seen time.Time
+		want time.Time
+	}{
+		{"the level and what Kafka cuts off", record(at, true), at, at.Add(level + ms)},
+		{"when it was first seen does not matter where the broker stamps", record(at, true), at.Add(-time.Hour), at.Add(level + ms)},
+		{"the router knows better", record(at, true, hop(at.Add(4*time.Second))), at, at.Add(4 * time.Second)},
+		{"an overdue one is due", record(at, true, hop(at.Add(-time.Hour))), at, at.Add(-time.Hour)},
+		{"no header stretches a wait", record(at, true, hop(at.Add(time.Hour))), at, at.Add(level + ms)},
+		{"2099 neither", record(at, true, hop(time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC))), at, at.Add(level + ms)},
+		{"nonsense is not read", record(at, true, kgo.RecordHeader{Key: levels.HopDue, Value: []byte("soon")}), at, at.Add(level + ms)},
+		{"a producer's time counts", record(at, false), at.Add(time.Second), at.Add(level + ms)},
+		{"up to when it was first seen", record(at.Add(time.Hour), false), at, at.Add(level + ms)},
+		{"one from 1970 is overdue", record(time.UnixMilli(0), false), at, time.UnixMilli(0).Add(level + ms)},
+	} {
+		if got := ten().Due(c.rec, c.seen); !got.Equal(c.want) {
+			t.Errorf("%s: due at %v, want %v", c.why, got.UTC(), c.want.UTC())
+		}
+	}
+}
+
+// TestDueIsBounded: whatever a record says, it waits no longer than its level
+// from the broker's stamp, or from when it was first seen.
+func TestDueIsBounded(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rec := record(time.UnixMilli(rapid.Int64().Draw(t, "stamp")>>16), false, kgo.RecordHeader{
+			Key: levels.HopDue, Value: []byte(rapid.OneOf(rapid.String(), rapid.StringMatching("-?[0-9]{1,20}")).Draw(t, "hop")),
+		})
+		if due := ten().Due(rec, at); due.After(at.Add(10*time.Second + cut)) {
+			t.Fatalf("due at %v, seen at %v", due, at)
+		}
+	})
+}
+
+func TestFacts(t *testing.T) {
+	due := at.Add(10*time.Second + cut)
+	direct := ten().facts(record(at, true), due)
+	want := deliver.Facts{
+		Partition: deliver.ByKey, ID: "delay.level.10s-2-7-" + strconv.FormatInt(at.UnixMilli(), 10),
+		Due: due.UnixMilli(), Accepted: at.UnixMilli(), Granted: "10s", Level: "10s", Origin: "delay.level.10s/2/7",
+	}
+	if direct != want {
+		t.Errorf("written straight to the level:\n got %+v\nwant %+v", direct, want)
+	}
+
+	accepted := at.Add(-3 * time.Second)
+	routed := func(granted string) *kgo.Record {
+		return deliver.Hop(record(at, true), "delay.level.10s", deliver.Facts{
+			ID: "delay.inbox-0-1-2", Due: due.UnixMilli(), Accepted: accepted.UnixMilli(), Granted: granted,
+		})
+	}
+	got := ten().facts(routed("30s"), due)
+	if got.ID != "delay.inbox-0-1-2" || got.Accepted != accepted.UnixMilli() || got.Granted != "30s" || got.Level != "30s" {
+		t.Errorf("routed: %+v", got)
+	}
+	// The header becomes a label of metrics: it has to be a level that there is.
+	if got := ten().facts(routed("31s"), due); got.Granted != "10s" || got.Level != "10s" {
+		t.Errorf("a level that is none: %+v", got)
+	}
+}
+
+func TestConfigSaysWhatIsWrong(t *testing.T) {
+	for want, change := range map[string]func(*Config){
+		"levels":              func(c *Config) { c.Ladder = levels.Ladder{} },
+		"missing-target-wait": func(c *Config) { c.MissingTargetWait = -1 },
+		"give-up":             func(c *Config) { c.GiveUp = 0 },
+		"attempts":            func(c *Config) { c.Attempts = 0 },
+		"budget":              func(c *Config) { c.Budget = 0 },
+		"prefix":              func(c *Config) { c.Names.Prefix = "a b" },
+		"--default-target":    func(c *Config) { c.DefaultTarget = "__consumer_offsets" },
+		"--deny-target":       func(c *Config) { c.DenyTargets = []string{"["} },
+	} {
+		cfg := DefaultConfig()
+		change(&cfg)
+		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v does not name %s", err, want)
+		}
+	}
+	if err := new(Config).validate(); err == nil {
+		t.Error("the zero Config is taken")
+	}
+}
