@@ -52,6 +52,9 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) {
 	if len(l.ring.works) == 0 {
 		l.moved = now
 	}
+	if last := p.Records[len(p.Records)-1]; last.Attrs.TimestampType() == logAppendTime {
+		l.skew.observe(now, last.Timestamp, tail && l.caughtUp)
+	}
 	for _, rec := range p.Records {
 		w := newWork(l, rec)
 		if rec.Attrs.IsControl() {
@@ -62,8 +65,6 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) {
 			continue
 		}
 		if rec.Attrs.TimestampType() == logAppendTime {
-			l.skew.observe(now, rec.Timestamp, tail)
-			tail = false // one look a fetch
 			w.Due = l.topic.Handler.Due(rec, now)
 		} else {
 			w.seen = firstSeen(l.marks, rec.Offset, now)
@@ -198,6 +199,7 @@ type prefix struct {
 	n    int
 	at   kgo.EpochOffset
 	meta string
+	last int64
 }
 
 // news says whether there is anything to commit that the last commit had not.
@@ -215,6 +217,9 @@ func (l *lane) prefix() prefix {
 	if p.n > 0 {
 		last := l.ring.works[p.n-1]
 		p.at = kgo.EpochOffset{Epoch: last.epoch, Offset: last.offset + 1}
+	}
+	if n := len(l.ring.works); n > 0 {
+		p.last = l.ring.works[n-1].offset
 	}
 	if l.topic.Wait > 0 {
 		p.meta = formatMarks(l.ring.works[p.n:])
@@ -234,10 +239,12 @@ func (l *lane) commit(p prefix) {
 			overtook++
 		}
 	}
+	if n := len(l.ring.works); n == 0 || l.ring.works[n-1].offset == p.last {
+		l.marksDirty = false
+	}
 	l.ring.drop(p.n)
 	l.unheld -= held
 	l.committed = p.at
-	l.marksDirty = false
 	l.mu.Unlock()
 	l.pool.slots.Release(int64(held))
 	l.pool.overtaking.Add(-int64(overtook))

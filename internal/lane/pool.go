@@ -78,16 +78,22 @@ func share(budget int64, lanes []reach, now time.Time) (fetch, hold []*lane) {
 		return cmp.Or(a.next.Compare(b.next), cmp.Compare(a.bytes, b.bytes))
 	})
 	own := budget / 2 / int64(len(lanes))
-	var used int64
+	var used int64 // by all lanes: those that are far may have been near
 	for _, r := range lanes {
 		used += r.bytes
+	}
+	for _, r := range lanes {
 		own, budget := own, budget
 		if r.paused {
 			own, budget = own/2, budget/2
 		}
-		if r.bytes <= own || used < budget && r.last.Before(now.Add(horizon)) {
+		switch {
+		case r.bytes <= own:
 			fetch = append(fetch, r.lane)
-		} else {
+		case used < budget && r.last.Before(now.Add(horizon)):
+			fetch = append(fetch, r.lane)
+			used += fetchMaxPartitionBytes // what it is about to take
+		default:
 			hold = append(hold, r.lane)
 		}
 	}

@@ -113,9 +113,32 @@ func TestShareHysteresis(t *testing.T) {
 	}
 }
 
+// TestShareHysteresisNear is the same for a lane that is nearly due, which may have
+// the whole budget.
+func TestShareHysteresisNear(t *testing.T) {
+	const budget = 1000
+	for _, c := range []struct {
+		bytes  int64
+		paused bool
+		want   bool
+	}{
+		{999, false, true},
+		{1000, false, false},
+		{999, true, false},
+		{500, true, false},
+		{499, true, true},
+	} {
+		fetch, _ := share(budget, []reach{{lane: new(lane), next: epoch, last: epoch, bytes: c.bytes, paused: c.paused}}, epoch)
+		if (len(fetch) == 1) != c.want {
+			t.Errorf("bytes %d, held back before %t: fetches %t", c.bytes, c.paused, len(fetch) == 1)
+		}
+	}
+}
+
 // TestShareNearestFirst: beyond their own parts, those fetch that are due next.
 func TestShareNearestFirst(t *testing.T) {
-	const budget = 1000
+	const mib = 1 << 20
+	const budget = 16 * mib
 	name := make(map[*lane]string)
 	in := func(s string, due int, bytes int64) reach {
 		r := reach{lane: new(lane), next: seconds(due), last: seconds(due), bytes: bytes}
@@ -127,12 +150,11 @@ func TestShareNearestFirst(t *testing.T) {
 		lanes []reach
 		want  []string
 	}{
-		{"the third is one too many", []reach{in("c", 1, 400), in("a", -1, 400), in("b", 0, 400)}, []string{"a", "b"}},
-		{"near, but it has enough until then", []reach{in("a", 0, 400), in("b", 2, 400)}, []string{"a"}},
-		{"overdue lanes alone use it all", []reach{in("a", -9, 999), in("b", -8, 999)}, []string{"a"}},
-		{"equally near: the emptier", []reach{in("a", 0, 600), in("b", 0, 500)}, []string{"b"}},
-		{"empty comes first and uses nothing", []reach{in("a", 0, 900), {lane: new(lane)}}, []string{"", "a"}},
-		{"one that does not fit holds up all behind it", []reach{in("a", 0, 1000), in("b", 1, 260)}, nil},
+		{"room for two fetches", []reach{in("c", 1, 5*mib), in("a", -1, 5*mib), in("b", 0, 5*mib+mib*5/8)}, []string{"a", "b"}},
+		{"near, but it has enough until then", []reach{in("a", 0, 5*mib), in("b", 2, 5*mib)}, []string{"a"}},
+		{"equally near: the emptier", []reach{in("a", 0, 8*mib), in("b", 0, 8*mib-1)}, []string{"b"}},
+		{"empty comes first and uses nothing", []reach{in("a", 0, 15*mib), {lane: new(lane)}}, []string{"", "a"}},
+		{"far, and it uses all", []reach{in("a", 0, 8*mib), in("b", 9, 8*mib)}, nil},
 	} {
 		fetch, _ := share(budget, c.lanes, epoch)
 		var got []string

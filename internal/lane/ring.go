@@ -22,18 +22,23 @@ type ring struct {
 }
 
 func (r *ring) push(w *Work) {
-	turn := w.Due // when it can be w's turn at the earliest
+	w.turn = w.Due
 	switch {
 	case !r.waits() || !w.Due.Before(r.lastDue):
 		r.lastDue = w.Due
 	case r.mayOvertake(w):
-		w.early = true
 		heap.Push(&r.early, w)
 	default:
-		turn = r.lastDue
+		w.turn = r.lastDue
+	}
+	if waits := len(r.works) - r.next; len(r.latest) > 2*waits+64 {
+		r.latest = make(map[string]time.Time, waits)
+		for _, o := range r.works[r.next:] {
+			r.note(o)
+		}
 	}
 	if r.latest != nil {
-		r.note(w, turn)
+		r.note(w)
 	}
 	r.works = append(r.works, w)
 }
@@ -44,15 +49,15 @@ func (r *ring) mayOvertake(w *Work) bool {
 	if r.latest == nil {
 		r.latest = make(map[string]time.Time)
 		for _, o := range r.works[r.next:] {
-			r.note(o, o.Due)
+			r.note(o)
 		}
 	}
 	return w.Record.Key == nil || !w.Due.Before(r.latest[string(w.Record.Key)])
 }
 
-func (r *ring) note(w *Work, turn time.Time) {
-	if w.state == waiting && w.Record.Key != nil && turn.After(r.latest[string(w.Record.Key)]) {
-		r.latest[string(w.Record.Key)] = turn
+func (r *ring) note(w *Work) {
+	if w.state == waiting && w.Record.Key != nil && w.turn.After(r.latest[string(w.Record.Key)]) {
+		r.latest[string(w.Record.Key)] = w.turn
 	}
 }
 

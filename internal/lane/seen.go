@@ -21,21 +21,30 @@ const maxMarks = 16
 
 const marksPrefix = "seen"
 
-// formatMarks describes works: the first exactly, the rest by samples. It
-// returns "" where the broker stamps the records.
+// formatMarks describes works: the first exactly, the rest by samples, and the
+// last. It returns "" where the broker stamps the records. Markers of transactions
+// are never seen.
 func formatMarks(works []*Work) string {
-	if len(works) == 0 || works[0].seen.IsZero() {
+	step := max(1, (len(works)+maxMarks-2)/(maxMarks-1))
+	var b []byte
+	var last *Work // to be marked, if nothing comes behind it
+	for i, next := 0, 0; i < len(works); i++ {
+		switch w := works[i]; {
+		case w.seen.IsZero():
+		case i < next:
+			last = w
+		default:
+			b = appendMark(b, w)
+			last, next = nil, i+step
+		}
+	}
+	if last != nil {
+		b = appendMark(b, last)
+	}
+	if b == nil {
 		return ""
 	}
-	b := []byte(marksPrefix)
-	step := max(1, (len(works)+maxMarks-2)/(maxMarks-1))
-	for i := 0; i < len(works); i += step {
-		b = appendMark(b, works[i])
-	}
-	if last := len(works) - 1; last%step != 0 {
-		b = appendMark(b, works[last])
-	}
-	return string(b)
+	return marksPrefix + string(b)
 }
 
 func appendMark(b []byte, w *Work) []byte {

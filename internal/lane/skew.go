@@ -48,6 +48,9 @@ func (s *skew) observe(now, appended time.Time, tail bool) {
 		return
 	}
 	if now.Sub(s.started) > skewWindow {
+		if now.Sub(s.started) > 2*skewWindow {
+			s.current = window{}
+		}
 		s.before, s.current, s.started = s.current, window{}, now
 	}
 	if s.current.n == 0 || d < s.current.least {

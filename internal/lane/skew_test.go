@@ -124,6 +124,22 @@ func TestSkewNeverEarly(t *testing.T) {
 	})
 }
 
+// TestSkewRemembers: what the window before saw still counts while this one has
+// seen only slow fetches.
+func TestSkewRemembers(t *testing.T) {
+	o := observer{now: epoch}
+	o.fetches(1, 0)
+	o.now = epoch.Add(skewWindow + time.Second)
+	o.fetches(int(skewWindow/time.Second), time.Minute)
+	if got := o.skew.correction(); got != 0 {
+		t.Errorf("corrected by %v, a quick fetch was in the window before", got)
+	}
+	o.fetches(2, time.Minute)
+	if got := o.skew.correction(); got != time.Minute {
+		t.Errorf("corrected by %v, want 1m: the quick fetch was two windows ago", got)
+	}
+}
+
 // TestSkewAgesOut: a clock that was set right is believed after two windows.
 func TestSkewAgesOut(t *testing.T) {
 	window := int(skewWindow / time.Second)

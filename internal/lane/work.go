@@ -20,8 +20,8 @@ type Work struct {
 	seen   time.Time // zero but on CreateTime topics
 	state  state     // guarded by lane.mu
 
-	early    bool // stands in ring.early
-	overtook bool // was sent before a record that stands in front of it
+	turn     time.Time // when it can be sent at the earliest
+	overtook bool      // was sent before a record that stands in front of it
 }
 
 type state uint8
