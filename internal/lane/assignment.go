@@ -32,18 +32,16 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 			return
 		}
 	}
+	ready := make(chan struct{})
 	c.mu.Lock()
 	for p, l := range lanes {
-		c.lanes[p] = l
+		l.ready = ready
+		l.halt, l.stop = context.WithCancel(c.work)
+		go l.run()     // ended by lane.end, waited for by settle
+		c.lanes[p] = l // from here on drain may end it
 	}
 	c.mu.Unlock()
 	c.log.Info().Int("lanes", len(lanes)).Int("total", len(c.each())).Msg("partitions assigned")
-	ready := make(chan struct{})
-	for _, l := range lanes {
-		l.ready = ready
-		l.halt, l.stop = context.WithCancel(c.work)
-		go l.run() // ended by lane.end, waited for by settle
-	}
 	go func() { // ends with c.work at the latest
 		defer close(ready)
 		c.prepare()

@@ -21,9 +21,11 @@ import (
 const (
 	fetchMaxBytes          = 8 << 20
 	fetchMaxPartitionBytes = 256 << 10
-	// fetchMaxWait is how long an idle fetch waits at the broker for a record;
-	// the first byte ends it.
-	fetchMaxWait = 5 * time.Second
+	// fetchMaxWait is how long an idle fetch waits at the broker for a record; the
+	// first byte ends it. A partition that is assigned, or fetched again after it
+	// was held back, joins with the next fetch: it waits this long at most. Lower
+	// costs an idle service more requests.
+	fetchMaxWait = 250 * time.Millisecond
 )
 
 // Config says what a Consumer reads.
@@ -52,8 +54,8 @@ type Consumer struct {
 	topics map[string]*Topic
 
 	ahead, aside *pool
-	room         chan struct{}
 	held         atomic.Bool // some lane is held back
+	stuck        atomic.Bool // the budget is used by records that do not move
 	lease        *lease
 	handled      atomic.Int64  // since the last commit
 	some         chan struct{} // has room for one: there is something to commit
@@ -77,14 +79,12 @@ type partition struct {
 
 // New returns a consumer; Run starts it. opts say how to reach the cluster.
 func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
-	room := make(chan struct{}, 1)
 	c := &Consumer{
 		cfg:    cfg,
 		log:    cfg.Log.With().Str("group", cfg.Group).Logger(),
 		topics: make(map[string]*Topic),
-		ahead:  newPool(cfg.Budget, room),
-		aside:  newPool(cfg.Budget/4, room),
-		room:   room,
+		ahead:  newPool(cfg.Budget),
+		aside:  newPool(cfg.Budget / 4),
 		lease:  newLease(),
 		some:   make(chan struct{}, 1),
 		full:   make(chan struct{}, 1),
@@ -166,6 +166,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 // rebalance is blocked only while records are being appended.
 func (c *Consumer) poll(ctx context.Context) {
 	for ctx.Err() == nil {
+		c.awaitRoom(ctx)
 		fetches := c.client.PollFetches(ctx)
 		if fetches.IsClientClosed() {
 			return

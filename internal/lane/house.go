@@ -16,7 +16,6 @@ func (c *Consumer) keepHouse(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.room:
 		case <-timer.C:
 		}
 		now := time.Now()
@@ -36,11 +35,39 @@ func (c *Consumer) keepHouse(ctx context.Context) {
 		c.cfg.Metrics.LeaseAge.WithLabelValues(c.cfg.Group).Set(c.lease.age(now).Seconds())
 		c.cfg.Metrics.Queued.WithLabelValues(c.cfg.Group).Set(float64(c.ahead.bytes.Load() + c.aside.bytes.Load()))
 		every := houseEvery
+		if !c.ahead.pressed() {
+			c.stuck.Store(false)
+		}
 		if c.held.Load() || c.ahead.pressed() || c.aside.pressed() {
 			c.throttle(now)
 			every = throttleEvery
 		}
 		timer.Reset(every)
+	}
+}
+
+// awaitRoom waits until the records that were fetched ahead are within the
+// budget again. When none move, as with a target that hangs, it does not wait
+// for long: then their lanes are held back, and the others are fetched.
+//
+// Waiting is better than holding back where it is enough: a fetch that is under
+// way has to end before a lane that was held back can join the next.
+func (c *Consumer) awaitRoom(ctx context.Context) {
+	if !c.ahead.full() || c.stuck.Load() {
+		return
+	}
+	timer := time.NewTimer(roomWait)
+	defer timer.Stop()
+	for c.ahead.full() {
+		select {
+		case <-c.ahead.room:
+		case <-timer.C:
+			c.stuck.Store(true)
+			c.throttle(time.Now())
+			return
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
@@ -55,7 +82,7 @@ func (c *Consumer) throttle(now time.Time) {
 	held := 0
 	pause, resume := make(map[string][]int32), make(map[string][]int32)
 	for p, lanes := range reaches {
-		fetch, hold := share(p.budget, lanes, now)
+		fetch, hold := share(p.budget, lanes, now, p == c.aside || c.stuck.Load())
 		held += len(hold)
 		for _, l := range hold {
 			l.hold(true, pause)

@@ -24,7 +24,7 @@ func newTestLane() *lane {
 	c := &Consumer{some: make(chan struct{}, 1), full: make(chan struct{}, 1)}
 	return &lane{
 		c: c, topic: &Topic{Name: "t", Handler: dueIn(time.Hour), Wait: time.Hour},
-		pool: newPool(DefaultBudget, make(chan struct{}, 1)), wake: make(chan struct{}, 1),
+		pool: newPool(DefaultBudget), wake: make(chan struct{}, 1),
 	}
 }
 
@@ -85,7 +85,7 @@ func TestShareKeepsTheBudget(t *testing.T) {
 			bound := int64(DefaultBudget + DefaultBudget/2 + c.lanes*fetchMaxPartitionBytes)
 			var total int64
 			for {
-				fetch, _ := share(DefaultBudget, lanes, epoch)
+				fetch, _ := share(DefaultBudget, lanes, epoch, true)
 				if len(fetch) == 0 {
 					break
 				}

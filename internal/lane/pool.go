@@ -14,6 +14,10 @@ import (
 // enough.
 const horizon = 2 * time.Second
 
+// roomWait is how long the poll loop waits for memory to come back before it
+// holds back the lanes that use it, and goes on with the others.
+const roomWait = 100 * time.Millisecond
+
 // throttleEvery is how often lanes that are held back are looked at again.
 const throttleEvery = 250 * time.Millisecond
 
@@ -23,7 +27,7 @@ type pool struct {
 	budget int64
 	bytes  atomic.Int64
 	slots  *semaphore.Weighted
-	room   chan struct{} // has room for one: memory went back while the budget was used up
+	room   chan struct{} // has room for one: half of the budget is free again
 
 	// overtaking is how many works were sent before a record in front of them.
 	// They stay uncommitted until that one is due, which can be hours.
@@ -33,11 +37,17 @@ type pool struct {
 // maxOvertaking leaves slots for the works that take their turn.
 const maxOvertaking = CommitRecords
 
-func newPool(budget int64, room chan struct{}) *pool {
-	return &pool{budget: budget, slots: semaphore.NewWeighted(2 * CommitRecords), room: room}
+func newPool(budget int64) *pool {
+	return &pool{budget: budget, slots: semaphore.NewWeighted(2 * CommitRecords), room: make(chan struct{}, 1)}
 }
 
-// give takes back n bytes, and says so when that is what lanes were waiting for.
+// full says that the budget is used.
+func (p *pool) full() bool { return p.bytes.Load() >= p.budget }
+
+// pressed says that memory is getting short.
+func (p *pool) pressed() bool { return p.bytes.Load() >= p.budget/2 }
+
+// give takes back n bytes, and says so when half of the budget is free again.
 func (p *pool) give(n int64) {
 	low := p.budget / 2
 	if after := p.bytes.Add(-n); after < low && after+n >= low {
@@ -67,10 +77,11 @@ func (l *lane) reach() reach {
 // share decides which of a pool's lanes are held back and which fetch on.
 // Every lane may fill a small part of the budget, so that none is ever without
 // a record to wait for; what is left goes to those that are due within the
-// horizon, nearest first. A lane that is held back has to fall to half of what
-// held it back, so that lanes are not stopped and started for every record:
-// each stop may have one fetch read again.
-func share(budget int64, lanes []reach, now time.Time) (fetch, hold []*lane) {
+// horizon, nearest first. Unless strict, these may use more than there is: they
+// move, and memory comes back by itself. A lane that is held back has to fall to
+// half of what held it back, so that lanes are not stopped and started for every
+// record: each stop may have one fetch read again.
+func share(budget int64, lanes []reach, now time.Time, strict bool) (fetch, hold []*lane) {
 	if len(lanes) == 0 {
 		return nil, nil
 	}
@@ -90,7 +101,7 @@ func share(budget int64, lanes []reach, now time.Time) (fetch, hold []*lane) {
 		switch {
 		case r.bytes <= own:
 			fetch = append(fetch, r.lane)
-		case used < budget && r.last.Before(now.Add(horizon)):
+		case (used < budget || !strict) && r.last.Before(now.Add(horizon)):
 			fetch = append(fetch, r.lane)
 			used += fetchMaxPartitionBytes // what it is about to take
 		default:
@@ -99,6 +110,3 @@ func share(budget int64, lanes []reach, now time.Time) (fetch, hold []*lane) {
 	}
 	return fetch, hold
 }
-
-// pressed says that memory is getting short.
-func (p *pool) pressed() bool { return p.bytes.Load() >= p.budget/2 }

@@ -29,7 +29,7 @@ func TestShare(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		budget := rapid.Int64Range(0, 2*DefaultBudget).Draw(t, "budget")
 		lanes := anyLanes().Draw(t, "lanes")
-		fetch, hold := share(budget, slices.Clone(lanes), epoch)
+		fetch, hold := share(budget, slices.Clone(lanes), epoch, true)
 
 		fetches := make(map[*lane]bool)
 		for _, l := range fetch {
@@ -76,7 +76,7 @@ func checkSettled(t *rapid.T, budget int64, lanes []reach, fetches map[*lane]boo
 	for i := range lanes {
 		lanes[i].paused = !fetches[lanes[i].lane]
 	}
-	again, _ := share(budget, slices.Clone(lanes), epoch)
+	again, _ := share(budget, slices.Clone(lanes), epoch, true)
 	if len(again) != len(fetches) {
 		t.Fatalf("%d lanes fetch, and %d when asked again", len(fetches), len(again))
 	}
@@ -107,7 +107,7 @@ func TestShareHysteresis(t *testing.T) {
 		for i := range all {
 			all[i] = reach{lane: new(lane), next: seconds(1000), last: seconds(1000), bytes: c.bytes, paused: c.paused}
 		}
-		if fetch, _ := share(budget, all, epoch); len(fetch) != map[bool]int{true: lanes}[c.want] {
+		if fetch, _ := share(budget, all, epoch, true); len(fetch) != map[bool]int{true: lanes}[c.want] {
 			t.Errorf("bytes %d, held back before %t: %d lanes fetch, want all %t", c.bytes, c.paused, len(fetch), c.want)
 		}
 	}
@@ -128,7 +128,7 @@ func TestShareHysteresisNear(t *testing.T) {
 		{500, true, false},
 		{499, true, true},
 	} {
-		fetch, _ := share(budget, []reach{{lane: new(lane), next: epoch, last: epoch, bytes: c.bytes, paused: c.paused}}, epoch)
+		fetch, _ := share(budget, []reach{{lane: new(lane), next: epoch, last: epoch, bytes: c.bytes, paused: c.paused}}, epoch, true)
 		if (len(fetch) == 1) != c.want {
 			t.Errorf("bytes %d, held back before %t: fetches %t", c.bytes, c.paused, len(fetch) == 1)
 		}
@@ -156,7 +156,7 @@ func TestShareNearestFirst(t *testing.T) {
 		{"empty comes first and uses nothing", []reach{in("a", 0, 15*mib), {lane: new(lane)}}, []string{"", "a"}},
 		{"far, and it uses all", []reach{in("a", 0, 8*mib), in("b", 9, 8*mib)}, nil},
 	} {
-		fetch, _ := share(budget, c.lanes, epoch)
+		fetch, _ := share(budget, c.lanes, epoch, true)
 		var got []string
 		for _, l := range fetch {
 			got = append(got, name[l])
@@ -165,7 +165,7 @@ func TestShareNearestFirst(t *testing.T) {
 			t.Errorf("%s: %q fetch, want %q", c.name, got, c.want)
 		}
 	}
-	if fetch, hold := share(budget, nil, epoch); fetch != nil || hold != nil {
+	if fetch, hold := share(budget, nil, epoch, true); fetch != nil || hold != nil {
 		t.Errorf("of no lanes %d fetch and %d are held back", len(fetch), len(hold))
 	}
 }
@@ -173,7 +173,7 @@ func TestShareNearestFirst(t *testing.T) {
 // TestPoolRoom: lanes that are held back hear of it once when the pool is half
 // empty again.
 func TestPoolRoom(t *testing.T) {
-	p := newPool(100, make(chan struct{}, 1))
+	p := newPool(100)
 	told := func() bool {
 		select {
 		case <-p.room:
