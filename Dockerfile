@@ -1,0 +1,19 @@
+# The toolchain of go.mod; a test compares the two.
+FROM golang:1.26.8 AS build
+WORKDIR /src
+# Modules first: they change less often than the code, so they stay cached.
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+# No cgo: the binary is static and needs nothing from the image below.
+RUN CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /delayd ./cmd/delayd
+
+FROM scratch
+# For brokers that are reached over TLS.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /delayd /delayd
+# Not root, and by number: there is no /etc/passwd here.
+USER 65532:65532
+EXPOSE 8080
+ENTRYPOINT ["/delayd"]
+CMD ["serve", "--http", "0.0.0.0:8080"]
