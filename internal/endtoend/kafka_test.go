@@ -462,10 +462,10 @@ func TestTerminate(t *testing.T) {
 	c := newCluster(t, "terminate")
 	c.fill(records, "terminate")
 	d := c.serve()
-	got := c.receive("terminate", count(records/3))
+	c.receive("terminate", count(records/3))
 	c.terminate(d)
 	c.serve()
-	got = c.receive("terminate", count(records))
+	got := c.receive("terminate", count(records))
 	if twice := c.outcome(records, got); twice > 0 {
 		t.Errorf("%d delivered twice", twice)
 	}

@@ -79,8 +79,12 @@ func virtual(t *testing.T, spec string, targets []string, test func(w *world)) {
 	})
 }
 
+// opts reach the world's broker. An idle fetch ends after five seconds instead of
+// a fraction of one: virtual time costs as much as there is to do in it.
 func (w *world) opts() []kgo.Opt {
-	return []kgo.Opt{kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.Dialer(w.net.DialContext)}
+	return []kgo.Opt{
+		kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.Dialer(w.net.DialContext), kgo.FetchMaxWait(5 * time.Second),
+	}
 }
 
 func (w *world) newClient(opts ...kgo.Opt) *kgo.Client {
