@@ -50,3 +50,10 @@ func classify(err error) (class, levels.Code) {
 	}
 	return passing, levels.GaveUp
 }
+
+// unanswered says that no broker has said what is wrong: franz-go has failed the
+// record, because it was told to or because it could not reach anyone.
+func unanswered(err error) bool {
+	var answer *kerr.Error
+	return !errors.As(err, &answer)
+}

@@ -25,6 +25,9 @@ const (
 	// reopenLooks is in how many looks the parked records have to be gone, at the
 	// pace of the last one, for the gate to be about to open.
 	reopenLooks = 4
+	// parkedReadTimeout is how long the next parked records are waited for when
+	// gates are closed, before it is looked again whether there are any.
+	parkedReadTimeout = 10 * time.Second
 )
 
 // gate keeps records from a target while older ones for it are parked: they
@@ -155,11 +158,12 @@ func (o *Outbox) watch() {
 			return
 		case <-timer.C:
 		}
-		next := watchEvery
+		next := idleEvery
+		if o.unstick(time.Now()) {
+			next = watchEvery
+		}
 		if o.openGates() {
 			next = reopenEvery
-		} else if !o.unstick(time.Now()) {
-			next = idleEvery
 		}
 		o.forgetIdle(time.Now())
 		timer.Reset(next)
@@ -167,20 +171,20 @@ func (o *Outbox) watch() {
 }
 
 // unstick has franz-go fail what it keeps trying to write to sick targets. It
-// would do so for ever; failed, the records can be parked. It says whether
-// anything is on its way or parked.
+// would do so for ever; failed, the records can be parked, or given up. It says
+// whether anything is on its way or parked.
 func (o *Outbox) unstick(now time.Time) (busy bool) {
 	var topics []string
 	for _, q := range o.all() {
 		q.mu.Lock()
 		busy = busy || q.inFlight > 0 || q.mending || q.gate.closed
-		if q.inFlight > 0 && q.sick(now) {
+		if q.inFlight > 0 && q.sick(now) || q.overdue(now) {
 			q.mending = true
 			topics = append(topics, q.topic)
 		}
 		q.mu.Unlock()
 	}
-	o.client.PurgeTopicsFromProducing(topics...)
+	o.purge(topics...)
 	return busy
 }
 
@@ -211,6 +215,9 @@ func (o *Outbox) parkedCommits(ctx context.Context) (kadm.OffsetResponses, error
 	commits, err := o.adm.FetchOffsetsForTopics(ctx, o.cfg.Names.ForwarderGroup(), o.parked)
 	if err == nil {
 		err = commits.Error()
+	}
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, nil // no forwarder has run yet: nothing is committed
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the commits of %s: %w", o.parked, err)
@@ -264,7 +271,10 @@ func (o *Outbox) CloseGates(ctx context.Context) error {
 	}
 	defer client.Close()
 	for len(upTo) > 0 {
+		// What is left may be delivered and purged meanwhile: then nothing comes.
+		ctx, cancel := context.WithTimeout(ctx, parkedReadTimeout)
 		fetches := client.PollFetches(ctx)
+		cancel()
 		if err := fetches.Err(); err != nil {
 			return fmt.Errorf("read %s: %w", o.parked, err)
 		}

@@ -77,6 +77,7 @@ type Outbox struct {
 	mu     sync.Mutex
 	queues map[queueKey]*queue
 	limits map[string]int32 // max.message.bytes of topics, where it was learned
+	acked  map[string]*acks // by topic; kept as long as franz-go's producer id
 }
 
 type queueKey struct {
@@ -96,6 +97,7 @@ func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 		parked: cfg.Names.Parked(),
 		queues: make(map[queueKey]*queue),
 		limits: make(map[string]int32),
+		acked:  make(map[string]*acks),
 	}
 	client, err := kgo.NewClient(append(producerOptions(opts), kgo.ProducerBatchMaxBytesFn(o.limit))...)
 	if err != nil {
@@ -200,7 +202,10 @@ func (o *Outbox) queue(topic string, k kind) *queue {
 	key := queueKey{topic, k}
 	q := o.queues[key]
 	if q == nil {
-		q = &queue{o: o, topic: topic, kind: k}
+		if o.acked[topic] == nil {
+			o.acked[topic] = new(acks)
+		}
+		q = &queue{o: o, topic: topic, kind: k, acks: o.acked[topic]}
 		o.queues[key] = q
 	}
 	q.used = time.Now()
@@ -234,7 +239,24 @@ func (o *Outbox) forgetIdle(now time.Time) {
 		}
 	}
 	o.mu.Unlock()
-	o.client.PurgeTopicsFromProducing(missing...)
+	o.purge(missing...)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, topic := range missing {
+		if o.queues[queueKey{topic, direct}] == nil && o.queues[queueKey{topic, again}] == nil && o.acked[topic].empty() {
+			delete(o.acked, topic)
+		}
+	}
+}
+
+// purge has franz-go fail what it has for topics, and forget them.
+func (o *Outbox) purge(topics ...string) {
+	o.mu.Lock()
+	for _, topic := range topics {
+		o.acked[topic].doubt()
+	}
+	o.mu.Unlock()
+	o.client.PurgeTopicsFromProducing(topics...)
 }
 
 // limit is how large a batch for topic may be. franz-go asks when it first
@@ -253,15 +275,19 @@ const (
 	maxBatchBytes = 1 << 26 // below what franz-go writes at once (BrokerMaxWriteBytes, 100 MiB)
 )
 
+// limited says that the limit of topic has been learned.
+func (o *Outbox) limited(topic string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.limits[topic] > 0
+}
+
 // learn looks up the largest batch that topic takes, after one was refused. It
-// says whether the record may be tried again under a new limit. Where the
-// topic's settings may not be read, the limit is raised to what the record needs:
+// says whether a record may be tried again under a new limit. Where the topic's
+// settings may not be read, the limit is what the record needs, if that is known:
 // the broker has the last word.
-func (o *Outbox) learn(topic string, rec *kgo.Record) bool {
-	limit := int64(len(rec.Key)+len(rec.Value)) + minBatchBytes
-	for _, h := range rec.Headers {
-		limit += int64(len(h.Key) + len(h.Value) + 10)
-	}
+func (o *Outbox) learn(topic string, need int64) bool {
+	limit := need
 	const key = "max.message.bytes"
 	configs, err := o.adm.DescribeTopicConfigs(o.ctx, topic)
 	if c, onErr := configs.On(topic, nil); err == nil && onErr == nil && c.Err == nil {
@@ -273,6 +299,9 @@ func (o *Outbox) learn(topic string, rec *kgo.Record) bool {
 			}
 		}
 	}
+	if limit == 0 {
+		return false
+	}
 	n := int32(min(max(limit, minBatchBytes), maxBatchBytes))
 	o.mu.Lock()
 	old, known := o.limits[topic]
@@ -281,8 +310,17 @@ func (o *Outbox) learn(topic string, rec *kgo.Record) bool {
 	if known && old == n || !known && n == defaultBatchBytes {
 		return false
 	}
-	o.client.PurgeTopicsFromProducing(topic) // limits are read when a partition is first seen
+	o.purge(topic) // limits are read when a partition is first seen
 	return true
+}
+
+// batchBytes is what a batch of rec alone takes at most.
+func batchBytes(rec *kgo.Record) int64 {
+	n := int64(len(rec.Key)+len(rec.Value)) + minBatchBytes
+	for _, h := range rec.Headers {
+		n += int64(len(h.Key) + len(h.Value) + 10)
+	}
+	return n
 }
 
 // partitions returns how many partitions topic has now.

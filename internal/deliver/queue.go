@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/levels"
@@ -52,6 +53,7 @@ type queue struct {
 	o     *Outbox
 	topic string
 	kind  kind
+	acks  *acks     // shared with the topic's other queue
 	used  time.Time // guarded by Outbox.mu
 
 	missing atomic.Bool // the last record died because there is no such topic
@@ -60,6 +62,7 @@ type queue struct {
 
 	mu       sync.Mutex
 	inFlight int
+	oldest   time.Time // when the first of what is in flight first failed, if it did
 	progress time.Time // of the last write, or when there was first something to write
 	failed   []*item   // to be sent again, alone, in this order
 	waiting  []*item   // to be sent after that
@@ -75,20 +78,54 @@ func (q *queue) send(it *item) {
 	switch {
 	case q.gate.closed && !q.gate.reopening:
 		q.park(it)
-	case q.gate.closed, q.mending:
-		if it.since.IsZero() {
-			it.since = time.Now()
-		}
-		q.waiting = append(q.waiting, it)
+	case q.gate.closed:
+		q.hold(it)
+	default:
+		q.pass(it)
+	}
+}
+
+// hold has it wait behind what is being mended, or parked. It needs q.mu.
+func (q *queue) hold(it *item) {
+	if it.since.IsZero() {
+		it.since = time.Now()
+	}
+	q.waiting = append(q.waiting, it)
+}
+
+// pass sends it when its turn has come. It needs q.mu.
+func (q *queue) pass(it *item) {
+	switch {
+	case q.mending:
+		q.hold(it)
+	case batchBytes(it.rec) > defaultBatchBytes:
+		q.mendLarge(it)
 	default:
 		q.produce(it)
 	}
 }
 
+// mendLarge sends it alone, as if it had failed: franz-go may find that it is too
+// large before it is sent, and would let what comes behind it overtake. It needs
+// q.mu.
+func (q *queue) mendLarge(it *item) {
+	now := time.Now()
+	if q.inFlight == 0 {
+		q.progress = now
+	}
+	if it.since.IsZero() {
+		it.since = now
+	}
+	it.err = kerr.MessageTooLarge
+	q.failed = append(q.failed, it)
+	q.mending = true
+	q.startMending()
+}
+
 // produce needs q.mu.
 func (q *queue) produce(it *item) {
 	if q.inFlight == 0 {
-		q.progress = time.Now()
+		q.progress, q.oldest = time.Now(), it.since
 	}
 	q.inFlight++
 	it.attempts++
@@ -104,6 +141,10 @@ func (q *queue) produce(it *item) {
 // answered is franz-go's promise: in the order of each partition, and never
 // while another runs. Nothing may be produced from here.
 func (q *queue) answered(it *item, err error) {
+	alone := it.alone // mend may set it anew as soon as it has started
+	if err == nil && !q.acks.believe(it.rec, alone != nil) {
+		err = errNotWritten
+	}
 	q.mu.Lock()
 	q.inFlight--
 	now := time.Now()
@@ -112,7 +153,7 @@ func (q *queue) answered(it *item, err error) {
 		if q.missing.Load() {
 			q.missing.Store(false)
 		}
-	} else if it.alone == nil {
+	} else if alone == nil {
 		it.err = err
 		if it.since.IsZero() {
 			it.since = now
@@ -122,8 +163,8 @@ func (q *queue) answered(it *item, err error) {
 	}
 	q.startMending()
 	q.mu.Unlock()
-	if it.alone != nil {
-		it.alone <- err
+	if alone != nil {
+		alone <- err
 	} else if err == nil {
 		q.o.written(q.kind, it)
 	}
@@ -150,6 +191,9 @@ func (q *queue) mend() {
 			q.settled(it) // its partition is another instance's: so is the record
 			q.o.dropped(it)
 			continue
+		}
+		if c, _ := classify(it.err); c == size && !q.o.limited(q.topic) {
+			q.o.learn(q.topic, 0) // so that batches fit from now on
 		}
 		if it.err = q.sendAlone(it); it.err == nil {
 			q.settled(it)
@@ -200,7 +244,7 @@ func (q *queue) release(it *item) {
 	case q.gate.closed:
 		q.park(it)
 	default:
-		q.produce(it)
+		q.pass(it)
 	}
 }
 
@@ -218,6 +262,13 @@ func (q *queue) sick(now time.Time) bool {
 	held := q.inFlight + len(q.failed) + len(q.waiting)
 	idle := now.Sub(q.progress)
 	return held > 0 && (idle >= sickAfter || held >= sickHeld && idle >= sickHeldAfter)
+}
+
+// overdue says whether a parked record should be given up that franz-go keeps
+// trying to write, without telling us. It needs q.mu.
+func (q *queue) overdue(now time.Time) bool {
+	return q.kind == again && q.inFlight > 0 && now.Sub(q.oldest) >= q.o.cfg.GiveUp &&
+		(q.mending || now.Sub(q.progress) >= sickAfter)
 }
 
 // settled takes it off the head of what failed.
@@ -249,10 +300,11 @@ func (q *queue) resolve(it *item) bool {
 	age := time.Since(it.since)
 	switch class {
 	case stale:
-		q.o.client.PurgeTopicsFromProducing(q.topic)
+		q.acks.forget()
+		q.o.purge(q.topic)
 		return false
 	case size:
-		if q.o.learn(q.topic, it.rec) {
+		if q.o.learn(q.topic, batchBytes(it.rec)) {
 			return true
 		}
 	case partitions:
@@ -284,14 +336,23 @@ func (q *queue) resolve(it *item) bool {
 
 // bury makes a dead letter of the first that failed and, where the fault is the
 // topic's and not the record's, of those behind it that failed in the same way
-// and are as old as that needs.
+// and are as old as that needs. An error that is passing is the topic's when no
+// broker has answered.
 func (q *queue) bury(why class, code levels.Code) {
 	q.mu.Lock()
 	n := 1
-	if why == missing || why == denied {
+	var patience time.Duration
+	switch why {
+	case missing:
+		patience = q.o.cfg.MissingTargetWait
+	case passing:
+		patience = q.o.cfg.GiveUp
+	}
+	if why == missing || why == denied || why == passing && unanswered(q.failed[0].err) {
 		for n < len(q.failed) {
-			c, _ := classify(q.failed[n].err)
-			if c != why || why == missing && time.Since(q.failed[n].since) < q.o.cfg.MissingTargetWait {
+			it := q.failed[n]
+			c, _ := classify(it.err)
+			if c != why || time.Since(it.since) < patience || why == passing && !unanswered(it.err) {
 				break
 			}
 			n++
@@ -304,6 +365,9 @@ func (q *queue) bury(why class, code levels.Code) {
 	q.missing.Store(why == missing)
 	for _, it := range dead {
 		q.o.dropped(it)
+		if why == passing && unanswered(it.err) {
+			it.err = fmt.Errorf("not acknowledged for %v", time.Since(it.since).Round(time.Second))
+		}
 		if it.owner.Live() {
 			q.o.Bury(it.owner, it.src, it.facts,
 				Refusal{code, fmt.Sprintf("deliver to %s: %v", q.topic, it.err)}, it.attempts)

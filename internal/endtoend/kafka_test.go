@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -468,6 +469,90 @@ func TestTerminate(t *testing.T) {
 	got := c.receive("terminate", count(records))
 	if twice := c.outcome(records, got); twice > 0 {
 		t.Errorf("%d delivered twice", twice)
+	}
+}
+
+// TestLarge sends records around the limit of what their target takes, each way
+// in, between small ones with their key: what fits arrives, in order, and what does
+// not is a dead letter. It looks at what is on the target, not at what was
+// acknowledged.
+func TestLarge(t *testing.T) {
+	const limit = 1048588 // Kafka's default of max.message.bytes
+	c := newCluster(t, "large")
+	c.serve()
+	inbox, level := c.names.Inbox(), c.names.Level(levels.Level{Delay: time.Second})
+	c.eventually("the topics are there", func() bool {
+		topics, err := c.adm.ListTopics(t.Context(), inbox, level)
+		return err == nil && topics.Error() == nil
+	})
+	big := c.newClient(kgo.ProducerBatchMaxBytes(limit), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	random := make([]byte, limit)
+	rand.NewChaCha8([32]byte{}).Read(random)
+	for _, way := range []struct {
+		topic   string
+		headers []kgo.RecordHeader
+	}{
+		{inbox, headers(levels.HeaderLevel, "0")},
+		{inbox, headers(levels.HeaderLevel, "1s")},
+		{level, nil},
+	} {
+		var want []string
+		sizes := []int{1, 1_048_000, 1, 1, 900_000, 1, 1_048_350, 1, 1_048_300, 1, 1, 1}
+		for i, size := range sizes {
+			value := append([]byte(fmt.Sprint(way.topic, len(way.headers), " ", i, " ")), random[:size]...)
+			err := big.ProduceSync(t.Context(), &kgo.Record{
+				Topic: way.topic, Key: []byte("k"), Value: value,
+				Headers: append(slices.Clone(way.headers), headers(levels.HeaderTarget, "large")...),
+			}).FirstErr()
+			if err != nil {
+				continue // the way in is full before the target is
+			}
+			want = append(want, string(value))
+			if i == 0 {
+				// It makes a batch of its own, the first on its way, which a
+				// broker can mistake a later one for.
+				c.receive("large", func(recs []*kgo.Record) bool {
+					return slices.ContainsFunc(recs, func(r *kgo.Record) bool { return bytes.Equal(r.Value, value) })
+				})
+			}
+		}
+		mine := func(recs []*kgo.Record) (values []string) {
+			for _, r := range recs {
+				if slices.Contains(want, string(r.Value)) {
+					values = append(values, string(r.Value))
+				}
+			}
+			return values
+		}
+		arrived := c.receive("large", func(recs []*kgo.Record) bool {
+			n := len(mine(recs))
+			return n == len(want) || n > 0 && mine(recs)[n-1] == want[len(want)-1] // the last one is small
+		})
+		got := mine(arrived)
+		var lost []string
+		at := 0
+		for _, w := range want {
+			if at < len(got) && got[at] == w {
+				at++
+			} else {
+				lost = append(lost, w)
+			}
+		}
+		if at != len(got) {
+			t.Errorf("%s: %d arrived, %d of them in order", way.topic, len(got), at)
+		}
+		if len(lost) == 0 {
+			continue
+		}
+		dead := c.receive(c.names.Dead(), func(recs []*kgo.Record) bool { return len(mine(recs)) >= len(lost) })
+		if died := mine(dead); !slices.Equal(died, lost) {
+			t.Errorf("%s: %d neither arrived nor are dead letters", way.topic, len(lost)-len(died))
+		}
+		for _, w := range lost {
+			if len(w) < 1_000_000 {
+				t.Errorf("%s: a record of %d bytes is a dead letter", way.topic, len(w))
+			}
+		}
 	}
 }
 

@@ -28,6 +28,15 @@ const (
 	fetchMaxWait = 250 * time.Millisecond
 )
 
+// fetching are the options that a caller may set otherwise.
+func fetching() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.FetchMaxBytes(fetchMaxBytes),
+		kgo.FetchMaxPartitionBytes(fetchMaxPartitionBytes),
+		kgo.FetchMaxWait(fetchMaxWait),
+	}
+}
+
 // Config says what a Consumer reads.
 type Config struct {
 	Group    string
@@ -96,7 +105,8 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		c.topics[cfg.Topics[i].Name] = &cfg.Topics[i]
 		names = append(names, cfg.Topics[i].Name)
 	}
-	c.opts = append(opts[:len(opts):len(opts)],
+	c.opts = append(fetching(), opts...)
+	c.opts = append(c.opts,
 		kgo.ConsumerGroup(cfg.Group),
 		kgo.ConsumeTopics(names...),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
@@ -110,9 +120,6 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		// Never skip: kgo's default would start a minute ago where no offset is
 		// committed.
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchMaxBytes(fetchMaxBytes),
-		kgo.FetchMaxPartitionBytes(fetchMaxPartitionBytes),
-		kgo.FetchMaxWait(fetchMaxWait),
 		kgo.OnPartitionsAssigned(c.assigned),
 		kgo.OnPartitionsRevoked(c.revoked),
 		kgo.OnPartitionsLost(c.lost),
@@ -243,7 +250,7 @@ func (c *Consumer) Ready() error {
 	}
 	lanes := c.each()
 	now := time.Now()
-	if age := c.lease.age(now); len(lanes) > 0 && (age == 0 || age > SessionTimeout) {
+	if age := c.lease.age(now); len(lanes) > 0 && !c.lease.held(now) && (age == 0 || age > SessionTimeout) {
 		return fmt.Errorf("group %s: the lease is lost: no commit succeeded for %v", c.cfg.Group, age.Round(time.Millisecond))
 	}
 	for _, l := range lanes {

@@ -9,8 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// sendBatch is how many due works a lane takes at once: one look at the lease
-// and one lock serve them all.
+// sendBatch is how many due works a lane takes at once: one lock serves them all.
 const sendBatch = 128
 
 // lane is one assigned partition.
@@ -160,11 +159,9 @@ func (l *lane) send(ctx context.Context, batch []*Work) bool {
 	l.unfinished += n
 	l.unheld += n
 	l.mu.Unlock()
-	if l.c.lease.wait(ctx) {
-		for len(batch) > 0 && ctx.Err() == nil {
-			l.topic.Handler.Handle(batch[0])
-			batch = batch[1:]
-		}
+	for len(batch) > 0 && l.c.lease.wait(ctx) { // a handler may take its time
+		l.topic.Handler.Handle(batch[0])
+		batch = batch[1:]
 	}
 	// What is left has not gone out: its next owner delivers it.
 	l.mu.Lock()

@@ -1,0 +1,244 @@
+//go:build synctests
+
+package deliver
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/levels"
+)
+
+// world is an outbox, the two brokers that it writes to, and a clock of its own.
+// Targets are led by the first broker, but for "apart", which the second one leads
+// together with the service's topics: a broker answers the requests of a
+// connection one after the other, so that one that hangs holds up what it leads.
+type world struct {
+	t       *testing.T
+	net     *kfake.VirtualNetwork
+	cluster *kfake.Cluster
+	names   levels.Names
+	out     *Outbox
+	client  *kgo.Client
+	adm     *kadm.Client
+}
+
+// virtual runs test with an outbox that waits and gives up as cfg says.
+func virtual(t *testing.T, cfg Config, test func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { // fails when a goroutine is left
+		w := &world{t: t, net: new(kfake.VirtualNetwork), names: levels.Names{Prefix: levels.DefaultPrefix}}
+		var err error
+		w.cluster, err = kfake.NewCluster(
+			kfake.NumBrokers(2), kfake.ListenFn(w.net.Listen), kfake.Ports(9092, 9093),
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.cluster.Close()
+		for topic, node := range map[string]int32{w.names.Parked(): 1, w.names.Dead(): 1, "sick": 0, "apart": 1} {
+			w.create(topic, node, map[string]string{"max.message.bytes": "8000000"})
+		}
+		opts := []kgo.Opt{kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.Dialer(w.net.DialContext)}
+		if w.client, err = kgo.NewClient(opts...); err != nil {
+			t.Fatal(err)
+		}
+		defer w.client.Close()
+		w.adm = kadm.NewClient(w.client)
+		cfg.Names, cfg.Metrics = w.names, metrics.New(nil)
+		cfg.Log = zerolog.Nop()
+		if testing.Verbose() {
+			cfg.Log = zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.InfoLevel)
+		}
+		if w.out, err = NewOutbox(cfg, opts...); err != nil {
+			t.Fatal(err)
+		}
+		defer w.out.Close()
+		test(w)
+	})
+}
+
+// create makes a topic with one partition, led by node.
+func (w *world) create(topic string, node int32, config map[string]string) {
+	w.t.Helper()
+	if err := w.cluster.CreateTopic(topic, 1, config); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.cluster.MoveTopicPartition(topic, 0, node); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// refuse has the broker answer every write to topic with err, until it is removed.
+func (w *world) refuse(topic string, err *kerr.Error) *kfake.FaultHandle {
+	return w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: err, Count: -1})
+}
+
+// owner is a record's owner that notes when it was told.
+type owner struct {
+	gone atomic.Bool // the partition is another instance's
+	done atomic.Pointer[time.Time]
+}
+
+func (o *owner) Live() bool { return !o.gone.Load() }
+
+func (o *owner) Done() {
+	now := time.Now()
+	if o.done.Swap(&now) != nil {
+		panic("told twice")
+	}
+}
+
+// after is how long after start the owner was told; an hour when it was not.
+func (o *owner) after(start time.Time) time.Duration {
+	if done := o.done.Load(); done != nil {
+		return done.Sub(start)
+	}
+	return time.Hour
+}
+
+// deliver delivers a record to partition 0 of topic.
+func (w *world) deliver(topic, value string) *owner {
+	o := new(owner)
+	w.out.Deliver(o, &kgo.Record{Topic: "delay.level.1s", Key: []byte("k"), Value: []byte(value)},
+		Facts{Topic: topic, ID: "id", Granted: "1s", Level: "1s", Partition: ByKey})
+	return o
+}
+
+// deliverAll delivers n records, numbered from 1.
+func (w *world) deliverAll(topic string, n int) []*owner {
+	owners := make([]*owner, n)
+	for i := range owners {
+		owners[i] = w.deliver(topic, strconv.Itoa(i+1))
+	}
+	return owners
+}
+
+// told is how many owners were told.
+func told(owners []*owner) (n int) {
+	for _, o := range owners {
+		if o.done.Load() != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// log reads a topic from its start to its end.
+func (w *world) log(topic string) []*kgo.Record {
+	w.t.Helper()
+	ctx := context.Background()
+	ends, err := w.adm.ListEndOffsets(ctx, topic)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var left int64
+	ends.Each(func(o kadm.ListedOffset) { left += o.Offset })
+	cl, err := kgo.NewClient(append(w.client.Opts(), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer cl.Close()
+	var recs []*kgo.Record
+	for int64(len(recs)) < left {
+		fetches := cl.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			w.t.Fatal(err)
+		}
+		recs = append(recs, fetches.Records()...)
+	}
+	return recs
+}
+
+func texts(recs []*kgo.Record) []string {
+	vs := make([]string, len(recs))
+	for i, r := range recs {
+		vs[i] = string(r.Value)
+	}
+	return vs
+}
+
+// codes are why the dead letters died, by their values.
+func (w *world) codes() map[string]levels.Code {
+	codes := make(map[string]levels.Code)
+	for _, rec := range w.log(w.names.Dead()) {
+		code, _ := Last(rec.Headers, levels.HeaderError)
+		codes[string(rec.Value)] = levels.Code(code)
+	}
+	return codes
+}
+
+// all is codes for n records that share one.
+func all(n int, code levels.Code) map[string]levels.Code {
+	codes := make(map[string]levels.Code)
+	for i := range n {
+		codes[strconv.Itoa(i+1)] = code
+	}
+	return codes
+}
+
+func numbers(from, to int) []string {
+	var vs []string
+	for i := from; i <= to; i++ {
+		vs = append(vs, strconv.Itoa(i))
+	}
+	return vs
+}
+
+// sorted puts numbers in order: what stood in a batch that was refused may be
+// overtaken by the batches that were on their way behind it.
+func sorted(vs []string) []string {
+	slices.SortFunc(vs, func(a, b string) int {
+		if d := len(a) - len(b); d != 0 {
+			return d
+		}
+		return strings.Compare(a, b)
+	})
+	return vs
+}
+
+// commit says that the forwarders have handled the parked records up to offset.
+func (w *world) commit(offset int64) {
+	w.t.Helper()
+	var os kadm.Offsets
+	os.AddOffset(w.names.Parked(), 0, offset, -1)
+	if err := w.adm.CommitAllOffsets(context.Background(), w.names.ForwarderGroup(), os); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// redeliver tries again what is parked from an offset on.
+func (w *world) redeliver(from int) []*owner {
+	var owners []*owner
+	for _, rec := range w.log(w.names.Parked())[from:] {
+		o := new(owner)
+		w.out.Redeliver(o, rec)
+		owners = append(owners, o)
+	}
+	return owners
+}
+
+// incompressible is text of n bytes that no codec makes much smaller.
+func incompressible(n int) string {
+	random := rand.New(rand.NewPCG(1, 2))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte('!' + random.IntN(90))
+	}
+	return string(b)
+}

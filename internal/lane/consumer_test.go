@@ -1,0 +1,433 @@
+//go:build synctests
+
+package lane
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// TestUncommittedIsBounded: a handler that never ends is handed no more than what
+// a crash may repeat, by all lanes together, and goes on when it has ended.
+func TestUncommittedIsBounded(t *testing.T) {
+	virtual(t, 4, func(w *world) {
+		const each = CommitRecords
+		for p := range int32(4) {
+			w.fill(p, 0, each, 10)
+		}
+		h := &handler{finish: never}
+		_, stop := w.consume(h)
+		defer stop()
+		time.Sleep(time.Minute)
+		first := h.now()
+		if n := len(first); n > 2*CommitRecords || n < 2*CommitRecords-4*sendBatch {
+			t.Fatalf("%d records were handed out, want up to %d", n, 2*CommitRecords)
+		}
+		if n := w.committed(); n != 0 {
+			t.Errorf("%d are committed when none is done", n)
+		}
+		doneAll(first[1:])
+		time.Sleep(time.Second)
+		h.mu.Lock()
+		h.finish = nil
+		h.mu.Unlock()
+		if n := len(h.now()); n > 4*CommitRecords {
+			t.Errorf("%d were handed out", n)
+		}
+		doneAll(append(h.now()[len(first):], first[0]))
+		time.Sleep(time.Minute)
+		if n := w.committed(); n != 4*each {
+			t.Errorf("%d are committed, want all %d", n, 4*each)
+		}
+	})
+}
+
+// TestMemoryIsBounded: far more lies on the topic than fits; every lane holds
+// something all the same, and all of it is handled when it is due.
+func TestMemoryIsBounded(t *testing.T) {
+	const lanes, each, batch, size, budget = 16, 500, 10, 10_000, 4 << 20
+	virtual(t, lanes, func(w *world) {
+		for p := range int32(lanes) {
+			for i := 0; i < each; i += batch {
+				w.fill(p, i, batch, size)
+			}
+		}
+		h := &handler{delay: time.Hour}
+		c, stop := w.consume(h, func(cfg *Config) { cfg.Budget = budget })
+		defer stop()
+		for range 50 * 60 {
+			time.Sleep(time.Second)
+			// What is being fetched when lanes are stopped comes on top.
+			if n := c.ahead.bytes.Load(); n > budget+lanes*fetchMaxPartitionBytes {
+				t.Fatalf("%d bytes are held, with a budget of %d", n, budget)
+			}
+		}
+		for _, l := range c.each() {
+			if l.reach().bytes == 0 {
+				t.Errorf("partition %d holds nothing", l.partition)
+			}
+		}
+		time.Sleep(11 * time.Minute)
+		all := h.now()
+		if len(all) != lanes*each {
+			t.Fatalf("%d records were handled, want %d", len(all), lanes*each)
+		}
+		if n := c.ahead.bytes.Load(); n != 0 {
+			t.Errorf("%d bytes are held when all is handled", n)
+		}
+		if n := w.committed(); n != lanes*each {
+			t.Errorf("%d are committed, want %d", n, lanes*each)
+		}
+	})
+}
+
+// TestHandOver: what is on its way when a second member joins ends and is
+// committed before the partitions go to it. Nothing is handled twice.
+func TestHandOver(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		takes time.Duration // the handling of a record
+		twice bool          // whether that is longer than a hand-over waits
+	}{
+		{"at once", 0, false},
+		{"within the hand-over", HandOver - time.Second, false},
+		{"longer", HandOver + time.Second, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			virtual(t, 4, func(w *world) {
+				slow := func(h *handed) {
+					if c.takes == 0 {
+						h.Done()
+						return
+					}
+					time.AfterFunc(c.takes, h.Done)
+				}
+				one, two := &handler{finish: slow}, &handler{finish: slow}
+				consumer, stopOne := w.consume(one)
+				n := 0
+				fill := func(seconds int) {
+					for range seconds * 10 {
+						for p := range int32(4) {
+							w.fill(p, n, 1, 10)
+						}
+						n++
+						time.Sleep(100 * time.Millisecond)
+					}
+				}
+				fill(5)
+				_, stopTwo := w.consume(two)
+				fill(20)
+				if len(two.now()) == 0 {
+					t.Error("the second member was handed nothing")
+				}
+				stopTwo()
+				fill(20)
+				time.Sleep(10 * time.Second)
+				if n := consumer.ahead.bytes.Load(); n != 0 {
+					t.Errorf("%d bytes are held when all is handled", n)
+				}
+				stopOne()
+				got := make(map[[2]int64]int)
+				twice := 0
+				for _, h := range append(one.now(), two.now()...) {
+					key := [2]int64{int64(h.partition), h.offset}
+					if got[key]++; got[key] > 1 {
+						twice++
+					}
+				}
+				if len(got) != 4*n || (twice > 0) != c.twice {
+					t.Errorf("%d of %d records were handled, and %d again", len(got), 4*n, twice)
+				}
+				if sum := w.committed(); sum != int64(4*n) {
+					t.Errorf("%d are committed, want %d", sum, 4*n)
+				}
+			})
+		})
+	}
+}
+
+// TestLease: while no commit succeeds nothing is handed out once the lease is
+// over, and when one does all goes on, with nothing twice.
+func TestLease(t *testing.T) {
+	for _, err := range []*kerr.Error{
+		kerr.RequestTimedOut, kerr.CoordinatorLoadInProgress, kerr.UnknownServerError, kerr.RebalanceInProgress,
+	} {
+		t.Run(err.Message, func(t *testing.T) {
+			virtual(t, 1, func(w *world) {
+				h := new(handler)
+				c, stop := w.consume(h)
+				defer stop()
+				n := 0
+				fill := func(seconds int) {
+					for range seconds * 10 {
+						w.fill(0, n, 1, 10)
+						n++
+						time.Sleep(100 * time.Millisecond)
+					}
+				}
+				fill(5)
+				down := time.Now()
+				fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: err, Count: -1})
+				fill(20)
+				if h := h.now(); h[len(h)-1].at.Sub(down) > leaseTime+100*time.Millisecond {
+					t.Errorf("handed out %v after the last commit that succeeded, want less than %v", h[len(h)-1].at.Sub(down), leaseTime)
+				}
+				if c.Ready() == nil {
+					t.Error("ready without a lease")
+				}
+				fault.Remove()
+				fill(5)
+				time.Sleep(5 * time.Second)
+				var offsets, want []int64
+				for i, h := range h.now() {
+					offsets, want = append(offsets, h.offset), append(want, int64(i))
+				}
+				if diff := cmp.Diff(want, offsets); diff != "" || len(offsets) != n {
+					t.Errorf("%d records, %d handed out; offsets (- want, + got):\n%s", n, len(offsets), diff)
+				}
+				if sum := w.committed(); sum != int64(n) {
+					t.Errorf("%d are committed, want %d", sum, n)
+				}
+				if err := c.Ready(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// TestLeaseHoldsWhenIdle: nothing happens for an hour, and then what comes is
+// handled at once, because the lease was renewed all the time.
+func TestLeaseHoldsWhenIdle(t *testing.T) {
+	virtual(t, 1, func(w *world) {
+		h := new(handler)
+		_, stop := w.consume(h)
+		defer stop()
+		time.Sleep(time.Hour)
+		sent := time.Now()
+		w.fill(0, 0, 1, 10)
+		time.Sleep(time.Second)
+		all := h.now()
+		if len(all) != 1 {
+			t.Fatalf("%d handed out, want 1", len(all))
+		}
+		if late := all[0].at.Sub(sent); late > 100*time.Millisecond {
+			t.Errorf("handed out %v after it was sent", late)
+		}
+	})
+}
+
+// TestLeaseWithinABatch: a handler that takes its time must not go on with what it
+// was given when the lease has ended in between.
+func TestLeaseWithinABatch(t *testing.T) {
+	virtual(t, 1, func(w *world) {
+		w.fill(0, 0, 100, 10)
+		h := &handler{finish: func(h *handed) { time.Sleep(100 * time.Millisecond); h.Done() }}
+		_, stop := w.consume(h)
+		defer stop()
+		time.Sleep(2 * time.Second)
+		down := time.Now()
+		fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RequestTimedOut, Count: -1})
+		time.Sleep(20 * time.Second)
+		if h := h.now(); h[len(h)-1].at.Sub(down) > leaseTime {
+			t.Errorf("handed out %v after the last commit that succeeded, want less than %v", h[len(h)-1].at.Sub(down), leaseTime)
+		}
+		fault.Remove()
+		time.Sleep(20 * time.Second)
+		if n := len(h.now()); n != 100 {
+			t.Errorf("%d handed out, want 100", n)
+		}
+	})
+}
+
+// TestCommitIsNotPutOff: what is fetched without a break must not keep the commit
+// of what is handled from being made. Topics that keep producers' times commit
+// when records were first seen, too.
+func TestCommitIsNotPutOff(t *testing.T) {
+	virtual(t, 1, func(w *world) {
+		h := &handler{delay: time.Second}
+		_, stop := w.consume(h, func(cfg *Config) { cfg.Topics[0].Wait = time.Second })
+		defer stop()
+		for i := range 1000 {
+			w.fill(0, i, 1, 10)
+			time.Sleep(20 * time.Millisecond)
+		}
+		if n := w.committed(); n < 940 { // 50 wait for a second
+			t.Errorf("%d of 1000 are committed", n)
+		}
+	})
+}
+
+// TestPurge: handled records go after a while, but not from under another group.
+func TestPurge(t *testing.T) {
+	virtual(t, 2, func(w *world) {
+		w.fill(0, 0, 100, 10)
+		w.fill(1, 0, 100, 10)
+		var other kadm.Offsets
+		other.AddOffset("t", 1, 30, -1)
+		if err := w.adm.CommitAllOffsets(context.Background(), "other", other); err != nil {
+			t.Fatal(err)
+		}
+		start := func(n int32) int64 {
+			starts, err := w.adm.ListStartOffsets(context.Background(), "t")
+			if err != nil {
+				t.Fatal(err)
+			}
+			o, _ := starts.Lookup("t", n)
+			return o.Offset
+		}
+		h := &handler{finish: func(h *handed) {
+			if h.offset != 90 { // the last ones are never committed
+				h.Done()
+			}
+		}}
+		_, stop := w.consume(h, func(cfg *Config) { cfg.PurgeAfter = time.Minute })
+		defer stop()
+		time.Sleep(50 * time.Second)
+		if got := [2]int64{start(0), start(1)}; got != [2]int64{} {
+			t.Errorf("the partitions start at %d before anything is old enough", got)
+		}
+		time.Sleep(time.Minute)
+		if got, want := [2]int64{start(0), start(1)}, [2]int64{90, 30}; got != want {
+			t.Errorf("the partitions start at %d, want %d", got, want)
+		}
+	})
+}
+
+// TestReadyWhenStuck: a record that is due and does not get done makes the
+// process unready; one that waits for its time does not.
+func TestReadyWhenStuck(t *testing.T) {
+	virtual(t, 1, func(w *world) {
+		h := &handler{delay: time.Hour, finish: never}
+		c, stop := w.consume(h)
+		defer stop()
+		w.fill(0, 0, 10, 10)
+		time.Sleep(time.Hour + stuckAfter/2)
+		if err := c.Ready(); err != nil {
+			t.Errorf("before it is stuck: %v", err)
+		}
+		time.Sleep(stuckAfter)
+		if c.Ready() == nil {
+			t.Error("ready when stuck")
+		}
+		doneAll(h.now())
+		time.Sleep(time.Second)
+		if err := c.Ready(); err != nil {
+			t.Errorf("when all is done: %v", err)
+		}
+	})
+}
+
+// TestAside: what is stuck in a topic that stands aside takes nothing from the others.
+func TestAside(t *testing.T) {
+	virtual(t, 1, func(w *world) {
+		if err := w.cluster.CreateTopic("stuck", 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		recs := make([]*kgo.Record, 3*CommitRecords)
+		for i := range recs {
+			recs[i] = &kgo.Record{Topic: "stuck"}
+		}
+		if err := w.client.ProduceSync(context.Background(), recs...).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		h := new(handler)
+		c, stop := w.consume(h, func(cfg *Config) {
+			cfg.Topics = append(cfg.Topics, Topic{Name: "stuck", Handler: &handler{finish: never}, Aside: true})
+		})
+		defer stop()
+		time.Sleep(time.Minute)
+		w.fill(0, 0, 100, 10)
+		time.Sleep(time.Second)
+		if n := len(h.now()); n != 100 {
+			t.Errorf("%d of 100 records were handled beside a topic that is stuck", n)
+		}
+		if n := c.aside.bytes.Load(); n == 0 {
+			t.Error("the stuck topic holds nothing")
+		}
+	})
+}
+
+// TestFirstSeenIsCommitted: also of a record that was fetched while a commit was
+// under way.
+func TestFirstSeenIsCommitted(t *testing.T) {
+	virtual(t, 1, func(w *world) {
+		_, stop := w.consume(&handler{delay: time.Hour}, func(cfg *Config) { cfg.Topics[0].Wait = time.Hour })
+		defer stop()
+		time.Sleep(5 * time.Second)
+		w.cluster.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			w.cluster.SleepControl(func() { time.Sleep(500 * time.Millisecond) })
+			return nil, nil, false
+		})
+		w.fill(0, 0, 1, 10)
+		time.Sleep(CommitInterval + 250*time.Millisecond)
+		w.fill(0, 1, 1, 10)
+		time.Sleep(10 * time.Second)
+		commits, err := w.adm.FetchOffsetsForTopics(context.Background(), group, "t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, _ := commits.Lookup("t", 0)
+		if marks := parseMarks(o.Metadata); len(marks) != 2 {
+			t.Errorf("committed %q, want when both records were first seen", o.Metadata)
+		}
+	})
+}
+
+// TestRestartKeepsCommit: a commit that only proves the membership repeats what
+// was committed, also by a process that has handled nothing yet.
+func TestRestartKeepsCommit(t *testing.T) {
+	virtual(t, 2, func(w *world) {
+		for range 3 {
+			h := new(handler)
+			_, stop := w.consume(h)
+			w.fill(0, 0, 10, 10)
+			time.Sleep(time.Second)
+			stop()
+			if n := len(h.now()); n != 10 {
+				t.Errorf("%d handed out, want the 10 that are new", n)
+			}
+			before := w.committed()
+			_, stop = w.consume(&handler{delay: time.Hour})
+			time.Sleep(10 * time.Second)
+			if n := w.committed(); n != before {
+				t.Errorf("%d are committed after an idle restart, %d before", n, before)
+			}
+			stop()
+		}
+	})
+}
+
+// TestHandOverOfHeldLanes: lanes that are held back for memory go to another
+// member and come back, and are fetched again.
+func TestHandOverOfHeldLanes(t *testing.T) {
+	const lanes, each = 8, 300
+	virtual(t, lanes, func(w *world) {
+		for p := range int32(lanes) {
+			for i := 0; i < each; i += 10 {
+				w.fill(p, i, 10, 10_000)
+			}
+		}
+		small := func(cfg *Config) { cfg.Budget = 1 << 20 }
+		one, two := &handler{delay: 10 * time.Minute}, &handler{delay: 10 * time.Minute}
+		_, stopOne := w.consume(one, small)
+		defer stopOne()
+		time.Sleep(time.Minute)
+		_, stopTwo := w.consume(two, small)
+		time.Sleep(time.Minute)
+		stopTwo()
+		time.Sleep(9 * time.Minute)
+		if n := len(one.now()); n != lanes*each {
+			t.Errorf("%d of %d records were handled", n, lanes*each)
+		}
+	})
+}
