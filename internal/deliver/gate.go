@@ -41,6 +41,7 @@ type gate struct {
 	reopening bool // records wait instead of being parked: nearly all are gone
 	since     time.Time
 	behind    int64 // parked records at the last look
+	shelf     int32 // the partition of the parked topic that they are on
 	parked    parkedOffsets
 }
 
@@ -87,12 +88,14 @@ func (p *parkedOffsets) behind(committed func(partition int32) int64) (behind in
 	return behind, p.underway > 0
 }
 
-// closeGate has records parked from now on. It needs q.mu.
-func (q *queue) closeGate() {
+// closeGate has records parked from now on, on the shelf where there are some
+// already, or on any (ByKey). It needs q.mu.
+func (q *queue) closeGate(shelf int32) {
 	if q.gate.closed {
 		return
 	}
 	q.gate.closed = true
+	q.gate.shelf = q.o.shelves.take(q.topic, shelf)
 	q.o.cfg.Metrics.Sick.Inc()
 	q.o.log.Warn().Str("topic", q.topic).Msg("target is sick: its records are parked and tried again in order")
 }
@@ -105,7 +108,8 @@ func (q *queue) park(it *item) {
 	it.facts.Since = it.since.UnixMilli()
 	q.gate.parked.start()
 	q.o.parkedQueue.send(&item{
-		owner: it.owner, src: it.src, facts: it.facts, rec: Parked(it.src, q.o.parked, it.facts), parkedBy: q,
+		owner: it.owner, src: it.src, facts: it.facts, rec: Parked(it.src, q.o.parked, it.facts),
+		parkedBy: q, shelf: q.gate.shelf,
 	})
 }
 
@@ -127,6 +131,7 @@ func (q *queue) look(committed kadm.OffsetResponses, now time.Time) (reopening b
 	switch {
 	case behind == 0 && !underway:
 		g.closed, g.reopening = false, false
+		q.o.shelves.give(g.shelf)
 		q.o.cfg.Metrics.Sick.Dec()
 		q.o.log.Info().Str("topic", q.topic).Msg("target is well: nothing is parked for it any more")
 		q.releaseWaiting()
@@ -250,6 +255,7 @@ func (o *Outbox) CloseGates(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	o.shelves.count(int32(len(ends[o.parked])))
 	from, upTo := make(map[int32]kgo.Offset), make(map[int32]int64)
 	ends.Each(func(end kadm.ListedOffset) {
 		c, _ := commits.Lookup(end.Topic, end.Partition)
@@ -295,7 +301,7 @@ func (o *Outbox) closeGateFor(rec *kgo.Record) {
 	q := o.queue(string(rec.Key), direct)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.closeGate()
+	q.closeGate(rec.Partition)
 	q.gate.parked.mu.Lock()
 	defer q.gate.parked.mu.Unlock()
 	q.gate.parked.seen(rec)

@@ -30,6 +30,10 @@ const (
 	// defaultBatchBytes is what a record batch may hold until the topic's own
 	// limit is known: Kafka's default of max.message.bytes.
 	defaultBatchBytes = 1_000_012
+	// produceTimeout is how long a broker may wait for its followers before it
+	// answers. A connection's requests are answered one by one, so that one slow
+	// partition holds up the others of its broker for this long at a time.
+	produceTimeout = 3 * time.Second
 	// deathLogs bounds the log lines about dead letters in a second.
 	deathLogs = 10
 	// idleQueue is how long a target without records is remembered. franz-go
@@ -72,6 +76,7 @@ type Outbox struct {
 	wg   sync.WaitGroup
 
 	parkedQueue, deadQueue *queue
+	shelves                shelves
 
 	// mu is taken before a queue's own, never inside it.
 	mu     sync.Mutex
@@ -116,6 +121,7 @@ func producerOptions(opts []kgo.Opt) []kgo.Opt {
 	return append(append(connect.Timing(), opts...),
 		kgo.ProducerLinger(0),
 		kgo.MaxBufferedRecords(maxBuffered),
+		kgo.ProduceRequestTimeout(produceTimeout),
 		kgo.RecordPartitioner(Partitioner()),
 	)
 }
@@ -167,6 +173,7 @@ type item struct {
 	facts    Facts
 	rec      *kgo.Record
 	parkedBy *queue      // the queue that set it aside
+	shelf    int32       // where, if one did
 	code     levels.Code // of a dead letter
 
 	attempts int

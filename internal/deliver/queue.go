@@ -132,7 +132,10 @@ func (q *queue) produce(it *item) {
 	// franz-go has written the partition that it chose, and the time, into a
 	// record that was tried before.
 	it.rec.Partition, it.rec.Timestamp = ByKey, time.Time{}
-	if q.kind != own {
+	switch {
+	case it.parkedBy != nil:
+		it.rec.Partition = it.shelf
+	case q.kind != own:
 		it.rec.Partition = it.facts.Partition
 	}
 	q.o.client.Produce(q.o.ctx, it.rec, func(_ *kgo.Record, err error) { q.answered(it, err) })
@@ -223,7 +226,7 @@ func (q *queue) firstFailed(proved bool) *item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.sick(time.Now()) {
-		q.closeGate()
+		q.closeGate(ByKey)
 	}
 	if !q.gate.closed && len(q.failed) > 0 && !(proved && !slices.ContainsFunc(q.failed, (*item).suspect)) {
 		return q.failed[0]

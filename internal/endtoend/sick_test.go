@@ -124,6 +124,51 @@ func TestSickTargets(t *testing.T) {
 	}
 }
 
+// TestSickNeighbour has a target refuse writes for ten seconds while another does so
+// all along: what is parked for the one must not wait for the other. Of the two
+// names for it one at least points to the shelf of the other.
+func TestSickNeighbour(t *testing.T) {
+	for _, brief := range []string{"brief", "short"} {
+		t.Run(brief, func(t *testing.T) {
+			t.Parallel()
+			virtual(t, "1s 5s", []string{"long", brief}, func(w *world) {
+				refuse := func(topic string) func() {
+					return w.cluster.Fault(kfake.Fault{
+						Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.NotEnoughReplicas, Count: -1,
+					}).Remove
+				}
+				mendLong, mendBrief := refuse("long"), refuse(brief)
+				s := w.serve("one")
+				got := w.watch(brief)
+				var n int
+				send := func(seconds int) {
+					for range seconds {
+						n++
+						w.send(w.request("1s", "long", "k", strconv.Itoa(n)), w.request("1s", brief, "k", strconv.Itoa(n)))
+						time.Sleep(time.Second)
+					}
+				}
+				send(10)
+				mendBrief()
+				send(30)
+				well := time.Now()
+				send(300)
+				all := got.wait(n, 10*time.Second)
+				once(t, all, n)
+				inOrder(t, all)
+				for _, a := range all {
+					if a.at.After(well) && a.late() > linger {
+						t.Errorf("%s: %v late, long after its target was well", a.Value, a.late())
+					}
+				}
+				mendLong()
+				once(t, w.watch("long").wait(n, time.Minute), n)
+				s.stop()
+			})
+		})
+	}
+}
+
 // TestMissingTarget waits for a target that never comes.
 func TestMissingTarget(t *testing.T) {
 	virtual(t, "1s 5s", []string{"orders"}, func(w *world) {
