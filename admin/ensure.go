@@ -143,7 +143,7 @@ func createError(topic string, err error) error {
 		return fmt.Errorf("create topic %s: %w; grant Create on it to this user, or let someone who has that right run delayd admin provision",
 			topic, err)
 	case errors.Is(err, kerr.InvalidConfig), errors.Is(err, kerr.PolicyViolation):
-		return fmt.Errorf("create topic %s: %w; create it by hand with the settings that this cluster allows, cleanup.policy=delete and retention.ms=-1 at least",
+		return fmt.Errorf("create topic %s: %w; create it by hand with the settings that this cluster allows, cleanup.policy=delete, retention.ms=-1 and retention.bytes=-1 at least",
 			topic, err)
 	}
 	return fmt.Errorf("create topic %s: %w", topic, err)

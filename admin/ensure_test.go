@@ -159,7 +159,7 @@ func TestRefusedCreation(t *testing.T) {
 	}{
 		{kerr.InvalidConfig, &said, "create topic delay.dead: INVALID_CONFIG: Configuration is invalid. " +
 			"(the broker says: Unknown topic config name: segment.ms); " +
-			"create it by hand with the settings that this cluster allows, cleanup.policy=delete and retention.ms=-1 at least"},
+			"create it by hand with the settings that this cluster allows, cleanup.policy=delete, retention.ms=-1 and retention.bytes=-1 at least"},
 		{kerr.TopicAuthorizationFailed, nil, "create topic delay.dead: TOPIC_AUTHORIZATION_FAILED: Not authorized to access topics: [Topic authorization failed.]; " +
 			"grant Create on it to this user, or let someone who has that right run delayd admin provision"},
 		{kerr.InvalidReplicationFactor, nil, "create topic delay.dead: INVALID_REPLICATION_FACTOR: Replication factor is below 1 or larger than the number of available brokers."},

@@ -95,12 +95,16 @@ func refuseUnsafe(t *testing.T, brokers []string, spec Spec) {
 	spec.Ladder = ladder(t, "5s 1m")
 	create(t, cl, "unsafe.level.5s", 4, "cleanup.policy=compact")
 	create(t, cl, "unsafe.level.1m", 4, "retention.ms=30000")
+	create(t, cl, "unsafe.parked", 4, "retention.bytes=1000000")
 	create(t, cl, "unsafe.dead", 2) // with the broker's settings: kept for a week
 	results, err := Ensure(t.Context(), cl, spec)
 	want := strings.ReplaceAll("topic unsafe.level.5s: cleanup.policy=compact would delete every record but the last of its key, handled or not; "+
 		"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name unsafe.level.5s --add-config cleanup.policy=delete\n"+
 		"topic unsafe.level.1m: retention.ms=30000 (30s) would delete records before they are delivered: it must be longer than the level (1m), or -1 for no end; "+
-		"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name unsafe.level.1m --add-config retention.ms=-1",
+		"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name unsafe.level.1m --add-config retention.ms=-1\n"+
+		"topic unsafe.parked: retention.bytes=1000000 would delete the oldest records of a partition that holds more, before they are delivered: "+
+		"it must be -1 for no end; "+
+		"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name unsafe.parked --add-config retention.bytes=-1",
 		"BROKERS", strings.Join(brokers, ","))
 	if err == nil || err.Error() != want {
 		t.Errorf("error\n%v\nwant\n%s", err, want)
@@ -115,7 +119,7 @@ func refuseUnsafe(t *testing.T, brokers []string, spec Spec) {
 	// What the messages say mends it. An enforced retention has done its harm by
 	// then, which nobody can mend.
 	for topic, s := range map[string]setting{
-		"unsafe.level.5s": {cleanupPolicy, "delete"}, "unsafe.level.1m": {retentionMs, "-1"},
+		"unsafe.level.5s": {cleanupPolicy, "delete"}, "unsafe.level.1m": {retentionMs, "-1"}, "unsafe.parked": {retentionBytes, "-1"},
 	} {
 		alter := []kadm.AlterConfig{{Name: s.key, Value: &s.value}}
 		if _, err := kadm.NewClient(cl).AlterTopicConfigs(t.Context(), alter, topic); err != nil {

@@ -93,12 +93,23 @@ func (t topic) unsafe(values map[string]string, brokers string) error {
 	}
 	// A record becomes due after the level; kept no longer than that, it is gone
 	// when its delivery is a moment late.
-	if kept, finite := retention(values); finite && t.kind == level && kept <= t.delay {
+	if kept, finite := retention(values); finite && t.tooShort(kept) {
 		return fmt.Errorf("topic %s: %s=%d (%s) would delete records before they are delivered: it must be longer than the level (%s), or -1 for no end; %s",
 			t.name, retentionMs, kept.Milliseconds(), levels.FormatDelay(kept), levels.FormatDelay(t.delay), mend(setting{retentionMs, "-1"}))
 	}
+	if size, finite := retentionSize(values); finite && t.waits() {
+		return fmt.Errorf("topic %s: %s=%d would delete the oldest records of a partition that holds more, before they are delivered: it must be -1 for no end; %s",
+			t.name, retentionBytes, size, mend(setting{retentionBytes, "-1"}))
+	}
 	return nil
 }
+
+// tooShort reports whether records are gone when they become due.
+func (t topic) tooShort(kept time.Duration) bool { return t.kind == level && kept <= t.delay }
+
+// waits reports whether records stay on the topic though everything works:
+// until they are due, or until their target takes them.
+func (t topic) waits() bool { return t.kind == level || t.kind == parked }
 
 // shape says how the partitions and replicas differ, and what that risks.
 func (t topic) shape(spec Spec, c cluster, f found) (drifts []string) {
@@ -118,7 +129,7 @@ func (t topic) shape(spec Spec, c cluster, f found) (drifts []string) {
 }
 
 // drifts says how settings differ that the service can live with, and what that
-// risks. How segments are cut is no drift: it only moves when disk becomes free.
+// risks. What is unsafe is told as that, and not here too. How segments are cut is no drift: it only moves when disk becomes free.
 func (t topic) drifts(values map[string]string, c cluster, f found) (drifts []string) {
 	drift := func(format string, args ...any) { drifts = append(drifts, fmt.Sprintf(format, args...)) }
 
@@ -128,10 +139,10 @@ func (t topic) drifts(values map[string]string, c cluster, f found) (drifts []st
 	} else if got != "" && got != logAppendTime && t.kind == inbox {
 		drift("%s=%s, want %s: the wait is counted from the producers' clocks", timestampType, got, logAppendTime)
 	}
-	if kept, finite := retention(values); finite {
+	if kept, finite := retention(values); finite && !t.tooShort(kept) {
 		drift("%s=%d, want -1: %s", retentionMs, kept.Milliseconds(), t.retentionRisk(kept))
 	}
-	if size := number(values, retentionBytes, -1); size >= 0 {
+	if size, finite := retentionSize(values); finite && !t.waits() {
 		drift("%s=%d, want -1: a partition that holds more deletes its oldest records, handled or not", retentionBytes, size)
 	}
 	if got, want := number(values, maxMessage, 0), c.maxMessage+t.headroom; t.headroom > 0 && got > 0 && got < want {
@@ -162,6 +173,12 @@ func retention(values map[string]string) (kept time.Duration, finite bool) {
 		return 0, false
 	}
 	return time.Duration(ms) * time.Millisecond, true
+}
+
+// retentionSize is how many bytes a partition keeps, and whether that has an end.
+func retentionSize(values map[string]string) (size int64, finite bool) {
+	size = number(values, retentionBytes, -1)
+	return size, size >= 0
 }
 
 // number is the value of a setting, or what stands for one that is not there.

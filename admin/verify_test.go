@@ -46,7 +46,9 @@ func TestDriftsAndWhatTheyRisk(t *testing.T) {
 		{"retention of the dead letters", "delay.dead", 1, "retention.ms=86400000",
 			"drifted: retention.ms=86400000, want -1: dead letters are deleted after 1d"},
 		{"retention without end, spelled as Kafka's most", "delay.level.1m", 4, "retention.ms=9223372036854775807", "existed"},
-		{"retention by size", "delay.level.1m", 4, "retention.bytes=1000000",
+		{"retention by size of the inbox", "delay.inbox", 4, "retention.bytes=1000000",
+			"drifted: retention.bytes=1000000, want -1: a partition that holds more deletes its oldest records, handled or not"},
+		{"retention by size of the dead letters", "delay.dead", 1, "retention.bytes=1000000",
 			"drifted: retention.bytes=1000000, want -1: a partition that holds more deletes its oldest records, handled or not"},
 		{"small records only", "delay.level.1m", 4, "max.message.bytes=1048588",
 			"drifted: max.message.bytes=1048588, want 1114124: a record near the inbox's limit does not fit with the headers that are added"},
@@ -139,16 +141,31 @@ func TestSettingsThatLoseRecordsAreRefused(t *testing.T) {
 				"it must be longer than the level (1m), or -1 for no end; " +
 				"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name delay.level.1m " +
 				"--add-config retention.ms=-1"},
+		{"delay.level.1m", "retention.bytes=0",
+			"topic delay.level.1m: retention.bytes=0 would delete the oldest records of a partition that holds more, before they are delivered: " +
+				"it must be -1 for no end; " +
+				"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name delay.level.1m " +
+				"--add-config retention.bytes=-1"},
+		{"delay.parked", "retention.bytes=1000000",
+			"topic delay.parked: retention.bytes=1000000 would delete the oldest records of a partition that holds more, before they are delivered: " +
+				"it must be -1 for no end; " +
+				"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name delay.parked " +
+				"--add-config retention.bytes=-1"},
 	} {
 		t.Run(tc.topic+" "+tc.change, func(t *testing.T) {
 			t.Parallel()
 			brokers := fake(t).ListenAddrs()
 			cl := client(t, brokers)
 			create(t, cl, tc.topic, 4, append(right[:len(right):len(right)], tc.change)...)
-			_, err := Ensure(t.Context(), cl, small(t))
+			results, err := Ensure(t.Context(), cl, small(t))
 			want := strings.ReplaceAll(tc.want, "BROKERS", strings.Join(brokers, ","))
 			if err == nil || err.Error() != want {
 				t.Errorf("error\n%v\nwant\n%s", err, want)
+			}
+			for _, r := range results {
+				if strings.Contains(r.Detail, tc.change) {
+					t.Errorf("%s: the detail says again what the error says: %s", r.Topic, r.Detail)
+				}
 			}
 		})
 	}

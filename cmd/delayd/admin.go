@@ -38,8 +38,8 @@ func (f *topicFlags) ask(ctx context.Context, do func(*kgo.Client) error) error 
 
 type provisionCmd struct {
 	topicFlags
-	Partitions int32 `placeholder:"N" default:"${partitions}" help:"Partitions of the topics that are created (default: ${default})."`
-	Replicas   int16 `placeholder:"N" default:"-1" help:"Replicas of each partition; -1 is what the cluster does by itself (default: ${default})."`
+	Partitions int32 `type:"partitions" placeholder:"N" default:"${partitions}" help:"Partitions of the topics that are created (default: ${default})."`
+	Replicas   int16 `type:"replicas" placeholder:"N" default:"-1" help:"Replicas of each partition; -1 is what the cluster does by itself (default: ${default})."`
 }
 
 // Run creates what is missing and prints what became of each topic. It fails
@@ -48,6 +48,9 @@ func (c *provisionCmd) Run(ctx context.Context, con *console) error {
 	spec := admin.Spec{Ladder: c.Levels, Names: c.Prefix, Partitions: c.Partitions, Replicas: c.Replicas}
 	return c.ask(ctx, func(cl *kgo.Client) error {
 		results, err := admin.Ensure(ctx, cl, spec)
+		if len(results) == 0 { // the cluster did not answer: nothing became of anything
+			return err
+		}
 		return errors.Join(c.print(con.out, results), err)
 	})
 }
@@ -58,10 +61,21 @@ func (c *provisionCmd) print(w io.Writer, results admin.Results) error {
 	}
 	t := newTable(w, table.Row{"Topic", "Outcome", "Detail"})
 	for _, r := range results {
-		t.AppendRow(table.Row{r.Topic, r.Outcome, r.Detail})
+		t.AppendRow(table.Row{r.Topic, r.Outcome, detail(r)})
 	}
 	t.Render()
 	return nil
+}
+
+// detail is all there is to say of a topic, the reason of a failure first.
+func detail(r admin.Result) string {
+	switch {
+	case r.Err == nil:
+		return r.Detail
+	case r.Detail == "":
+		return r.Err.Error()
+	}
+	return r.Err.Error() + "; " + r.Detail
 }
 
 type statusCmd struct{ topicFlags }

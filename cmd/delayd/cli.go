@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"reflect"
-	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -35,7 +34,7 @@ type adminCmd struct {
 
 // clientFlags are the flags of the commands that talk to a running service.
 type clientFlags struct {
-	Brokers []string `placeholder:"HOST:PORT" default:"${embedded}" help:"Kafka brokers to start from (default: the embedded broker of \"delayd serve\", ${embedded})."`
+	Brokers brokerList `placeholder:"HOST:PORT,..." default:"${embedded}" help:"Kafka brokers to start from (default: the embedded broker of \"delayd serve\", ${embedded})."`
 }
 
 // nameFlags say what the topics and groups are called.
@@ -57,7 +56,7 @@ type grantFlags struct {
 
 // outputFlags choose between a form for people and one for programs.
 type outputFlags struct {
-	Output string `short:"o" enum:"text,json" default:"text" help:"text or json."`
+	Output string `type:"choice" short:"o" enum:"text,json" default:"text" help:"text or json."`
 }
 
 func (f outputFlags) json() bool { return f.Output == "json" }
@@ -79,9 +78,17 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.TypeMapper(reflect.TypeFor[levels.Rounding](), textMapper("rounding", levels.ParseRounding)),
 		kong.TypeMapper(reflect.TypeFor[router.OverMax](), textMapper("over-max", router.ParseOverMax)),
 		kong.TypeMapper(reflect.TypeFor[levels.Names](), textMapper("prefix", parsePrefix)),
+		kong.TypeMapper(reflect.TypeFor[brokerList](), kong.MapperFunc(mapBrokers)),
+		kong.NamedMapper("choice", kong.MapperFunc(mapChoice)),
 		kong.NamedMapper("topic", textMapper("topic", parseTopic)),
-		kong.NamedMapper("zeroable", textMapper("delay", parseZeroable)),
+		kong.NamedMapper("listen", textMapper("address", parseListen)),
+		kong.NamedMapper("http", textMapper("address", parseHTTP)),
+		kong.NamedMapper("wait", textMapper("delay", parseWait)),
 		kong.NamedMapper("purge", textMapper("delay", parsePurge)),
+		kong.NamedMapper("above-zero", textMapper("delay", parseAboveZero)),
+		kong.NamedMapper("partitions", textMapper("partitions", parsePartitions)),
+		kong.NamedMapper("replicas", textMapper("replicas", parseReplicas)),
+		kong.NamedMapper("count", textMapper("count", parseCount)),
 		kong.Vars{
 			"embedded":   embedded.DefaultAddr,
 			"prefix":     levels.DefaultPrefix,
@@ -93,56 +100,4 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 			"data":       defaultDataDir(),
 		},
 	)
-}
-
-// textMapper reads a flag with parse. kong puts the flag in front of an error,
-// which makes the noun that parse begins it with one too many.
-func textMapper[T any](noun string, parse func(string) (T, error)) kong.MapperFunc {
-	return func(ctx *kong.DecodeContext, target reflect.Value) error {
-		var text string
-		if err := ctx.Scan.PopValueInto("value", &text); err != nil {
-			return err
-		}
-		v, err := parse(text)
-		if err != nil {
-			return fmt.Errorf("%s", strings.TrimPrefix(err.Error(), noun+" "))
-		}
-		target.Set(reflect.ValueOf(v))
-		return nil
-	}
-}
-
-// parseZeroable reads a delay, and takes a bare 0 for none.
-func parseZeroable(s string) (time.Duration, error) {
-	if s == "0" {
-		return 0, nil
-	}
-	return levels.ParseDelay(s)
-}
-
-// parsePurge reads a delay, 0, or off.
-func parsePurge(s string) (time.Duration, error) {
-	if s == "off" {
-		return forwarder.PurgeOff, nil
-	}
-	return parseZeroable(s)
-}
-
-func parsePrefix(s string) (levels.Names, error) {
-	names := levels.Names{Prefix: s}
-	return names, names.Validate()
-}
-
-func parseTopic(s string) (string, error) { return s, levels.CheckTopic(s) }
-
-// withoutEmpty drops empty words: a list that is set to nothing in the
-// environment has one.
-func withoutEmpty(words []string) []string {
-	var kept []string
-	for _, w := range words {
-		if w = strings.TrimSpace(w); w != "" {
-			kept = append(kept, w)
-		}
-	}
-	return kept
 }

@@ -53,7 +53,60 @@ func TestUsageErrors(t *testing.T) {
 			name: "embedded and brokers",
 			args: []string{"serve", "--embedded"},
 			env:  map[string]string{"DELAYD_BROKERS": "kafka:9092"},
-			want: "delayd: --embedded and --brokers exclude each other; leave one out\n",
+			want: "delayd: --embedded starts a broker, and --brokers or DELAYD_BROKERS names one that is there; leave one out\n",
+		}, {
+			name: "data of a broker that is not embedded",
+			args: []string{"serve", "--data", "here", "--brokers", "kafka:9092"},
+			want: "delayd: --data or DELAYD_DATA is for the embedded broker, and --brokers or DELAYD_BROKERS names another one; leave one out\n",
+		}, {
+			name: "broker with a port in words",
+			args: []string{"serve", "--brokers", "kafka:9092,localhost:abc"},
+			want: `delayd: --brokers: "localhost:abc": a port is a number from 1 to 65535; write HOST:PORT, as in kafka:9092 or [::1]:9092
+"delayd serve --help" says what is allowed
+`,
+		}, {
+			name: "broker with a port above the last",
+			args: []string{"admin", "status", "--brokers", "kafka:9092", "--brokers", "localhost:99999"},
+			want: `delayd: --brokers: "localhost:99999": a port is a number from 1 to 65535; write HOST:PORT, as in kafka:9092 or [::1]:9092
+"delayd admin status --help" says what is allowed
+`,
+		}, {
+			name: "broker with a scheme",
+			args: []string{"tail", "orders"},
+			env:  map[string]string{"DELAYD_BROKERS": "http://localhost:9"},
+			want: `delayd: --brokers: "http://localhost:9": a scheme is not part of an address; write HOST:PORT, as in kafka:9092 or [::1]:9092 (from envar DELAYD_BROKERS="http://localhost:9")
+"delayd tail --help" says what is allowed
+`,
+		}, {
+			name: "broker without a port",
+			args: []string{"admin", "provision", "--brokers", "kafka"},
+			want: `delayd: --brokers: "kafka": missing port in address; write HOST:PORT, as in kafka:9092 or [::1]:9092
+"delayd admin provision --help" says what is allowed
+`,
+		}, {
+			name: "broker without a host",
+			args: []string{"send", "--to", "orders", "--delay", "1s", "--brokers", ":9092"},
+			want: `delayd: --brokers: ":9092": the host is missing; write HOST:PORT, as in kafka:9092 or [::1]:9092
+"delayd send --help" says what is allowed
+`,
+		}, {
+			name: "http without a port",
+			args: []string{"serve", "--http", "abc"},
+			want: `delayd: --http: "abc": missing port in address; write HOST:PORT, as in 127.0.0.1:8080, or off
+"delayd serve --help" says what is allowed
+`,
+		}, {
+			name: "http port above the last",
+			args: []string{"serve", "--http", "127.0.0.1:99999"},
+			want: `delayd: --http: "127.0.0.1:99999": a port is a number from 0 to 65535; write HOST:PORT, as in 127.0.0.1:8080, or off
+"delayd serve --help" says what is allowed
+`,
+		}, {
+			name: "address of the embedded broker",
+			args: []string{"serve", "--embedded", "--embedded-addr", "abc"},
+			want: `delayd: --embedded-addr: "abc": missing port in address; write HOST:PORT, as in 127.0.0.1:8080
+"delayd serve --help" says what is allowed
+`,
 		}, {
 			name: "no name for the process",
 			args: []string{"serve", "--brokers", "kafka:9092", "--http", "off"},
@@ -71,11 +124,36 @@ func TestUsageErrors(t *testing.T) {
 "delayd levels --help" says what is allowed
 `,
 		}, {
+			name: "prefix as it was typed",
+			args: []string{"levels"},
+			env:  map[string]string{"DELAYD_PREFIX": "spät"},
+			want: `delayd: --prefix: "spät": 'ä' is not allowed; use letters a-z and A-Z, digits, ".", "_" and "-" (from envar DELAYD_PREFIX="spät")
+"delayd levels --help" says what is allowed
+`,
+		}, {
 			name: "output",
 			args: []string{"tail", "orders"},
 			env:  map[string]string{"DELAYD_OUTPUT": "xml"},
-			want: `delayd: --output must be one of "text","json" but got "xml"
+			want: `delayd: --output: "xml": write text or json (from envar DELAYD_OUTPUT="xml")
 "delayd tail --help" says what is allowed
+`,
+		}, {
+			name: "log level",
+			args: []string{"serve", "--log-level", "loud"},
+			want: `delayd: --log-level: "loud": write trace, debug, info, warn or error
+"delayd serve --help" says what is allowed
+`,
+		}, {
+			name: "a value that looks like a flag",
+			args: []string{"serve", "--levels", "-1s"},
+			want: `delayd: --levels: the value is missing before "-1s"; if that is meant to be it, write --levels=-1s
+"delayd serve --help" says what is allowed
+`,
+		}, {
+			name: "a value that is not there",
+			args: []string{"serve", "--levels"},
+			want: `delayd: --levels: the value is missing
+"delayd serve --help" says what is allowed
 `,
 		}, {
 			name: "rounding",
@@ -98,11 +176,45 @@ func TestUsageErrors(t *testing.T) {
 		}, {
 			name: "give up at once",
 			args: []string{"serve", "--give-up", "0s"},
-			want: "delayd: --give-up must be above 0, got 0s\n",
+			want: `delayd: --give-up: "0s": must be above 0
+"delayd serve --help" says what is allowed
+`,
+		}, {
+			name: "a wait that is none",
+			args: []string{"serve", "--missing-target-wait=-1s"},
+			want: `delayd: --missing-target-wait: "-1s": a sign is not allowed; write a duration such as 10s, 1m30s, 2h or 1d, or 0 to wait without end
+"delayd serve --help" says what is allowed
+`,
 		}, {
 			name: "partitions",
 			args: []string{"serve", "--partitions", "0"},
-			want: "delayd: --partitions must be at least 1, got 0\n",
+			want: `delayd: --partitions: "0": write a number from 1 to 2147483647
+"delayd serve --help" says what is allowed
+`,
+		}, {
+			name: "partitions below 0",
+			args: []string{"admin", "provision", "--partitions=-2", "-o", "json"},
+			want: `delayd: --partitions: "-2": write a number from 1 to 2147483647
+"delayd admin provision --help" says what is allowed
+`,
+		}, {
+			name: "no replicas",
+			args: []string{"admin", "provision", "--replicas=0"},
+			want: `delayd: --replicas: "0": write a number from 1 to 32767, or -1 for what the cluster does by itself
+"delayd admin provision --help" says what is allowed
+`,
+		}, {
+			name: "replicas below -1",
+			args: []string{"admin", "provision", "--replicas=-2"},
+			want: `delayd: --replicas: "-2": write a number from 1 to 32767, or -1 for what the cluster does by itself
+"delayd admin provision --help" says what is allowed
+`,
+		}, {
+			name: "count",
+			args: []string{"tail", "orders", "--count=-1"},
+			want: `delayd: --count: "-1": write a number from 1 to 2147483647, or 0 for no end
+"delayd tail --help" says what is allowed
+`,
 		}, {
 			name: "forbidden default target",
 			args: []string{"serve", "--default-target", "delay.inbox"},
@@ -140,6 +252,31 @@ func TestUsageErrors(t *testing.T) {
 			want: `delayd: --header "source": write key=value, as in --header source=shop
 `,
 		}, {
+			name: "header that contradicts the delay",
+			args: []string{"send", "--to", "orders", "--delay", "1s", "--header", "delay-level=2s", "hello"},
+			want: `delayd: --header "delay-level=2s": --delay 1s asks for another delay; leave the header out, --delay sets it
+`,
+		}, {
+			name: "header that contradicts the target",
+			args: []string{"send", "--to", "orders", "--delay", "1s", "--header", "delay-target=stock", "hello"},
+			want: `delayd: --header "delay-target=stock": --to orders names another topic; leave the header out, --to sets it
+`,
+		}, {
+			name: "target of the service's own",
+			args: []string{"send", "--to", "delay.inbox", "--delay", "1s", "hello"},
+			want: `delayd: --to: target "delay.inbox" is one of the delay service's own topics; deliver to a topic of your own
+`,
+		}, {
+			name: "target of the service's own, straight to the level",
+			args: []string{"send", "--to", "shop.dead", "--prefix", "shop", "--via", "level", "--delay", "1s", "hello"},
+			want: `delayd: --to: target "shop.dead" is one of the delay service's own topics; deliver to a topic of your own
+`,
+		}, {
+			name: "internal target",
+			args: []string{"send", "--to", "__consumer_offsets", "--delay", "1s", "hello"},
+			want: `delayd: --to: target "__consumer_offsets" is an internal topic; deliver to one whose name does not begin with "__"
+`,
+		}, {
 			name: "request",
 			args: []string{"levels", "45m", "3w"},
 			want: `delayd: delay-level "3w": unknown unit "w", units are d, h, m, s, ms, us and ns; write a duration such as 10s, 1m30s, 2h or 1d, or a level number such as 3
@@ -148,7 +285,7 @@ func TestUsageErrors(t *testing.T) {
 			name: "environment",
 			args: []string{"serve"},
 			env:  map[string]string{"DELAYD_PURGE_AFTER": "never"},
-			want: `delayd: --purge-after: "never": does not begin with a number; write a duration such as 10s, 1m30s, 2h or 1d (from envar DELAYD_PURGE_AFTER="never")
+			want: `delayd: --purge-after: "never": does not begin with a number; write a duration such as 10s, 1m30s, 2h or 1d, or 0 to keep nothing, or off to keep all (from envar DELAYD_PURGE_AFTER="never")
 "delayd serve --help" says what is allowed
 `,
 		},

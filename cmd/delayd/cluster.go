@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/embedded"
 )
 
 // answerTimeout is how long a command waits for the cluster's first answer. A
@@ -35,7 +36,12 @@ func (f clientFlags) options(log zerolog.Logger, opts ...kgo.Opt) []kgo.Opt {
 	return append(all, opts...)
 }
 
-func (f clientFlags) brokers() []string { return withoutEmpty(f.Brokers) }
+func (f clientFlags) brokers() []string {
+	if len(f.Brokers) == 0 { // set to nothing in the environment
+		return []string{embedded.DefaultAddr}
+	}
+	return f.Brokers
+}
 
 func (f clientFlags) String() string { return strings.Join(f.brokers(), ",") }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
@@ -104,6 +105,43 @@ func TestProvisionTwiceThenStatus(t *testing.T) {
 	}
 }
 
+// What a row says of a topic that is refused is why, and then what else differs.
+func TestProvisionSaysWhyATopicIsRefused(t *testing.T) {
+	t.Parallel()
+	broker := startBroker(t)
+	compact(t, broker, "delay.level.1s")
+	why := "topic delay.level.1s: cleanup.policy=compact would delete every record but the last of its key, handled or not; " +
+		"mend it with kafka-configs.sh --bootstrap-server " + broker +
+		" --alter --entity-type topics --entity-name delay.level.1s --add-config cleanup.policy=delete"
+	args := []string{"admin", "provision", "--brokers", broker, "--levels", "1s"}
+	code, stdout, stderr := runDelayd(t, "", args...)
+	if code != exitFailure || stderr != "delayd: "+why+"\n" {
+		t.Errorf("exit code %d\n%s\nwant %s", code, stderr, why)
+	}
+	if want := "delay.level.1s   failed  " + why + "; partitions 1, want 4: "; !strings.Contains(stdout, want) {
+		t.Errorf("table\n%s\nwant %s", stdout, want)
+	}
+	_, stdout, _ = runDelayd(t, "", append(args, "-o", "json")...)
+	type row struct{ Topic, Outcome, Error string }
+	if rows := decode[[]row](t, stdout); len(rows) != 1 || rows[0][1] != (row{"delay.level.1s", "failed", why}) {
+		t.Errorf("JSON %s", stdout)
+	}
+}
+
+// compact makes a topic as nobody should.
+func compact(t *testing.T, broker, topic string) {
+	t.Helper()
+	cl, err := clientFlags{Brokers: []string{broker}}.connectTo(zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	policy := "compact"
+	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 1, 1, map[string]*string{"cleanup.policy": &policy}, topic); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // The table of `admin status`, with everything in it that a row can say.
 func TestStatusTable(t *testing.T) {
 	t.Parallel()
@@ -184,12 +222,16 @@ func TestVersion(t *testing.T) {
 func TestArrivalForPeople(t *testing.T) {
 	t.Parallel()
 	key, value, late := "k", "v", int64(3)
+	hidden, shown := "\x1b[2J", "grün ✓"
 	for _, tc := range []struct {
 		a    arrival
 		want string
 	}{
 		{arrival{Key: &key, Value: &value, Level: "10s", LateMs: &late}, "level 10s  late 3ms    key k          v"},
 		{arrival{}, "level -    late -      key -          (null)"},
+		{arrival{Key: &hidden, Value: &shown}, "level -    late -      key \"\\x1b[2J\"  grün ✓"},
+		{arrival{Value: &value, Error: "a\rb", Detail: "c\xffd\u202e", Level: "1s\n"},
+			`level "1s\n" late -      key -          v  [dead, "a\rb": "c\xffd\u202e"]`},
 		{arrival{Value: &value, Error: string(levels.TooLarge), Detail: "2 MB"}, "level -    late -      key -          v  [dead, too-large: 2 MB]"},
 	} {
 		if _, got, _ := strings.Cut(tc.a.String(), "  "); got != tc.want {

@@ -60,8 +60,8 @@ func newTable(w io.Writer, heading table.Row, numbers ...int) table.Writer {
 
 // logFlags say what is logged and in which form.
 type logFlags struct {
-	LogLevel  string `enum:"trace,debug,info,warn,error" default:"${log_level}" help:"What is logged at least: ${enum} (default: ${default})."`
-	LogFormat string `enum:"auto,console,json" default:"auto" help:"${enum}; auto is console on a terminal, else json."`
+	LogLevel  string `type:"choice" enum:"trace,debug,info,warn,error" default:"${log_level}" help:"What is logged at least: ${enum} (default: ${default})."`
+	LogFormat string `type:"choice" enum:"auto,console,json" default:"auto" help:"${enum}; auto is console on a terminal, else json."`
 }
 
 // zerolog writes whole seconds by itself; a delay service is about less.
@@ -73,11 +73,17 @@ func (f logFlags) logger(w io.Writer) zerolog.Logger {
 	if err != nil {
 		level = zerolog.InfoLevel // kong lets no other through
 	}
-	if f.LogFormat == "console" || f.LogFormat == "auto" && isTerminal(w) {
+	if f.forPeople(w) {
 		w = zerolog.ConsoleWriter{Out: w, TimeFormat: "15:04:05.000", NoColor: !isTerminal(w)}
 	}
 	// Several goroutines log; os.Stderr takes whole lines, other writers need not.
 	return zerolog.New(&lockedWriter{w: w}).Level(level).With().Timestamp().Logger()
+}
+
+// forPeople reports whether what is logged to w is read as it is, and not by a
+// program.
+func (f logFlags) forPeople(w io.Writer) bool {
+	return f.LogFormat == "console" || f.LogFormat == "auto" && isTerminal(w)
 }
 
 // lockedWriter lets one goroutine write at a time.

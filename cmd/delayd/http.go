@@ -24,10 +24,13 @@ const (
 	readyTick = 20 * time.Millisecond
 )
 
+// httpOff is the address of no HTTP server.
+const httpOff = ""
+
 // listenHTTP binds addr, so that the port is ours before anything is named after
 // it. It returns nil where HTTP is switched off.
 func listenHTTP(addr string) (net.Listener, error) {
-	if addr == "" || addr == "off" {
+	if addr == httpOff {
 		return nil, nil
 	}
 	ln, err := net.Listen("tcp", addr)

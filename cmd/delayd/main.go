@@ -30,10 +30,15 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// After the first signal the default behaviour is back, so that a second
-	// one ends the process at once.
-	context.AfterFunc(ctx, stop)
+	ctx, stop := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2) // none of the two that count is lost, however close they are
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals // a request to stop
+		stop()
+		<-signals // a demand
+		os.Exit(exitFailure)
+	}()
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -42,7 +47,7 @@ func main() {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	con := &console{in: stdin, out: stdout, err: stderr}
 	code, err := dispatch(ctx, args, con)
-	if err != nil {
+	if err != nil && !errors.As(err, new(loggedError)) {
 		fmt.Fprintln(stderr, "delayd:", err)
 	}
 	return code
@@ -87,6 +92,11 @@ type usageError struct{ error }
 func (e usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// loggedError marks an error that the log has told already.
+type loggedError struct{ error }
+
+func (e loggedError) Unwrap() error { return e.error }
 
 func exitCode(err error) int {
 	switch {

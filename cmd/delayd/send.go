@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 )
@@ -27,18 +28,24 @@ type sendCmd struct {
 	Delay  string   `required:"" placeholder:"D" help:"How long to wait: 45s, 1m30s, 1d, a level number, or 0."`
 	Key    *string  `placeholder:"K" help:"Key of the records (default: none)."`
 	Header []string `sep:"none" placeholder:"K=V" help:"Another header; repeatable, kept in order."`
-	Via    string   `enum:"inbox,level" default:"inbox" help:"inbox leaves the choice of the level to the service; level writes straight to its topic, which saves a hop and wants the service's --levels, --rounding and --over-max (default: ${default})."`
+	Via    string   `type:"choice" enum:"inbox,level" default:"inbox" help:"inbox leaves the choice of the level to the service; level writes straight to its topic, which saves a hop and wants the service's --levels, --rounding and --over-max (default: ${default})."`
 	clientFlags
 	nameFlags
 	grantFlags
 	outputFlags
 }
 
+// Help is shown by kong below the flags.
+func (sendCmd) Help() string {
+	return fmt.Sprintf("A line of standard input ends with LF or CR LF, which is not part of the value, and has at most %d MiB. "+
+		"What a Kafka cluster takes is about 1 MB for a record, unless configured.", maxLine>>20)
+}
+
 const (
 	// sendTimeout bounds how long a record may take to be acknowledged.
 	sendTimeout = 30 * time.Second
 	// maxLine bounds a line of standard input.
-	maxLine = 16 << 20
+	maxLine = 64 << 20
 )
 
 // sentRow is a record that the broker has acknowledged.
@@ -50,9 +57,13 @@ type sentRow struct {
 
 // Run sends each value and waits until all of them are acknowledged.
 func (c *sendCmd) Run(ctx context.Context, con *console) error {
-	headers, err := parseHeaders(c.Header)
+	headers, err := c.headers()
 	if err != nil {
 		return err
+	}
+	targets := deliver.Targets{Names: c.Prefix}
+	if refusal := targets.Check(c.To); refusal != nil { // the service would make a dead letter of it
+		return usagef("--to: %s", refusal.Detail)
 	}
 	send, err := c.open(ctx)
 	if err != nil {
@@ -61,7 +72,9 @@ func (c *sendCmd) Run(ctx context.Context, con *console) error {
 	defer send.close()
 
 	sent := &sentRows{out: con.out, json: c.json()}
-	for value, err := range c.values(ctx, con) {
+	source, values := c.values(ctx, con)
+	n := 0
+	for value, err := range values {
 		if err != nil {
 			return errors.Join(err, sent.finish())
 		}
@@ -72,16 +85,18 @@ func (c *sendCmd) Run(ctx context.Context, con *console) error {
 		if c.Key != nil {
 			rec.Key = []byte(*c.Key)
 		}
+		n++
+		name := fmt.Sprintf("%s %d", source, n)
 		sent.waiting.Add(1)
-		send.async(ctx, rec, sent.done)
+		send.async(ctx, rec, func(rec *kgo.Record, err error) { sent.done(name, rec, err) })
 	}
 	return sent.finish()
 }
 
-// values are the values to send, in order.
-func (c *sendCmd) values(ctx context.Context, con *console) iter.Seq2[string, error] {
+// values are the values to send, in order, and what one of them is called.
+func (c *sendCmd) values(ctx context.Context, con *console) (source string, values iter.Seq2[string, error]) {
 	if len(c.Values) > 0 {
-		return func(yield func(string, error) bool) {
+		return "value", func(yield func(string, error) bool) {
 			for _, v := range c.Values {
 				if !yield(v, nil) {
 					return
@@ -92,11 +107,12 @@ func (c *sendCmd) values(ctx context.Context, con *console) iter.Seq2[string, er
 	if isTerminal(con.in) {
 		con.note("one record from each line of standard input; end with Ctrl-D")
 	}
-	return lines(ctx, con.in)
+	return "line", lines(ctx, con.in, maxLine)
 }
 
-// lines are the lines of r until it or ctx ends.
-func lines(ctx context.Context, r io.Reader) iter.Seq2[string, error] {
+// lines are the lines of r until it or ctx ends, none of them longer than
+// longest.
+func lines(ctx context.Context, r io.Reader, longest int) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
@@ -106,15 +122,21 @@ func lines(ctx context.Context, r io.Reader) iter.Seq2[string, error] {
 		// this goroutine lives until the process does.
 		go func() {
 			scanner := bufio.NewScanner(r)
-			scanner.Buffer(nil, maxLine)
+			scanner.Buffer(nil, longest+len("\r\n")+1) // the last byte is never used
+			n := 0
 			for scanner.Scan() {
 				select {
 				case read <- scanner.Text():
+					n++
 				case <-ctx.Done():
 					return
 				}
 			}
-			ended <- scanner.Err()
+			err := scanner.Err()
+			if errors.Is(err, bufio.ErrTooLong) {
+				err = fmt.Errorf("line %d has more than %d bytes, the most that a line may have", n+1, longest)
+			}
+			ended <- err
 		}()
 		for {
 			select {
@@ -134,13 +156,19 @@ func lines(ctx context.Context, r io.Reader) iter.Seq2[string, error] {
 	}
 }
 
-// parseHeaders reads K=V words. A value may hold another "=".
-func parseHeaders(words []string) ([]kgo.RecordHeader, error) {
+// headers reads K=V words. A value may hold another "=".
+func (c *sendCmd) headers() ([]kgo.RecordHeader, error) {
 	var headers []kgo.RecordHeader
-	for _, w := range words {
+	for _, w := range c.Header {
 		key, value, ok := strings.Cut(w, "=")
 		if !ok || key == "" {
 			return nil, usagef("--header %q: write key=value, as in --header source=shop", w)
+		}
+		switch {
+		case key == levels.HeaderLevel && value != c.Delay:
+			return nil, usagef("--header %q: --delay %s asks for another delay; leave the header out, --delay sets it", w, c.Delay)
+		case key == levels.HeaderTarget && value != c.To:
+			return nil, usagef("--header %q: --to %s names another topic; leave the header out, --to sets it", w, c.To)
 		}
 		headers = append(headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
 	}
@@ -256,14 +284,15 @@ type sentRows struct {
 	err   error // the first one, guarded by mu
 }
 
-// done is called for each record, by the client's goroutine.
-func (s *sentRows) done(rec *kgo.Record, err error) {
+// done is called for each record, by the client's goroutine. name is what the
+// record is called on the way in.
+func (s *sentRows) done(name string, rec *kgo.Record, err error) {
 	defer s.waiting.Done()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case err != nil:
-		s.err = cmp.Or(s.err, err)
+		s.err = cmp.Or(s.err, fmt.Errorf("%s: %w", name, err))
 		return
 	case s.json:
 		s.err = cmp.Or(s.err, printJSON(s.out, sentRow{rec.Topic, rec.Partition, rec.Offset}))
@@ -283,7 +312,7 @@ func (s *sentRows) finish() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
-		return fmt.Errorf("%w (%d sent before that)", s.err, s.count)
+		return fmt.Errorf("%w (%s acknowledged)", s.err, plural(s.count, "record"))
 	}
 	if !s.json {
 		fmt.Fprintf(s.out, "sent %s\n", plural(s.count, "record"))

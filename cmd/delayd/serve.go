@@ -19,24 +19,19 @@ import (
 )
 
 type serveCmd struct {
-	Brokers      []string `placeholder:"HOST:PORT" help:"Kafka brokers to start from. Unset, and on a terminal: an embedded broker."`
-	Embedded     bool     `help:"Start the embedded broker, which is for trying out and tests."`
-	EmbeddedAddr string   `placeholder:"ADDR" default:"${embedded}" help:"Where the embedded broker listens (default: ${default}, where the other commands look)."`
-	Data         string   `placeholder:"DIR" default:"${data}" help:"Where the embedded broker keeps its records; empty is in memory (default: ${default})."`
-	HTTP         string   `name:"http" placeholder:"ADDR" default:"127.0.0.1:8080" help:"Where /healthz, /readyz and /metrics are served, or off (default: ${default})."`
-	Instance     string   `placeholder:"ID" help:"Name of this process among those that serve the same topics, the same after a restart (default: host name and HTTP port)."`
+	Brokers      brokerList `placeholder:"HOST:PORT,..." help:"Kafka brokers to start from. Unset, and on a terminal: an embedded broker."`
+	Embedded     bool       `help:"Start the embedded broker, which is for trying out and tests."`
+	EmbeddedAddr string     `type:"listen" placeholder:"ADDR" default:"${embedded}" help:"Where the embedded broker listens (default: ${default}, where the other commands look)."`
+	Data         string     `placeholder:"DIR" default:"${data}" help:"Where the embedded broker keeps its records; empty is in memory (default: ${default})."`
+	HTTP         string     `name:"http" type:"http" placeholder:"ADDR" default:"127.0.0.1:8080" help:"Where /healthz, /readyz and /metrics are served, or off (default: ${default})."`
+	Instance     string     `placeholder:"ID" help:"Name of this process among those that serve the same topics, the same after a restart (default: host name and HTTP port)."`
 	serviceFlags
 	logFlags `set:"log_level=info"`
 }
 
-// Run serves until ctx ends.
-//
-//	flags ─▶ logger ─▶ HTTP port ─▶ brokers ─┬─▶ topics ─┬─▶ router      inbox → level topics
-//	                   (bound first: (given, │           └─▶ forwarder   level topics → targets
-//	                    it names us)  or our │
-//	                                  own)   └─▶ HTTP                    /healthz /readyz /metrics
+// Run serves until ctx ends. What the flags ask for and cannot have is told to
+// people; all that goes wrong after that is part of the log.
 func (c *serveCmd) Run(ctx context.Context, con *console) error {
-	c.Brokers = withoutEmpty(c.Brokers)
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -44,6 +39,22 @@ func (c *serveCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	log := c.logger(con.err)
+	err := c.serve(ctx, log)
+	if err == nil || errors.As(err, new(usageError)) || c.forPeople(con.err) {
+		return err
+	}
+	log.Error().Err(err).Msg("failed")
+	return loggedError{err}
+}
+
+// serve runs everything, and returns when all of it has ended.
+//
+//	flags ─▶ logger ─▶ HTTP port ─▶ brokers ─┬─▶ topics ─┬─▶ router      inbox → level topics
+//	                   (bound first: (given, │           └─▶ forwarder   level topics → targets
+//	                    it names us)  or our │
+//	                                  own)   └─▶ HTTP                    /healthz /readyz /metrics
+func (c *serveCmd) serve(ctx context.Context, log zerolog.Logger) error {
+	defer context.AfterFunc(ctx, func() { log.Info().Msg("stopping; a second signal ends it at once") })()
 
 	ln, err := listenHTTP(c.HTTP)
 	if err != nil {
@@ -100,7 +111,9 @@ func (c *serveCmd) chooseBroker(con *console) error {
 		"or --embedded for a broker in this process, which is for trying out and tests"
 	switch {
 	case c.Embedded && len(c.Brokers) > 0:
-		return usagef("--embedded and --brokers exclude each other; leave one out")
+		return usagef("--embedded starts a broker, and --brokers or DELAYD_BROKERS names one that is there; leave one out")
+	case len(c.Brokers) > 0 && c.Data != defaultDataDir():
+		return usagef("--data or DELAYD_DATA is for the embedded broker, and --brokers or DELAYD_BROKERS names another one; leave one out")
 	case c.Embedded || len(c.Brokers) > 0:
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -233,7 +234,7 @@ func TestFencedByTheSameInstance(t *testing.T) {
 	if code := first.wait(t); code != exitFenced {
 		t.Fatalf("exit code %d, want %d\n%s", code, exitFenced, first.err)
 	}
-	first.err.await(t, `delayd: another process uses the instance id "twin"`, "--instance")
+	first.err.await(t, `"level":"error"`, `another process uses the instance id \"twin\"`, "--instance", `"message":"failed"`)
 	if code := second.stop(t); code != exitOK {
 		t.Errorf("the second one: exit code %d\n%s", code, second.err)
 	}
@@ -243,7 +244,7 @@ func TestHTTPPortInUse(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	addr := strings.TrimPrefix(s.url, "http://")
-	code, _, stderr := runDelayd(t, "", "serve", "--brokers", s.broker, "--http", addr)
+	code, _, stderr := runDelayd(t, "", "serve", "--brokers", s.broker, "--http", addr, "--log-format", "console")
 	want := fmt.Sprintf("delayd: --http %s: listen tcp %s: bind: address already in use; choose another address, or --http off\n", addr, addr)
 	if code != exitFailure || stderr != want {
 		t.Errorf("exit code %d, want %d\n%s\nwant %s", code, exitFailure, stderr, want)
@@ -269,6 +270,117 @@ func TestNoProvisionWantsTheTopics(t *testing.T) {
 	code, _, stderr := runDelayd(t, "", "serve", "--brokers", startBroker(t), "--http", "127.0.0.1:0", "--no-provision")
 	if code != exitFailure || !strings.Contains(stderr, "topic delay.inbox: it does not exist; create it with delayd admin provision") {
 		t.Errorf("exit code %d\n%s", code, stderr)
+	}
+}
+
+// A service that cannot start says so once, in the form of its log.
+func TestServeRefusesATopic(t *testing.T) {
+	t.Parallel()
+	broker := startBroker(t)
+	compact(t, broker, "delay.level.1s")
+	serve := []string{"serve", "--brokers", broker, "--http", "127.0.0.1:0", "--levels", "1s"}
+
+	const summary = "1 of 4 topics cannot be used; the log says why, and what to do"
+	code, _, stderr := runDelayd(t, "", serve...)
+	type line struct{ Level, Message, Topic, Detail, Error string }
+	var failures []line
+	for _, l := range decode[line](t, stderr) { // all of it is JSON
+		if l.Level == "error" {
+			failures = append(failures, l)
+		}
+	}
+	if code != exitFailure || len(failures) != 2 {
+		t.Fatalf("exit code %d, want two errors\n%s", code, stderr)
+	}
+	refused := failures[0]
+	if refused.Topic != "delay.level.1s" || refused.Message != "topic cannot be used" ||
+		!strings.HasPrefix(refused.Detail, "topic delay.level.1s: cleanup.policy=compact would delete") {
+		t.Errorf("refusal %+v", refused)
+	}
+	if diff := cmp.Diff(line{Level: "error", Message: "failed", Error: summary}, failures[1]); diff != "" {
+		t.Errorf("end (-want +got):\n%s", diff)
+	}
+
+	_, _, stderr = runDelayd(t, "", append(serve, "--log-format", "console")...)
+	if !strings.HasSuffix(stderr, "\ndelayd: "+summary+"\n") || strings.Count(stderr, summary) != 1 {
+		t.Errorf("on a console:\n%s", stderr)
+	}
+}
+
+// What is at fault among many records is named, and nothing is told to be sent
+// that was not.
+func TestSendNamesTheRecordAtFault(t *testing.T) {
+	t.Parallel()
+	broker := startBroker(t)
+	flags := []string{"--brokers", broker, "--levels", "1s"}
+	succeed(t, "", append([]string{"admin", "provision"}, flags...)...)
+	send := append([]string{"send", "--to", "orders", "--delay", "1s"}, flags...)
+	big := strings.Repeat("x", 2<<20)
+	const fault = "send to delay.inbox: MESSAGE_TOO_LARGE: "
+	code, _, stderr := runDelayd(t, "a\n"+big+"\n", send...)
+	if code != exitFailure || !strings.HasPrefix(stderr, "delayd: line 2: "+fault) || !strings.HasSuffix(stderr, " (1 record acknowledged)\n") {
+		t.Errorf("from standard input: exit code %d\n%s", code, stderr)
+	}
+	code, _, stderr = runDelayd(t, "", append(send, big)...)
+	if code != exitFailure || !strings.HasPrefix(stderr, "delayd: value 1: "+fault) || !strings.HasSuffix(stderr, " (0 records acknowledged)\n") {
+		t.Errorf("from an argument: exit code %d\n%s", code, stderr)
+	}
+}
+
+func TestLines(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		in   string
+		want []string
+		err  string
+	}{
+		{in: ""},
+		{in: "a\r\n\nb", want: []string{"a", "", "b"}},
+		{in: "12345678\r\n12345678", want: []string{"12345678", "12345678"}},
+		{in: "a\n12345678901\nb\n", want: []string{"a"}, err: "read standard input: line 2 has more than 8 bytes, the most that a line may have"},
+	} {
+		var got []string
+		fault := ""
+		for line, err := range lines(t.Context(), strings.NewReader(tc.in), 8) {
+			if err != nil {
+				fault = err.Error()
+				break
+			}
+			got = append(got, line)
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" || fault != tc.err {
+			t.Errorf("%q: error %q, want %q; lines (-want +got):\n%s", tc.in, fault, tc.err, diff)
+		}
+	}
+}
+
+// A second signal does not wait for anything: here somebody is connected over
+// HTTP, which would hold the end up.
+func TestSecondSignalEndsTheProcessAtOnce(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	stderr := newOutput()
+	cmd := exec.CommandContext(ctx, os.Args[0], "serve", "--brokers", nobody, "--http", "127.0.0.1:0")
+	cmd.Env = append(os.Environ(), asDelayd+"=1")
+	cmd.Stderr = stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", logged(t, stderr, "addr", "http listens"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, before := range []string{"trying again", "stopping; a second signal ends it at once"} {
+		stderr.await(t, before)
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitFailure || strings.Contains(stderr.String(), `"message":"stopped"`) {
+		t.Errorf("exit code %d, want %d\n%s", code, exitFailure, stderr)
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/internal/connect"
-	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 )
 
@@ -24,10 +23,10 @@ type serviceFlags struct {
 	DefaultTarget     string        `type:"topic" placeholder:"TOPIC" help:"Where records without a delay-target go. Unset: to the dead letters."`
 	AllowTarget       []string      `placeholder:"PATTERN" help:"Targets that may be delivered to, as in \"orders.*\"; repeatable. Unset: all."`
 	DenyTarget        []string      `placeholder:"PATTERN" help:"Targets that may not, whatever is allowed; repeatable."`
-	MissingTargetWait time.Duration `type:"zeroable" placeholder:"D" default:"${wait}" help:"How long a target that does not exist is waited for; 0 is without end (default: ${default})."`
-	GiveUp            time.Duration `placeholder:"D" default:"${give_up}" help:"How long a target may refuse records before they are dead letters (default: ${default})."`
+	MissingTargetWait time.Duration `type:"wait" placeholder:"D" default:"${wait}" help:"How long a target that does not exist is waited for; 0 is without end (default: ${default})."`
+	GiveUp            time.Duration `type:"above-zero" placeholder:"D" default:"${give_up}" help:"How long a target may refuse records before they are dead letters (default: ${default})."`
 	PurgeAfter        time.Duration `type:"purge" placeholder:"D" default:"${purge}" help:"How long a delivered record stays on its level topic; 0 is not at all, off keeps it (default: ${default})."`
-	Partitions        int32         `placeholder:"N" default:"${partitions}" help:"Partitions of the topics that are created (default: ${default})."`
+	Partitions        int32         `type:"partitions" placeholder:"N" default:"${partitions}" help:"Partitions of the topics that are created (default: ${default})."`
 	NoProvision       bool          `help:"Create no topics: all of them have to be there."`
 }
 
@@ -116,10 +115,14 @@ func (s *service) topics(ctx context.Context, cl *kgo.Client) (answered bool, er
 	}
 	results, err := ensure(ctx, cl, s.spec())
 	var created []string
+	unusable := 0
 	for _, r := range results {
 		switch {
 		case r.Outcome == admin.Created:
 			created = append(created, r.Topic)
+		case r.Outcome == admin.Failed:
+			unusable++
+			s.log.Error().Str("topic", r.Topic).Str("detail", detail(r)).Msg("topic cannot be used")
 		case r.Outcome == admin.Drifted:
 			s.log.Warn().Str("topic", r.Topic).Str("detail", r.Detail).Msg("topic differs from what is wanted")
 		case r.Detail != "":
@@ -128,6 +131,9 @@ func (s *service) topics(ctx context.Context, cl *kgo.Client) (answered bool, er
 	}
 	if len(created) > 0 {
 		s.log.Info().Strs("topics", created).Msg("topics created")
+	}
+	if unusable > 0 { // each has been logged
+		err = fmt.Errorf("%d of %s cannot be used; the log says why, and what to do", unusable, plural(len(results), "topic"))
 	}
 	return len(results) > 0, err
 }
@@ -154,12 +160,6 @@ func (s *service) spec() admin.Spec {
 // check reports the first flag that is wrong.
 func (f *serviceFlags) check() error {
 	f.AllowTarget, f.DenyTarget = withoutEmpty(f.AllowTarget), withoutEmpty(f.DenyTarget)
-	switch {
-	case f.GiveUp == 0:
-		return usagef("--give-up must be above 0, got %s", levels.FormatDelay(f.GiveUp))
-	case f.Partitions < 1:
-		return usagef("--partitions must be at least 1, got %d", f.Partitions)
-	}
 	if err := f.policy().Validate(); err != nil {
 		return usageError{err}
 	}

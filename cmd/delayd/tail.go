@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -17,7 +19,7 @@ import (
 type tailCmd struct {
 	Topic     string `arg:"" type:"topic" help:"The topic to watch, usually a target; delay.dead shows why records ended there."`
 	FromStart bool   `help:"Begin with the oldest record instead of the next one."`
-	Count     int    `short:"n" placeholder:"N" help:"End after N records."`
+	Count     int    `type:"count" short:"n" placeholder:"N" help:"End after N records; 0 is without end."`
 	clientFlags
 	outputFlags
 	logFlags `set:"log_level=warn"`
@@ -188,22 +190,32 @@ func (c *tailCmd) print(con *console, a arrival) error {
 func (a arrival) String() string {
 	key, value := "-", "(null)"
 	if a.Key != nil {
-		key = *a.Key
+		key = visible(*a.Key)
 	}
 	if a.Value != nil {
-		value = *a.Value
+		value = visible(*a.Value)
 	}
 	late := "-"
 	if a.LateMs != nil {
 		late = strconv.FormatInt(*a.LateMs, 10) + "ms"
 	}
-	level := a.Level
+	level := visible(a.Level)
 	if level == "" {
 		level = "-"
 	}
 	line := fmt.Sprintf("%s  level %-4s late %-6s key %-10s %s", a.Time.Local().Format("15:04:05.000"), level, late, key, value)
 	if a.Error != "" {
-		line += fmt.Sprintf("  [dead, %s: %s]", a.Error, a.Detail)
+		line += fmt.Sprintf("  [dead, %s: %s]", visible(a.Error), visible(a.Detail))
 	}
 	return line
+}
+
+// visible is s as it is, or quoted where it holds what a terminal would act on
+// instead of showing it: anyone who may write to a topic chooses what we print.
+func visible(s string) string {
+	hidden := func(r rune) bool { return !strconv.IsGraphic(r) }
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, hidden) {
+		return s
+	}
+	return strconv.QuoteToGraphic(s)
 }
