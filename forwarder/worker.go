@@ -31,16 +31,13 @@ type worker struct {
 // record could be delivered up to a millisecond early.
 const cut = time.Millisecond
 
-// logAppendTime is the timestamp type of records that the broker stamped.
-const logAppendTime = 1
-
 // Due is the record's timestamp plus the level. What the router says in a
 // private header can only make that shorter, and on a topic that keeps its
 // producers' times so does when the record was first seen: nothing that a
 // producer writes can hold up a partition for longer than its level.
 func (w *worker) Due(rec *kgo.Record, seen time.Time) time.Time {
 	due := rec.Timestamp.Add(w.level.Delay + cut)
-	if rec.Attrs.TimestampType() != logAppendTime {
+	if !lane.Stamped(rec) {
 		if bound := seen.Add(w.level.Delay + cut); bound.Before(due) {
 			due = bound
 		}

@@ -26,7 +26,7 @@ var at = time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)
 func record(t time.Time, stamped bool, headers ...kgo.RecordHeader) *kgo.Record {
 	rec := &kgo.Record{Topic: "delay.level.10s", Partition: 2, Offset: 7, Timestamp: t, Headers: headers}
 	if stamped {
-		rec.Attrs = kgo.NewRecordAttrs(kgo.RecordAttrsOpts{TimestampType: logAppendTime})
+		rec.Attrs = kgo.NewRecordAttrs(kgo.RecordAttrsOpts{TimestampType: 1})
 	}
 	return rec
 }

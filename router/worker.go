@@ -50,13 +50,10 @@ func (w *worker) Handle(work *lane.Work) {
 	w.outbox.Put(work, rec, d.Record, d.Facts)
 }
 
-// logAppendTime is the timestamp type of records that the broker stamped.
-const logAppendTime = 1
-
 // accepted is when the broker took the record. Where the inbox keeps its
 // producers' times, one that lies ahead counts as now.
 func accepted(rec *kgo.Record, now time.Time) time.Time {
-	if rec.Attrs.TimestampType() != logAppendTime && rec.Timestamp.After(now) {
+	if !lane.Stamped(rec) && rec.Timestamp.After(now) {
 		return now
 	}
 	return rec.Timestamp

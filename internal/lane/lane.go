@@ -51,7 +51,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) {
 	if len(l.ring.works) == 0 {
 		l.moved = now
 	}
-	if last := p.Records[len(p.Records)-1]; last.Attrs.TimestampType() == logAppendTime {
+	if last := p.Records[len(p.Records)-1]; Stamped(last) {
 		l.skew.observe(now, last.Timestamp, tail && l.caughtUp)
 	}
 	for _, rec := range p.Records {
@@ -63,7 +63,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) {
 			l.ring.works = append(l.ring.works, w)
 			continue
 		}
-		if rec.Attrs.TimestampType() == logAppendTime {
+		if Stamped(rec) {
 			w.Due = l.topic.Handler.Due(rec, now)
 		} else {
 			w.seen = firstSeen(l.marks, rec.Offset, now)
@@ -81,9 +81,6 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) {
 	l.pool.bytes.Add(bytes)
 	l.nudge()
 }
-
-// logAppendTime is the timestamp type of records that the broker stamped.
-const logAppendTime = 1
 
 // nudge has run look at the ring again.
 func (l *lane) nudge() { signal(l.wake) }

@@ -60,3 +60,10 @@ func (w *Work) Halted() <-chan struct{} { return w.lane.halt.Done() }
 // Now is the time by the clock of the broker that the record came from, as far
 // as that is known.
 func (w *Work) Now() time.Time { return time.Now().Add(-w.lane.skew.correction()) }
+
+// logAppendTime is the timestamp type of records that the broker stamped.
+const logAppendTime = 1
+
+// Stamped says whether a record's time is the broker's, of when it appended it
+// (message.timestamp.type=LogAppendTime), and not its producer's.
+func Stamped(rec *kgo.Record) bool { return rec.Attrs.TimestampType() == logAppendTime }
