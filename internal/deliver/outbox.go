@@ -109,8 +109,8 @@ func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 		return nil, fmt.Errorf("produce: %w", err)
 	}
 	o.client, o.adm = client, kadm.NewClient(client)
-	o.parkedQueue, o.deadQueue = o.queue(o.parked, own), o.queue(o.dead, own)
 	o.ctx, o.stop = context.WithCancel(context.Background())
+	o.parkedQueue, o.deadQueue = o.queue(o.parked, own), o.queue(o.dead, own)
 	o.wg.Go(o.watch)
 	return o, nil
 }
@@ -212,8 +212,9 @@ func (o *Outbox) queue(topic string, k kind) *queue {
 		if o.acked[topic] == nil {
 			o.acked[topic] = new(acks)
 		}
-		q = &queue{o: o, topic: topic, kind: k, acks: o.acked[topic]}
+		q = &queue{o: o, topic: topic, kind: k, acks: o.acked[topic], progress: time.Now()}
 		o.queues[key] = q
+		q.open(o.limits[topic])
 	}
 	q.used = time.Now()
 	return q
@@ -282,18 +283,10 @@ const (
 	maxBatchBytes = 1 << 26 // below what franz-go writes at once (BrokerMaxWriteBytes, 100 MiB)
 )
 
-// limited says that the limit of topic has been learned.
-func (o *Outbox) limited(topic string) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.limits[topic] > 0
-}
-
-// learn looks up the largest batch that topic takes, after one was refused. It
-// says whether a record may be tried again under a new limit. Where the topic's
-// settings may not be read, the limit is what the record needs, if that is known:
-// the broker has the last word.
-func (o *Outbox) learn(topic string, need int64) bool {
+// learn looks up the largest batch that topic takes, and says whether that is news.
+// Where the topic's settings may not be read, it is what a record needs, if that is
+// given: the broker has the last word.
+func (o *Outbox) learn(topic string, need int64) (news bool) {
 	limit := need
 	const key = "max.message.bytes"
 	configs, err := o.adm.DescribeTopicConfigs(o.ctx, topic)
@@ -311,14 +304,10 @@ func (o *Outbox) learn(topic string, need int64) bool {
 	}
 	n := int32(min(max(limit, minBatchBytes), maxBatchBytes))
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	old, known := o.limits[topic]
 	o.limits[topic] = n
-	o.mu.Unlock()
-	if known && old == n || !known && n == defaultBatchBytes {
-		return false
-	}
-	o.purge(topic) // limits are read when a partition is first seen
-	return true
+	return !known && n != defaultBatchBytes || known && old != n
 }
 
 // batchBytes is what a batch of rec alone takes at most.

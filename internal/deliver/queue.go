@@ -61,6 +61,7 @@ type queue struct {
 	logged time.Time // owned by mend
 
 	mu       sync.Mutex
+	limit    int64 // a batch that is larger is refused
 	inFlight int
 	oldest   time.Time // when the first of what is in flight first failed, if it did
 	progress time.Time // of the last write, or when there was first something to write
@@ -69,6 +70,31 @@ type queue struct {
 	mending  bool      // new records wait
 	started  bool      // mend runs
 	gate     gate      // what stands in parked; see there
+}
+
+// open makes a new queue ready. Where the topic's limit is not known yet, the queue
+// mends until it is: records wait for the answer.
+func (q *queue) open(limit int32) {
+	q.limit = int64(limit)
+	if limit > 0 {
+		return
+	}
+	q.limit = defaultBatchBytes
+	q.mending, q.started = true, true
+	q.o.wg.Go(func() {
+		q.learn(0)
+		q.mend()
+	})
+}
+
+// learn looks up the topic's limit; see Outbox.learn.
+func (q *queue) learn(need int64) (news bool) {
+	news = q.o.learn(q.topic, need)
+	limit := q.o.limit(q.topic)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.limit = int64(limit)
+	return news
 }
 
 // send writes it behind everything that came before.
@@ -98,16 +124,16 @@ func (q *queue) pass(it *item) {
 	switch {
 	case q.mending:
 		q.hold(it)
-	case batchBytes(it.rec) > defaultBatchBytes:
+	case batchBytes(it.rec) > q.limit:
 		q.mendLarge(it)
 	default:
 		q.produce(it)
 	}
 }
 
-// mendLarge sends it alone, as if it had failed: franz-go may find that it is too
-// large before it is sent, and would let what comes behind it overtake. It needs
-// q.mu.
+// mendLarge sends it alone, as if it had failed. In a batch with others it would
+// have them refused too, and what comes behind could overtake them before we hear
+// of it. It needs q.mu.
 func (q *queue) mendLarge(it *item) {
 	now := time.Now()
 	if q.inFlight == 0 {
@@ -194,9 +220,6 @@ func (q *queue) mend() {
 			q.settled(it) // its partition is another instance's: so is the record
 			q.o.dropped(it)
 			continue
-		}
-		if c, _ := classify(it.err); c == size && !q.o.limited(q.topic) {
-			q.o.learn(q.topic, 0) // so that batches fit from now on
 		}
 		if it.err = q.sendAlone(it); it.err == nil {
 			q.settled(it)
@@ -307,7 +330,8 @@ func (q *queue) resolve(it *item) bool {
 		q.o.purge(q.topic)
 		return false
 	case size:
-		if q.o.learn(q.topic, batchBytes(it.rec)) {
+		if q.learn(batchBytes(it.rec)) {
+			q.o.purge(q.topic) // franz-go reads limits when it first sees a partition
 			return true
 		}
 	case partitions:
