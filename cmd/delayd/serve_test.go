@@ -367,11 +367,20 @@ func TestSecondSignalEndsTheProcessAtOnce(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	conn, err := net.Dial("tcp", logged(t, stderr, "addr", "http listens"))
+	addr := logged(t, stderr, "addr", "http listens")
+	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	// Connections are accepted in their order: when this one is answered, the one
+	// above, which asks for nothing, is being waited for.
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get("http://" + addr + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
 	for _, before := range []string{"trying again", "stopping; a second signal ends it at once"} {
 		stderr.await(t, before)
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
