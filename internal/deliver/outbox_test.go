@@ -105,7 +105,7 @@ func TestMissingTarget(t *testing.T) {
 		dead    time.Duration // 0: delivered
 	}{
 		{"never comes", 3 * time.Second, 0, 3 * time.Second},
-		{"comes in time", 3 * time.Second, 2 * time.Second, 0},
+		{"comes in time", 10 * time.Second, 2 * time.Second, 0},
 		{"is waited for without end", 0, 5 * time.Minute, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
