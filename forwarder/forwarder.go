@@ -17,7 +17,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
@@ -63,7 +62,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		Assigned:   outbox.CloseGates,
 		Log:        cfg.Log,
 		Metrics:    counters,
-	}, append(connect.Timing(), opts...)...)
+	}, opts...)
 	if err != nil {
 		outbox.Close()
 		return nil, err
@@ -74,12 +73,13 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 // topics is what a forwarder reads: every level's topic, and what was parked.
 func topics(cfg *Config, outbox *deliver.Outbox, last deliverer) []lane.Topic {
 	var topics []lane.Topic
+	names := levelNames(cfg.Ladder)
 	for l := range cfg.Ladder.All() {
 		topics = append(topics, lane.Topic{
 			Name: cfg.Names.Level(l),
 			Wait: l.Delay,
 			Handler: &worker{
-				level: l, ladder: cfg.Ladder, targets: cfg.targets(), hands: cfg.Handler != nil,
+				delay: l.Delay, name: l.String(), known: names, targets: cfg.targets(), hands: cfg.Handler != nil,
 				outbox: outbox, last: last,
 			},
 		})

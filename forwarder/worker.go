@@ -19,8 +19,9 @@ type deliverer interface {
 
 // worker forwards one level: it says when a record is due and where it goes.
 type worker struct {
-	level   levels.Level
-	ladder  levels.Ladder
+	delay   time.Duration
+	name    string          // of the level
+	known   map[string]bool // the names of all levels
 	targets *deliver.Targets
 	hands   bool // to a handler: no target is needed
 	outbox  *deliver.Outbox
@@ -36,9 +37,9 @@ const cut = time.Millisecond
 // producers' times so does when the record was first seen: nothing that a
 // producer writes can hold up a partition for longer than its level.
 func (w *worker) Due(rec *kgo.Record, seen time.Time) time.Time {
-	due := rec.Timestamp.Add(w.level.Delay + cut)
+	due := rec.Timestamp.Add(w.delay + cut)
 	if !lane.Stamped(rec) {
-		if bound := seen.Add(w.level.Delay + cut); bound.Before(due) {
+		if bound := seen.Add(w.delay + cut); bound.Before(due) {
 			due = bound
 		}
 	}
@@ -73,8 +74,10 @@ func (w *worker) facts(rec *kgo.Record, due time.Time) deliver.Facts {
 		accepted := rec.Timestamp.UnixMilli()
 		f = deliver.Facts{Accepted: accepted, ID: deliver.OriginID(rec, accepted)}
 	}
-	if !w.known(f.Granted) {
-		f.Granted = w.level.String()
+	if !w.known[f.Granted] {
+		// Anyone who can write to the level topic can write that header, and it
+		// becomes a label of metrics.
+		f.Granted = w.name
 	}
 	f.Partition = deliver.ByKey
 	f.Level = f.Granted
@@ -83,15 +86,13 @@ func (w *worker) facts(rec *kgo.Record, due time.Time) deliver.Facts {
 	return f
 }
 
-// known says whether granted is a level of ours. Anyone who can write to the
-// level topic can write that header, and it becomes a label of metrics.
-func (w *worker) known(granted string) bool {
-	for l := range w.ladder.All() {
-		if l.String() == granted {
-			return true
-		}
+// levelNames is the names of a ladder's levels.
+func levelNames(ladder levels.Ladder) map[string]bool {
+	names := make(map[string]bool, ladder.Len())
+	for l := range ladder.All() {
+		names[l.String()] = true
 	}
-	return false
+	return names
 }
 
 // parked delivers records whose targets could not be written when they were due.

@@ -15,8 +15,7 @@ import (
 
 // ten is the worker of level 10s in the default ladder.
 func ten() *worker {
-	l, _ := levels.Default().Number(3)
-	return &worker{level: l, ladder: levels.Default()}
+	return &worker{delay: 10 * time.Second, name: "10s", known: levelNames(levels.Default())}
 }
 
 // at is when the test's records were written.

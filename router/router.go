@@ -9,7 +9,6 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
@@ -86,7 +85,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		Assigned:   outbox.CloseGates,
 		Log:        cfg.Log,
 		Metrics:    counters,
-	}, append(connect.Timing(), opts...)...)
+	}, opts...)
 	if err != nil {
 		outbox.Close()
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/metrics"
 )
 
@@ -30,11 +31,11 @@ const (
 
 // fetching are the options that a caller may set otherwise.
 func fetching() []kgo.Opt {
-	return []kgo.Opt{
+	return append(connect.Timing(),
 		kgo.FetchMaxBytes(fetchMaxBytes),
 		kgo.FetchMaxPartitionBytes(fetchMaxPartitionBytes),
 		kgo.FetchMaxWait(fetchMaxWait),
-	}
+	)
 }
 
 // Config says what a Consumer reads.
