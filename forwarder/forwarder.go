@@ -14,6 +14,7 @@ package forwarder
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -21,6 +22,10 @@ import (
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
 )
+
+// gather is how long records may lie at the broker before they are fetched. It is
+// far below the shortest level that there can be, a second.
+const gather = 50 * time.Millisecond
 
 // Forwarder forwards the levels of one ladder.
 type Forwarder struct {
@@ -48,16 +53,15 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		return nil, err
 	}
 	f := &Forwarder{outbox: outbox}
-	var last deliverer = outbox
 	if cfg.Handler != nil {
 		f.handing = newHanding(&cfg, outbox, counters)
-		last = f.handing
 	}
 	f.consumer, err = lane.New(lane.Config{
 		Group:      cfg.Names.ForwarderGroup(),
 		Instance:   cfg.Instance,
-		Topics:     topics(&cfg, outbox, last),
+		Topics:     topics(&cfg, outbox, f.handing),
 		Budget:     cfg.Budget,
+		Gather:     gather,
 		PurgeAfter: cfg.PurgeAfter,
 		Assigned:   outbox.CloseGates,
 		Log:        cfg.Log,
@@ -71,20 +75,20 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 }
 
 // topics is what a forwarder reads: every level's topic, and what was parked.
-func topics(cfg *Config, outbox *deliver.Outbox, last deliverer) []lane.Topic {
+func topics(cfg *Config, outbox *deliver.Outbox, handing *handing) []lane.Topic {
 	var topics []lane.Topic
-	names := levelNames(cfg.Ladder)
+	names, targets := levelNames(cfg.Ladder), cfg.targets()
 	for l := range cfg.Ladder.All() {
 		topics = append(topics, lane.Topic{
 			Name: cfg.Names.Level(l),
 			Wait: l.Delay,
 			Handler: &worker{
-				delay: l.Delay, name: l.String(), known: names, targets: cfg.targets(), hands: cfg.Handler != nil,
-				outbox: outbox, last: last,
+				delay: l.Delay, name: l.String(), known: names, targets: targets, outbox: outbox, handing: handing,
 			},
+			OneByOne: handing != nil,
 		})
 	}
-	if cfg.Handler == nil { // a handler's records are never parked
+	if handing == nil { // a handler's records are never parked
 		topics = append(topics, lane.Topic{Name: cfg.Names.Parked(), Handler: parked{outbox}, Aside: true})
 	}
 	return topics

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
@@ -37,9 +35,10 @@ func newHanding(cfg *Config, outbox *deliver.Outbox, counters *metrics.Metrics) 
 	}
 }
 
-// Deliver calls the handler until it returns nil or has been tried often enough;
+// hand calls the handler until it returns nil or has been tried often enough;
 // then the record is a dead letter.
-func (h *handing) Deliver(owner deliver.Owner, src *kgo.Record, f deliver.Facts) {
+func (h *handing) hand(work *lane.Work, f deliver.Facts) {
+	src := work.Record
 	rec := deliver.Final(src, f)
 	rec.Topic, rec.Partition, rec.Offset, rec.Timestamp = src.Topic, src.Partition, src.Offset, src.Timestamp
 	backoff := handBackoffMin
@@ -47,11 +46,12 @@ func (h *handing) Deliver(owner deliver.Owner, src *kgo.Record, f deliver.Facts)
 		err := h.handler(h.ctx, rec)
 		switch {
 		case err == nil:
-			h.metrics.Late(f.Level, time.UnixMilli(f.Due), time.Now())
-			owner.Done()
+			now := time.Now()
+			h.metrics.Late(f.Granted, time.UnixMilli(f.Due), now)
+			work.Done(now)
 			return
 		case attempt == h.attempts:
-			h.outbox.Bury(owner, src, f, deliver.Refusal{
+			h.outbox.Bury(work, src, f, deliver.Refusal{
 				Code: levels.GaveUp, Detail: fmt.Sprintf("the handler failed %d times: %v", attempt, err),
 			}, attempt)
 			return
@@ -59,7 +59,7 @@ func (h *handing) Deliver(owner deliver.Owner, src *kgo.Record, f deliver.Facts)
 		h.metrics.Retried.Inc()
 		select {
 		case <-time.After(backoff):
-		case <-owner.(*lane.Work).Halted():
+		case <-work.Halted():
 			return // the record's next owner hands it out again
 		}
 		backoff = min(2*backoff, handBackoffMax)

@@ -11,21 +11,14 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// deliverer is the last step of a record's way: its target topic, or a Go
-// handler. The owner is told when the record is handled.
-type deliverer interface {
-	Deliver(owner deliver.Owner, src *kgo.Record, f deliver.Facts)
-}
-
 // worker forwards one level: it says when a record is due and where it goes.
 type worker struct {
 	delay   time.Duration
 	name    string          // of the level
 	known   map[string]bool // the names of all levels
 	targets *deliver.Targets
-	hands   bool // to a handler: no target is needed
 	outbox  *deliver.Outbox
-	last    deliverer
+	handing *handing // nil: records go to their targets
 }
 
 // cut is added because Kafka cuts timestamps to whole milliseconds: without it a
@@ -51,19 +44,26 @@ func (w *worker) Due(rec *kgo.Record, seen time.Time) time.Time {
 	return due
 }
 
-// Handle starts the delivery of a due record.
-func (w *worker) Handle(work *lane.Work) {
-	rec := work.Record
-	facts := w.facts(rec, work.Due)
-	if !w.hands {
+// Handle starts the delivery of due records.
+func (w *worker) Handle(works []*lane.Work) {
+	if w.handing != nil {
+		for _, work := range works {
+			w.handing.hand(work, w.facts(work.Record, work.Due))
+		}
+		return
+	}
+	batch := w.outbox.NewBatch(len(works))
+	for _, work := range works {
+		rec, facts := work.Record, w.facts(work.Record, work.Due)
 		topic, partition, refusal := w.targets.Resolve(rec.Headers)
 		if refusal != nil {
 			w.outbox.Bury(work, rec, facts, *refusal, 0)
-			return
+			continue
 		}
 		facts.Topic, facts.Partition = topic, partition
+		batch.Deliver(work, rec, facts)
 	}
-	w.last.Deliver(work, rec, facts)
+	batch.Send(time.Now())
 }
 
 // facts are what the router found out, or for a record that was written straight
@@ -71,8 +71,7 @@ func (w *worker) Handle(work *lane.Work) {
 func (w *worker) facts(rec *kgo.Record, due time.Time) deliver.Facts {
 	f, routed := deliver.ReadHop(rec.Headers)
 	if !routed {
-		accepted := rec.Timestamp.UnixMilli()
-		f = deliver.Facts{Accepted: accepted, ID: deliver.OriginID(rec, accepted)}
+		f = deliver.Facts{Accepted: rec.Timestamp.UnixMilli()}
 	}
 	if !w.known[f.Granted] {
 		// Anyone who can write to the level topic can write that header, and it
@@ -80,9 +79,7 @@ func (w *worker) facts(rec *kgo.Record, due time.Time) deliver.Facts {
 		f.Granted = w.name
 	}
 	f.Partition = deliver.ByKey
-	f.Level = f.Granted
 	f.Due = due.UnixMilli()
-	f.Origin = deliver.Origin(rec)
 	return f
 }
 
@@ -101,5 +98,9 @@ type parked struct{ outbox *deliver.Outbox }
 // Due is at once: the outbox waits between attempts, for each target by itself.
 func (parked) Due(*kgo.Record, time.Time) time.Time { return time.Time{} }
 
-// Handle tries the record again.
-func (p parked) Handle(w *lane.Work) { p.outbox.Redeliver(w, w.Record) }
+// Handle tries the records again.
+func (p parked) Handle(works []*lane.Work) {
+	for _, w := range works {
+		p.outbox.Redeliver(w, w.Record)
+	}
+}

@@ -76,8 +76,7 @@ func TestFacts(t *testing.T) {
 	due := at.Add(10*time.Second + cut)
 	direct := ten().facts(record(at, true), due)
 	want := deliver.Facts{
-		Partition: deliver.ByKey, ID: "delay.level.10s-2-7-" + strconv.FormatInt(at.UnixMilli(), 10),
-		Due: due.UnixMilli(), Accepted: at.UnixMilli(), Granted: "10s", Level: "10s", Origin: "delay.level.10s/2/7",
+		Partition: deliver.ByKey, Due: due.UnixMilli(), Accepted: at.UnixMilli(), Granted: "10s",
 	}
 	if direct != want {
 		t.Errorf("written straight to the level:\n got %+v\nwant %+v", direct, want)
@@ -90,11 +89,11 @@ func TestFacts(t *testing.T) {
 		})
 	}
 	got := ten().facts(routed("30s"), due)
-	if got.ID != "delay.inbox-0-1-2" || got.Accepted != accepted.UnixMilli() || got.Granted != "30s" || got.Level != "30s" {
+	if got.ID != "delay.inbox-0-1-2" || got.Accepted != accepted.UnixMilli() || got.Granted != "30s" {
 		t.Errorf("routed: %+v", got)
 	}
 	// The header becomes a label of metrics: it has to be a level that there is.
-	if got := ten().facts(routed("31s"), due); got.Granted != "10s" || got.Level != "10s" {
+	if got := ten().facts(routed("31s"), due); got.Granted != "10s" {
 		t.Errorf("a level that is none: %+v", got)
 	}
 }

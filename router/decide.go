@@ -51,8 +51,8 @@ type Decision struct {
 	// Record is to be written where Kind is ToLevel, and nil otherwise. It
 	// shares key, value and the bytes of headers with the record decided on.
 	Record *kgo.Record
-	// Facts are what is known of the record. Those of a dead letter are its id,
-	// its acceptance and its origin alone.
+	// Facts are what is known of the record. That of a dead letter is its
+	// acceptance alone.
 	Facts deliver.Facts
 	// Refusal is the reason where Kind is Dead, and nil otherwise.
 	Refusal *Refusal
@@ -77,12 +77,7 @@ type Decision struct {
 // stand there that were sent before it.
 func (p *Policy) Decide(rec *kgo.Record, accepted time.Time) Decision {
 	acceptedMs := accepted.UnixMilli()
-	d := Decision{Facts: deliver.Facts{
-		Partition: deliver.ByKey,
-		ID:        deliver.OriginID(rec, acceptedMs),
-		Accepted:  acceptedMs,
-		Origin:    deliver.Origin(rec),
-	}}
+	d := Decision{Facts: deliver.Facts{Partition: deliver.ByKey, Accepted: acceptedMs}}
 	granted, refusal := p.readLevel(rec.Headers)
 	if refusal != nil {
 		return d.dead(refusal)
@@ -95,7 +90,6 @@ func (p *Policy) Decide(rec *kgo.Record, accepted time.Time) Decision {
 	d.Asked, d.Clamped = granted.asked, granted.clamped
 	d.Facts.Topic, d.Facts.Partition = topic, partition
 	d.Facts.Granted = granted.level.String()
-	d.Facts.Level = d.Facts.Granted
 	d.Facts.Due = dueMs(acceptedMs, granted.level)
 
 	if granted.level.Delay == 0 {

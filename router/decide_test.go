@@ -38,8 +38,7 @@ func TestDecideToLevel(t *testing.T) {
 	d := defaults().Decide(rec, acceptedAt)
 
 	facts := deliver.Facts{
-		Topic: "orders", Partition: deliver.ByKey, ID: "delay.inbox-2-17-1700000000123",
-		Due: 1700000010124, Accepted: 1700000000123, Granted: "10s", Level: "10s", Origin: "delay.inbox/2/17",
+		Topic: "orders", Partition: deliver.ByKey, Due: 1700000010124, Accepted: 1700000000123, Granted: "10s",
 	}
 	if diff := cmp.Diff(facts, d.Facts); diff != "" {
 		t.Errorf("facts (- want, + got):\n%s", diff)
@@ -65,7 +64,7 @@ func TestDecideDead(t *testing.T) {
 	want := Decision{
 		Kind: Dead,
 		Facts: deliver.Facts{
-			Partition: deliver.ByKey, ID: "delay.inbox-2-17-1700000000123", Accepted: 1700000000123, Origin: "delay.inbox/2/17",
+			Partition: deliver.ByKey, Accepted: 1700000000123,
 		},
 		Refusal: &Refusal{Code: levels.BadLevel, Detail: d.Refusal.Detail},
 	}
@@ -216,8 +215,7 @@ func checkDecision(t fataler, p *Policy, rec *kgo.Record, accepted time.Time) {
 	if again := p.Decide(rec, accepted); !cmp.Equal(d.Facts, again.Facts) || d.Kind != again.Kind || d.Level != again.Level {
 		t.Fatalf("decided %+v and then %+v", d, again)
 	}
-	if d.Facts.ID != deliver.OriginID(rec, accepted.UnixMilli()) || d.Facts.Origin != deliver.Origin(rec) ||
-		d.Facts.Accepted != accepted.UnixMilli() || d.Facts.Level != d.Facts.Granted {
+	if d.Facts.Accepted != accepted.UnixMilli() {
 		t.Fatalf("facts %+v", d.Facts)
 	}
 	switch d.Kind {
@@ -260,9 +258,10 @@ func checkWaits(t fataler, p *Policy, rec *kgo.Record, d Decision) {
 		t.Fatalf("waits on level %+v, granted %s", d.Level, d.Facts.Granted)
 	}
 	hop, ok := deliver.ReadHop(d.Record.Headers)
-	hop.Topic, hop.Partition, hop.Origin = d.Facts.Topic, d.Facts.Partition, d.Facts.Origin
-	if !ok || hop != d.Facts {
-		t.Fatalf("the forwarder reads %+v, want %+v", hop, d.Facts)
+	want := d.Facts
+	want.Topic, want.Partition, want.ID = "", deliver.ByKey, deliver.OriginID(rec, d.Facts.Accepted)
+	if !ok || hop != want {
+		t.Fatalf("the forwarder reads %+v, want %+v", hop, want)
 	}
 	kept := deliver.WithoutHop(rec.Headers, 0)
 	if !cmp.Equal(kept, d.Record.Headers[:len(kept)]) || !cmp.Equal(rec.Key, d.Record.Key) || !cmp.Equal(rec.Value, d.Record.Value) {

@@ -217,15 +217,13 @@ func (p *Producer) prepare(rec *kgo.Record, delay time.Duration, now time.Time) 
 	if granted.level.Delay > 0 {
 		return out, nil
 	}
-	name := granted.level.String()
 	return deliver.Final(out, deliver.Facts{
 		Topic:     topic,
 		Partition: partition,
 		ID:        rand.Text(), // no broker has accepted it yet, so that there is no place to name it after
 		Due:       now.UnixMilli(),
 		Accepted:  now.UnixMilli(),
-		Granted:   name,
-		Level:     name,
+		Granted:   granted.level.String(),
 	}), nil
 }
 

@@ -32,22 +32,27 @@ func newWorker(cfg *Config, outbox *deliver.Outbox, counters *metrics.Metrics) *
 // Due is at once: nothing waits in the inbox.
 func (*worker) Due(*kgo.Record, time.Time) time.Time { return time.Time{} }
 
-// Handle moves one record to where it waits, to its target, or to the dead
-// letters.
-func (w *worker) Handle(work *lane.Work) {
-	rec, now := work.Record, work.Now()
-	d := w.policy.Decide(rec, accepted(rec, now))
-	w.metrics.RouterLag.Set(max(0, now.Sub(rec.Timestamp).Seconds()))
-	if d.Kind == Dead {
-		w.outbox.Bury(work, rec, d.Facts, *d.Refusal, 0)
-		return
+// Handle moves records to where they wait, to their target, or to the dead letters.
+func (w *worker) Handle(works []*lane.Work) {
+	now := time.Now()
+	last := works[len(works)-1] // its record is gone once it is done
+	w.metrics.RouterLag.Set(max(0, now.Add(-last.Skew()).Sub(last.Record.Timestamp).Seconds()))
+	batch := w.outbox.NewBatch(len(works))
+	for _, work := range works {
+		rec := work.Record
+		d := w.policy.Decide(rec, accepted(rec, now.Add(-work.Skew())))
+		switch d.Kind {
+		case Dead:
+			w.outbox.Bury(work, rec, d.Facts, *d.Refusal, 0)
+			continue
+		case AtOnce:
+			batch.Deliver(work, rec, d.Facts)
+		default:
+			batch.Put(work, rec, d.Record, d.Facts)
+		}
+		w.observe(rec, &d)
 	}
-	w.observe(&d)
-	if d.Kind == AtOnce {
-		w.outbox.Deliver(work, rec, d.Facts)
-		return
-	}
-	w.outbox.Put(work, rec, d.Record, d.Facts)
+	batch.Send(now)
 }
 
 // accepted is when the broker took the record. Where the inbox keeps its
@@ -60,16 +65,16 @@ func accepted(rec *kgo.Record, now time.Time) time.Time {
 }
 
 // observe counts what was granted, and by how much it differs from the request.
-func (w *worker) observe(d *Decision) {
-	w.metrics.Routed.WithLabelValues(d.Facts.Level).Inc()
+func (w *worker) observe(rec *kgo.Record, d *Decision) {
+	w.metrics.Routed.WithLabelValues(d.Facts.Granted).Inc()
 	if d.Asked == 0 {
 		return
 	}
 	granted := time.Duration(d.Facts.Due-d.Facts.Accepted-cutMs) * time.Millisecond
 	w.metrics.Rounding.Observe((granted - d.Asked).Abs().Seconds())
 	if d.Clamped {
-		w.metrics.Clamped.WithLabelValues(d.Facts.Level).Inc()
-		w.clamps.Warn().Stringer("asked", d.Asked).Str("granted", d.Facts.Granted).Str("origin", d.Facts.Origin).
+		w.metrics.Clamped.WithLabelValues(d.Facts.Granted).Inc()
+		w.clamps.Warn().Stringer("asked", d.Asked).Str("granted", d.Facts.Granted).Str("origin", deliver.Origin(rec)).
 			Msg("request above the last level was shortened to it")
 	}
 }

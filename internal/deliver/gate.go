@@ -110,7 +110,7 @@ func (q *queue) park(it *item) {
 	q.o.parkedQueue.send(&item{
 		owner: it.owner, src: it.src, facts: it.facts, rec: Parked(it.src, q.o.parked, it.facts),
 		parkedBy: q, shelf: q.gate.shelf,
-	})
+	}, time.Now())
 }
 
 // look opens the gate, or decides whether it is about to open, by what is
@@ -298,7 +298,7 @@ func (o *Outbox) CloseGates(ctx context.Context) error {
 
 // closeGateFor closes the gate of the target that rec, parked, is for.
 func (o *Outbox) closeGateFor(rec *kgo.Record) {
-	q := o.queue(string(rec.Key), direct)
+	q := o.queue(string(rec.Key), direct, time.Now())
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closeGate(rec.Partition)

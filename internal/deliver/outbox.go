@@ -43,8 +43,8 @@ const (
 
 // Owner is who answers for a record: the work of a lane.
 type Owner interface {
-	// Done says that the record is handled: delivered, parked, or dead.
-	Done()
+	// Done says that the record is handled, as of now: delivered, parked, or dead.
+	Done(now time.Time)
 	// Live says whether the record is still ours to deliver.
 	Live() bool
 }
@@ -110,7 +110,8 @@ func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 	}
 	o.client, o.adm = client, kadm.NewClient(client)
 	o.ctx, o.stop = context.WithCancel(context.Background())
-	o.parkedQueue, o.deadQueue = o.queue(o.parked, own), o.queue(o.dead, own)
+	now := time.Now()
+	o.parkedQueue, o.deadQueue = o.queue(o.parked, own, now), o.queue(o.dead, own, now)
 	o.wg.Go(o.watch)
 	return o, nil
 }
@@ -134,18 +135,6 @@ func (o *Outbox) Close() {
 	o.wg.Wait()
 }
 
-// Deliver sends src to its target, as the record that the target's consumer
-// gets.
-func (o *Outbox) Deliver(owner Owner, src *kgo.Record, f Facts) {
-	o.queue(f.Topic, direct).send(&item{owner: owner, src: src, facts: f, rec: Final(src, f)})
-}
-
-// Put writes rec to a topic of the service itself. src is what a dead letter
-// would keep.
-func (o *Outbox) Put(owner Owner, src, rec *kgo.Record, f Facts) {
-	o.queue(rec.Topic, own).send(&item{owner: owner, src: src, facts: f, rec: rec})
-}
-
 // Redeliver tries a parked record again. Records that Parked did not make are
 // dead letters.
 func (o *Outbox) Redeliver(owner Owner, parked *kgo.Record) {
@@ -154,24 +143,30 @@ func (o *Outbox) Redeliver(owner Owner, parked *kgo.Record) {
 		o.Bury(owner, parked, Facts{Partition: ByKey}, Refusal{levels.Rejected, err.Error()}, 0)
 		return
 	}
-	o.queue(f.Topic, again).send(&item{owner: owner, src: src, facts: f, rec: Final(src, f), since: time.UnixMilli(f.Since)})
+	now := time.Now()
+	o.queue(f.Topic, again, now).send(&item{owner: owner, src: src, facts: f, rec: Final(src, f), since: time.UnixMilli(f.Since)}, now)
 }
 
 // Bury writes src to the dead letters.
 func (o *Outbox) Bury(owner Owner, src *kgo.Record, f Facts, r Refusal, attempts int) {
-	o.deaths.Warn().Str("code", string(r.Code)).Str("origin", f.Origin).Str("target", f.Topic).
+	o.deaths.Warn().Str("code", string(r.Code)).Str("origin", f.origin(src)).Str("target", f.Topic).
 		Msg("dead letter: " + r.Detail)
 	o.deadQueue.send(&item{
 		owner: owner, src: src, facts: f, rec: Dead(src, o.dead, f, r, attempts), code: r.Code,
-	})
+	}, time.Now())
 }
 
-// item is one record on its way to a topic.
+// item is one record on its way to a topic. It is the context under which its
+// record is produced, so that franz-go's promise finds it.
 type item struct {
+	context.Context
+
+	batch    *Batch // nil outside of one
 	owner    Owner
 	src      *kgo.Record // what a dead letter keeps
 	facts    Facts
 	rec      *kgo.Record
+	put      bool        // to a topic of the service itself
 	parkedBy *queue      // the queue that set it aside
 	shelf    int32       // where, if one did
 	code     levels.Code // of a dead letter
@@ -183,17 +178,17 @@ type item struct {
 }
 
 // written tells everyone concerned that the item is on its topic.
-func (o *Outbox) written(k kind, it *item) {
+func (o *Outbox) written(k kind, it *item, now time.Time) {
 	switch {
 	case it.code != "":
 		o.cfg.Metrics.Dead.WithLabelValues(string(it.code)).Inc()
 	case it.parkedBy != nil:
 		it.parkedBy.gate.parked.end(it.rec)
-		o.cfg.Metrics.Parked.WithLabelValues(it.facts.Level).Inc()
+		o.cfg.Metrics.Parked.WithLabelValues(it.facts.Granted).Inc()
 	case k != own:
-		o.cfg.Metrics.Late(it.facts.Level, time.UnixMilli(it.facts.Due), time.Now())
+		o.cfg.Metrics.Late(it.facts.Granted, time.UnixMilli(it.facts.Due), now)
 	}
-	it.owner.Done()
+	it.owner.Done(now)
 }
 
 // dropped forgets an item whose partition is another instance's now.
@@ -203,7 +198,7 @@ func (o *Outbox) dropped(it *item) {
 	}
 }
 
-func (o *Outbox) queue(topic string, k kind) *queue {
+func (o *Outbox) queue(topic string, k kind, now time.Time) *queue {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	key := queueKey{topic, k}
@@ -212,11 +207,12 @@ func (o *Outbox) queue(topic string, k kind) *queue {
 		if o.acked[topic] == nil {
 			o.acked[topic] = new(acks)
 		}
-		q = &queue{o: o, topic: topic, kind: k, acks: o.acked[topic], progress: time.Now()}
+		q = &queue{o: o, topic: topic, kind: k, acks: o.acked[topic], progress: now}
+		q.promise = q.answered
 		o.queues[key] = q
 		q.open(o.limits[topic])
 	}
-	q.used = time.Now()
+	q.used = now
 	return q
 }
 
@@ -337,7 +333,7 @@ func (q *queue) retryLog(it *item) {
 		return
 	}
 	q.logged = now
-	q.o.log.Warn().Err(it.err).Str("topic", q.topic).Str("origin", it.facts.Origin).Int("attempts", it.attempts).
+	q.o.log.Warn().Err(it.err).Str("topic", q.topic).Str("origin", it.facts.origin(it.src)).Int("attempts", it.attempts).
 		Msg("send: tried again")
 }
 

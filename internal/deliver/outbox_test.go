@@ -276,7 +276,7 @@ func TestLimits(t *testing.T) {
 func TestPartitions(t *testing.T) {
 	virtual(t, Config{}, func(w *world) {
 		put := func(value string, n int32) {
-			w.out.Deliver(new(owner), &kgo.Record{Value: []byte(value)}, Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: n})
+			w.send(new(owner), &kgo.Record{Value: []byte(value)}, Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: n})
 		}
 		put("there", 0)
 		time.Sleep(time.Second)

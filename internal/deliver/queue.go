@@ -50,11 +50,12 @@ const (
 // is how nothing overtakes, and how a record that is refused alone, and only
 // that one, is a dead letter.
 type queue struct {
-	o     *Outbox
-	topic string
-	kind  kind
-	acks  *acks     // shared with the topic's other queue
-	used  time.Time // guarded by Outbox.mu
+	o       *Outbox
+	topic   string
+	kind    kind
+	acks    *acks                    // shared with the topic's other queue
+	promise func(*kgo.Record, error) // answered: a method value costs an allocation
+	used    time.Time                // guarded by Outbox.mu
 
 	missing atomic.Bool // the last record died because there is no such topic
 
@@ -98,16 +99,30 @@ func (q *queue) learn(need int64) (news bool) {
 }
 
 // send writes it behind everything that came before.
-func (q *queue) send(it *item) {
+func (q *queue) send(it *item, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.enter(it, now)
+}
+
+// sendAll writes items behind everything that came before.
+func (q *queue) sendAll(items []item, now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range items {
+		q.enter(&items[i], now)
+	}
+}
+
+// enter needs q.mu.
+func (q *queue) enter(it *item, now time.Time) {
 	switch {
 	case q.gate.closed && !q.gate.reopening:
 		q.park(it)
 	case q.gate.closed:
 		q.hold(it)
 	default:
-		q.pass(it)
+		q.pass(it, now)
 	}
 }
 
@@ -120,14 +135,14 @@ func (q *queue) hold(it *item) {
 }
 
 // pass sends it when its turn has come. It needs q.mu.
-func (q *queue) pass(it *item) {
+func (q *queue) pass(it *item, now time.Time) {
 	switch {
 	case q.mending:
 		q.hold(it)
 	case batchBytes(it.rec) > q.limit:
 		q.mendLarge(it)
 	default:
-		q.produce(it)
+		q.produce(it, now)
 	}
 }
 
@@ -149,34 +164,37 @@ func (q *queue) mendLarge(it *item) {
 }
 
 // produce needs q.mu.
-func (q *queue) produce(it *item) {
+func (q *queue) produce(it *item, now time.Time) {
 	if q.inFlight == 0 {
-		q.progress, q.oldest = time.Now(), it.since
+		q.progress, q.oldest = now, it.since
 	}
 	q.inFlight++
 	it.attempts++
-	// franz-go has written the partition that it chose, and the time, into a
-	// record that was tried before.
-	it.rec.Partition, it.rec.Timestamp = ByKey, time.Time{}
+	// franz-go has written the partition that it chose into a record that was
+	// tried before.
+	it.rec.Partition, it.rec.Timestamp = ByKey, now
 	switch {
 	case it.parkedBy != nil:
 		it.rec.Partition = it.shelf
 	case q.kind != own:
 		it.rec.Partition = it.facts.Partition
 	}
-	q.o.client.Produce(q.o.ctx, it.rec, func(_ *kgo.Record, err error) { q.answered(it, err) })
+	it.Context = q.o.ctx
+	it.rec.Context = it
+	q.o.client.Produce(q.o.ctx, it.rec, q.promise)
 }
 
 // answered is franz-go's promise: in the order of each partition, and never
 // while another runs. Nothing may be produced from here.
-func (q *queue) answered(it *item, err error) {
+func (q *queue) answered(rec *kgo.Record, err error) {
+	it := rec.Context.(*item)
 	alone := it.alone // mend may set it anew as soon as it has started
-	if err == nil && !q.acks.believe(it.rec, alone != nil) {
+	if err == nil && !q.acks.believe(rec, alone != nil) {
 		err = errNotWritten
 	}
+	now := time.Now()
 	q.mu.Lock()
 	q.inFlight--
-	now := time.Now()
 	if err == nil {
 		q.progress = now
 		if q.missing.Load() {
@@ -195,7 +213,10 @@ func (q *queue) answered(it *item, err error) {
 	if alone != nil {
 		alone <- err
 	} else if err == nil {
-		q.o.written(q.kind, it)
+		q.o.written(q.kind, it, now)
+		if it.batch != nil {
+			it.batch.arrived()
+		}
 	}
 }
 
@@ -223,7 +244,7 @@ func (q *queue) mend() {
 		}
 		if it.err = q.sendAlone(it); it.err == nil {
 			q.settled(it)
-			q.o.written(q.kind, it)
+			q.o.written(q.kind, it, time.Now())
 			proved, backoff = true, backoffMin
 			continue
 		}
@@ -270,7 +291,7 @@ func (q *queue) release(it *item) {
 	case q.gate.closed:
 		q.park(it)
 	default:
-		q.pass(it)
+		q.pass(it, time.Now())
 	}
 }
 
@@ -311,7 +332,7 @@ func (q *queue) sendAlone(it *item) error {
 	it.alone = make(chan error, 1)
 	q.mu.Lock()
 	progress := q.progress
-	q.produce(it)
+	q.produce(it, time.Now())
 	q.progress = progress // trying is no progress
 	q.mu.Unlock()
 	err := <-it.alone

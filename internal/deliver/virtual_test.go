@@ -97,7 +97,7 @@ type owner struct {
 
 func (o *owner) Live() bool { return !o.gone.Load() }
 
-func (o *owner) Done() {
+func (o *owner) Done(time.Time) {
 	now := time.Now()
 	if o.done.Swap(&now) != nil {
 		panic("told twice")
@@ -112,11 +112,18 @@ func (o *owner) after(start time.Time) time.Duration {
 	return time.Hour
 }
 
+// send delivers a batch of one.
+func (w *world) send(o Owner, src *kgo.Record, f Facts) {
+	batch := w.out.NewBatch(1)
+	batch.Deliver(o, src, f)
+	batch.Send(time.Now())
+}
+
 // deliver delivers a record to partition 0 of topic.
 func (w *world) deliver(topic, value string) *owner {
 	o := new(owner)
-	w.out.Deliver(o, &kgo.Record{Topic: "delay.level.1s", Key: []byte("k"), Value: []byte(value)},
-		Facts{Topic: topic, ID: "id", Granted: "1s", Level: "1s", Partition: ByKey})
+	w.send(o, &kgo.Record{Topic: "delay.level.1s", Key: []byte("k"), Value: []byte(value)},
+		Facts{Topic: topic, ID: "id", Granted: "1s", Partition: ByKey})
 	return o
 }
 

@@ -21,20 +21,35 @@ type Facts struct {
 	Topic     string
 	Partition int32
 	// ID is made by OriginID where the record was first accepted. It is the
-	// delivered record's id unless the producer set one; Final decides.
+	// delivered record's id unless the producer set one; Final decides. Empty:
+	// that was where it was read just now, and the id is made when it is needed.
 	ID string
 	// Due and Accepted are in Unix milliseconds, by the broker's clock.
 	Due, Accepted int64
 	// Granted is the name of the level that the record was given, "0s" for none.
+	// It is also a label of metrics.
 	Granted string
 	// Origin is where a dead letter says that the record was read:
-	// topic/partition/offset.
+	// topic/partition/offset. Empty: where it was read just now.
 	Origin string
 	// Since is when delivery first failed, in Unix milliseconds; of a parked record only.
 	Since int64
-	// Level is Granted as a label of metrics. It is not on the wire: whoever
-	// reads facts back gets Granted here.
-	Level string
+}
+
+// appendID is the id of the record that f is about, which was read as src.
+func (f *Facts) appendID(b []byte, src *kgo.Record) []byte {
+	if f.ID != "" {
+		return append(b, f.ID...)
+	}
+	return appendOriginID(b, src, f.Accepted)
+}
+
+// origin is where the record was read that was read just now as src.
+func (f *Facts) origin(src *kgo.Record) string {
+	if f.Origin != "" {
+		return f.Origin
+	}
+	return Origin(src)
 }
 
 // Last is the value of the last header with that key: the last one wins where a
@@ -54,9 +69,12 @@ func Last(h []kgo.RecordHeader, key string) (value []byte, ok bool) {
 // topic that was deleted and made again.
 func OriginID(rec *kgo.Record, acceptedMs int64) string {
 	var room [maxPlace + maxNumber]byte
-	b := appendPlace(room[:0], rec, '-')
-	b = append(b, '-')
-	return string(strconv.AppendInt(b, acceptedMs, 10))
+	return string(appendOriginID(room[:0], rec, acceptedMs))
+}
+
+func appendOriginID(b []byte, rec *kgo.Record, acceptedMs int64) []byte {
+	b = append(appendPlace(b, rec, '-'), '-')
+	return strconv.AppendInt(b, acceptedMs, 10)
 }
 
 // Origin is where a record was read, as topic/partition/offset.
@@ -94,10 +112,22 @@ const finalAdds = 6
 // delayed again. It is a new message then: it gets the new id, and the one that
 // it had becomes delay-previous-id. An empty delay-id is none.
 func Final(src *kgo.Record, f Facts) *kgo.Record {
-	headers := make([]kgo.RecordHeader, 0, len(src.Headers)+finalAdds)
+	v := newValues(finalSize(src, &f))
+	headers := appendFinal(make([]kgo.RecordHeader, 0, len(src.Headers)+finalAdds), &v, src, &f)
+	return &kgo.Record{Topic: f.Topic, Partition: f.Partition, Key: src.Key, Value: src.Value, Headers: headers}
+}
+
+// finalSize is how many bytes the values that appendFinal makes take at most.
+func finalSize(src *kgo.Record, f *Facts) int {
+	return idSize(src, f) + len(f.Granted) + 2*maxNumber
+}
+
+// appendFinal appends the headers of the record that Final makes.
+func appendFinal(headers []kgo.RecordHeader, v *values, src *kgo.Record, f *Facts) []kgo.RecordHeader {
 	var id, requested []byte
 	var asked, again bool
-	for _, h := range src.Headers {
+	for i := range src.Headers {
+		h := &src.Headers[i]
 		switch h.Key {
 		case levels.HeaderLevel:
 			requested, asked = h.Value, true
@@ -109,17 +139,15 @@ func Final(src *kgo.Record, f Facts) *kgo.Record {
 			levels.HeaderAccepted, levels.HeaderRequested, levels.HeaderPreviousID:
 		default:
 			if !isHop(h.Key) {
-				headers = append(headers, h)
+				headers = append(headers, *h)
 			}
 		}
 	}
-
-	v := newValues(len(f.ID) + len(f.Granted) + 2*maxNumber)
 	switch {
 	case len(id) == 0:
-		headers = add(headers, levels.HeaderID, v.text(f.ID))
+		headers = add(headers, levels.HeaderID, v.id(src, f))
 	case again:
-		headers = add(headers, levels.HeaderID, v.text(f.ID))
+		headers = add(headers, levels.HeaderID, v.id(src, f))
 		headers = add(headers, levels.HeaderPreviousID, id)
 	default:
 		headers = add(headers, levels.HeaderID, id)
@@ -130,7 +158,7 @@ func Final(src *kgo.Record, f Facts) *kgo.Record {
 	if asked {
 		headers = add(headers, levels.HeaderRequested, requested)
 	}
-	return &kgo.Record{Topic: f.Topic, Partition: f.Partition, Key: src.Key, Value: src.Value, Headers: headers}
+	return headers
 }
 
 // deadAdds is how many headers Dead puts on at most.
@@ -151,14 +179,10 @@ func Dead(src *kgo.Record, topic string, f Facts, r Refusal, attempts int) *kgo.
 			}
 		}
 	}
-	origin := f.Origin
-	if origin == "" {
-		origin = Origin(src)
-	}
-
-	v := newValues(len(f.ID) + len(r.Code) + len(r.Detail) + len(origin) + maxNumber)
-	if id, _ := Last(src.Headers, levels.HeaderID); len(id) == 0 && f.ID != "" {
-		headers = add(headers, levels.HeaderID, v.text(f.ID))
+	origin := f.origin(src)
+	v := newValues(idSize(src, &f) + len(r.Code) + len(r.Detail) + len(origin) + maxNumber)
+	if id, _ := Last(src.Headers, levels.HeaderID); len(id) == 0 && (f.ID != "" || f.Accepted != 0) {
+		headers = add(headers, levels.HeaderID, v.id(src, &f))
 	}
 	headers = add(headers, levels.HeaderError, v.text(string(r.Code)))
 	headers = add(headers, levels.HeaderErrorDetail, v.text(r.Detail))
@@ -176,8 +200,8 @@ const hopAdds = 4
 // it does for a record that was written straight to the level topic.
 func Hop(src *kgo.Record, topic string, f Facts) *kgo.Record {
 	headers := WithoutHop(src.Headers, hopAdds)
-	v := newValues(hopSize(f))
-	headers = appendHop(headers, &v, f)
+	v := newValues(hopSize(src, &f))
+	headers = appendHop(headers, &v, src, &f)
 	return &kgo.Record{Topic: topic, Partition: ByKey, Key: src.Key, Value: src.Value, Headers: headers}
 }
 
@@ -188,15 +212,30 @@ func Hop(src *kgo.Record, topic string, f Facts) *kgo.Record {
 // well formed, not true: the forwarder bounds the due time by the level, and a
 // name in Granted need not be a level.
 func ReadHop(h []kgo.RecordHeader) (f Facts, ok bool) {
-	due, okDue := lastNumber(h, levels.HopDue)
-	accepted, okAccepted := lastNumber(h, levels.HopAccepted)
-	granted, _ := Last(h, levels.HopGranted)
-	id, _ := Last(h, levels.HopID)
-	if !okDue || !okAccepted || len(id) == 0 || !isGranted(granted) {
+	var due, accepted, granted, id []byte
+	for i := range h { // the last one wins
+		switch h[i].Key {
+		case levels.HopDue:
+			due = h[i].Value
+		case levels.HopAccepted:
+			accepted = h[i].Value
+		case levels.HopGranted:
+			granted = h[i].Value
+		case levels.HopID:
+			id = h[i].Value
+		}
+	}
+	if len(id) == 0 {
 		return Facts{}, false
 	}
-	f = Facts{Partition: ByKey, ID: string(id), Due: due, Accepted: accepted, Granted: string(granted)}
-	f.Level = f.Granted
+	f.Partition, f.ID = ByKey, string(id)
+	var okDue, okAccepted, okGranted bool
+	f.Due, okDue = parseNumber(due, math.MaxInt64)
+	f.Accepted, okAccepted = parseNumber(accepted, math.MaxInt64)
+	f.Granted, okGranted = grantedName(granted)
+	if !okDue || !okAccepted || !okGranted {
+		return Facts{}, false
+	}
 	return f, true
 }
 
@@ -208,9 +247,10 @@ const parkAdds = hopAdds + 5
 // with the real key and all facts in private headers.
 func Parked(src *kgo.Record, topic string, f Facts) *kgo.Record {
 	headers := WithoutHop(src.Headers, parkAdds)
-	v := newValues(hopSize(f) + 2*len(f.Topic) + len(f.Origin) + 2*maxNumber)
-	headers = appendHop(headers, &v, f)
-	headers = add(headers, levels.HopOrigin, v.text(f.Origin))
+	origin := f.origin(src)
+	v := newValues(hopSize(src, &f) + 2*len(f.Topic) + len(origin) + 2*maxNumber)
+	headers = appendHop(headers, &v, src, &f)
+	headers = add(headers, levels.HopOrigin, v.text(origin))
 	headers = add(headers, levels.HopTarget, v.text(f.Topic))
 	headers = add(headers, levels.HopSince, v.number(f.Since))
 	if f.Partition != ByKey {
@@ -277,13 +317,25 @@ func WithoutHop(h []kgo.RecordHeader, more int) []kgo.RecordHeader {
 	return kept
 }
 
-func hopSize(f Facts) int { return len(f.ID) + len(f.Granted) + 2*maxNumber }
+func hopSize(src *kgo.Record, f *Facts) int { return idSize(src, f) + len(f.Granted) + 2*maxNumber }
 
-func appendHop(headers []kgo.RecordHeader, v *values, f Facts) []kgo.RecordHeader {
+// idSize is how long an id can be.
+func idSize(src *kgo.Record, f *Facts) int {
+	if f.ID != "" {
+		return len(f.ID)
+	}
+	return len(src.Topic) + idNumbers
+}
+
+// idNumbers is how much of an id is not the topic: a partition, an offset, a time,
+// and what stands between them, at their longest.
+const idNumbers = 3 * (1 + maxNumber)
+
+func appendHop(headers []kgo.RecordHeader, v *values, src *kgo.Record, f *Facts) []kgo.RecordHeader {
 	headers = add(headers, levels.HopDue, v.number(f.Due))
 	headers = add(headers, levels.HopAccepted, v.number(f.Accepted))
 	headers = add(headers, levels.HopGranted, v.text(f.Granted))
-	return add(headers, levels.HopID, v.text(f.ID))
+	return add(headers, levels.HopID, v.id(src, f))
 }
 
 func add(headers []kgo.RecordHeader, key string, value []byte) []kgo.RecordHeader {
@@ -300,6 +352,12 @@ func newValues(size int) values { return values{make([]byte, 0, size)} }
 func (v *values) text(s string) []byte {
 	start := len(v.buf)
 	v.buf = append(v.buf, s...)
+	return v.since(start)
+}
+
+func (v *values) id(src *kgo.Record, f *Facts) []byte {
+	start := len(v.buf)
+	v.buf = f.appendID(v.buf, src)
 	return v.since(start)
 }
 
@@ -337,9 +395,22 @@ func parseNumber(value []byte, limit int64) (int64, bool) {
 	return n, true
 }
 
-// isGranted reports whether value is a delay in the spelling that levels use.
-func isGranted(value []byte) bool {
+// usual are the names of the default ladder's levels and of no delay: most records
+// were granted one of them, and need neither parsing nor memory for it.
+var usual = func() map[string]string {
+	names := map[string]string{levels.Level{}.String(): levels.Level{}.String()}
+	for l := range levels.Default().All() {
+		names[l.String()] = l.String()
+	}
+	return names
+}()
+
+// grantedName reads a delay in the spelling that levels use.
+func grantedName(value []byte) (string, bool) {
+	if name, ok := usual[string(value)]; ok {
+		return name, true
+	}
 	name := string(value)
 	d, err := levels.ParseDelay(name)
-	return err == nil && levels.FormatDelay(d) == name
+	return name, err == nil && levels.FormatDelay(d) == name
 }

@@ -17,7 +17,7 @@ import (
 // facts are what the tests know of a record.
 var facts = Facts{
 	Topic: "orders", Partition: ByKey, ID: "delay.inbox-2-17-1000", Due: 11001, Accepted: 1000,
-	Granted: "10s", Level: "10s", Origin: "delay.inbox/2/17",
+	Granted: "10s", Origin: "delay.inbox/2/17",
 }
 
 // headers makes headers of keys and values that follow one another.
@@ -329,7 +329,6 @@ func anyFacts() *rapid.Generator[Facts] {
 			Since:     rapid.Int64Min(0).Draw(t, "since"),
 			Origin:    rapid.String().Draw(t, "origin"),
 			Granted:   granted,
-			Level:     granted,
 		}
 	})
 }
@@ -418,12 +417,33 @@ func checkRoundTrip(t interface{ Fatalf(string, ...any) }, src *kgo.Record, f Fa
 	if err != nil {
 		t.Fatalf("Unpark: %v", err)
 	}
-	want := wire{"delay.parked", ByKey, src.Key, src.Value, keep(src.Headers, isHop)}
-	if diff := cmp.Diff(want, wireOf(got)); diff != "" {
+	kept := wire{"delay.parked", ByKey, src.Key, src.Value, keep(src.Headers, isHop)}
+	if diff := cmp.Diff(kept, wireOf(got)); diff != "" {
 		t.Fatalf("record (- want, + got):\n%s", diff)
 	}
-	if gotFacts != f {
-		t.Fatalf("facts: got %+v, want %+v", gotFacts, f)
+	want := f
+	want.Origin = f.origin(src)
+	if gotFacts != want {
+		t.Fatalf("facts: got %+v, want %+v", gotFacts, want)
+	}
+}
+
+// TestIDIsMadeWhenNeeded: facts without an id stand for the id of the place where
+// the record was read, on every way that it can go.
+func TestIDIsMadeWhenNeeded(t *testing.T) {
+	src := &kgo.Record{Topic: "delay.level.5s", Partition: 1, Offset: 8}
+	without := Facts{Topic: "orders", Partition: ByKey, Due: 6001, Accepted: 1000, Granted: "5s"}
+	with := without
+	with.ID, with.Origin = "delay.level.5s-1-8-1000", "delay.level.5s/1/8"
+	for name, make := range map[string]func(Facts) *kgo.Record{
+		"final":  func(f Facts) *kgo.Record { return Final(src, f) },
+		"hop":    func(f Facts) *kgo.Record { return Hop(src, "t", f) },
+		"parked": func(f Facts) *kgo.Record { return Parked(src, "t", f) },
+		"dead":   func(f Facts) *kgo.Record { return Dead(src, "t", f, Refusal{levels.TooLarge, "d"}, 1) },
+	} {
+		if diff := cmp.Diff(wireOf(make(with)), wireOf(make(without))); diff != "" {
+			t.Errorf("%s (- with the id, + without):\n%s", name, diff)
+		}
 	}
 }
 

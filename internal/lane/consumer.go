@@ -44,6 +44,10 @@ type Config struct {
 	Instance string // static member id; "" is a dynamic member
 	Topics   []Topic
 	Budget   int64
+	// Gather is how long records may lie at the broker before they are fetched,
+	// for topics whose records wait longer than that in any case: a fetch for each
+	// of them would cost more than its delivery. 0: not at all.
+	Gather time.Duration
 
 	PurgeAfter time.Duration // PurgeOff: never
 
@@ -67,6 +71,7 @@ type Consumer struct {
 	held         atomic.Bool // some lane is held back
 	stuck        atomic.Bool // the budget is used by records that do not move
 	lease        *lease
+	reads        reads
 	handled      atomic.Int64  // since the last commit
 	some         chan struct{} // has room for one: there is something to commit
 	full         chan struct{} // has room for one: CommitRecords are handled
@@ -108,6 +113,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 	}
 	c.opts = append(fetching(), opts...)
 	c.opts = append(c.opts,
+		kgo.WithHooks(&c.reads),
 		kgo.ConsumerGroup(cfg.Group),
 		kgo.ConsumeTopics(names...),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
@@ -173,6 +179,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 // poll appends what is fetched to the lanes. It never waits for a due time: a
 // rebalance is blocked only while records are being appended.
 func (c *Consumer) poll(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for ctx.Err() == nil {
 		c.awaitRoom(ctx)
 		fetches := c.client.PollFetches(ctx)
@@ -180,15 +188,22 @@ func (c *Consumer) poll(ctx context.Context) {
 			return
 		}
 		fetches.EachError(c.fetchError)
-		now := time.Now()
+		now, more := time.Now(), false
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 			if l := c.lane(p.Topic, p.Partition); l != nil && len(p.Records) > 0 {
-				l.push(p.FetchPartition, now)
+				more = l.push(p.FetchPartition, c.received(p.Topic, p.Partition, now)) || more
 			}
 		})
 		c.client.AllowRebalance()
 		if c.ahead.pressed() || c.aside.pressed() {
 			c.throttle(now)
+		}
+		if c.cfg.Gather > 0 && !more {
+			timer.Reset(c.cfg.Gather)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+			}
 		}
 	}
 }

@@ -105,10 +105,10 @@ func TestHandOver(t *testing.T) {
 			virtual(t, 4, func(w *world) {
 				slow := func(h *handed) {
 					if c.takes == 0 {
-						h.Done()
+						h.end()
 						return
 					}
-					time.AfterFunc(c.takes, h.Done)
+					time.AfterFunc(c.takes, h.end)
 				}
 				one, two := &handler{finish: slow}, &handler{finish: slow}
 				consumer, stopOne := w.consume(one)
@@ -230,8 +230,8 @@ func TestLeaseHoldsWhenIdle(t *testing.T) {
 func TestLeaseWithinABatch(t *testing.T) {
 	virtual(t, 1, func(w *world) {
 		w.fill(0, 0, 100, 10)
-		h := &handler{finish: func(h *handed) { time.Sleep(100 * time.Millisecond); h.Done() }}
-		_, stop := w.consume(h)
+		h := &handler{finish: func(h *handed) { time.Sleep(100 * time.Millisecond); h.end() }}
+		_, stop := w.consume(h, func(cfg *Config) { cfg.Topics[0].OneByOne = true })
 		defer stop()
 		time.Sleep(2 * time.Second)
 		down := time.Now()
@@ -286,7 +286,7 @@ func TestPurge(t *testing.T) {
 		}
 		h := &handler{finish: func(h *handed) {
 			if h.offset != 90 { // the last ones are never committed
-				h.Done()
+				h.end()
 			}
 		}}
 		_, stop := w.consume(h, func(cfg *Config) { cfg.PurgeAfter = time.Minute })

@@ -78,10 +78,10 @@ type Handler interface {
 	// called once a record, in the order of the partition, from the poll loop.
 	// seen is when the record was first fetched, by whichever process.
 	Due(rec *kgo.Record, seen time.Time) time.Time
-	// Handle starts the handling of w and may return before it ends; w.Done
-	// tells the end. Calls for one partition never overlap, and follow the due
-	// times, then the offsets.
-	Handle(w *Work)
+	// Handle starts the handling of works, all due, in their order, and may return
+	// before it ends; each work's Done tells its end. Calls for one partition never
+	// overlap, and follow the due times, then the offsets. works is the lane's.
+	Handle(works []*Work)
 }
 
 // Topic is one topic to be read.
@@ -95,4 +95,7 @@ type Topic struct {
 	// Aside gives the topic a budget and a share of uncommitted work of its
 	// own: its records may be stuck for hours without holding up the others.
 	Aside bool
+	// OneByOne has Handle called for one record at a time, for handlers that take
+	// their time: the lease is looked at before each call.
+	OneByOne bool
 }

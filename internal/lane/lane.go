@@ -9,8 +9,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// sendBatch is how many due works a lane takes at once: one lock serves them all.
-const sendBatch = 128
+// sendBatch is how many due works a lane takes at once: one look at the clock, the
+// lease and the locks serves them all. What is allocated for a batch stays below
+// 32 KiB, above which Go's allocator is slower.
+const sendBatch = 64
 
 // lane is one assigned partition.
 type lane struct {
@@ -41,9 +43,9 @@ type lane struct {
 	caughtUp   bool            // the last fetch reached the end, and the next was not held back
 }
 
-// push appends what was fetched. Called from the poll loop only, so it never
-// overlaps with a hand-over.
-func (l *lane) push(p kgo.FetchPartition, now time.Time) {
+// push appends what was received at now, and says whether the broker has more.
+// Called from the poll loop only, so it never overlaps with a hand-over.
+func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	var bytes int64
 	l.mu.Lock()
 	tail := l.caughtUp // what comes now was appended just now
@@ -54,8 +56,11 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) {
 	if last := p.Records[len(p.Records)-1]; Stamped(last) {
 		l.skew.observe(now, last.Timestamp, tail && l.caughtUp)
 	}
-	for _, rec := range p.Records {
-		w := newWork(l, rec)
+	idle := !l.ring.waits()
+	works := make([]Work, len(p.Records))
+	for i, rec := range p.Records {
+		w := &works[i]
+		w.set(l, rec)
 		if rec.Attrs.IsControl() {
 			// The marker of a transaction: nothing to handle, but the commit
 			// has to pass it, or pending would never be zero again.
@@ -77,9 +82,14 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) {
 		l.ring.push(w)
 	}
 	l.bytes += bytes
+	news := idle || len(l.ring.early) > 0 // else run sleeps until the same record
+	more = !l.caughtUp
 	l.mu.Unlock()
 	l.pool.bytes.Add(bytes)
-	l.nudge()
+	if news {
+		l.nudge()
+	}
+	return more
 }
 
 // nudge has run look at the ring again.
@@ -156,9 +166,13 @@ func (l *lane) send(ctx context.Context, batch []*Work) bool {
 	l.unfinished += n
 	l.unheld += n
 	l.mu.Unlock()
-	for len(batch) > 0 && l.c.lease.wait(ctx) { // a handler may take its time
-		l.topic.Handler.Handle(batch[0])
-		batch = batch[1:]
+	for len(batch) > 0 && l.c.lease.wait(ctx) {
+		n := len(batch)
+		if l.topic.OneByOne {
+			n = 1
+		}
+		l.topic.Handler.Handle(batch[:n])
+		batch = batch[n:]
 	}
 	// What is left has not gone out: its next owner delivers it.
 	l.mu.Lock()
@@ -167,7 +181,7 @@ func (l *lane) send(ctx context.Context, batch []*Work) bool {
 	return len(batch) == 0
 }
 
-func (l *lane) finish(w *Work) {
+func (l *lane) finish(w *Work, now time.Time) {
 	l.mu.Lock()
 	if w.state == done {
 		l.mu.Unlock()
@@ -178,7 +192,7 @@ func (l *lane) finish(w *Work) {
 	bytes := w.bytes
 	l.bytes -= bytes
 	l.unfinished--
-	l.moved = time.Now()
+	l.moved = now
 	live := l.live.Load()
 	l.mu.Unlock()
 	if live {

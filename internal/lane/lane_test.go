@@ -18,7 +18,7 @@ func (d dueIn) Due(rec *kgo.Record, seen time.Time) time.Time {
 	}
 	return seen.Add(time.Duration(d))
 }
-func (dueIn) Handle(*Work) {}
+func (dueIn) Handle([]*Work) {}
 
 func newTestLane() *lane {
 	c := &Consumer{some: make(chan struct{}, 1), full: make(chan struct{}, 1)}

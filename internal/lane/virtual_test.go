@@ -115,10 +115,12 @@ func (w *world) consume(h Handler, change ...func(*Config)) (c *Consumer, stop f
 
 // handler notes what it is handed, and when.
 type handler struct {
-	delay  time.Duration   // from the record's own time
-	finish func(h *handed) // what it does with a work; nil: done at once
-	mu     sync.Mutex
-	all    []*handed
+	delay    time.Duration   // from the record's own time
+	finish   func(h *handed) // what it does with a work; nil: done at once
+	oneByOne bool            // it takes its time
+
+	mu  sync.Mutex
+	all []*handed
 }
 
 type handed struct {
@@ -135,18 +137,22 @@ func (h *handler) Due(rec *kgo.Record, _ time.Time) time.Time {
 	return rec.Timestamp.Add(h.delay)
 }
 
-func (h *handler) Handle(w *Work) {
-	got := &handed{w, w.Record.Partition, w.Record.Offset, time.Now()}
-	h.mu.Lock()
-	h.all = append(h.all, got)
-	finish := h.finish
-	h.mu.Unlock()
-	if finish == nil {
-		w.Done()
-		return
+func (h *handler) Handle(works []*Work) {
+	for _, w := range works {
+		got := &handed{w, w.Record.Partition, w.Record.Offset, time.Now()}
+		h.mu.Lock()
+		h.all = append(h.all, got)
+		finish := h.finish
+		h.mu.Unlock()
+		if finish == nil {
+			got.end()
+		} else {
+			finish(got)
+		}
 	}
-	finish(got)
 }
+
+func (h *handed) end() { h.Done(time.Now()) }
 
 // now is what was handed so far.
 func (h *handler) now() []*handed {
@@ -158,7 +164,7 @@ func (h *handler) now() []*handed {
 // doneAll ends what was handed so far.
 func doneAll(works []*handed) {
 	for _, w := range works {
-		w.Done()
+		w.end()
 	}
 }
 

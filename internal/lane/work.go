@@ -36,18 +36,18 @@ const (
 // headers: the kgo.Record, the Work, and the slices' own headers.
 const recordOverhead = 320
 
-func newWork(l *lane, rec *kgo.Record) *Work {
-	w := &Work{Record: rec, lane: l, offset: rec.Offset, epoch: rec.LeaderEpoch}
+// set makes w the work for rec.
+func (w *Work) set(l *lane, rec *kgo.Record) {
+	w.Record, w.lane, w.offset, w.epoch = rec, l, rec.Offset, rec.LeaderEpoch
 	w.bytes = int64(recordOverhead + len(rec.Key) + len(rec.Value))
 	for i := range rec.Headers {
 		w.bytes += int64(40 + len(rec.Headers[i].Key) + len(rec.Headers[i].Value))
 	}
-	return w
 }
 
-// Done says that the record has been handled, for good or as a dead letter:
-// the commit may pass it. It is called exactly once, from any goroutine.
-func (w *Work) Done() { w.lane.finish(w) }
+// Done says that the record has been handled as of now, for good or as a dead
+// letter: the commit may pass it. It is called exactly once, from any goroutine.
+func (w *Work) Done(now time.Time) { w.lane.finish(w, now) }
 
 // Live says whether the partition is still ours. What has not been sent when it
 // no longer is must not be sent: its next owner does that.
@@ -57,9 +57,9 @@ func (w *Work) Live() bool { return w.lane.live.Load() }
 // gives up then, and leaves the record to its next owner.
 func (w *Work) Halted() <-chan struct{} { return w.lane.halt.Done() }
 
-// Now is the time by the clock of the broker that the record came from, as far
-// as that is known.
-func (w *Work) Now() time.Time { return time.Now().Add(-w.lane.skew.correction()) }
+// Skew is by how much this machine's clock is ahead of the broker's that the record
+// came from, as far as that is known.
+func (w *Work) Skew() time.Duration { return w.lane.skew.correction() }
 
 // logAppendTime is the timestamp type of records that the broker stamped.
 const logAppendTime = 1

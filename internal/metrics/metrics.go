@@ -32,6 +32,15 @@ type Metrics struct {
 	Purged    *prometheus.CounterVec
 	PurgeFail *prometheus.CounterVec
 	DataLoss  prometheus.Counter
+
+	levels map[string]deliveries // of the levels that are expected; read only
+}
+
+// deliveries are the series of one level that count every record: looking them up
+// by their label would cost more than the counting.
+type deliveries struct {
+	delivered prometheus.Counter
+	lateness  prometheus.Observer
 }
 
 // latenessBuckets run from the millisecond that a delivery is aimed at to the
@@ -107,6 +116,7 @@ func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 // Expect has the series of levels and codes be there, at zero, before anything
 // is counted, so that rates and alerts work from the first record on.
 func (m *Metrics) Expect(ladder levels.Ladder) {
+	m.levels = make(map[string]deliveries, ladder.Len()+1)
 	for l := range ladder.All() {
 		m.expectLevel(l.String())
 	}
@@ -117,16 +127,24 @@ func (m *Metrics) Expect(ladder levels.Ladder) {
 }
 
 func (m *Metrics) expectLevel(name string) {
-	for _, v := range []*prometheus.CounterVec{m.Routed, m.Delivered, m.Parked, m.Clamped} {
+	for _, v := range []*prometheus.CounterVec{m.Routed, m.Parked, m.Clamped} {
 		v.WithLabelValues(name)
 	}
-	m.Lateness.WithLabelValues(name)
+	m.levels[name] = m.deliveries(name)
+}
+
+func (m *Metrics) deliveries(level string) deliveries {
+	return deliveries{m.Delivered.WithLabelValues(level), m.Lateness.WithLabelValues(level)}
 }
 
 // Late records a delivery of level whose due time was due.
 func (m *Metrics) Late(level string, due, now time.Time) {
-	m.Delivered.WithLabelValues(level).Inc()
-	m.Lateness.WithLabelValues(level).Observe(max(0, now.Sub(due).Seconds()))
+	d, ok := m.levels[level]
+	if !ok {
+		d = m.deliveries(level)
+	}
+	d.delivered.Inc()
+	d.lateness.Observe(max(0, now.Sub(due).Seconds()))
 }
 
 func vec(name, help, label string) *prometheus.CounterVec {

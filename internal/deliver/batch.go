@@ -1,0 +1,97 @@
+package deliver
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Batch is records that are due together. What they need on their way is
+// allocated together, and used again for another batch when all have arrived,
+// because in a release allocations are most of what a record costs.
+type Batch struct {
+	o       *Outbox
+	items   []item
+	records []kgo.Record
+	headers []kgo.RecordHeader
+	values  values
+	left    atomic.Int32 // items that have not arrived at the first attempt
+}
+
+// batchRoom is how many records a batch has room for that is used again. A smaller
+// one is made to measure: a target that hangs can keep thousands of batches.
+const batchRoom = 64
+
+var batches = sync.Pool{New: func() any { return newBatch(batchRoom) }}
+
+func newBatch(n int) *Batch {
+	return &Batch{items: make([]item, 0, n), records: make([]kgo.Record, 0, n)}
+}
+
+// NewBatch is a batch with room for n records. Send ends its use by the caller.
+func (o *Outbox) NewBatch(n int) (b *Batch) {
+	if n > batchRoom/2 && n <= batchRoom {
+		b = batches.Get().(*Batch)
+	} else {
+		b = newBatch(n)
+	}
+	b.o = o
+	return b
+}
+
+// arrived is called when an item of the batch was written at the first attempt:
+// nobody refers to it any more. Where anything else happens to one, the batch is
+// left to the garbage collector.
+func (b *Batch) arrived() {
+	if b.left.Add(-1) > 0 || cap(b.items) != batchRoom {
+		return
+	}
+	clear(b.items)
+	clear(b.records)
+	clear(b.headers)
+	b.items, b.records, b.headers, b.values.buf = b.items[:0], b.records[:0], b.headers[:0], b.values.buf[:0]
+	batches.Put(b)
+}
+
+// Deliver adds src, to be sent to its target as the record that the target's
+// consumer gets.
+func (b *Batch) Deliver(owner Owner, src *kgo.Record, f Facts) {
+	left := cap(b.items) - len(b.items) // the others are taken to be like this one
+	if need := len(src.Headers) + finalAdds; cap(b.headers)-len(b.headers) < need {
+		b.headers = make([]kgo.RecordHeader, 0, left*need)
+	}
+	if need := finalSize(src, &f); cap(b.values.buf)-len(b.values.buf) < need {
+		b.values = newValues(left * need)
+	}
+	start := len(b.headers)
+	b.headers = appendFinal(b.headers, &b.values, src, &f)
+	b.records = append(b.records, kgo.Record{
+		Topic: f.Topic, Key: src.Key, Value: src.Value, Headers: b.headers[start:len(b.headers):len(b.headers)],
+	})
+	b.items = append(b.items, item{batch: b, owner: owner, src: src, facts: f, rec: &b.records[len(b.records)-1]})
+}
+
+// Put adds rec, to be written to a topic of the service itself. src is what a
+// dead letter would keep.
+func (b *Batch) Put(owner Owner, src, rec *kgo.Record, f Facts) {
+	b.items = append(b.items, item{batch: b, owner: owner, src: src, facts: f, rec: rec, put: true})
+}
+
+// Send writes the records in the order in which they were added.
+func (b *Batch) Send(now time.Time) {
+	b.left.Store(int32(len(b.items)))
+	for rest := b.items; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].rec.Topic == rest[0].rec.Topic {
+			n++
+		}
+		k := direct
+		if rest[0].put {
+			k = own
+		}
+		b.o.queue(rest[0].rec.Topic, k, now).sendAll(rest[:n], now)
+		rest = rest[n:]
+	}
+}
