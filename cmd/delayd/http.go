@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"sync"
 	"time"
 
@@ -41,8 +42,8 @@ func listenHTTP(addr string) (net.Listener, error) {
 }
 
 // serveHTTP answers on ln until ctx ends. It closes ln.
-func serveHTTP(ctx context.Context, ln net.Listener, ready *readiness, reg prometheus.Gatherer) error {
-	srv := &http.Server{Handler: newHandler(ready, reg), ReadHeaderTimeout: headerTimeout}
+func serveHTTP(ctx context.Context, ln net.Listener, handler http.Handler) error {
+	srv := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(ln) }()
 	select {
@@ -60,7 +61,7 @@ func serveHTTP(ctx context.Context, ln net.Listener, ready *readiness, reg prome
 }
 
 // newHandler is all that is answered over HTTP.
-func newHandler(ready *readiness, reg prometheus.Gatherer) http.Handler {
+func newHandler(ready *readiness, reg prometheus.Gatherer, profiles bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -71,6 +72,11 @@ func newHandler(ready *readiness, reg prometheus.Gatherer) http.Handler {
 		io.WriteString(w, "ready\n")
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	if profiles {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return mux
 }
 

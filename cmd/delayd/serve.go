@@ -24,6 +24,7 @@ type serveCmd struct {
 	EmbeddedAddr string     `type:"listen" placeholder:"ADDR" default:"${embedded}" help:"Where the embedded broker listens (default: ${default}, where the other commands look)."`
 	Data         string     `placeholder:"DIR" default:"${data}" help:"Where the embedded broker keeps its records; empty is in memory (default: ${default})."`
 	HTTP         string     `name:"http" type:"http" placeholder:"ADDR" default:"127.0.0.1:8080" help:"Where /healthz, /readyz and /metrics are served, or off (default: ${default})."`
+	Pprof        bool       `help:"Serve Go's profiles under /debug/pprof on --http: they show the command line, and cost what they measure."`
 	Instance     string     `placeholder:"ID" help:"Name of this process among those that serve the same topics, the same after a restart (default: host name and HTTP port)."`
 	serviceFlags
 	logFlags `set:"log_level=info"`
@@ -94,7 +95,7 @@ func (c *serveCmd) serve(ctx context.Context, log zerolog.Logger) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.run(ctx) })
 	if ln != nil {
-		g.Go(func() error { return serveHTTP(ctx, ln, s.ready, s.registry) })
+		g.Go(func() error { return serveHTTP(ctx, ln, newHandler(s.ready, s.registry, c.Pprof)) })
 	}
 	if err := g.Wait(); err != nil {
 		return c.explain(err, instance)
