@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +31,12 @@ type serveCmd struct {
 	logFlags `set:"log_level=info"`
 }
 
+// gcPercent is how much the heap grows between two collections, in percent of what
+// is live, unless GOGC says otherwise. What is live is small and bounded, so that
+// Go's 100 would collect all the time during a release: a tenth of its processor
+// time for some 20 MiB.
+const gcPercent = 200
+
 // Run serves until ctx ends. What the flags ask for and cannot have is told to
 // people; all that goes wrong after that is part of the log.
 func (c *serveCmd) Run(ctx context.Context, con *console) error {
@@ -38,6 +45,9 @@ func (c *serveCmd) Run(ctx context.Context, con *console) error {
 	}
 	if err := c.chooseBroker(con); err != nil {
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	log := c.logger(con.err)
 	err := c.serve(ctx, log)

@@ -67,16 +67,25 @@ func (b *Batch) Deliver(owner Owner, src *kgo.Record, f Facts) {
 	}
 	start := len(b.headers)
 	b.headers = appendFinal(b.headers, &b.values, src, &f)
-	b.records = append(b.records, kgo.Record{
-		Topic: f.Topic, Key: src.Key, Value: src.Value, Headers: b.headers[start:len(b.headers):len(b.headers)],
-	})
-	b.items = append(b.items, item{batch: b, owner: owner, src: src, facts: f, rec: &b.records[len(b.records)-1]})
+	b.records = append(b.records, kgo.Record{})
+	rec := &b.records[len(b.records)-1]
+	rec.Topic, rec.Key, rec.Value, rec.Headers = f.Topic, src.Key, src.Value, b.headers[start:len(b.headers):len(b.headers)]
+	b.add(owner, src, rec, f)
 }
 
 // Put adds rec, to be written to a topic of the service itself. src is what a
 // dead letter would keep.
 func (b *Batch) Put(owner Owner, src, rec *kgo.Record, f Facts) {
-	b.items = append(b.items, item{batch: b, owner: owner, src: src, facts: f, rec: rec, put: true})
+	b.add(owner, src, rec, f).put = true
+}
+
+// add fills an item where it stands: they are large, and copying one costs the
+// garbage collector's barriers too.
+func (b *Batch) add(owner Owner, src, rec *kgo.Record, f Facts) *item {
+	b.items = append(b.items, item{})
+	it := &b.items[len(b.items)-1]
+	it.batch, it.owner, it.src, it.rec, it.facts = b, owner, src, rec, f
+	return it
 }
 
 // Send writes the records in the order in which they were added.

@@ -107,6 +107,8 @@ func (l *lane) run() {
 	}
 	timer := time.NewTimer(surely)
 	defer timer.Stop()
+	var nap nap
+	defer nap.close()
 	batch := make([]*Work, 0, sendBatch)
 	for ctx.Err() == nil {
 		var sleep time.Duration
@@ -117,7 +119,11 @@ func (l *lane) run() {
 			}
 			continue
 		}
-		timer.Reset(sleep)
+		if sleep <= lastStretch {
+			nap.sleep(sleep)
+			continue
+		}
+		timer.Reset(sleep - lastStretch)
 		select {
 		case <-timer.C:
 		case <-l.wake:

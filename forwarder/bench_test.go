@@ -1,0 +1,50 @@
+package forwarder
+
+import (
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/levels"
+)
+
+var written = []kgo.RecordHeader{
+	{Key: "trace", Value: []byte("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")},
+	{Key: levels.HeaderTarget, Value: []byte("orders")},
+}
+
+// BenchmarkDue is the calculation of when a record is due: written straight to the
+// level, and routed.
+func BenchmarkDue(b *testing.B) {
+	direct := record(at, true, written...)
+	routed := deliver.Hop(direct, "delay.level.10s", deliver.Facts{
+		ID: "delay.inbox-0-1-1700000000000", Due: at.UnixMilli() + 9000, Accepted: at.UnixMilli() - 1000, Granted: "10s",
+	})
+	routed.Timestamp, routed.Attrs = direct.Timestamp, direct.Attrs
+	for name, rec := range map[string]*kgo.Record{"direct": direct, "routed": routed} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			w := ten()
+			for b.Loop() {
+				w.Due(rec, at)
+			}
+		})
+	}
+}
+
+// BenchmarkResolve is all that is decided about a record when it is due, but for
+// the record that is delivered (BenchmarkFinal of internal/deliver).
+func BenchmarkResolve(b *testing.B) {
+	rec := record(at, true, written...)
+	w := ten()
+	w.targets = &deliver.Targets{Names: levels.Names{Prefix: levels.DefaultPrefix}}
+	b.ReportAllocs()
+	for b.Loop() {
+		w.facts(rec, at.Add(10*time.Second))
+		if _, _, refusal := w.targets.Resolve(rec.Headers); refusal != nil {
+			b.Fatal(refusal)
+		}
+	}
+}
