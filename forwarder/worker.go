@@ -63,7 +63,7 @@ func (w *worker) Handle(works []*lane.Work) {
 		facts.Topic, facts.Partition = topic, partition
 		batch.Deliver(work, rec, facts)
 	}
-	batch.Send(time.Now())
+	batch.Send()
 }
 
 // facts are what the router found out, or for a record that was written straight

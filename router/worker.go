@@ -52,7 +52,7 @@ func (w *worker) Handle(works []*lane.Work) {
 		}
 		w.observe(rec, &d)
 	}
-	batch.Send(now)
+	batch.Send()
 }
 
 // accepted is when the broker took the record. Where the inbox keeps its

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,9 +89,55 @@ func (b *Batch) add(owner Owner, src, rec *kgo.Record, f Facts) *item {
 	return it
 }
 
-// Send writes the records in the order in which they were added.
-func (b *Batch) Send(now time.Time) {
+// Send has the records written in the order in which they were added.
+func (b *Batch) Send() {
+	if len(b.items) == 0 {
+		return
+	}
 	b.left.Store(int32(len(b.items)))
+	b.o.post.mu.Lock()
+	b.o.post.batches = append(b.o.post.batches, b)
+	b.o.post.mu.Unlock()
+	select {
+	case b.o.post.ready <- struct{}{}:
+	default:
+	}
+}
+
+// post is batches on their way to franz-go. Records that are due in the same
+// millisecond come from many lanes at once; one goroutine that passes them all on
+// has them go out in one request, where a request for each would cost more than
+// everything else that is done for them.
+type post struct {
+	ready chan struct{} // has room for one: there are batches
+
+	mu      sync.Mutex
+	batches []*Batch
+}
+
+// deliverPost passes on what comes, until the outbox ends.
+func (o *Outbox) deliverPost() {
+	var batches []*Batch
+	for {
+		select {
+		case <-o.post.ready:
+		case <-o.ctx.Done():
+			return
+		}
+		runtime.Gosched() // the other lanes that are due come first
+		o.post.mu.Lock()
+		batches, o.post.batches = o.post.batches, batches[:0]
+		o.post.mu.Unlock()
+		now := time.Now()
+		for i, b := range batches {
+			b.pass(now)
+			batches[i] = nil
+		}
+	}
+}
+
+// pass writes each run of records for one topic behind what came before.
+func (b *Batch) pass(now time.Time) {
 	for rest := b.items; len(rest) > 0; {
 		n := 1
 		for n < len(rest) && rest[n].rec.Topic == rest[0].rec.Topic {

@@ -77,6 +77,7 @@ type Outbox struct {
 
 	parkedQueue, deadQueue *queue
 	shelves                shelves
+	post                   post
 
 	// mu is taken before a queue's own, never inside it.
 	mu     sync.Mutex
@@ -103,6 +104,7 @@ func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 		queues: make(map[queueKey]*queue),
 		limits: make(map[string]int32),
 		acked:  make(map[string]*acks),
+		post:   post{ready: make(chan struct{}, 1)},
 	}
 	client, err := kgo.NewClient(append(producerOptions(opts), kgo.ProducerBatchMaxBytesFn(o.limit))...)
 	if err != nil {
@@ -113,6 +115,7 @@ func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 	now := time.Now()
 	o.parkedQueue, o.deadQueue = o.queue(o.parked, own, now), o.queue(o.dead, own, now)
 	o.wg.Go(o.watch)
+	o.wg.Go(o.deliverPost)
 	return o, nil
 }
 

@@ -116,7 +116,7 @@ func (o *owner) after(start time.Time) time.Duration {
 func (w *world) send(o Owner, src *kgo.Record, f Facts) {
 	batch := w.out.NewBatch(1)
 	batch.Deliver(o, src, f)
-	batch.Send(time.Now())
+	batch.Send()
 }
 
 // deliver delivers a record to partition 0 of topic.
