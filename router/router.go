@@ -14,6 +14,11 @@ import (
 	"github.com/delayd-io/delayd/internal/metrics"
 )
 
+// gather is how long records may lie in the inbox behind one that was just
+// fetched. Their due times are exact whenever they are routed; it is those without
+// delay that are late by it.
+const gather = 2 * time.Millisecond
+
 // ErrFenced says that another process joined with the same instance id and that
 // this one may not route any more.
 var ErrFenced = lane.ErrFenced
@@ -81,6 +86,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		Instance:   cfg.Instance,
 		Topics:     []lane.Topic{{Name: cfg.Names.Inbox(), Handler: newWorker(&cfg, outbox, counters)}},
 		Budget:     cfg.Budget,
+		Gather:     gather,
 		PurgeAfter: cfg.PurgeAfter,
 		Assigned:   outbox.CloseGates,
 		Log:        cfg.Log,

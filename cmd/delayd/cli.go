@@ -22,8 +22,11 @@ type cli struct {
 	Tail    tailCmd    `cmd:"" help:"Print the records of a topic as they arrive, and how late they were."`
 	Levels  levelsCmd  `cmd:"" help:"Print the levels, or which level each DURATION gets."`
 	Admin   adminCmd   `cmd:"" help:"Look after the service's topics."`
+	Bench   benchCmd   `cmd:"" help:"Measure the service: lateness, throughput, cost, and that nothing is lost."`
 	Demo    demoCmd    `cmd:"" help:"Show the whole thing in one process, in about fifteen seconds."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+
+	BenchContender benchContenderCmd `cmd:"" hidden:"" help:"A yardstick of \"delayd bench\", which starts it."`
 }
 
 // adminCmd groups the commands for operators.
@@ -89,6 +92,9 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.NamedMapper("partitions", textMapper("partitions", parsePartitions)),
 		kong.NamedMapper("replicas", textMapper("replicas", parseReplicas)),
 		kong.NamedMapper("count", textMapper("count", parseCount)),
+		kong.NamedMapper("number", kong.MapperFunc(mapNumber)),
+		kong.NamedMapper("spread", kong.MapperFunc(mapSpread)),
+		kong.NamedMapper("plot", textMapper("plot", parsePlot)),
 		kong.Vars{
 			"embedded":   embedded.DefaultAddr,
 			"prefix":     levels.DefaultPrefix,

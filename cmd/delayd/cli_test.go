@@ -322,7 +322,8 @@ func TestNoArgumentsPrintsTheHelp(t *testing.T) {
 // that are required are missing.
 func TestHelpOfEveryCommand(t *testing.T) {
 	for _, args := range [][]string{
-		{"serve"}, {"send"}, {"tail"}, {"levels"}, {"admin"}, {"admin", "provision"}, {"admin", "status"}, {"demo"}, {"version"},
+		{"serve"}, {"send"}, {"tail"}, {"levels"}, {"admin"}, {"admin", "provision"}, {"admin", "status"},
+		{"bench"}, {"bench", "steady"}, {"bench", "backlog"}, {"bench", "pending"}, {"demo"}, {"version"},
 	} {
 		code, stdout, stderr := runDelayd(t, "", append(args, "--help")...)
 		if code != exitOK || stdout == "" || stderr != "" {

@@ -12,7 +12,7 @@ import (
 // horizon is how far ahead of its due time a record is worth fetching when
 // others wait for memory: a lane whose last record is due later than this has
 // enough.
-const horizon = 2 * time.Second
+const horizon = 750 * time.Millisecond
 
 // roomWait is how long the poll loop waits for memory to come back before it
 // holds back the lanes that use it, and goes on with the others.
@@ -27,7 +27,7 @@ type pool struct {
 	budget int64
 	bytes  atomic.Int64
 	slots  *semaphore.Weighted
-	room   chan struct{} // has room for one: half of the budget is free again
+	room   chan struct{} // has room for one: a quarter of the budget is free again
 
 	// overtaking is how many works were sent before a record in front of them.
 	// They stay uncommitted until that one is due, which can be hours.
@@ -47,9 +47,9 @@ func (p *pool) full() bool { return p.bytes.Load() >= p.budget }
 // pressed says that memory is getting short.
 func (p *pool) pressed() bool { return p.bytes.Load() >= p.budget/2 }
 
-// give takes back n bytes, and says so when half of the budget is free again.
+// give takes back n bytes, and says so when a quarter of the budget is free again.
 func (p *pool) give(n int64) {
-	low := p.budget / 2
+	low := p.budget / 4 * 3
 	if after := p.bytes.Add(-n); after < low && after+n >= low {
 		signal(p.room)
 	}
