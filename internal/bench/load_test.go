@@ -1,0 +1,91 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"pgregory.net/rapid"
+
+	"github.com/delayd-io/delayd/levels"
+)
+
+func drawDeck(t *rapid.T) deck {
+	d := deck{keys: rapid.IntRange(1, 20).Draw(t, "keys"), targets: rapid.IntRange(1, 4).Draw(t, "targets")}
+	for i := range rapid.IntRange(1, 5).Draw(t, "levels") {
+		d.levels = append(d.levels, levels.Level{Number: i + 1, Delay: time.Duration(i+1) * time.Second})
+	}
+	return d
+}
+
+// Each key is on every level alike, and always for the same target.
+func TestDeckDealsEvenly(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		d := drawDeck(t)
+		rounds := rapid.IntRange(1, 3).Draw(t, "rounds")
+		dealt := make(map[int]int)
+		for id := range int64(rounds * d.lanes()) {
+			dealt[d.lane(id)]++
+			if want := d.key(id) % d.targets; d.target(id) != want {
+				t.Fatalf("record %d of key %d is for target %d", id, d.key(id), d.target(id))
+			}
+		}
+		if len(dealt) != d.lanes() {
+			t.Fatalf("%d of %d keys on levels got a record", len(dealt), d.lanes())
+		}
+		for lane, n := range dealt {
+			if n != rounds {
+				t.Fatalf("lane %d got %d records, want %d", lane, n, rounds)
+			}
+		}
+	})
+}
+
+func TestMakerMakesTheSameEveryTime(t *testing.T) {
+	t.Parallel()
+	d := deck{levels: []levels.Level{level(time.Second)}, keys: 3, targets: 1}
+	to := func(int64) (string, []kgo.RecordHeader) { return "topic", nil }
+	one, other := newMaker(d, 200, to), newMaker(d, 200, to)
+	for id := range int64(5) {
+		a, b := one.record(id), other.record(id)
+		if !bytes.Equal(a.Value, b.Value) || !bytes.Equal(a.Key, b.Key) {
+			t.Fatalf("record %d is not the same twice", id)
+		}
+		if len(a.Value) != 200 || binary.BigEndian.Uint64(a.Value) != uint64(id) {
+			t.Errorf("record %d: a value of %d bytes that begins with %x", id, len(a.Value), a.Value[:idSize])
+		}
+	}
+	if got := string(one.record(4).Key); got != "key-00001" {
+		t.Errorf("key %q", got)
+	}
+	if got := len(newMaker(d, idSize, to).record(0).Value); got != idSize {
+		t.Errorf("the smallest value has %d bytes", got)
+	}
+}
+
+func TestDueBy(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		elapsed time.Duration
+		want    int64
+	}{
+		{0, 0}, {499 * time.Microsecond, 0}, {500 * time.Microsecond, 1}, {time.Second, 2000},
+		{2500 * time.Millisecond, 5000}, {time.Hour, 5000},
+	} {
+		if got := dueBy(tc.elapsed, 2000, 5000); got != tc.want {
+			t.Errorf("after %v: %d, want %d", tc.elapsed, got, tc.want)
+		}
+	}
+}
+
+func TestKillsAreEvenlySpread(t *testing.T) {
+	t.Parallel()
+	for before, want := range []int64{250, 500, 750} {
+		if got := killAt(1000, before, 3); got != want {
+			t.Errorf("kill %d after %d, want %d", before+1, got, want)
+		}
+	}
+}

@@ -1,0 +1,235 @@
+package bench
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/shirou/gopsutil/v4/process"
+)
+
+const (
+	// stopWait is how long a contender may take to end when it is asked to;
+	// then it is killed.
+	stopWait = 10 * time.Second
+	// keptLines is how much of what a contender writes to stderr is shown when
+	// it dies.
+	keptLines = 20
+	// maxLine is the longest line that is read of a contender; the rest of a
+	// longer one is lost.
+	maxLine = 64 << 10
+	// sampleEvery is how often the memory of a contender is looked at.
+	sampleEvery = 100 * time.Millisecond
+	// mib is a MiB in bytes.
+	mib = 1 << 20
+)
+
+// ReadyLine is what a yardstick writes to stdout when it has its partitions.
+const ReadyLine = "ready"
+
+// errNoReason is how a process ends that thinks that it is done.
+var errNoReason = errors.New("exit status 0")
+
+// child is a contender's process. It never outlives the bench.
+type child struct {
+	cmd     *exec.Cmd
+	started time.Time
+	ready   chan struct{} // closed when it has written ReadyLine
+	done    chan struct{} // closed when it has ended and all that it wrote is read
+	err     error         // how it ended; read it after done
+	lines   lastLines
+	sampled *process.Process
+
+	mu   sync.Mutex
+	peak uint64 // guarded by mu; resident bytes
+}
+
+// startChild starts program. ctx is the bench's own life, not that of one wait:
+// when it ends the child is asked to.
+func startChild(ctx context.Context, program string, args ...string) (*child, error) {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = stopWait
+	cmd.Env = environment(os.Environ())
+	cmd.SysProcAttr = childAttributes()
+	c := &child{cmd: cmd, started: time.Now(), ready: make(chan struct{}), done: make(chan struct{})}
+	started := make(chan error, 1)
+	go c.live(started)
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s %s: %w", filepath.Base(program), args[0], err)
+	}
+	return c, nil
+}
+
+// environment is environ without our own variables: what a contender runs with
+// is on its command line, and so in the report.
+func environment(environ []string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool { return strings.HasPrefix(entry, "DELAYD_") })
+}
+
+// live starts the process and waits for its end. To Linux the parent of a child
+// is the thread that started it, so that thread has to live as long.
+func (c *child) live(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	out, in := io.Pipe()
+	var reading sync.WaitGroup
+	c.cmd.Stdout, c.cmd.Stderr = in, &c.lines
+	if err := c.cmd.Start(); err != nil {
+		started <- err
+		return
+	}
+	var err error
+	if c.sampled, err = process.NewProcess(int32(c.cmd.Process.Pid)); err != nil {
+		c.sampled = nil // it has ended already; its end says why
+	}
+	started <- nil
+	reading.Go(func() { c.readOut(out) })
+	stop := make(chan struct{})
+	reading.Go(func() { c.sample(stop) })
+	c.err = c.cmd.Wait()
+	in.Close()
+	close(stop)
+	reading.Wait()
+	close(c.done)
+}
+
+// readOut waits for the line that says that the child is ready, and reads on so
+// that it never waits for us.
+func (c *child) readOut(out io.Reader) {
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if lines.Text() == ReadyLine {
+			close(c.ready)
+			break
+		}
+	}
+	io.Copy(io.Discard, out)
+}
+
+// sample notes the greatest resident memory until stop.
+func (c *child) sample(stop <-chan struct{}) {
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	for {
+		c.resident()
+		select {
+		case <-tick.C:
+		case <-stop:
+			return
+		}
+	}
+}
+
+// resident is how much memory the child holds just now, in bytes; 0 once it has
+// ended.
+func (c *child) resident() uint64 {
+	if c.sampled == nil {
+		return 0
+	}
+	m, err := c.sampled.MemoryInfo()
+	if err != nil {
+		return 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.peak = max(c.peak, m.RSS)
+	return m.RSS
+}
+
+func (c *child) peakMiB() float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return float64(c.peak) / mib
+}
+
+// cpu is the user and system time of the child so far, of all its life once it
+// has ended.
+func (c *child) cpu() time.Duration {
+	if c.ended() {
+		return c.cmd.ProcessState.UserTime() + c.cmd.ProcessState.SystemTime()
+	}
+	if c.sampled == nil {
+		return 0
+	}
+	t, err := c.sampled.Times()
+	if err != nil {
+		return 0
+	}
+	return time.Duration((t.User + t.System) * float64(time.Second))
+}
+
+func (c *child) ended() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// fault says why the child has ended, nil while it runs.
+func (c *child) fault() error {
+	if !c.ended() {
+		return nil
+	}
+	return fmt.Errorf("%s ended by itself: %w\n%s", c.cmd.Args[1], cmp.Or(c.err, errNoReason), &c.lines)
+}
+
+// stop asks the child to end, and ends it when it does not.
+func (c *child) stop() {
+	_ = c.cmd.Process.Signal(syscall.SIGTERM) // an error says that it has ended
+	select {
+	case <-c.done:
+	case <-time.After(stopWait):
+		c.kill()
+	}
+}
+
+// kill ends the child as kill -9 does.
+func (c *child) kill() {
+	_ = c.cmd.Process.Kill() // an error says that it has ended
+	<-c.done
+}
+
+// lastLines keeps the end of what is written to it.
+type lastLines struct {
+	mu    sync.Mutex
+	lines []string // guarded by mu, like rest
+	rest  []byte
+}
+
+func (l *lastLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rest = append(l.rest, p...)
+	for {
+		line, rest, found := strings.Cut(string(l.rest), "\n")
+		if !found {
+			break
+		}
+		l.lines = append(l.lines, line)
+		l.rest = []byte(rest)
+	}
+	l.rest = l.rest[:min(len(l.rest), maxLine)]
+	l.lines = l.lines[max(0, len(l.lines)-keptLines):]
+	return len(p), nil
+}
+
+func (l *lastLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(append(slices.Clone(l.lines), string(l.rest)), "\n")
+}
