@@ -167,8 +167,8 @@ func TestShareNearestFirst(t *testing.T) {
 	}
 }
 
-// TestPoolRoom: lanes that are held back hear of it once when the pool is half
-// empty again.
+// TestPoolRoom: who waits for memory hears of it once when a quarter of the pool is
+// free again.
 func TestPoolRoom(t *testing.T) {
 	p := newPool(100)
 	told := func() bool {
@@ -185,11 +185,12 @@ func TestPoolRoom(t *testing.T) {
 		told, pressed bool
 	}{
 		{10, false, true},
-		{30, false, true}, // 50: as much as the half
-		{1, true, false},
-		{9, false, false}, // known already
+		{5, false, true}, // 75: as much as three quarters
+		{1, true, true},
+		{24, false, true}, // 50, and known already
+		{1, false, false},
 		{0, false, false},
-		{40, false, false},
+		{49, false, false},
 	} {
 		p.give(c.give)
 		if got := told(); got != c.told || p.pressed() != c.pressed {
@@ -198,8 +199,8 @@ func TestPoolRoom(t *testing.T) {
 	}
 	// Nobody has to listen.
 	for range 3 {
-		p.bytes.Add(60)
-		p.give(60)
+		p.bytes.Add(80)
+		p.give(80)
 	}
 	if !told() || told() {
 		t.Error("there is not one note of it")
