@@ -11,7 +11,7 @@ import (
 )
 
 // commitLoop commits CommitInterval after something was handled, at once when
-// CommitRecords are, and renews the lease when nothing is.
+// commitFrom are, and renews the lease when nothing is.
 func (c *Consumer) commitLoop(ctx context.Context) {
 	timer := time.NewTimer(leaseRenewal)
 	defer timer.Stop()
@@ -40,7 +40,7 @@ func (c *Consumer) handledOne() {
 	switch c.handled.Add(1) {
 	case 1:
 		signal(c.some)
-	case CommitRecords:
+	case commitFrom:
 		signal(c.full)
 	}
 }

@@ -74,7 +74,7 @@ type Consumer struct {
 	reads        reads
 	handled      atomic.Int64  // since the last commit
 	some         chan struct{} // has room for one: there is something to commit
-	full         chan struct{} // has room for one: CommitRecords are handled
+	full         chan struct{} // has room for one: commitFrom are handled
 	committing   sync.Mutex    // one commit at a time, and none across a hand-over
 
 	opened chan struct{}           // closed when Run has set what follows
