@@ -13,6 +13,7 @@ import (
 
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/kafkatest"
+	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -44,6 +45,24 @@ func TestOnKafka(t *testing.T) {
 			}
 			if sick := report.Runs[1]; sick.Label != LabelSick || sick.Seconds <= report.Runs[0].Seconds {
 				t.Errorf("the sick target's records came no later than the others: %+v", sick)
+			}
+		})
+		t.Run("inbox", func(t *testing.T) {
+			t.Parallel()
+			cfg := cfg
+			cfg.Load.Scenario, cfg.Load.Through = Steady, ThroughInbox
+			cfg.Load.Levels, cfg.Load.Rate, cfg.Load.Duration = []levels.Level{level(time.Second), level(2 * time.Second)}, 500, 3*time.Second
+			if r := runOnKafka(t, cfg).Runs[0]; r.Delivered != 2000 || r.Late == nil {
+				t.Errorf("%+v, late %+v", r, r.Late)
+			}
+		})
+		t.Run("kills", func(t *testing.T) {
+			t.Parallel()
+			cfg := cfg
+			cfg.Kills = 2
+			cfg.Load.Scenario, cfg.Load.Levels, cfg.Load.Records = Backlog, []levels.Level{level(time.Second)}, 100_000
+			if r := runOnKafka(t, cfg).Runs[0]; r.Delivered != 100_000 || r.Kills != 2 || r.Duplicated > 2*2*lane.CommitRecords {
+				t.Errorf("%+v", r)
 			}
 		})
 		t.Run("pending", func(t *testing.T) {
