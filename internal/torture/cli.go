@@ -44,8 +44,8 @@ type runCmd struct {
 	commonFlags
 }
 
-// check reports the first flag that is wrong.
-func (f *commonFlags) check() error {
+// Validate reports the first flag that is wrong. kong calls it.
+func (f *commonFlags) Validate() error {
 	const mostRate = 100_000
 	switch {
 	case f.Rate < 1 || f.Rate > mostRate:
@@ -58,6 +58,14 @@ func (f *commonFlags) check() error {
 		}
 	}
 	return nil
+}
+
+// Validate reports the first flag that is wrong. kong calls it.
+func (c *runCmd) Validate() error {
+	if _, err := findRows(c.Row); err != nil {
+		return err
+	}
+	return c.commonFlags.Validate()
 }
 
 // Run runs the rows that were asked for, one after another.
@@ -87,9 +95,6 @@ func list(w io.Writer, rs []row) {
 
 // torture runs rows and writes what came of them.
 func (f *commonFlags) torture(ctx context.Context, con *console, duration time.Duration, rs []row) error {
-	if err := f.check(); err != nil {
-		return err
-	}
 	r, done, err := f.runner(ctx, con, duration)
 	if err != nil {
 		return err

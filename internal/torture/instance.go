@@ -30,6 +30,9 @@ const (
 	logEnd = 2 << 10
 )
 
+// errNotRunning is that of a signal to a process that has ended.
+var errNotRunning = errors.New("it does not run")
+
 // instance is one delayd, by its instance id: one process after another. Its
 // methods are for one goroutine at a time.
 type instance struct {
@@ -55,8 +58,19 @@ func (i *instance) start() error {
 	return i.startLocked()
 }
 
+// ensure starts a process unless one runs.
+func (i *instance) ensure() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.runs() {
+		return nil
+	}
+	return i.startLocked()
+}
+
+// startLocked is start for who has the lock.
 func (i *instance) startLocked() error {
-	if i.proc != nil && !i.proc.Ended() {
+	if i.runs() {
 		return fmt.Errorf("start delayd %s: it runs already", i.name)
 	}
 	log, err := os.OpenFile(i.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -110,15 +124,16 @@ func (i *instance) logTail() string {
 	return string(b[max(0, len(b)-logEnd):])
 }
 
-// signal sends a signal to the process, which has to run.
+// signal sends a signal to the process, which has to run. asked says that its end is
+// what is wanted.
 func (i *instance) signal(sig syscall.Signal, asked bool) (*process.Child, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if !i.runs() {
+		return nil, fmt.Errorf("send %v to delayd %s: %w", sig, i.name, errNotRunning)
+	}
 	if asked {
 		i.asked = true // no restart either
-	}
-	if i.proc == nil || i.proc.Ended() {
-		return nil, fmt.Errorf("send %v to delayd %s: it does not run", sig, i.name)
 	}
 	if err := i.proc.Cmd.Process.Signal(sig); err != nil {
 		return nil, fmt.Errorf("send %v to delayd %s: %w", sig, i.name, err)
@@ -176,8 +191,11 @@ func (i *instance) thaw() error {
 func (i *instance) running() (running, frozen bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.proc != nil && !i.proc.Ended(), i.frozen
+	return i.runs(), i.frozen
 }
+
+// runs is running for who has the lock.
+func (i *instance) runs() bool { return i.proc != nil && !i.proc.Ended() }
 
 // unasked are the ends of processes that nobody asked for, in words.
 func (i *instance) unasked() []string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -56,6 +57,9 @@ var accidents = []accident{
 	{"cut", func(ctx context.Context, w *world) error {
 		return w.cut(ctx, w.rand.IntN(randomNodes), w.between(time.Second, 10*time.Second))
 	}},
+	{"refuse", func(ctx context.Context, w *world) error {
+		return w.refuse(ctx, w.rand.IntN(randomNodes), w.between(time.Second, 10*time.Second))
+	}},
 	{"move leaders", func(ctx context.Context, w *world) error { return w.moveLeaders(ctx) }},
 }
 
@@ -77,7 +81,8 @@ var randomRow = row{
 		for w.whileLoad(ctx, w.between(0, pauseMost)) {
 			a := accidents[w.rand.IntN(len(accidents))]
 			w.log.Warn().Str("accident", a.name).Msg("breaks")
-			if err := a.do(ctx, w); err != nil {
+			// A delayd that has ended by itself is just being started again.
+			if err := a.do(ctx, w); err != nil && !errors.Is(err, errNotRunning) {
 				return fmt.Errorf("%s: %w", a.name, err)
 			}
 		}
@@ -102,6 +107,15 @@ func (w *world) cut(ctx context.Context, node int, d time.Duration) error {
 	err := sleep(ctx, d)
 	w.proxies.heal(context.WithoutCancel(ctx), node)
 	return err
+}
+
+// refuse breaks delayd's connections to a broker, and takes no new ones, for a
+// while.
+func (w *world) refuse(ctx context.Context, node int, d time.Duration) error {
+	defer w.faults.begin("refuse " + strconv.Itoa(node))()
+	w.crashed()
+	w.proxies.refuse(node)
+	return errors.Join(sleep(ctx, d), w.proxies.accept(node))
 }
 
 // moveLeaders gives every partition of the service and of the targets another

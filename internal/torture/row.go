@@ -72,6 +72,11 @@ type limits struct {
 	late, recover time.Duration
 }
 
+// echo is how long after a fault it can be heard again: what the router took late
+// stands behind what was written straight to its level in the meantime, and is as
+// late as the router was when the longest level is over.
+const echo = 5 * time.Second
+
 // lateByDefault is when a record counts as late for the time until recovery.
 const lateByDefault = 250 * time.Millisecond
 

@@ -314,7 +314,7 @@ func (w *world) mend(ctx context.Context) error {
 		anyone = anyone || running
 	}
 	if !anyone && len(instances) > 0 {
-		errs = append(errs, instances[0].start())
+		errs = append(errs, instances[0].ensure())
 	}
 	return errors.Join(errs...)
 }
