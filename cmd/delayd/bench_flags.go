@@ -10,12 +10,12 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/delayd-io/delayd/internal/bench"
+	"github.com/delayd-io/delayd/internal/picture"
 	"github.com/delayd-io/delayd/levels"
 )
 
 // parsePlot reads a file that can be drawn into.
-func parsePlot(s string) (string, error) { return s, bench.CheckPlotFile(s) }
+func parsePlot(s string) (string, error) { return s, picture.CheckFile(s) }
 
 // mapNumber reads a number that has bounds.
 func mapNumber(ctx *kong.DecodeContext, target reflect.Value) error {

@@ -10,6 +10,8 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/delayd-io/delayd/internal/picture"
 )
 
 const (
@@ -22,8 +24,8 @@ const (
 )
 
 // rates is a bar for each contender.
-func (r *Report) rates() (*picture, error) {
-	p := &picture{title: "Release of an overdue backlog, in records a second", body: newPlot()}
+func (r *Report) rates() (*picture.Picture, error) {
+	p := &picture.Picture{Title: "Release of an overdue backlog, in records a second", Body: picture.NewPlot()}
 	var names []string
 	var values plotter.XYLabels
 	greatest := 0.0
@@ -33,7 +35,7 @@ func (r *Report) rates() (*picture, error) {
 			continue
 		}
 		y := float64(len(names))
-		end, err := r.addBar(p.body, s, y)
+		end, err := r.addBar(p.Body, s, y)
 		if err != nil {
 			return nil, err
 		}
@@ -50,17 +52,17 @@ func (r *Report) rates() (*picture, error) {
 		return nil, err
 	}
 	for i := range labels.TextStyle {
-		labels.TextStyle[i] = textStyle(textSize, black)
+		labels.TextStyle[i] = picture.TextStyle(picture.TextSize, picture.Black)
 		labels.TextStyle[i].YAlign = draw.YCenter
 	}
-	labels.Offset = vg.Point{X: 8, Y: textRise}
-	p.body.Add(labels)
-	p.body.NominalY(names...)
-	p.body.Y.Tick.Length = 0
-	p.body.Y.Min, p.body.Y.Max = -0.5, float64(len(names))-0.5
-	p.body.X.Min, p.body.X.Max = 0, greatest*1.12 // room for the number behind the longest
-	p.body.HideX()
-	p.height = barsAround + vg.Length(len(names))*barHeight
+	labels.Offset = vg.Point{X: 8, Y: picture.TextRise}
+	p.Body.Add(labels)
+	p.Body.NominalY(names...)
+	p.Body.Y.Tick.Length = 0
+	p.Body.Y.Min, p.Body.Y.Max = -0.5, float64(len(names))-0.5
+	p.Body.X.Min, p.Body.X.Max = 0, greatest*1.12 // room for the number behind the longest
+	p.Body.HideX()
+	p.Height = barsAround + vg.Length(len(names))*barHeight
 	return p, nil
 }
 
@@ -90,7 +92,7 @@ func (r *Report) addBar(body *plot.Plot, s Summary, y float64) (end float64, err
 	}
 	rings := *circles
 	circles.GlyphStyle = draw.GlyphStyle{Color: color.White, Radius: circleRadius, Shape: draw.CircleGlyph{}}
-	rings.GlyphStyle = draw.GlyphStyle{Color: black, Radius: circleRadius, Shape: draw.RingGlyph{}}
+	rings.GlyphStyle = draw.GlyphStyle{Color: picture.Black, Radius: circleRadius, Shape: draw.RingGlyph{}}
 	body.Add(circles, &rings)
 	return end, nil
 }

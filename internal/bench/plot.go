@@ -6,16 +6,15 @@ import (
 	"image/color"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
-	"golang.org/x/text/number"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/delayd-io/delayd/internal/picture"
 )
 
 const (
@@ -43,38 +42,18 @@ var (
 	labelDashes = [][]vg.Length{nil, {7, 4}, {2, 3}, {9, 3, 2, 3}}
 )
 
-// CheckPlotFile reports what would keep [Report.Plot] from writing a file, as far
-// as that is known before there is anything to write.
-func CheckPlotFile(file string) error {
-	switch plotFormat(file) {
-	case ".svg", ".png":
-	default:
-		return fmt.Errorf("%q: only SVG and PNG are drawn; end the name with .svg or .png", file)
-	}
-	info, err := os.Stat(filepath.Dir(file))
-	if err != nil {
-		return fmt.Errorf("%q: %w; make that directory, or name another", file, err)
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("%q: %s is no directory; name one", file, filepath.Dir(file))
-	}
-	return nil
-}
-
-func plotFormat(file string) string { return strings.ToLower(filepath.Ext(file)) }
-
 // Plot draws the report and writes it to a file, as SVG or PNG by its ending:
 // how late the records of a steady load were, or how fast a backlog was
 // released.
 func (r *Report) Plot(file string) error {
-	if err := CheckPlotFile(file); err != nil {
+	if err := picture.CheckFile(file); err != nil {
 		return fmt.Errorf("plot: %w", err)
 	}
-	picture, err := r.draw(plotFormat(file))
+	drawn, err := r.draw(picture.Format(file))
 	if err != nil {
 		return fmt.Errorf("plot %s: %w", file, err)
 	}
-	if err := os.WriteFile(file, picture, 0o644); err != nil {
+	if err := os.WriteFile(file, drawn, 0o644); err != nil {
 		return fmt.Errorf("plot: %w", err)
 	}
 	return nil
@@ -82,7 +61,7 @@ func (r *Report) Plot(file string) error {
 
 // draw returns the contents of a file.
 func (r *Report) draw(format string) ([]byte, error) {
-	var p *picture
+	var p *picture.Picture
 	var err error
 	if r.Load.Scenario == Backlog {
 		p, err = r.rates()
@@ -92,7 +71,7 @@ func (r *Report) draw(format string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.encode(format, r.caption())
+	return p.Encode(format, r.caption())
 }
 
 // caption is what the figures depend on: never one without.
@@ -113,8 +92,8 @@ func (r *Report) caption() []string {
 }
 
 // lateness is a line of percentiles for each contender.
-func (r *Report) lateness() (*picture, error) {
-	p := &picture{title: "Lateness of the records, by percentile", body: newPlot(), height: plotHeight}
+func (r *Report) lateness() (*picture.Picture, error) {
+	p := &picture.Picture{Title: "Lateness of the records, by percentile", Body: picture.NewPlot(), Height: plotHeight}
 	least, greatest := math.Inf(1), 0.0
 	labels := make(map[Kind]int)
 	var lines []plot.Plotter
@@ -134,21 +113,21 @@ func (r *Report) lateness() (*picture, error) {
 		}
 		labels[s.Contender]++
 		lines = append(lines, line)
-		p.legend = append(p.legend, legendEntry{s.name(), line.LineStyle})
+		p.Legend = append(p.Legend, picture.Entry{Name: s.name(), Style: line.LineStyle})
 	}
 	if len(lines) == 0 {
 		return nil, errors.New("no record arrived whose lateness could be drawn")
 	}
 	slices.Reverse(lines) // the service is the first, and on top
-	late := newMsAxis(least, greatest)
-	p.body.X.Tick.Marker, p.body.Y.Tick.Marker = plot.ConstantTicks(nineTicks()), plot.ConstantTicks(late.ticks)
-	p.body.Y.Scale = plot.LogScale{}
-	p.body.X.Label.Text = "% of the records that were no later than that"
-	p.body.Y.Label.Text = "ms late"
-	p.body.Add(newGrid())
-	p.body.Add(lines...)
-	p.body.X.Min, p.body.X.Max = 0, nines // not where the lines end
-	p.body.Y.Min, p.body.Y.Max = late.min, late.max
+	late := picture.NewMsAxis(least, greatest)
+	p.Body.X.Tick.Marker, p.Body.Y.Tick.Marker = plot.ConstantTicks(nineTicks()), plot.ConstantTicks(late.Ticks)
+	p.Body.Y.Scale = plot.LogScale{}
+	p.Body.X.Label.Text = "% of the records that were no later than that"
+	p.Body.Y.Label.Text = "ms late"
+	p.Body.Add(picture.NewGrid())
+	p.Body.Add(lines...)
+	p.Body.X.Min, p.Body.X.Max = 0, nines // not where the lines end
+	p.Body.Y.Min, p.Body.Y.Max = late.Min, late.Max
 	return p, nil
 }
 
@@ -169,12 +148,6 @@ func curve(h *hdrhistogram.Histogram) plotter.XYs {
 	return points
 }
 
-func newGrid() *plotter.Grid {
-	grid := plotter.NewGrid()
-	grid.Vertical.Color, grid.Horizontal.Color = faint, faint
-	return grid
-}
-
 // nineScale gives each nine of a percentage the same room.
 func nineScale(percent float64) float64 { return -math.Log10(1 - percent/100) }
 
@@ -184,39 +157,4 @@ func nineTicks() []plot.Tick {
 		ticks = append(ticks, plot.Tick{Value: nineScale(percent), Label: fmt.Sprint(percent)})
 	}
 	return ticks
-}
-
-// msAxis is a log scale from one tick to another, with everything in between.
-type msAxis struct {
-	min, max float64
-	ticks    []plot.Tick
-}
-
-// newMsAxis has a tick at 1, 2 and 5 of each decade, or where that would be too
-// many, at 1.
-func newMsAxis(least, greatest float64) msAxis {
-	const manyDecades = 3.5
-	steps := []float64{1, 2, 5}
-	if math.Log10(greatest/least) > manyDecades {
-		steps = []float64{1}
-	}
-	var values []float64
-	for decade := math.Floor(math.Log10(least)); decade <= math.Ceil(math.Log10(greatest)); decade++ {
-		for _, step := range steps {
-			values = append(values, step*math.Pow(10, decade))
-		}
-	}
-	// The ticks next to the data on either side, which differ.
-	first, last := 0, len(values)-1
-	for first+1 < last && values[first+1] <= least {
-		first++
-	}
-	for last-1 > first && values[last-1] >= greatest {
-		last--
-	}
-	a := msAxis{min: values[first], max: values[last]}
-	for _, v := range values[first : last+1] {
-		a.ticks = append(a.ticks, plot.Tick{Value: v, Label: english.Sprint(number.Decimal(v))})
-	}
-	return a
 }

@@ -114,24 +114,6 @@ func TestPlotIsAPictureOfItsFormat(t *testing.T) {
 	}
 }
 
-// Whatever the lines are, they begin and end within the axis.
-func TestMsAxis(t *testing.T) {
-	t.Parallel()
-	for _, tc := range []struct{ least, greatest, min, max float64 }{
-		{1, 1, 1, 2},
-		{0.7, 9, 0.5, 10},
-		{leastMs, 3_000_000, 0.01, 10_000_000},
-		{2, 5, 2, 5},
-	} {
-		a := newMsAxis(tc.least, tc.greatest)
-		if !near(a.min, tc.min) || !near(a.max, tc.max) || len(a.ticks) < 2 {
-			t.Errorf("axis of %v to %v ms: %v to %v with %d ticks; want %v to %v", tc.least, tc.greatest, a.min, a.max, len(a.ticks), tc.min, tc.max)
-		}
-	}
-}
-
-func near(a, b float64) bool { return math.Abs(a/b-1) < 1e-9 }
-
 // A line goes as far as there are records to tell of.
 func TestCurveEndsWithTheRecords(t *testing.T) {
 	t.Parallel()
@@ -149,24 +131,6 @@ func TestNothingToPlot(t *testing.T) {
 		err := madeUp(scenario).Plot(filepath.Join(t.TempDir(), "x.svg"))
 		if err == nil || !strings.Contains(err.Error(), "no record arrived") {
 			t.Errorf("%s: %v", scenario, err)
-		}
-	}
-}
-
-func TestCheckPlotFile(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	for file, want := range map[string]string{
-		filepath.Join(dir, "x.svg"):         "",
-		filepath.Join(dir, "x.PNG"):         "",
-		"x.svg":                             "",
-		"x.pdf":                             `"x.pdf": only SVG and PNG are drawn; end the name with .svg or .png`,
-		"x":                                 `"x": only SVG and PNG are drawn; end the name with .svg or .png`,
-		filepath.Join(dir, "none", "x.svg"): "make that directory, or name another",
-	} {
-		err := CheckPlotFile(file)
-		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", file, err, want)
 		}
 	}
 }

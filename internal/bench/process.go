@@ -10,14 +10,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/shirou/gopsutil/v4/process"
+	gopsutil "github.com/shirou/gopsutil/v4/process"
+
+	"github.com/delayd-io/delayd/internal/process"
 )
 
 const (
@@ -50,7 +51,7 @@ type child struct {
 	done    chan struct{} // closed when it has ended and all that it wrote is read
 	err     error         // how it ended; read it after done
 	lines   lastLines
-	sampled *process.Process
+	sampled *gopsutil.Process
 
 	mu   sync.Mutex
 	peak uint64 // guarded by mu; resident bytes
@@ -63,13 +64,17 @@ func startChild(ctx context.Context, program string, args ...string) (*child, er
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopWait
 	cmd.Env = environment(os.Environ())
-	cmd.SysProcAttr = childAttributes()
 	c := &child{cmd: cmd, started: time.Now(), ready: make(chan struct{}), done: make(chan struct{})}
-	started := make(chan error, 1)
-	go c.live(started)
-	if err := <-started; err != nil {
+	out, in := io.Pipe()
+	cmd.Stdout, cmd.Stderr = in, &c.lines
+	p, err := process.Start(cmd)
+	if err != nil {
 		return nil, fmt.Errorf("start %s %s: %w", filepath.Base(program), args[0], err)
 	}
+	if c.sampled, err = gopsutil.NewProcess(int32(cmd.Process.Pid)); err != nil {
+		c.sampled = nil // it has ended already; its end says why
+	}
+	go c.live(p, out, in)
 	return c, nil
 }
 
@@ -79,27 +84,14 @@ func environment(environ []string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool { return strings.HasPrefix(entry, "DELAYD_") })
 }
 
-// live starts the process and waits for its end. To Linux the parent of a child
-// is the thread that started it, so that thread has to live as long.
-func (c *child) live(started chan<- error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	out, in := io.Pipe()
+// live reads what the process writes and looks at its memory until it has ended.
+func (c *child) live(p *process.Child, out io.Reader, in io.Closer) {
 	var reading sync.WaitGroup
-	c.cmd.Stdout, c.cmd.Stderr = in, &c.lines
-	if err := c.cmd.Start(); err != nil {
-		started <- err
-		return
-	}
-	var err error
-	if c.sampled, err = process.NewProcess(int32(c.cmd.Process.Pid)); err != nil {
-		c.sampled = nil // it has ended already; its end says why
-	}
-	started <- nil
 	reading.Go(func() { c.readOut(out) })
 	stop := make(chan struct{})
 	reading.Go(func() { c.sample(stop) })
-	c.err = c.cmd.Wait()
+	<-p.Done()
+	c.err = p.Err()
 	in.Close()
 	close(stop)
 	reading.Wait()

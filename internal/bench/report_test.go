@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"testing"
 	"time"
 
@@ -182,3 +183,5 @@ func TestReportAsJSON(t *testing.T) {
 		t.Errorf("%d percentile points, which end at %v", len(points), points[len(points)-1])
 	}
 }
+
+func near(a, b float64) bool { return math.Abs(a/b-1) < 1e-9 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
 
+	"github.com/delayd-io/delayd/internal/picture"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -53,7 +54,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	fits := func(line string) bool { return utf8.RuneCountInString(line) <= lineWidth-indent }
 	say := func(what, sentence string) {
-		for _, line := range wrap(sentence, fits) {
+		for _, line := range picture.Wrap(sentence, fits) {
 			fmt.Fprintf(&b, "%-*s%s\n", indent, what, line)
 			what = ""
 		}

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -25,6 +26,17 @@ type Config struct {
 	// Properties are broker settings for every node, over those that this package
 	// sets for a small cluster that starts fast.
 	Properties map[string]string
+	// Proxied gives every node a second listener, for clients that are to reach it
+	// through a proxy; see [Cluster.Routes].
+	Proxied bool
+}
+
+// Route is a way to a node that leads through a proxy. Who listens on Advertised
+// and passes on to Node is in between a client that starts from Advertised and
+// all that it talks to.
+type Route struct {
+	Advertised string // where clients are told that the node is; nothing listens there yet
+	Node       string // where the node takes what comes that way
 }
 
 // Option changes what [Start] starts.
@@ -46,7 +58,8 @@ func Property(key, value string) Option {
 // Cluster is a running Apache Kafka. Node i is Kafka's node.id i, so that the
 // leader of a partition, as clients see it, is the node to stop.
 type Cluster struct {
-	nodes []*node
+	nodes  []*node
+	routes []Route
 }
 
 // Start starts a cluster for a test and ends it when the test is over. Its data
@@ -90,19 +103,35 @@ func Launch(ctx context.Context, dir string, cfg Config) (*Cluster, error) {
 	default:
 		return nil, fmt.Errorf("start kafka: the number of nodes must be 1 or 3, got %d", cfg.Nodes)
 	}
-	addrs, err := freeAddrs(2 * cfg.Nodes)
+	const kinds = 4 // clients, controllers, and both ends of the proxies
+	addrs, err := FreeAddrs(kinds * cfg.Nodes)
 	if err != nil {
 		return nil, err
 	}
-	addrs, controllers := addrs[:cfg.Nodes], addrs[cfg.Nodes:]
+	split := slices.Collect(slices.Chunk(addrs, cfg.Nodes))
+	addrs, controllers := split[0], split[1]
+	var routes []Route
+	if cfg.Proxied {
+		for i, advertised := range split[2] {
+			routes = append(routes, Route{Advertised: advertised, Node: split[3][i]})
+		}
+	}
 	nodes := make([]*node, cfg.Nodes)
 	for i := range nodes {
 		nodeDir := filepath.Join(dir, fmt.Sprintf("node-%d", i))
 		properties := nodeProperties(i, addrs, controllers, filepath.Join(nodeDir, "data"))
+		if cfg.Proxied {
+			maps.Copy(properties, routeProperties(properties, routes[i]))
+		}
 		maps.Copy(properties, cfg.Properties)
 		nodes[i] = &node{id: int32(i), addr: addrs[i], dir: nodeDir, properties: properties}
 	}
-	return launch(ctx, nodes)
+	c, err := launch(ctx, nodes)
+	if err != nil {
+		return nil, err
+	}
+	c.routes = routes
+	return c, nil
 }
 
 // launch formats and starts the nodes, and waits until they are ready.
@@ -157,6 +186,10 @@ func (c *Cluster) Brokers() []string {
 	}
 	return addrs
 }
+
+// Routes returns the ways to every node that lead through a proxy, by node id;
+// none unless [Config.Proxied] asked for them.
+func (c *Cluster) Routes() []Route { return c.routes }
 
 // LogFile returns the path of node i's log. A restart appends to it.
 func (c *Cluster) LogFile(i int) string { return c.nodes[i].logFile() }

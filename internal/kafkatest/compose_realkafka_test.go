@@ -18,6 +18,8 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/process"
 )
 
 // javaClasses are the programs behind the scripts that docker-compose.yml runs in
@@ -111,7 +113,7 @@ func startComposeKafka(t *testing.T, kafka types.ServiceConfig, local func(strin
 // anything may connect to.
 func localAddrs(t *testing.T, listeners ...string) func(string) string {
 	t.Helper()
-	free, err := freeAddrs(len(listeners))
+	free, err := FreeAddrs(len(listeners))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,13 +153,13 @@ func runScript(ctx context.Context, t *testing.T, command []string, local func(s
 func run(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	cmd.Stderr = t.Output()
-	p, err := startProcess(cmd)
+	p, err := process.Start(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		cmd.Process.Kill()
-		<-p.done
+		<-p.Done()
 	})
 }
 

@@ -18,6 +18,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/process"
 )
 
 const (
@@ -39,8 +41,8 @@ type node struct {
 	properties map[string]string
 	java, jars string // set by launch
 
-	mu   sync.Mutex // guards proc
-	proc *process   // nil before the first start
+	mu   sync.Mutex     // guards proc
+	proc *process.Child // nil before the first start
 }
 
 func (n *node) logFile() string    { return filepath.Join(n.dir, "kafka.log") }
@@ -79,7 +81,7 @@ func (n *node) javaArgs(class string, args ...string) []string {
 func (n *node) start() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.proc != nil && !n.proc.ended() {
+	if n.proc != nil && !n.proc.Ended() {
 		return fmt.Errorf("start kafka node %d: it runs already", n.id)
 	}
 	log, err := os.OpenFile(n.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -89,7 +91,7 @@ func (n *node) start() error {
 	defer log.Close() // the process has its own copy
 	cmd := exec.Command(n.java, n.javaArgs("kafka.Kafka", n.serverFile())...)
 	cmd.Stdout, cmd.Stderr = log, log
-	if n.proc, err = startProcess(cmd); err != nil {
+	if n.proc, err = process.Start(cmd); err != nil {
 		n.proc = nil
 		return fmt.Errorf("start kafka node %d: %w", n.id, err)
 	}
@@ -118,8 +120,8 @@ func (n *node) awaitReady(ctx context.Context, ids ...int32) error {
 		}
 		select {
 		case <-poll.C:
-		case <-proc.done:
-			return fmt.Errorf("kafka node %d ended while it started: %w; its log %s ends with\n%s", n.id, proc.err, n.logFile(), n.tail())
+		case <-proc.Done():
+			return fmt.Errorf("kafka node %d ended while it started: %w; its log %s ends with\n%s", n.id, proc.Err(), n.logFile(), n.tail())
 		case <-ctx.Done():
 			return fmt.Errorf("wait for kafka node %d on %s: %w (last: %v); its log %s ends with\n%s", n.id, n.addr, context.Cause(ctx), err, n.logFile(), n.tail())
 		}
@@ -149,17 +151,17 @@ func (n *node) knows(ctx context.Context, client *kgo.Client, ids []int32) error
 func (n *node) running() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.proc != nil && !n.proc.ended()
+	return n.proc != nil && !n.proc.Ended()
 }
 
 // signal sends sig to the process, which has to run.
-func (n *node) signal(sig syscall.Signal) (*process, error) {
+func (n *node) signal(sig syscall.Signal) (*process.Child, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.proc == nil || n.proc.ended() {
+	if n.proc == nil || n.proc.Ended() {
 		return nil, fmt.Errorf("send %v to kafka node %d: it does not run", sig, n.id)
 	}
-	if err := n.proc.cmd.Process.Signal(sig); err != nil {
+	if err := n.proc.Cmd.Process.Signal(sig); err != nil {
 		return nil, fmt.Errorf("send %v to kafka node %d: %w", sig, n.id, err)
 	}
 	return n.proc, nil
@@ -174,7 +176,7 @@ func (n *node) stop() error {
 	limit := time.NewTimer(stopLimit)
 	defer limit.Stop()
 	select {
-	case <-proc.done:
+	case <-proc.Done():
 		return nil
 	case <-limit.C:
 		return fmt.Errorf("stop kafka node %d: still running after %v; its log %s ends with\n%s", n.id, stopLimit, n.logFile(), n.tail())
@@ -187,7 +189,7 @@ func (n *node) kill() error {
 	if err != nil {
 		return err
 	}
-	<-proc.done
+	<-proc.Done()
 	return nil
 }
 

@@ -41,6 +41,16 @@ func nodeProperties(id int, addrs, controllers []string, dataDir string) map[str
 	return p
 }
 
+// routeProperties are the settings, of those in p, that a way through a proxy
+// changes.
+func routeProperties(p map[string]string, r Route) map[string]string {
+	return map[string]string{
+		"listeners":                      p["listeners"] + ",PROXIED://" + r.Node,
+		"advertised.listeners":           p["advertised.listeners"] + ",PROXIED://" + r.Advertised,
+		"listener.security.protocol.map": p["listener.security.protocol.map"] + ",PROXIED:PLAINTEXT",
+	}
+}
+
 // quickProperties are for small clusters that start fast and notice a dead node
 // soon; everything else is Kafka's default.
 func quickProperties(nodes int) map[string]string {
@@ -72,8 +82,8 @@ func encodeProperties(p map[string]string) []byte {
 	return []byte(b.String())
 }
 
-// freeAddrs returns n addresses on 127.0.0.1 that nothing listens on.
-func freeAddrs(n int) ([]string, error) {
+// FreeAddrs returns n addresses on 127.0.0.1 that nothing listens on.
+func FreeAddrs(n int) ([]string, error) {
 	addrs := make([]string, 0, n)
 	for range portTries {
 		if len(addrs) == n {

@@ -1,0 +1,17 @@
+// Command torture breaks what delayd depends on, and delayd itself, while records
+// pass through it, and checks what became of every one of them.
+//
+// It starts real delayd processes against a real Apache Kafka on this machine. A
+// row is one kind of fault: what is broken, how, and what is allowed to come of it.
+// What is checked is a history, as Jepsen's tests of Kafka do it: what producers
+// were told, and what is on the targets and among the dead letters afterwards.
+//
+//	load ──▶ inbox, level topics ──▶ delayd ──▶ targets, dead letters
+//	  │              │               ▲  kill, freeze, cut …   │
+//	  │ outcomes     │ acceptance    row                      │ arrivals
+//	  └──────────────┴─────────▶ history ◀────────────────────┘ ──▶ verdict
+//
+// Everything about a record follows from the run's seed and its number, so that
+// the history keeps a few bytes for each and can build it again to compare every
+// byte of it.
+package main

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+const (
+	// slot is the resolution of what is known of lateness over time.
+	slot = 50 * time.Millisecond
+	// worstKept is the longest lateness that the histogram tells from a longer one.
+	worstKept = time.Hour
+	// digits of a figure that the histogram keeps.
+	digits = 3
+)
+
+// lateness is how long after they were due records arrived, the first time.
+type lateness struct {
+	all   *hdrhistogram.Histogram // in milliseconds
+	worst []time.Duration         // by slot of arrival; absent is negative
+}
+
+func newLateness() *lateness {
+	return &lateness{all: hdrhistogram.New(1, worstKept.Milliseconds(), digits)}
+}
+
+// absent is the lateness of a slot in which nothing arrived.
+const absent = time.Duration(-1)
+
+// add counts an arrival at a time since the run began.
+func (l *lateness) add(at, late time.Duration) {
+	late = max(late, 0)
+	_ = l.all.RecordValue(min(late, worstKept).Milliseconds())
+	i := int(at / slot)
+	for len(l.worst) <= i {
+		l.worst = append(l.worst, absent)
+	}
+	l.worst[i] = max(l.worst[i], late)
+}
+
+func (l *lateness) percentile(p float64) time.Duration {
+	return time.Duration(l.all.ValueAtPercentile(p)) * time.Millisecond
+}
+
+func (l *lateness) max() time.Duration { return time.Duration(l.all.Max()) * time.Millisecond }
+
+// recovered is how long after the end of a fault records were still more than a
+// limit late: 0 where none was. Each fault answers for what arrives until the next
+// begins. faults are in their order.
+func (l *lateness) recovered(faults []fault, limit time.Duration) time.Duration {
+	longest := time.Duration(0)
+	for i, f := range faults {
+		until := time.Duration(len(l.worst)) * slot
+		if i+1 < len(faults) {
+			until = min(until, faults[i+1].From)
+		}
+		for at := until; at > f.To; at -= slot {
+			if n := int((at - 1) / slot); n < len(l.worst) && l.worst[n] > limit {
+				longest = max(longest, at-f.To)
+				break
+			}
+		}
+	}
+	return longest
+}

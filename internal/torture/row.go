@@ -1,0 +1,160 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"time"
+)
+
+// delivery is the guarantee that delayd is started with.
+type delivery string
+
+const (
+	atLeastOnce delivery = "at-least-once"
+	exactlyOnce delivery = "exactly-once"
+)
+
+// bothDeliveries are the modes of most rows.
+var bothDeliveries = []delivery{atLeastOnce, exactlyOnce}
+
+// twicePerCrash is what one crash of one instance may deliver twice at least
+// once: twice the records between two commits.
+const twicePerCrash = 20_000
+
+// row is a kind of fault: what is broken and how, and what may come of it.
+type row struct {
+	name string
+	// matrix is the row's number in the list of faults, 0 for none.
+	matrix int
+	// about says in one sentence what goes wrong.
+	about string
+	// nodes is how many brokers there are, 1 (also for 0) or 3, of which every topic
+	// then has a replica on each and two have to have a record.
+	nodes int
+	// proxied puts delayd behind proxies; see [world.proxies].
+	proxied bool
+	// properties are settings of every broker.
+	properties map[string]string
+	deliveries []delivery
+	// instances are the delayd that run when run is called; nil is "one".
+	instances []string
+	// flags and env are for every delayd beside what it needs.
+	flags, env []string
+	// restarts starts a delayd again that ends by itself, as a service manager does.
+	// Otherwise that is a violation.
+	restarts bool
+	// load changes what is sent, nil for nothing.
+	load func(*mix)
+	// least is how long the row's load has to last at least.
+	least  time.Duration
+	limits limits
+	// run does the damage while the load is on, and returns when it is mended. What
+	// is still frozen, cut or down then is mended for it. ctx ends when the run is
+	// abandoned; the load's own end is [world.loadOver].
+	run func(ctx context.Context, w *world) error
+}
+
+// runs reports whether the row is for a delivery; "" is delayd's default.
+func (r *row) runs(d delivery) bool { return slices.Contains(r.deliveries, cmp.Or(d, atLeastOnce)) }
+
+// limits are what a fault may cost.
+type limits struct {
+	// twice is how many duplicates there may be in all beside those of crashes, at
+	// least once only.
+	twice int64
+	// worst is how late a record may be at most.
+	worst time.Duration
+	// late and recover: so long after a fault has ended, no record is more than late
+	// late any more. A late of 0 is lateByDefault.
+	late, recover time.Duration
+}
+
+// echo is how long after a fault it can be heard again: what the router took late
+// stands behind what was written straight to its level in the meantime, and is as
+// late as the router was when the longest level is over.
+const echo = 5 * time.Second
+
+// lateByDefault is when a record counts as late for the time until recovery.
+const lateByDefault = 250 * time.Millisecond
+
+func (l limits) lateLimit() time.Duration {
+	if l.late == 0 {
+		return lateByDefault
+	}
+	return l.late
+}
+
+// rows are all there are, in the order of their list. Each family of faults adds
+// its own.
+func rows() []row {
+	return slices.Concat(calmRows, processRows)
+}
+
+// findRows returns the rows whose names match one of the patterns, as path.Match
+// reads them, and all where there are no patterns.
+func findRows(patterns []string) ([]row, error) {
+	if len(patterns) == 0 {
+		return rows(), nil
+	}
+	var found []row
+	used := make([]bool, len(patterns))
+	for _, r := range rows() {
+		taken := false
+		for i, p := range patterns {
+			ok, err := path.Match(p, r.name)
+			if err != nil {
+				return nil, fmt.Errorf("--row %q: %w; write a name, in which * is any text", p, err)
+			}
+			used[i], taken = used[i] || ok, taken || ok
+		}
+		if taken {
+			found = append(found, r)
+		}
+	}
+	if i := slices.Index(used, false); i >= 0 {
+		return nil, fmt.Errorf("--row %q: there is none; --list shows all", patterns[i])
+	}
+	return found, nil
+}
+
+// violations says what of a run is not allowed, in words; none where all is well.
+func (r *row) violations(res *result) []string {
+	v := &res.verdict
+	var bad []string
+	no := func(n int64, what string) {
+		if n > 0 {
+			bad = append(bad, fmt.Sprintf("%d %s", n, what))
+		}
+	}
+	no(v.Lost, "lost")
+	no(v.Early, "early")
+	no(v.Reordered, "reordered within their key")
+	no(v.Altered, "altered")
+	no(v.Misplaced, "on the wrong topic or partition")
+	no(v.Mislabelled, "with delay headers that are not true")
+	no(v.Renamed, "with another id than they should have")
+	no(v.Unaborted, "delivered though aborted")
+	no(v.Dead, "dead letters that nobody expected")
+	no(v.Strange, "that nobody has sent")
+	if v.Sent == 0 {
+		bad = append(bad, "nothing was sent")
+	}
+	allowed := r.limits.twice + int64(res.Crashes)*twicePerCrash
+	if res.Delivery == exactlyOnce {
+		allowed = 0
+	}
+	if v.Twice > allowed {
+		bad = append(bad, fmt.Sprintf("%d delivered twice, at most %d allowed after %d crashes", v.Twice, allowed, res.Crashes))
+	}
+	if worst := res.Worst; r.limits.worst > 0 && worst > r.limits.worst {
+		bad = append(bad, fmt.Sprintf("%v late at worst, at most %v allowed", worst, r.limits.worst))
+	}
+	if r.limits.recover > 0 && res.Recovered > r.limits.recover {
+		bad = append(bad, fmt.Sprintf("still more than %v late %v after a fault, allowed until %v after it",
+			r.limits.lateLimit(), res.Recovered.Round(time.Millisecond), r.limits.recover))
+	}
+	return bad
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestFindRows(t *testing.T) {
+	t.Parallel()
+	seen := make(map[string]bool)
+	for _, r := range rows() {
+		if seen[r.name] {
+			t.Errorf("row %q is there twice", r.name)
+		}
+		seen[r.name] = true
+		if r.about == "" || r.run == nil || len(r.deliveries) == 0 {
+			t.Errorf("row %q says too little", r.name)
+		}
+	}
+	found, err := findRows([]string{"kill-*"})
+	if err != nil || !slices.ContainsFunc(found, func(r row) bool { return r.name == "kill-loop" }) {
+		t.Errorf("kill-*: %d rows, %v", len(found), err)
+	}
+	if _, err := findRows([]string{"none", "nothing"}); err == nil || !strings.Contains(err.Error(), `"nothing"`) {
+		t.Errorf("a row that is not there: %v", err)
+	}
+}
+
+// What a row allows is no violation, and one more is.
+func TestViolations(t *testing.T) {
+	t.Parallel()
+	r := row{limits: limits{twice: 5, worst: time.Second, recover: time.Second}}
+	for name, tc := range map[string]struct {
+		res  result
+		want string
+	}{
+		"all well":             {result{Delivery: atLeastOnce, verdict: verdict{Sent: 1, Twice: 5}, Worst: time.Second, Recovered: time.Second}, ""},
+		"nothing sent":         {result{Delivery: atLeastOnce}, "nothing was sent"},
+		"lost":                 {result{Delivery: atLeastOnce, verdict: verdict{Sent: 1, Lost: 1}}, "1 lost"},
+		"twice":                {result{Delivery: atLeastOnce, verdict: verdict{Sent: 1, Twice: 6}}, "6 delivered twice, at most 5 allowed after 0 crashes"},
+		"twice after a crash":  {result{Delivery: atLeastOnce, Crashes: 1, verdict: verdict{Sent: 1, Twice: 5 + twicePerCrash}}, ""},
+		"twice, though once":   {result{Delivery: exactlyOnce, Crashes: 1, verdict: verdict{Sent: 1, Twice: 1}}, "1 delivered twice, at most 0 allowed after 1 crashes"},
+		"late":                 {result{Delivery: atLeastOnce, verdict: verdict{Sent: 1}, Worst: time.Second + 1}, "late at worst"},
+		"late after the fault": {result{Delivery: atLeastOnce, verdict: verdict{Sent: 1}, Recovered: time.Second + 1}, "still more than 250ms late"},
+	} {
+		got := strings.Join(r.violations(&tc.res), "; ")
+		if (got == "") != (tc.want == "") || !strings.Contains(got, tc.want) {
+			t.Errorf("%s: %q, want %q", name, got, tc.want)
+		}
+	}
+}

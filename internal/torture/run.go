@@ -1,0 +1,197 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/delayd-io/delayd/levels"
+)
+
+const (
+	// settleLimit is how long after the end of the load records may still come.
+	settleLimit = 3 * time.Minute
+	// The load, but for its rate.
+	keysEach  = 50
+	producers = 4 // the last of them in transactions
+)
+
+// runner runs rows, each in a world of its own.
+type runner struct {
+	program  string   // delayd
+	serve    []string // program and arguments of what is tortured
+	dir      string
+	seed     uint64
+	rate     int
+	records  int64
+	duration time.Duration
+	// delivery is passed on to delayd, "" for its default.
+	delivery delivery
+	log      zerolog.Logger
+}
+
+// mix is what a run sends.
+func (r *runner) mix(name string) (*mix, error) {
+	parsed, err := levels.Parse(ladder)
+	if err != nil {
+		return nil, err
+	}
+	f := fnv.New32a()
+	fmt.Fprintf(f, "%s %d %d", name, r.seed, time.Now().UnixNano())
+	return &mix{
+		run: fmt.Sprintf("%0*x", runLength, f.Sum32()), seed: r.seed,
+		names: levels.Names{Prefix: "delay"}, levels: slices.Collect(parsed.All()),
+		targets: targets, targetPar: targetPartitions, keys: keysEach, producers: producers, transactional: true,
+	}, nil
+}
+
+// run runs a row and says what came of it. An error says that there is no verdict.
+func (r *runner) run(ctx context.Context, row *row) (*result, error) {
+	dir, err := os.MkdirTemp(r.dir, row.name+"-")
+	if err != nil {
+		return nil, err
+	}
+	m, err := r.mix(row.name)
+	if err != nil {
+		return nil, err
+	}
+	if row.load != nil {
+		row.load(m)
+	}
+	w := &world{
+		row: row, dir: dir, names: m.names, log: r.log, rand: rand.New(rand.NewPCG(r.seed, 0)),
+		loadOver: make(chan struct{}), program: r.program, serve: r.serve, delivery: r.delivery,
+		instances: make(map[string]*instance),
+		history:   newHistory(m, time.Now()),
+	}
+	defer w.close()
+	if err := w.build(ctx); err != nil {
+		return nil, err
+	}
+	instances := row.instances
+	if instances == nil {
+		instances = []string{"one"}
+	}
+	for _, name := range instances {
+		if err := w.start(name); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range instances {
+		if err := w.ready(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	w.history.begun = time.Now().Truncate(time.Millisecond) // nothing has been sent yet
+	w.faults = &faults{begun: w.history.begun}
+	if err := r.play(ctx, w); err != nil {
+		return nil, fmt.Errorf("%w; the logs are %s", err, w.logs())
+	}
+	res := r.result(w)
+	if len(res.Violations) == 0 {
+		_ = os.RemoveAll(dir) // a violation's logs stay
+	} else {
+		res.Logs = w.logs()
+	}
+	return res, nil
+}
+
+// play has the row's faults happen to the load, mends what is left broken, and
+// waits until all has arrived.
+func (r *runner) play(ctx context.Context, w *world) error {
+	reading, stopReading := context.WithCancel(ctx)
+	defer stopReading()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return read(reading, w.history, w.cluster.Brokers(), w.topics(), w.log) })
+	g.Go(func() error {
+		defer stopReading()
+		return r.attack(ctx, w)
+	})
+	return g.Wait()
+}
+
+func (r *runner) attack(ctx context.Context, w *world) error {
+	l := &load{mix: w.history.mix, history: w.history, brokers: w.cluster.Brokers(), log: w.log, rate: r.rate, records: r.records}
+	g, attackCtx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(w.loadOver)
+		sending, cancel := context.WithTimeout(attackCtx, max(r.duration, w.row.least))
+		defer cancel()
+		return l.run(sending)
+	})
+	g.Go(func() error {
+		if err := w.row.run(attackCtx, w); err != nil {
+			return fmt.Errorf("row %s: %w", w.row.name, err)
+		}
+		return w.mend(attackCtx)
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := w.settled(ctx, settleLimit); err != nil {
+		return err
+	}
+	if err := w.stopAll(); err != nil {
+		w.violated("%v", err)
+	}
+	return w.settled(ctx, 2*calm)
+}
+
+// result is what came of a run.
+func (r *runner) result(w *world) *result {
+	v := w.history.verdict()
+	late := w.history.late
+	spans := w.faults.all()
+	res := &result{
+		Row: w.row.name, Matrix: w.row.matrix, About: w.row.about, Delivery: cmp.Or(r.delivery, atLeastOnce), Seed: r.seed,
+		verdict: v, Crashes: w.crashes, Faults: spans, Violations: w.failed, Command: r.command(w.row.name),
+		P50: late.percentile(50), P99: late.percentile(99), Worst: late.max(),
+		Recovered: late.recovered(spans, w.row.limits.lateLimit()), worst: late.worst,
+	}
+	res.Violations = append(res.Violations, w.row.violations(res)...)
+	if ends := w.unasked(); w.row.restarts {
+		res.Restarts = len(ends)
+	} else {
+		res.Violations = append(res.Violations, ends...)
+	}
+	return res
+}
+
+// command is what to type to run a row again.
+func (r *runner) command(row string) string {
+	words := []string{"go run ./internal/torture"}
+	if row == randomName {
+		words = append(words, "random", "--for", r.duration.String())
+	} else {
+		words = append(words, "--row", row, "--duration", r.duration.String())
+	}
+	words = append(words, "--seed", fmt.Sprint(r.seed), "--rate", fmt.Sprint(r.rate))
+	if r.records > 0 {
+		words = append(words, "--records", fmt.Sprint(r.records))
+	}
+	if r.delivery != "" {
+		words = append(words, "--delivery", string(r.delivery))
+	}
+	return strings.Join(words, " ")
+}
+
+// buildDelayd builds the program that is tortured.
+func buildDelayd(ctx context.Context, dir string) (string, error) {
+	program := filepath.Join(dir, "delayd")
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/delayd-io/delayd/cmd/delayd").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build delayd: %w\n%s", err, out)
+	}
+	return program, nil
+}

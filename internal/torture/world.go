@@ -1,0 +1,377 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/kafkatest"
+	"github.com/delayd-io/delayd/levels"
+)
+
+const (
+	// ladder has short levels: a wait is a wait, and a fault does not care.
+	ladder = "1s 2s 5s"
+	// calm is how long nothing has to come before a run is over: for duplicates, and
+	// for what should never come.
+	calm = 2 * time.Second
+	// targetPartitions is what targets begin with.
+	targetPartitions = 4
+	// provisionWait is how long the topics may take to be made.
+	provisionWait = time.Minute
+)
+
+// targets are the topics that records go to.
+var targets = []string{"orders", "mails", "refunds"}
+
+// world is what a row's run has to itself: a cluster, topics, the delayd that are
+// started, and the history. What is broken is broken through its methods, which
+// note crashes and when what was broken.
+type world struct {
+	row     *row
+	dir     string
+	cluster *kafkatest.Cluster
+	proxies *proxies // nil unless the row asks for them
+	admin   *kadm.Client
+	names   levels.Names
+	history *history
+	faults  *faults
+	log     zerolog.Logger
+	// rand is what a row draws from: the run's seed decides.
+	rand *rand.Rand
+	// loadOver is closed when nothing more is sent.
+	loadOver chan struct{}
+
+	program  string   // delayd
+	serve    []string // program and arguments of what is tortured
+	delivery delivery
+
+	mu        sync.Mutex // guards all below
+	instances map[string]*instance
+	crashes   int
+	failed    []string // what went wrong that the history does not show
+}
+
+// build starts the cluster and makes the topics.
+func (w *world) build(ctx context.Context) (err error) {
+	properties := map[string]string{"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000"}
+	maps.Copy(properties, w.row.properties)
+	cfg := kafkatest.Config{Nodes: w.row.nodes, Properties: properties, Proxied: w.row.proxied}
+	if w.row.nodes > 1 {
+		properties["min.insync.replicas"] = "2"
+	}
+	if w.cluster, err = kafkatest.Launch(ctx, w.dir, cfg); err != nil {
+		return err
+	}
+	if w.row.proxied {
+		if w.proxies, err = startProxies(w.cluster.Routes()); err != nil {
+			return err
+		}
+	}
+	cl, err := kgo.NewClient(connect.Options(w.cluster.Brokers(), "torture-admin", w.log)...)
+	if err != nil {
+		return err
+	}
+	w.admin = kadm.NewClient(cl)
+	if err := w.createTargets(ctx, w.history.mix.targets...); err != nil {
+		return err
+	}
+	return w.provision(ctx)
+}
+
+// createTargets makes topics that the broker stamps, replicated as the row says.
+func (w *world) createTargets(ctx context.Context, topics ...string) error {
+	stamped := "LogAppendTime"
+	created, err := w.admin.CreateTopics(ctx, targetPartitions, -1, map[string]*string{"message.timestamp.type": &stamped}, topics...)
+	if err == nil {
+		err = created.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("create targets %v: %w", topics, err)
+	}
+	return nil
+}
+
+// provision makes the service's topics, as an operator would, so that there is
+// something to send to.
+func (w *world) provision(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, provisionWait)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, w.program, "admin", "provision", "--brokers", strings.Join(w.cluster.Brokers(), ","),
+		"--prefix", w.names.Prefix, "--levels", ladder).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("delayd admin provision: %w: %s", err, out)
+	}
+	return nil
+}
+
+// topics are all that the history is told of.
+func (w *world) topics() []string {
+	m := w.history.mix
+	topics := append([]string{m.names.Inbox(), m.names.Dead()}, m.targets...)
+	for _, l := range m.levels {
+		topics = append(topics, m.names.Level(l))
+	}
+	return topics
+}
+
+// brokersOfDelayd is where delayd finds the cluster.
+func (w *world) brokersOfDelayd() []string {
+	if w.proxies != nil {
+		return w.proxies.addrs()
+	}
+	return w.cluster.Brokers()
+}
+
+// start starts the delayd of that name, for the first time or again, and does not
+// wait for anything.
+func (w *world) start(name string) error {
+	i, err := w.instance(name)
+	if err != nil {
+		return err
+	}
+	return i.start()
+}
+
+// ready waits until the delayd of that name says that it is ready.
+func (w *world) ready(ctx context.Context, name string) error {
+	i, err := w.instance(name)
+	if err != nil {
+		return err
+	}
+	return i.ready(ctx)
+}
+
+// instance returns the delayd of that name. It keeps its port, as one does that a
+// service manager starts.
+func (w *world) instance(name string) (*instance, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if i := w.instances[name]; i != nil {
+		return i, nil
+	}
+	addrs, err := kafkatest.FreeAddrs(1)
+	if err != nil {
+		return nil, err
+	}
+	command := append(slices.Clone(w.serve), "--brokers", strings.Join(w.brokersOfDelayd(), ","), "--prefix", w.names.Prefix,
+		"--levels", ladder, "--http", addrs[0], "--instance", name)
+	if w.delivery != "" {
+		command = append(command, "--delivery", string(w.delivery))
+	}
+	i := newInstance(w.dir, name, addrs[0], append(command, w.row.flags...))
+	i.env, i.restarts = w.row.env, w.row.restarts
+	w.instances[name] = i
+	return i, nil
+}
+
+// crashed counts a crash: something that may deliver records twice at least once.
+func (w *world) crashed() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.crashes++
+}
+
+// kill ends a delayd as kill -9 does, and begins a fault that ends with the
+// function that it returns.
+func (w *world) kill(name string) (end func(), err error) {
+	i, err := w.instance(name)
+	if err != nil {
+		return nil, err
+	}
+	end = w.faults.begin("kill " + name)
+	w.crashed()
+	return end, i.kill()
+}
+
+// killAndRestart kills a delayd and starts it again after a while.
+func (w *world) killAndRestart(ctx context.Context, name string, after time.Duration) error {
+	end, err := w.kill(name)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if err := sleep(ctx, after); err != nil {
+		return err
+	}
+	return w.start(name)
+}
+
+// freeze stops a delayd where it is for a while. It counts as a crash: another
+// one may have its partitions before it goes on.
+func (w *world) freeze(ctx context.Context, name string, d time.Duration) error {
+	i, err := w.instance(name)
+	if err != nil {
+		return err
+	}
+	defer w.faults.begin("freeze " + name)()
+	w.crashed()
+	if err := i.freeze(); err != nil {
+		return err
+	}
+	return errors.Join(sleep(ctx, d), i.thaw())
+}
+
+// stop ends a delayd as an operator does. That is no crash, and another exit code
+// than 0 is an error.
+func (w *world) stop(name string) (end func(), err error) {
+	i, err := w.instance(name)
+	if err != nil {
+		return nil, err
+	}
+	end = w.faults.begin("stop " + name)
+	return end, i.stop()
+}
+
+// sleep waits, and is an error when ctx ends before.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// violated notes something that is wrong and that the history does not show.
+func (w *world) violated(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failed = append(w.failed, fmt.Sprintf(format, args...))
+}
+
+// whileLoad waits, and is false once nothing more is sent or ctx has ended.
+func (w *world) whileLoad(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-w.loadOver:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// between draws a time.
+func (w *world) between(least, most time.Duration) time.Duration {
+	return least + time.Duration(w.rand.Int64N(int64(most-least)))
+}
+
+// killBroker ends a node as kill -9 does, and starts it again after a while.
+func (w *world) killBroker(ctx context.Context, node int, after time.Duration) error {
+	defer w.faults.begin("kill broker " + strconv.Itoa(node))()
+	if err := w.cluster.Kill(node); err != nil {
+		return err
+	}
+	if err := sleep(ctx, after); err != nil {
+		return err
+	}
+	return w.cluster.Start(ctx, node)
+}
+
+// freezeBroker stops a node where it is for a while.
+func (w *world) freezeBroker(ctx context.Context, node int, d time.Duration) error {
+	defer w.faults.begin("freeze broker " + strconv.Itoa(node))()
+	if err := w.cluster.Pause(node); err != nil {
+		return err
+	}
+	// Also when ctx has ended: nobody else would.
+	return errors.Join(sleep(ctx, d), w.cluster.Resume(node))
+}
+
+// mend ends whatever is still broken: brokers, proxies and delayd run again.
+func (w *world) mend(ctx context.Context) error {
+	w.mu.Lock()
+	instances := slices.Collect(maps.Values(w.instances))
+	w.mu.Unlock()
+	errs := []error{w.cluster.StartAll(ctx)}
+	if w.proxies != nil {
+		errs = append(errs, w.proxies.healAll(ctx))
+	}
+	anyone := false
+	for _, i := range instances {
+		running, frozen := i.running()
+		if frozen {
+			errs = append(errs, i.thaw())
+		}
+		anyone = anyone || running
+	}
+	if !anyone && len(instances) > 0 {
+		errs = append(errs, instances[0].ensure())
+	}
+	return errors.Join(errs...)
+}
+
+// settled waits until every acknowledged record has arrived and nothing comes any
+// more, for a bounded time: what has not come by then is lost.
+func (w *world) settled(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		missing, quiet := w.history.waitingFor()
+		if missing == 0 && quiet >= calm {
+			return nil
+		}
+		if sleep(ctx, 100*time.Millisecond) != nil {
+			return nil // the verdict says what is lost
+		}
+	}
+}
+
+// stopAll ends every delayd as an operator does.
+func (w *world) stopAll() error {
+	var errs []error
+	for _, i := range w.instances {
+		if running, _ := i.running(); running {
+			errs = append(errs, i.stop())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// unasked are the ends of delayd that nobody asked for.
+func (w *world) unasked() []string {
+	var all []string
+	for _, i := range w.instances {
+		all = append(all, i.unasked()...)
+	}
+	return all
+}
+
+// close ends everything at once.
+func (w *world) close() {
+	for _, i := range w.instances {
+		if running, _ := i.running(); running {
+			_ = i.kill()
+		}
+	}
+	if w.proxies != nil {
+		w.proxies.close()
+	}
+	if w.admin != nil {
+		w.admin.Close()
+	}
+	if w.cluster != nil {
+		_ = w.cluster.Close()
+	}
+}
+
+// logs are the files that say what happened.
+func (w *world) logs() string { return filepath.Join(w.dir, "*.log") }
