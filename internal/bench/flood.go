@@ -28,19 +28,26 @@ func (b *bench) flooded(ctx context.Context, t turn) ([]Result, error) {
 		return nil, err
 	}
 	load := b.steadyLoad(s, t.kind)
-	in, err := newConsumer(b.Opts, b.Load.Partitions, map[string]*tally{s.targets[0]: load.tally, f.target: f.tally}, b.Progress)
+	// One for each: the load's own consumer does not read a flood too.
+	in, err := newConsumer(b.Opts, b.Load.Partitions, map[string]*tally{s.targets[0]: load.tally}, b.Progress)
 	if err != nil {
 		return nil, err
 	}
 	defer in.client.Close()
-	in.read(s.targets[0], f.target)
+	in.read(s.targets[0])
+	out, err := newConsumer(b.Opts, b.Load.Partitions, map[string]*tally{f.target: f.tally}, b.Progress)
+	if err != nil {
+		return nil, err
+	}
+	defer out.client.Close()
+	out.read(f.target)
 	b.Progress.Start(b.say(t, "steady load and the flood"), load.tally.expected+f.tally.expected)
 	defer b.Progress.Done()
 
 	c := b.contender(s, Delayd)
 	defer c.end()
 	g, ctx := errgroup.WithContext(ctx)
-	sent, ready := make(chan struct{}), make(chan struct{})
+	sent, ready, released := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	var n int64
 	g.Go(func() (err error) {
 		defer close(sent)
@@ -57,7 +64,11 @@ func (b *bench) flooded(ctx context.Context, t turn) ([]Result, error) {
 		close(ready)
 		return nil
 	})
-	g.Go(func() error { return f.watch(ctx, in, load, c, ready, sent) })
+	g.Go(func() error {
+		defer close(released)
+		return f.drain(ctx, out, ready)
+	})
+	g.Go(func() error { return f.watch(ctx, in, load, c, ready, sent, released) })
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
@@ -102,20 +113,35 @@ func (b *bench) makeFlood(ctx context.Context, s *stage, t turn) (*flood, error)
 	return f, b.pile(ctx, t, newMaker(d, b.Load.Size, own.address(d, ThroughLevel)), f.tally.expected)
 }
 
-// watch reads both until all of both has arrived or is lost.
-func (f *flood) watch(ctx context.Context, in *consumer, load *steadyLoad, c *contender, ready, sent <-chan struct{}) error {
+// drain reads the flood until all of it has arrived or is lost.
+func (f *flood) drain(ctx context.Context, in *consumer, ready <-chan struct{}) error {
+	err := in.until(ctx, func() (bool, error) {
+		if !isDone(ready) { // the process may not even have been started
+			in.seen = time.Now()
+		}
+		return f.tally.complete() || in.silent(lostWait), nil
+	})
+	if err != nil {
+		return err
+	}
+	return in.settle(ctx)
+}
+
+// watch reads the load until all of it has arrived or is lost, and the flood is
+// over.
+func (f *flood) watch(ctx context.Context, in *consumer, load *steadyLoad, c *contender, ready, sent, released <-chan struct{}) error {
 	var from time.Time
 	load.tally.measured = func(_ int64, due time.Time) bool { return f.beside(from, due) }
 	patience := longest(load.tally.levels) + lostWait
 	err := in.until(ctx, func() (bool, error) {
+		if from.IsZero() && isDone(ready) {
+			from = time.Now().Add(warmUp)
+		}
+		over := load.tally.complete() || isDone(sent) && in.silent(patience)
 		if !isDone(ready) { // the process may not even have been started
 			return false, nil
 		}
-		if from.IsZero() {
-			from = time.Now().Add(warmUp)
-		}
-		arrived := load.tally.complete() && f.tally.complete()
-		return arrived || isDone(sent) && in.silent(patience), c.fault()
+		return over && isDone(released), c.fault()
 	})
 	if err != nil {
 		return err

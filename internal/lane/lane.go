@@ -35,6 +35,7 @@ type lane struct {
 	bytes      int64           // taken of the pool by works that are not done
 	unfinished int             // sent and not done
 	unheld     int             // sent and not committed: what is held of the pool's slots
+	behind     int             // those of them that are behind
 	moved      time.Time       // when a work was last done, or came to an empty lane
 	committed  kgo.EpochOffset // the last commit that we know of
 	marks      []seenMark      // from the previous owner's commit
@@ -151,6 +152,7 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 		if l.ring.take(w) {
 			l.pool.overtaking.Add(1)
 		}
+		w.behind = !w.Due.IsZero() && now.Sub(w.Due) > behindAfter
 		batch = append(batch, w)
 	}
 	return batch, 0
@@ -159,18 +161,24 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 // send hands batch to the handler, as soon as the lease and the bound on
 // uncommitted work allow. It returns false when the lane ended before.
 func (l *lane) send(ctx context.Context, batch []*Work) bool {
-	n := len(batch)
-	if l.pool.slots.Acquire(ctx, int64(n)) != nil {
+	n, behind := len(batch), 0
+	for _, w := range batch {
+		if w.behind {
+			behind++
+		}
+	}
+	if !l.pool.acquire(ctx, n, behind) {
 		return false
 	}
 	l.mu.Lock()
 	if !l.live.Load() {
 		l.mu.Unlock()
-		l.pool.slots.Release(int64(n))
+		l.pool.release(n, behind)
 		return false
 	}
 	l.unfinished += n
 	l.unheld += n
+	l.behind += behind
 	l.mu.Unlock()
 	for len(batch) > 0 && l.c.lease.wait(ctx) {
 		n := len(batch)
@@ -243,11 +251,14 @@ func (l *lane) prefix() prefix {
 
 // commit says that p has been committed.
 func (l *lane) commit(p prefix) {
-	held, overtook := 0, 0
+	held, behind, overtook := 0, 0, 0
 	l.mu.Lock()
 	for _, w := range l.ring.works[:p.n] {
 		if w.bytes > 0 { // a control record holds nothing
 			held++
+		}
+		if w.behind {
+			behind++
 		}
 		if w.overtook {
 			overtook++
@@ -258,9 +269,10 @@ func (l *lane) commit(p prefix) {
 	}
 	l.ring.drop(p.n)
 	l.unheld -= held
+	l.behind -= behind
 	l.committed = p.at
 	l.mu.Unlock()
-	l.pool.slots.Release(int64(held))
+	l.pool.release(held, behind)
 	l.pool.overtaking.Add(-int64(overtook))
 }
 
@@ -270,16 +282,16 @@ func (l *lane) end() {
 	l.stop()
 	l.mu.Lock()
 	l.live.Store(false)
-	bytes, held := l.bytes, l.unheld
+	bytes, held, behind := l.bytes, l.unheld, l.behind
 	for _, w := range l.ring.works {
 		if w.overtook {
 			l.pool.overtaking.Add(-1)
 		}
 	}
-	l.bytes, l.unheld = 0, 0
+	l.bytes, l.unheld, l.behind = 0, 0, 0
 	l.ring = ring{}
 	l.mu.Unlock()
-	l.pool.slots.Release(int64(held))
+	l.pool.release(held, behind)
 	l.pool.give(bytes)
 }
 

@@ -2,6 +2,7 @@ package lane
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,10 @@ type pool struct {
 	budget int64
 	bytes  atomic.Int64
 	slots  *semaphore.Weighted
+	// behind are those slots that works have to have too which are long overdue: in a
+	// release there are always more of them, and what is on time must not queue up
+	// behind them.
+	behind *semaphore.Weighted
 	room   chan struct{} // has room for one: a quarter of the budget is free again
 
 	// overtaking is how many works were sent before a record in front of them.
@@ -34,11 +39,40 @@ type pool struct {
 	overtaking atomic.Int64
 }
 
+// A work is behind that is overdue by more than behindAfter when its turn comes.
+// maxBehind leaves slots for the others.
+const (
+	behindAfter = 100 * time.Millisecond
+	maxBehind   = 2 * CommitRecords / 4 * 3
+)
+
 // maxOvertaking leaves slots for the works that take their turn.
 const maxOvertaking = CommitRecords
 
 func newPool(budget int64) *pool {
-	return &pool{budget: budget, slots: semaphore.NewWeighted(2 * CommitRecords), room: make(chan struct{}, 1)}
+	return &pool{
+		budget: budget, room: make(chan struct{}, 1),
+		slots: semaphore.NewWeighted(2 * CommitRecords), behind: semaphore.NewWeighted(maxBehind),
+	}
+}
+
+// acquire takes slots for n works, of which so many are behind. It is false when
+// ctx ends before there are any.
+func (p *pool) acquire(ctx context.Context, n, behind int) bool {
+	if p.behind.Acquire(ctx, int64(behind)) != nil {
+		return false
+	}
+	if p.slots.Acquire(ctx, int64(n)) != nil {
+		p.behind.Release(int64(behind))
+		return false
+	}
+	return true
+}
+
+// release gives back what acquire took.
+func (p *pool) release(n, behind int) {
+	p.slots.Release(int64(n))
+	p.behind.Release(int64(behind))
 }
 
 // full says that the budget is used.

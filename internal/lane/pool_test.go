@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -225,5 +226,40 @@ func TestReach(t *testing.T) {
 	}
 	if w := l.ring.peek(true); !w.Due.Equal(seconds(1)) {
 		t.Errorf("the next is due at %v: what a pool asked has changed the ring", w.Due.Sub(epoch).Round(time.Second))
+	}
+}
+
+// TestPoolBehind: works that are long overdue leave slots for those on time, until
+// they are committed or their lane is over.
+func TestPoolBehind(t *testing.T) {
+	now := seconds(100)
+	soon, over := context.WithCancel(t.Context())
+	over() // there is no time to wait
+	l := newTestLane()
+	l.stop = over
+	l.live.Store(true)
+	l.topic.Handler = dueIn(0)
+	l.push(fetched(record(0, now.Add(-time.Minute), appended), record(1, now, appended)), now)
+	batch, _ := l.due(make([]*Work, 0, sendBatch), now)
+	if len(batch) != 2 || !batch[0].behind || batch[1].behind {
+		t.Fatalf("%d works are due, and not just the first of two is behind", len(batch))
+	}
+	if !l.pool.acquire(t.Context(), maxBehind, maxBehind) {
+		t.Fatal("there were no slots in a new pool")
+	}
+	if l.pool.acquire(soon, 1, 1) {
+		t.Error("one more that is behind got a slot")
+	}
+	const rest = 2*CommitRecords - maxBehind
+	if !l.pool.acquire(t.Context(), rest, 0) {
+		t.Error("those behind left none for those on time")
+	}
+	if l.pool.acquire(soon, 1, 0) {
+		t.Error("there are more slots than twice what is committed at once")
+	}
+	l.unheld, l.behind = 2*CommitRecords, maxBehind
+	l.end()
+	if !l.pool.acquire(t.Context(), 2*CommitRecords, maxBehind) {
+		t.Error("a lane that was over kept slots")
 	}
 }

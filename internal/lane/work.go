@@ -22,6 +22,7 @@ type Work struct {
 
 	turn     time.Time // when it can be sent at the earliest
 	overtook bool      // was sent before a record that stands in front of it
+	behind   bool      // was overdue by more than behindAfter when it was sent
 }
 
 type state uint8
