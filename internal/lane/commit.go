@@ -37,6 +37,9 @@ func (c *Consumer) commitLoop(ctx context.Context) {
 
 // handledOne counts a record towards the next commit.
 func (c *Consumer) handledOne() {
+	if c.cfg.Transactional {
+		return // whoever handled it commits it
+	}
 	switch c.handled.Add(1) {
 	case 1:
 		signal(c.some)
@@ -58,6 +61,9 @@ func signal(c chan<- struct{}) {
 func (c *Consumer) commit(ctx context.Context) {
 	c.committing.Lock()
 	defer c.committing.Unlock()
+	if c.doubts > 0 {
+		return
+	}
 	c.handled.Store(0)
 	lanes := c.each()
 	var prefixes []prefix
@@ -66,7 +72,8 @@ func (c *Consumer) commit(ctx context.Context) {
 			prefixes = append(prefixes, l.prefix())
 		}
 	}
-	if len(prefixes) == 0 && len(lanes) > 0 {
+	renewed := c.cfg.Transactional && c.lease.held(time.Now()) && c.lease.age(time.Now()) < leaseRenewal
+	if len(prefixes) == 0 && len(lanes) > 0 && !renewed {
 		prefixes = append(prefixes, lanes[0].prefix())
 	}
 	if len(prefixes) > 0 {

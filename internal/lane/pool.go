@@ -31,14 +31,18 @@ type pool struct {
 
 	// overtaking is how many works were sent before a record in front of them.
 	// They stay uncommitted until that one is due, which can be hours.
-	overtaking atomic.Int64
+	overtaking    atomic.Int64
+	maxOvertaking int64 // how many there may be
 }
 
 // maxOvertaking leaves slots for the works that take their turn.
 const maxOvertaking = CommitRecords
 
 func newPool(budget int64) *pool {
-	return &pool{budget: budget, slots: semaphore.NewWeighted(2 * CommitRecords), room: make(chan struct{}, 1)}
+	return &pool{
+		budget: budget, slots: semaphore.NewWeighted(2 * CommitRecords), room: make(chan struct{}, 1),
+		maxOvertaking: maxOvertaking,
+	}
 }
 
 // full says that the budget is used.
