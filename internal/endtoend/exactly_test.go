@@ -3,32 +3,18 @@
 package endtoend
 
 import (
-	"context"
-	"fmt"
 	"math/rand/v2"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"github.com/delayd-io/delayd/forwarder"
-	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 )
 
 // exactly asks for exactly-once delivery.
 func exactly(rc *router.Config, fc *forwarder.Config) {
 	rc.Delivery, fc.Delivery = router.ExactlyOnce, forwarder.ExactlyOnce
-}
-
-// watchCommitted reads what is committed on topics.
-func (w *world) watchCommitted(topics ...string) *arrivals {
-	return w.watch(topics...)
 }
 
 // TestExactlyOnce runs an hour of traffic over all levels, both ways in, with bad

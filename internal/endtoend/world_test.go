@@ -201,9 +201,16 @@ type arrivals struct {
 }
 
 // watch reads topics from their start.
-func (w *world) watch(topics ...string) *arrivals {
+func (w *world) watch(topics ...string) *arrivals { return w.collect(topics) }
+
+// watchCommitted reads what is committed on topics from their start.
+func (w *world) watchCommitted(topics ...string) *arrivals {
+	return w.collect(topics, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+}
+
+func (w *world) collect(topics []string, opts ...kgo.Opt) *arrivals {
 	as := &arrivals{more: make(chan struct{}, 1)}
-	cl := w.newClient(kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMaxAge(time.Second), kgo.MetadataMinAge(100*time.Millisecond))
+	cl := w.newClient(append(opts, kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMaxAge(time.Second), kgo.MetadataMinAge(100*time.Millisecond))...)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
