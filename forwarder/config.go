@@ -39,6 +39,9 @@ const (
 	ExactlyOnce = deliver.ExactlyOnce
 )
 
+// ParseDelivery reads "at-least-once" or "exactly-once".
+func ParseDelivery(s string) (Delivery, error) { return deliver.ParseDelivery(s) }
+
 // ErrFenced says that another process joined with the same instance id and
 // that this one may not deliver any more.
 var ErrFenced = lane.ErrFenced

@@ -28,7 +28,7 @@ func (b *bench) flooded(ctx context.Context, t turn) ([]Result, error) {
 		return nil, err
 	}
 	load := b.steadyLoad(s, t.kind)
-	in, err := newConsumer(b.Opts, b.Load.Partitions, map[string]*tally{s.targets[0]: load.tally, f.target: f.tally}, b.Progress)
+	in, err := newConsumer(b.reading(), b.Load.Partitions, map[string]*tally{s.targets[0]: load.tally, f.target: f.tally}, b.Progress)
 	if err != nil {
 		return nil, err
 	}
