@@ -44,6 +44,8 @@ func (q *queue) scout() {
 		q.mending, q.started = false, false
 		q.missing.Store(q.scouted.missing)
 		q.mu.Unlock()
+		signal(q.o.post.ready) // the cycles have held its records
+		signal(q.o.parkedPost.ready)
 	})
 }
 

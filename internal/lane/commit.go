@@ -48,6 +48,16 @@ func (c *Consumer) handledOne() {
 	}
 }
 
+// turn is a lock for what waits for a broker. Unlike a mutex it lets virtual time
+// pass (testing/synctest) while it is waited for.
+type turn chan struct{}
+
+// Lock waits until nobody has it.
+func (t turn) Lock() { t <- struct{}{} }
+
+// Unlock gives it to the next.
+func (t turn) Unlock() { <-t }
+
 // signal leaves a note in a channel that has room for one.
 func signal(c chan<- struct{}) {
 	select {
