@@ -2,7 +2,8 @@
 //
 // Delivery is at least once: a record is committed only when its target has
 // acknowledged it (or it is a dead letter), so a crash repeats what was delivered
-// and not yet committed, and loses nothing. Never early: a record is due a
+// and not yet committed, and loses nothing; exactly once where Config.Delivery asks
+// for it. Never early: a record is due a
 // millisecond after its acceptance plus the level's delay, because Kafka cuts
 // times to whole milliseconds.
 //
@@ -29,9 +30,10 @@ const gather = 50 * time.Millisecond
 
 // Forwarder forwards the levels of one ladder.
 type Forwarder struct {
-	consumer *lane.Consumer
-	outbox   *deliver.Outbox
-	handing  *handing // nil when records go to target topics
+	consumer      *lane.Consumer
+	outbox        *deliver.Outbox
+	transactional bool
+	handing       *handing // nil when records go to target topics
 }
 
 // New returns a forwarder; Run starts it. opts say how to reach the cluster:
@@ -46,26 +48,28 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		Names:             cfg.Names,
 		MissingTargetWait: cfg.MissingTargetWait,
 		GiveUp:            cfg.GiveUp,
+		TransactionalID:   cfg.Delivery.TransactionalID(cfg.Names.ForwarderGroup(), cfg.Instance),
 		Log:               cfg.Log,
 		Metrics:           counters,
 	}, opts...)
 	if err != nil {
 		return nil, err
 	}
-	f := &Forwarder{outbox: outbox}
+	f := &Forwarder{outbox: outbox, transactional: cfg.Delivery == ExactlyOnce}
 	if cfg.Handler != nil {
 		f.handing = newHanding(&cfg, outbox, counters)
 	}
 	f.consumer, err = lane.New(lane.Config{
-		Group:      cfg.Names.ForwarderGroup(),
-		Instance:   cfg.Instance,
-		Topics:     topics(&cfg, outbox, f.handing),
-		Budget:     cfg.Budget,
-		Gather:     gather,
-		PurgeAfter: cfg.PurgeAfter,
-		Assigned:   outbox.CloseGates,
-		Log:        cfg.Log,
-		Metrics:    counters,
+		Group:         cfg.Names.ForwarderGroup(),
+		Instance:      cfg.Instance,
+		Topics:        topics(&cfg, outbox, f.handing),
+		Budget:        cfg.Budget,
+		Gather:        gather,
+		PurgeAfter:    cfg.PurgeAfter,
+		Transactional: f.transactional,
+		Assigned:      outbox.CloseGates,
+		Log:           cfg.Log,
+		Metrics:       counters,
 	}, opts...)
 	if err != nil {
 		outbox.Close()
@@ -103,6 +107,15 @@ func (f *Forwarder) Run(ctx context.Context) error {
 		var stop context.CancelFunc
 		f.handing.ctx, stop = context.WithCancel(context.WithoutCancel(ctx))
 		defer stop()
+	}
+	if f.transactional {
+		err := f.outbox.Transact(ctx, f.consumer.Ledger(false), f.consumer.Ledger(true))
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return f.consumer.Run(ctx)
 }

@@ -57,7 +57,7 @@ func (w *worker) Handle(works []*lane.Work) {
 		rec, facts := work.Record, w.facts(work.Record, work.Due)
 		topic, partition, refusal := w.targets.Resolve(rec.Headers)
 		if refusal != nil {
-			w.outbox.Bury(work, rec, facts, *refusal, 0)
+			batch.Bury(work, rec, facts, *refusal)
 			continue
 		}
 		facts.Topic, facts.Partition = topic, partition

@@ -19,6 +19,16 @@ import (
 // delay that are late by it.
 const gather = 2 * time.Millisecond
 
+// Delivery says what is promised of a record's delivery.
+type Delivery = deliver.Delivery
+
+const (
+	// AtLeastOnce repeats after a crash what was routed and not committed.
+	AtLeastOnce = deliver.AtLeastOnce
+	// ExactlyOnce routes and commits in one transaction.
+	ExactlyOnce = deliver.ExactlyOnce
+)
+
 // ErrFenced says that another process joined with the same instance id and that
 // this one may not route any more.
 var ErrFenced = lane.ErrFenced
@@ -30,6 +40,9 @@ type Config struct {
 	// Instance is the group's static member id (KIP-345). Empty: a dynamic
 	// member.
 	Instance string
+	// Delivery is as in forwarder.Config: what reaches a target once has to reach
+	// its level once.
+	Delivery Delivery
 	// MissingTargetWait, GiveUp and PurgeAfter are as in forwarder.Config: the
 	// first two for records without delay, the last for the inbox.
 	MissingTargetWait time.Duration
@@ -58,8 +71,9 @@ func DefaultConfig() Config {
 
 // Router reads the inbox and puts every record where it waits.
 type Router struct {
-	consumer *lane.Consumer
-	outbox   *deliver.Outbox
+	consumer      *lane.Consumer
+	outbox        *deliver.Outbox
+	transactional bool
 }
 
 // New returns a router; Run starts it. opts say how to reach the cluster.
@@ -68,29 +82,34 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	if _, err := cfg.Delivery.MarshalText(); err != nil {
+		return nil, err
+	}
 	counters := metrics.New(cfg.Metrics)
 	counters.Expect(cfg.Ladder)
 	outbox, err := deliver.NewOutbox(deliver.Config{
 		Names:             cfg.Names,
 		MissingTargetWait: cfg.MissingTargetWait,
 		GiveUp:            cfg.GiveUp,
+		TransactionalID:   cfg.Delivery.TransactionalID(cfg.Names.RouterGroup(), cfg.Instance),
 		Log:               cfg.Log,
 		Metrics:           counters,
 	}, opts...)
 	if err != nil {
 		return nil, err
 	}
-	r := &Router{outbox: outbox}
+	r := &Router{outbox: outbox, transactional: cfg.Delivery == ExactlyOnce}
 	r.consumer, err = lane.New(lane.Config{
-		Group:      cfg.Names.RouterGroup(),
-		Instance:   cfg.Instance,
-		Topics:     []lane.Topic{{Name: cfg.Names.Inbox(), Handler: newWorker(&cfg, outbox, counters)}},
-		Budget:     cfg.Budget,
-		Gather:     gather,
-		PurgeAfter: cfg.PurgeAfter,
-		Assigned:   outbox.CloseGates,
-		Log:        cfg.Log,
-		Metrics:    counters,
+		Group:         cfg.Names.RouterGroup(),
+		Instance:      cfg.Instance,
+		Topics:        []lane.Topic{{Name: cfg.Names.Inbox(), Handler: newWorker(&cfg, outbox, counters)}},
+		Budget:        cfg.Budget,
+		Gather:        gather,
+		PurgeAfter:    cfg.PurgeAfter,
+		Transactional: r.transactional,
+		Assigned:      outbox.CloseGates,
+		Log:           cfg.Log,
+		Metrics:       counters,
 	}, opts...)
 	if err != nil {
 		outbox.Close()
@@ -104,6 +123,15 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 // cannot heal: ErrFenced, or an inbox that cannot be read.
 func (r *Router) Run(ctx context.Context) error {
 	defer r.outbox.Close()
+	if r.transactional {
+		err := r.outbox.Transact(ctx, r.consumer.Ledger(false), nil)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return r.consumer.Run(ctx)
 }
 

@@ -43,7 +43,7 @@ func (w *worker) Handle(works []*lane.Work) {
 		d := w.policy.Decide(rec, accepted(rec, now.Add(-work.Skew())))
 		switch d.Kind {
 		case Dead:
-			w.outbox.Bury(work, rec, d.Facts, *d.Refusal, 0)
+			batch.Bury(work, rec, d.Facts, *d.Refusal)
 			continue
 		case AtOnce:
 			batch.Deliver(work, rec, d.Facts)

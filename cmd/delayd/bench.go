@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/internal/bench"
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/embedded"
@@ -27,7 +28,7 @@ type benchCmd struct {
 func (benchCmd) Help() string {
 	return "The service is started as a process of its own, on topics that are made for the run and deleted after it; " +
 		"nothing else on the cluster is touched but its time. The exit code is 1 when the service lost a record, " +
-		"delivered one early, out of order, or twice although it was not killed. It does not depend on how fast anything was."
+		"delivered one early, out of order, or twice although it was not killed or has promised not to. It does not depend on how fast anything was."
 }
 
 const (
@@ -43,12 +44,13 @@ const (
 
 // benchFlags are those of all scenarios.
 type benchFlags struct {
-	Brokers    brokerList `placeholder:"HOST:PORT,..." help:"Kafka brokers to start from."`
-	Embedded   bool       `help:"Measure on an embedded broker that is started for it. What comes out says little of Apache Kafka."`
-	Through    string     `type:"choice" enum:"level,inbox" default:"level" help:"Where records are sent: straight to their level, or to the inbox, which is one hop more (default: ${default})."`
-	Size       int        `type:"number" min:"8" max:"1000000" placeholder:"BYTES" default:"200" help:"How long a value is (default: ${default})."`
-	Keys       int        `type:"number" min:"1" max:"1000000" placeholder:"N" default:"500" help:"How many different keys there are (default: ${default})."`
-	Partitions int        `type:"number" min:"1" max:"1000" placeholder:"N" default:"${partitions}" help:"Partitions of each topic of the run (default: ${default})."`
+	Brokers    brokerList         `placeholder:"HOST:PORT,..." help:"Kafka brokers to start from."`
+	Embedded   bool               `help:"Measure on an embedded broker that is started for it. What comes out says little of Apache Kafka."`
+	Through    string             `type:"choice" enum:"level,inbox" default:"level" help:"Where records are sent: straight to their level, or to the inbox, which is one hop more (default: ${default})."`
+	Size       int                `type:"number" min:"8" max:"1000000" placeholder:"BYTES" default:"200" help:"How long a value is (default: ${default})."`
+	Keys       int                `type:"number" min:"1" max:"1000000" placeholder:"N" default:"500" help:"How many different keys there are (default: ${default})."`
+	Partitions int                `type:"number" min:"1" max:"1000" placeholder:"N" default:"${partitions}" help:"Partitions of each topic of the run (default: ${default})."`
+	Delivery   forwarder.Delivery `placeholder:"WHAT" default:"at-least-once" help:"What the service is to promise: at-least-once, or exactly-once, which is read committed (default: ${default})."`
 	outputFlags
 	logFlags `set:"log_level=warn"`
 }
@@ -199,6 +201,7 @@ func (f *benchFlags) measure(ctx context.Context, con *console, cfg bench.Config
 		return fmt.Errorf("look up this program, which the service is a process of: %w", err)
 	}
 	cfg.Opts, cfg.Brokers, cfg.Log = connect.Options(f.Brokers, "delayd-bench", log), f.Brokers, log
+	cfg.Delivery = f.Delivery
 	cfg.Load.Through, cfg.Load.Size, cfg.Load.Keys, cfg.Load.Partitions = f.Through, f.Size, f.Keys, int32(f.Partitions)
 	if isTerminal(con.err) {
 		cfg.Progress = &progress{out: con.err}

@@ -80,6 +80,7 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.TypeMapper(reflect.TypeFor[levels.Ladder](), textMapper("levels", levels.Parse)),
 		kong.TypeMapper(reflect.TypeFor[levels.Rounding](), textMapper("rounding", levels.ParseRounding)),
 		kong.TypeMapper(reflect.TypeFor[router.OverMax](), textMapper("over-max", router.ParseOverMax)),
+		kong.TypeMapper(reflect.TypeFor[forwarder.Delivery](), textMapper("delivery", forwarder.ParseDelivery)),
 		kong.TypeMapper(reflect.TypeFor[levels.Names](), textMapper("prefix", parsePrefix)),
 		kong.TypeMapper(reflect.TypeFor[brokerList](), kong.MapperFunc(mapBrokers)),
 		kong.NamedMapper("choice", kong.MapperFunc(mapChoice)),

@@ -168,6 +168,12 @@ func TestUsageErrors(t *testing.T) {
 "delayd serve --help" says what is allowed
 `,
 		}, {
+			name: "delivery",
+			args: []string{"serve", "--delivery", "at-most-once"},
+			want: `delayd: --delivery: "at-most-once": write at-least-once or exactly-once
+"delayd serve --help" says what is allowed
+`,
+		}, {
 			name: "duration without a unit",
 			args: []string{"serve", "--give-up", "24"},
 			want: `delayd: --give-up: "24": "24" has no unit; write a duration such as 10s, 1m30s, 2h or 1d

@@ -20,14 +20,15 @@ import (
 type serviceFlags struct {
 	grantFlags
 	nameFlags
-	DefaultTarget     string        `type:"topic" placeholder:"TOPIC" help:"Where records without a delay-target go. Unset: to the dead letters."`
-	AllowTarget       []string      `placeholder:"PATTERN" help:"Targets that may be delivered to, as in \"orders.*\"; repeatable. Unset: all."`
-	DenyTarget        []string      `placeholder:"PATTERN" help:"Targets that may not, whatever is allowed; repeatable."`
-	MissingTargetWait time.Duration `type:"wait" placeholder:"D" default:"${wait}" help:"How long a target that does not exist is waited for; 0 is without end (default: ${default})."`
-	GiveUp            time.Duration `type:"above-zero" placeholder:"D" default:"${give_up}" help:"How long a target may refuse records before they are dead letters (default: ${default})."`
-	PurgeAfter        time.Duration `type:"purge" placeholder:"D" default:"${purge}" help:"How long a delivered record stays on its level topic; 0 is not at all, off keeps it (default: ${default})."`
-	Partitions        int32         `type:"partitions" placeholder:"N" default:"${partitions}" help:"Partitions of the topics that are created (default: ${default})."`
-	NoProvision       bool          `help:"Create no topics: all of them have to be there."`
+	Delivery          forwarder.Delivery `placeholder:"WHAT" default:"at-least-once" help:"What is promised: at-least-once, or exactly-once to consumers that read what is committed, some 20 ms later (default: ${default})."`
+	DefaultTarget     string             `type:"topic" placeholder:"TOPIC" help:"Where records without a delay-target go. Unset: to the dead letters."`
+	AllowTarget       []string           `placeholder:"PATTERN" help:"Targets that may be delivered to, as in \"orders.*\"; repeatable. Unset: all."`
+	DenyTarget        []string           `placeholder:"PATTERN" help:"Targets that may not, whatever is allowed; repeatable."`
+	MissingTargetWait time.Duration      `type:"wait" placeholder:"D" default:"${wait}" help:"How long a target that does not exist is waited for; 0 is without end (default: ${default})."`
+	GiveUp            time.Duration      `type:"above-zero" placeholder:"D" default:"${give_up}" help:"How long a target may refuse records before they are dead letters (default: ${default})."`
+	PurgeAfter        time.Duration      `type:"purge" placeholder:"D" default:"${purge}" help:"How long a delivered record stays on its level topic; 0 is not at all, off keeps it (default: ${default})."`
+	Partitions        int32              `type:"partitions" placeholder:"N" default:"${partitions}" help:"Partitions of the topics that are created (default: ${default})."`
+	NoProvision       bool               `help:"Create no topics: all of them have to be there."`
 }
 
 // service is the router and the forwarder on one cluster.
@@ -176,7 +177,7 @@ func (f *serviceFlags) policy() router.Policy {
 
 func (s *service) routerConfig() router.Config {
 	cfg := router.DefaultConfig()
-	cfg.Policy, cfg.Instance = s.policy(), s.instance
+	cfg.Policy, cfg.Instance, cfg.Delivery = s.policy(), s.instance, s.Delivery
 	cfg.MissingTargetWait, cfg.GiveUp, cfg.PurgeAfter = s.MissingTargetWait, s.GiveUp, s.PurgeAfter
 	cfg.Log, cfg.Metrics = s.log.With().Str("part", "router").Logger(), s.registry
 	return cfg
@@ -184,7 +185,7 @@ func (s *service) routerConfig() router.Config {
 
 func (s *service) forwarderConfig() forwarder.Config {
 	cfg := forwarder.DefaultConfig()
-	cfg.Ladder, cfg.Names, cfg.Instance = s.Levels, s.Prefix, s.instance
+	cfg.Ladder, cfg.Names, cfg.Instance, cfg.Delivery = s.Levels, s.Prefix, s.instance, s.Delivery
 	cfg.DefaultTarget, cfg.AllowTargets, cfg.DenyTargets = s.DefaultTarget, s.AllowTarget, s.DenyTarget
 	cfg.MissingTargetWait, cfg.GiveUp, cfg.PurgeAfter = s.MissingTargetWait, s.GiveUp, s.PurgeAfter
 	cfg.Log, cfg.Metrics = s.log.With().Str("part", "forwarder").Logger(), s.registry

@@ -24,7 +24,7 @@ func (b *bench) backlog(ctx context.Context, t turn) (Result, error) {
 	if err := b.pile(ctx, t, m, total.expected); err != nil {
 		return Result{}, err
 	}
-	in, err := newConsumer(b.Opts, b.Load.Partitions, map[string]*tally{s.targets[0]: total}, b.Progress)
+	in, err := newConsumer(b.reading(), b.Load.Partitions, map[string]*tally{s.targets[0]: total}, b.Progress)
 	if err != nil {
 		return Result{}, err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -81,6 +82,9 @@ type Config struct {
 	// exist until the records of the others have arrived. The load then runs
 	// with four healthy ones too.
 	Sick bool
+	// Delivery is what the service is to promise. What is delivered exactly once is
+	// read committed.
+	Delivery deliver.Delivery
 	// ServeArgs are more flags for the service.
 	ServeArgs []string
 	// Progress is told how far a run is; nil tells nobody.
@@ -139,6 +143,8 @@ type Report struct {
 	// Clock says what lateness is measured with and from.
 	Clock string `json:"clock"`
 	Load  Load   `json:"load"`
+	// Delivery is what the service promised, where that is not the default.
+	Delivery deliver.Delivery `json:"delivery,omitzero"`
 	// Notes are sentences that a reader of the figures has to know.
 	Notes   []string  `json:"notes,omitempty"`
 	Runs    []Result  `json:"runs"`    // in the order they ran

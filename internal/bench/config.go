@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -170,6 +171,9 @@ func (cfg *Config) notes() []string {
 	}
 	if cfg.Load.Scenario == Pending {
 		add("Nothing was due while it was measured, so that nothing was delivered.")
+	}
+	if cfg.Delivery == deliver.ExactlyOnce {
+		add("The service delivered exactly once, and the consumer read what was committed.")
 	}
 	if len(cfg.ServeArgs) > 0 {
 		add("The service was started with %s too.", strings.Join(cfg.ServeArgs, " "))

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/deliver"
 )
 
 const (
@@ -28,6 +30,14 @@ type consumer struct {
 	tallies    map[string]*tally // by topic
 	progress   Progress
 	seen       time.Time // when a record arrived last, or when the consumer began
+}
+
+// reading are the options of the bench's consumer.
+func (b *bench) reading() []kgo.Opt {
+	if b.Delivery != deliver.ExactlyOnce {
+		return b.Opts
+	}
+	return append(b.Opts[:len(b.Opts):len(b.Opts)], kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 }
 
 // newConsumer returns a consumer that knows what to do with the topics.

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/delayd-io/delayd/internal/deliver"
 )
 
 const (
@@ -51,6 +53,9 @@ func (b *bench) serveArgs(s *stage) []string {
 	}
 	if s.sick { // that a target does not exist is to be no reason for dead letters
 		args = append(args, "--missing-target-wait", "0")
+	}
+	if b.Delivery != deliver.AtLeastOnce {
+		args = append(args, "--delivery", b.Delivery.String())
 	}
 	return append(args, b.ServeArgs...)
 }

@@ -29,13 +29,13 @@ func (b *bench) flooded(ctx context.Context, t turn) ([]Result, error) {
 	}
 	load := b.steadyLoad(s, t.kind)
 	// One for each: the load's own consumer does not read a flood too.
-	in, err := newConsumer(b.Opts, b.Load.Partitions, map[string]*tally{s.targets[0]: load.tally}, b.Progress)
+	in, err := newConsumer(b.reading(), b.Load.Partitions, map[string]*tally{s.targets[0]: load.tally}, b.Progress)
 	if err != nil {
 		return nil, err
 	}
 	defer in.client.Close()
 	in.read(s.targets[0])
-	out, err := newConsumer(b.Opts, b.Load.Partitions, map[string]*tally{f.target: f.tally}, b.Progress)
+	out, err := newConsumer(b.reading(), b.Load.Partitions, map[string]*tally{f.target: f.tally}, b.Progress)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/delayd-io/delayd/internal/deliver"
 )
 
 // summarise fills in what the runs come to, all of them or those that were made
@@ -229,7 +231,7 @@ func (r *Report) Check() error {
 		fault(s.Lost, "lost")
 		fault(s.Early, "delivered early")
 		fault(s.Disordered, "delivered out of order")
-		if s.Kills == 0 { // a kill may deliver twice
+		if s.Kills == 0 || r.Delivery == deliver.ExactlyOnce { // else a kill may deliver twice
 			fault(s.Duplicated, "delivered twice")
 		}
 	}

@@ -59,7 +59,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	}
 	b.report = &Report{
 		Started: time.Now(), Version: version(), Machine: describeMachine(), Cluster: cluster,
-		Clock: clock(cluster), Load: cfg.Load, Notes: cfg.notes(),
+		Clock: clock(cluster), Load: cfg.Load, Delivery: cfg.Delivery, Notes: cfg.notes(),
 	}
 	defer b.removeStages(ctx)
 	for round := 1; round <= cfg.Rounds; round++ {

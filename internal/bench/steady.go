@@ -87,7 +87,7 @@ func (b *bench) drive(ctx context.Context, s *stage, c *contender, load *steadyL
 		tallies[target] = load.tally
 	}
 	sick := s.sick
-	in, err := newConsumer(b.Opts, b.Load.Partitions, tallies, b.Progress)
+	in, err := newConsumer(b.reading(), b.Load.Partitions, tallies, b.Progress)
 	if err != nil {
 		return 0, err
 	}

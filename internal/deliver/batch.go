@@ -18,6 +18,7 @@ type Batch struct {
 	records []kgo.Record
 	headers []kgo.RecordHeader
 	values  values
+	trials  []trial      // in transactions
 	left    atomic.Int32 // items that have not arrived at the first attempt
 }
 
@@ -52,7 +53,9 @@ func (b *Batch) arrived() {
 	clear(b.items)
 	clear(b.records)
 	clear(b.headers)
+	clear(b.trials)
 	b.items, b.records, b.headers, b.values.buf = b.items[:0], b.records[:0], b.headers[:0], b.values.buf[:0]
+	b.trials = b.trials[:0]
 	batches.Put(b)
 }
 
@@ -80,6 +83,13 @@ func (b *Batch) Put(owner Owner, src, rec *kgo.Record, f Facts) {
 	b.add(owner, src, rec, f).put = true
 }
 
+// Bury adds src, to be written to the dead letters for r.
+func (b *Batch) Bury(owner Owner, src *kgo.Record, f Facts, r Refusal) {
+	b.o.mourn(src, f, r)
+	it := b.add(owner, src, Dead(src, b.o.dead, f, r, 0), f)
+	it.put, it.code = true, r.Code
+}
+
 // add fills an item where it stands: they are large, and copying one costs the
 // garbage collector's barriers too.
 func (b *Batch) add(owner Owner, src, rec *kgo.Record, f Facts) *item {
@@ -95,12 +105,22 @@ func (b *Batch) Send() {
 		return
 	}
 	b.left.Store(int32(len(b.items)))
-	b.o.post.mu.Lock()
-	b.o.post.batches = append(b.o.post.batches, b)
-	b.o.post.mu.Unlock()
-	select {
-	case b.o.post.ready <- struct{}{}:
-	default:
+	if b.o.cfg.TransactionalID != "" {
+		b.try()
+	}
+	b.o.post.put(b)
+}
+
+// try gives its items what they need in transactions.
+func (b *Batch) try() {
+	if cap(b.trials) < len(b.items) {
+		b.trials = make([]trial, 0, cap(b.items))
+	}
+	b.trials = b.trials[:len(b.items)]
+	for i := range b.items {
+		it := &b.items[i]
+		it.trial = &b.trials[i]
+		it.trial.source = it.owner.(Claim).Source()
 	}
 }
 
@@ -115,6 +135,34 @@ type post struct {
 	batches []*Batch
 }
 
+func newPost() post { return post{ready: make(chan struct{}, 1)} }
+
+// put adds b.
+func (p *post) put(b *Batch) {
+	p.mu.Lock()
+	p.batches = append(p.batches, b)
+	p.mu.Unlock()
+	signal(p.ready)
+}
+
+// putItem adds a batch of it alone, to be written in a transaction.
+func (p *post) putItem(it item) {
+	b := newBatch(1)
+	it.batch = b
+	b.items = append(b.items, it)
+	b.left.Store(1)
+	b.try()
+	p.put(b)
+}
+
+// take returns what was put there since it was called last; into is used again.
+func (p *post) take(into []*Batch) (batches []*Batch) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	batches, p.batches = p.batches, into[:0]
+	return batches
+}
+
 // deliverPost passes on what comes, until the outbox ends.
 func (o *Outbox) deliverPost() {
 	var batches []*Batch
@@ -125,9 +173,7 @@ func (o *Outbox) deliverPost() {
 			return
 		}
 		runtime.Gosched() // the other lanes that are due come first
-		o.post.mu.Lock()
-		batches, o.post.batches = o.post.batches, batches[:0]
-		o.post.mu.Unlock()
+		batches = o.post.take(batches)
 		now := time.Now()
 		for i, b := range batches {
 			b.pass(now)

@@ -54,6 +54,7 @@ type Config struct {
 	Names             levels.Names
 	MissingTargetWait time.Duration // 0: without end
 	GiveUp            time.Duration
+	TransactionalID   string // "": at least once; otherwise see Outbox.Transact
 	Log               zerolog.Logger
 	Metrics           *metrics.Metrics
 }
@@ -78,6 +79,7 @@ type Outbox struct {
 	parkedQueue, deadQueue *queue
 	shelves                shelves
 	post                   post
+	parkedPost             post // of what is parked, in transactions
 
 	// mu is taken before a queue's own, never inside it.
 	mu     sync.Mutex
@@ -104,8 +106,9 @@ func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 		queues: make(map[queueKey]*queue),
 		limits: make(map[string]int32),
 		acked:  make(map[string]*acks),
-		post:   post{ready: make(chan struct{}, 1)},
+		post:   newPost(),
 	}
+	o.parkedPost = newPost()
 	client, err := kgo.NewClient(append(producerOptions(opts), kgo.ProducerBatchMaxBytesFn(o.limit))...)
 	if err != nil {
 		return nil, fmt.Errorf("produce: %w", err)
@@ -115,8 +118,39 @@ func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 	now := time.Now()
 	o.parkedQueue, o.deadQueue = o.queue(o.parked, own, now), o.queue(o.dead, own, now)
 	o.wg.Go(o.watch)
-	o.wg.Go(o.deliverPost)
+	if cfg.TransactionalID == "" {
+		o.wg.Go(o.deliverPost)
+	}
 	return o, nil
+}
+
+// Transact has everything be delivered in transactions, from now on: exactly once,
+// with the offsets that the ledgers commit. parked is the ledger of what comes by
+// Redeliver, nil where nothing does. It is called before the group is joined, and
+// returns when no transaction of a former process with this id is open any more.
+func (o *Outbox) Transact(ctx context.Context, ledger, parked Ledger) error {
+	if err := o.canTransact(ctx); err != nil {
+		return err
+	}
+	cycles := []*cycle{{kind: direct, post: &o.post, ledger: ledger, writer: &writer{o: o, base: o.cfg.TransactionalID}}}
+	if parked != nil {
+		cycles = append(cycles, &cycle{
+			kind: again, post: &o.parkedPost, ledger: parked, writer: &writer{o: o, base: o.cfg.TransactionalID + "-parked"},
+		})
+	}
+	for _, c := range cycles {
+		c.o, c.resting = o, make(map[any]*rest)
+		if err := c.writer.start(ctx); err != nil {
+			for _, c := range cycles {
+				c.writer.close()
+			}
+			return fmt.Errorf("exactly-once delivery: %w", err)
+		}
+	}
+	for _, c := range cycles {
+		o.wg.Go(c.run)
+	}
+	return nil
 }
 
 // producerOptions are what delivery needs of a producer: acknowledged by all
@@ -147,16 +181,29 @@ func (o *Outbox) Redeliver(owner Owner, parked *kgo.Record) {
 		return
 	}
 	now := time.Now()
-	o.queue(f.Topic, again, now).send(&item{owner: owner, src: src, facts: f, rec: Final(src, f), since: time.UnixMilli(f.Since)}, now)
+	it := item{owner: owner, src: src, facts: f, rec: Final(src, f), since: time.UnixMilli(f.Since)}
+	if o.cfg.TransactionalID != "" {
+		o.parkedPost.putItem(it)
+		return
+	}
+	o.queue(f.Topic, again, now).send(&it, now)
 }
 
 // Bury writes src to the dead letters.
 func (o *Outbox) Bury(owner Owner, src *kgo.Record, f Facts, r Refusal, attempts int) {
+	o.mourn(src, f, r)
+	it := item{owner: owner, src: src, facts: f, rec: Dead(src, o.dead, f, r, attempts), code: r.Code}
+	if o.cfg.TransactionalID != "" { // nothing but Redeliver and Batch.Bury comes here
+		o.parkedPost.putItem(it)
+		return
+	}
+	o.deadQueue.send(&it, time.Now())
+}
+
+// mourn logs a dead letter.
+func (o *Outbox) mourn(src *kgo.Record, f Facts, r Refusal) {
 	o.deaths.Warn().Str("code", string(r.Code)).Str("origin", f.origin(src)).Str("target", f.Topic).
 		Msg("dead letter: " + r.Detail)
-	o.deadQueue.send(&item{
-		owner: owner, src: src, facts: f, rec: Dead(src, o.dead, f, r, attempts), code: r.Code,
-	}, time.Now())
 }
 
 // item is one record on its way to a topic. It is the context under which its
@@ -174,6 +221,8 @@ type item struct {
 	shelf    int32       // where, if one did
 	code     levels.Code // of a dead letter
 
+	trial *trial // in transactions
+
 	attempts int
 	since    time.Time  // when it first failed, or was parked
 	err      error      // of the last attempt
@@ -182,16 +231,21 @@ type item struct {
 
 // written tells everyone concerned that the item is on its topic.
 func (o *Outbox) written(k kind, it *item, now time.Time) {
+	o.count(k, it, it.rec, now)
+	it.owner.Done(now)
+}
+
+// count tells everyone but the owner that the item is on its topic, as rec.
+func (o *Outbox) count(k kind, it *item, rec *kgo.Record, now time.Time) {
 	switch {
 	case it.code != "":
 		o.cfg.Metrics.Dead.WithLabelValues(string(it.code)).Inc()
 	case it.parkedBy != nil:
-		it.parkedBy.gate.parked.end(it.rec)
+		it.parkedBy.gate.parked.end(rec)
 		o.cfg.Metrics.Parked.WithLabelValues(it.facts.Granted).Inc()
 	case k != own:
 		o.cfg.Metrics.Late(it.facts.Granted, time.UnixMilli(it.facts.Due), now)
 	}
-	it.owner.Done(now)
 }
 
 // dropped forgets an item whose partition is another instance's now.

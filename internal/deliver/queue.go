@@ -71,11 +71,20 @@ type queue struct {
 	mending  bool      // new records wait
 	started  bool      // mend runs
 	gate     gate      // what stands in parked; see there
+
+	// In transactions records are held by the cycle and not here.
+	scouted    scouted
+	unanswered atomic.Int32
 }
 
 // open makes a new queue ready. Where the topic's limit is not known yet, the queue
 // mends until it is: records wait for the answer.
 func (q *queue) open(limit int32) {
+	if q.o.cfg.TransactionalID != "" {
+		q.limit = defaultBatchBytes
+		q.scout()
+		return
+	}
 	q.limit = int64(limit)
 	if limit > 0 {
 		return

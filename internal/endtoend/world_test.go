@@ -5,6 +5,7 @@ package endtoend
 import (
 	"context"
 	"fmt"
+	"net"
 	"strconv"
 	"sync"
 	"testing"
@@ -37,6 +38,8 @@ type world struct {
 	running sync.WaitGroup
 	ends    []func() // called when the test is over
 	mend    func()   // what takes back a fault that a test put in
+
+	dial func(ctx context.Context, network, addr string) (net.Conn, error) // by the net, unless a test loses answers
 }
 
 // virtual runs test in a world in which the service's topics and targets exist.
@@ -54,6 +57,7 @@ func virtual(t *testing.T, spec string, targets []string, test func(w *world)) {
 				t.Fatal(err)
 			}
 		}
+		w.dial = w.net.DialContext
 		var err error
 		w.cluster, err = kfake.NewCluster(
 			kfake.NumBrokers(1), kfake.ListenFn(w.net.Listen), kfake.Ports(9092),
@@ -83,7 +87,7 @@ func virtual(t *testing.T, spec string, targets []string, test func(w *world)) {
 // a fraction of one: virtual time costs as much as there is to do in it.
 func (w *world) opts() []kgo.Opt {
 	return []kgo.Opt{
-		kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.Dialer(w.net.DialContext), kgo.FetchMaxWait(5 * time.Second),
+		kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.Dialer(w.dial), kgo.FetchMaxWait(5 * time.Second),
 	}
 }
 
@@ -201,9 +205,16 @@ type arrivals struct {
 }
 
 // watch reads topics from their start.
-func (w *world) watch(topics ...string) *arrivals {
+func (w *world) watch(topics ...string) *arrivals { return w.collect(topics) }
+
+// watchCommitted reads what is committed on topics from their start.
+func (w *world) watchCommitted(topics ...string) *arrivals {
+	return w.collect(topics, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+}
+
+func (w *world) collect(topics []string, opts ...kgo.Opt) *arrivals {
 	as := &arrivals{more: make(chan struct{}, 1)}
-	cl := w.newClient(kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMaxAge(time.Second), kgo.MetadataMinAge(100*time.Millisecond))
+	cl := w.newClient(append(opts, kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMaxAge(time.Second), kgo.MetadataMinAge(100*time.Millisecond))...)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

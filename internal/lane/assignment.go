@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -72,7 +73,9 @@ func (c *Consumer) prime(ctx context.Context, lanes map[partition]*lane) error {
 	for t := range topics {
 		names = append(names, t)
 	}
-	commits, err := c.adm.FetchOffsetsForTopics(ctx, c.cfg.Group, names...)
+	// A former owner's transaction may have ended without its offsets being
+	// applied yet, or not have ended at all.
+	commits, err := c.adm.FetchOffsetsForTopics(kadm.RequireStable(ctx), c.cfg.Group, names...)
 	if err == nil {
 		err = commits.Error()
 	}
@@ -88,6 +91,12 @@ func (c *Consumer) prime(ctx context.Context, lanes map[partition]*lane) error {
 		c.log.Warn().Err(err).Msg("reading the topics' first offsets: retried")
 		return err
 	}
+	if c.cfg.Transactional {
+		if err := c.identify(ctx, lanes, names); err != nil {
+			c.log.Warn().Err(err).Msg("reading the topics' ids: retried")
+			return err
+		}
+	}
 	for p, l := range lanes {
 		start, _ := starts.Lookup(p.topic, p.n)
 		l.committed = kgo.EpochOffset{Epoch: -1, Offset: start.Offset}
@@ -100,6 +109,22 @@ func (c *Consumer) prime(ctx context.Context, lanes map[partition]*lane) error {
 			c.log.Error().Str("topic", p.topic).Int32("partition", p.n).Int64("offsets", lost).
 				Msg("offsets that were never delivered are gone from the topic: check its retention")
 		}
+	}
+	return nil
+}
+
+// identify looks up the ids by which new brokers want topics to be named in
+// transactions.
+func (c *Consumer) identify(ctx context.Context, lanes map[partition]*lane, names []string) error {
+	topics, err := c.adm.ListTopics(ctx, names...)
+	if err == nil {
+		err = topics.Error()
+	}
+	if err != nil {
+		return err
+	}
+	for p, l := range lanes {
+		l.topicID = topics[p.topic].ID
 	}
 	return nil
 }

@@ -37,6 +37,9 @@ func (c *Consumer) commitLoop(ctx context.Context) {
 
 // handledOne counts a record towards the next commit.
 func (c *Consumer) handledOne() {
+	if c.cfg.Transactional {
+		return // whoever handled it commits it
+	}
 	switch c.handled.Add(1) {
 	case 1:
 		signal(c.some)
@@ -44,6 +47,16 @@ func (c *Consumer) handledOne() {
 		signal(c.full)
 	}
 }
+
+// turn is a lock for what waits for a broker. Unlike a mutex it lets virtual time
+// pass (testing/synctest) while it is waited for.
+type turn chan struct{}
+
+// Lock waits until nobody has it.
+func (t turn) Lock() { t <- struct{}{} }
+
+// Unlock gives it to the next.
+func (t turn) Unlock() { <-t }
 
 // signal leaves a note in a channel that has room for one.
 func signal(c chan<- struct{}) {
@@ -58,6 +71,9 @@ func signal(c chan<- struct{}) {
 func (c *Consumer) commit(ctx context.Context) {
 	c.committing.Lock()
 	defer c.committing.Unlock()
+	if c.doubts > 0 {
+		return
+	}
 	c.handled.Store(0)
 	lanes := c.each()
 	var prefixes []prefix
@@ -66,7 +82,8 @@ func (c *Consumer) commit(ctx context.Context) {
 			prefixes = append(prefixes, l.prefix())
 		}
 	}
-	if len(prefixes) == 0 && len(lanes) > 0 {
+	renewed := c.cfg.Transactional && c.lease.held(time.Now()) && c.lease.age(time.Now()) < leaseRenewal
+	if len(prefixes) == 0 && len(lanes) > 0 && !renewed {
 		prefixes = append(prefixes, lanes[0].prefix())
 	}
 	if len(prefixes) > 0 {

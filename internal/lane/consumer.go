@@ -51,6 +51,10 @@ type Config struct {
 
 	PurgeAfter time.Duration // PurgeOff: never
 
+	// Transactional leaves the commits to Ledgers, as part of transactions. What is
+	// handled has to be a prefix of each partition then: nothing overtakes.
+	Transactional bool
+
 	// Assigned is called before lanes of a new assignment start. Its error is
 	// retried. Nil: nothing.
 	Assigned func(context.Context) error
@@ -75,7 +79,8 @@ type Consumer struct {
 	handled      atomic.Int64  // since the last commit
 	some         chan struct{} // has room for one: there is something to commit
 	full         chan struct{} // has room for one: commitFrom are handled
-	committing   sync.Mutex    // one commit at a time, and none across a hand-over
+	committing   turn          // one commit at a time, and none across a hand-over
+	doubts       int           // ledgers that do not know what is committed; guarded by committing
 
 	opened chan struct{}           // closed when Run has set what follows
 	fail   context.CancelCauseFunc // ends Run with an error
@@ -104,7 +109,12 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		some:   make(chan struct{}, 1),
 		full:   make(chan struct{}, 1),
 		opened: make(chan struct{}),
-		lanes:  make(map[partition]*lane),
+
+		committing: make(turn, 1),
+		lanes:      make(map[partition]*lane),
+	}
+	if cfg.Transactional {
+		c.ahead.maxOvertaking, c.aside.maxOvertaking = 0, 0
 	}
 	names := make([]string, 0, len(cfg.Topics))
 	for i := range cfg.Topics {

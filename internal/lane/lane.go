@@ -19,6 +19,7 @@ type lane struct {
 	c         *Consumer
 	topic     *Topic
 	partition int32
+	topicID   [16]byte // set where Config.Transactional
 	pool      *pool
 	skew      skew
 	purge     purgeState
@@ -140,7 +141,7 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(batch) < cap(batch) {
-		w := l.ring.peek(l.pool.overtaking.Load() < maxOvertaking)
+		w := l.ring.peek(l.pool.overtaking.Load() < l.pool.maxOvertaking)
 		if w == nil {
 			return batch, time.Hour // until something comes
 		}
@@ -228,14 +229,24 @@ type prefix struct {
 func (l *lane) news() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.marksDirty || len(l.ring.works) > 0 && l.ring.works[0].state == done
+	return l.marksDirty || len(l.ring.works) > 0 && l.ring.works[0].state == done &&
+		(!l.c.cfg.Transactional || l.ring.works[0].marker())
 }
 
 // prefix returns what is handled; without news it is what is committed already.
+// What belongs to transactions is not its business: see Ledger.
 func (l *lane) prefix() prefix {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := prefix{lane: l, n: l.ring.handled(), at: l.committed}
+	if l.c.cfg.Transactional {
+		return l.upTo(l.ring.markers())
+	}
+	return l.upTo(l.ring.handled())
+}
+
+// upTo is the prefix of n works. It needs l.mu.
+func (l *lane) upTo(n int) prefix {
+	p := prefix{lane: l, n: n, at: l.committed}
 	if p.n > 0 {
 		last := l.ring.works[p.n-1]
 		p.at = kgo.EpochOffset{Epoch: last.epoch, Offset: last.offset + 1}
@@ -253,8 +264,12 @@ func (l *lane) prefix() prefix {
 func (l *lane) commit(p prefix) {
 	held, behind, overtook := 0, 0, 0
 	l.mu.Lock()
+	if !l.live.Load() { // it was in doubt whether p was committed, and the partition is gone
+		l.mu.Unlock()
+		return
+	}
 	for _, w := range l.ring.works[:p.n] {
-		if w.bytes > 0 { // a control record holds nothing
+		if !w.marker() { // which holds nothing
 			held++
 		}
 		if w.behind {
@@ -295,11 +310,12 @@ func (l *lane) end() {
 	l.pool.give(bytes)
 }
 
-// idle says that nothing is on its way.
+// idle says that nothing is on its way that is worth waiting for at a hand-over.
+// In transactions what is aside is dropped: nothing of it is delivered then.
 func (l *lane) idle() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.unfinished == 0
+	return l.unfinished == 0 || l.c.cfg.Transactional && l.topic.Aside
 }
 
 // stuck returns how long the first record has been overdue, when it is and

@@ -36,7 +36,8 @@ type pool struct {
 
 	// overtaking is how many works were sent before a record in front of them.
 	// They stay uncommitted until that one is due, which can be hours.
-	overtaking atomic.Int64
+	overtaking    atomic.Int64
+	maxOvertaking int64 // how many there may be
 }
 
 // A work is behind that is overdue by more than behindAfter when its turn comes.
@@ -53,6 +54,7 @@ func newPool(budget int64) *pool {
 	return &pool{
 		budget: budget, room: make(chan struct{}, 1),
 		slots: semaphore.NewWeighted(2 * CommitRecords), behind: semaphore.NewWeighted(maxBehind),
+		maxOvertaking: maxOvertaking,
 	}
 }
 

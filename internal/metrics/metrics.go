@@ -33,6 +33,8 @@ type Metrics struct {
 	PurgeFail *prometheus.CounterVec
 	DataLoss  prometheus.Counter
 
+	Transactions *prometheus.CounterVec // by how they ended
+
 	levels map[string]deliveries // of the levels that are expected; read only
 }
 
@@ -88,6 +90,8 @@ func New(reg prometheus.Registerer) *Metrics {
 		DataLoss: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "delayd_data_loss_total", Help: "Times the broker no longer had records that were still to be read."}),
 	}
+	m.Transactions = vec("delayd_transactions_total",
+		"Transactions of exactly-once delivery, by outcome: committed or aborted.", "outcome")
 	if reg == nil {
 		return m
 	}
@@ -96,7 +100,7 @@ func New(reg prometheus.Registerer) *Metrics {
 	m.Lateness, m.Rounding, m.RouterLag = register(reg, m.Lateness), register(reg, m.Rounding), register(reg, m.RouterLag)
 	m.Sick, m.LeaseAge, m.Skew = register(reg, m.Sick), register(reg, m.LeaseAge), register(reg, m.Skew)
 	m.Queued, m.Purged, m.PurgeFail = register(reg, m.Queued), register(reg, m.Purged), register(reg, m.PurgeFail)
-	m.DataLoss = register(reg, m.DataLoss)
+	m.DataLoss, m.Transactions = register(reg, m.DataLoss), register(reg, m.Transactions)
 	return m
 }
 

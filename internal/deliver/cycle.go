@@ -1,0 +1,507 @@
+package deliver
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/delayd-io/delayd/levels"
+)
+
+// heldEvery is how often it is looked whether records that are held may go: what
+// they wait for is looked up at the broker.
+const heldEvery = 10 * time.Millisecond
+
+// cycle runs one transaction after the other. What it has taken from its post it
+// keeps, in order, until a transaction with it is committed; one that is aborted
+// leaves everything to the next.
+//
+// A transaction writes a run of records of every partition that they come from,
+// without a gap, so that the offsets that it commits are those of what it writes.
+// So nothing is sent again within one, as a queue does that mends: whatever fails
+// aborts it, and what was found out about the record or the target decides how the
+// next treats it (see judge). Targets that cannot be written are the other cycle's,
+// which tries what is parked: there, a transaction is for one target.
+type cycle struct {
+	o      *Outbox
+	kind   kind // direct, or again
+	post   *post
+	ledger Ledger
+	writer *writer
+
+	pending []*item
+	last    *queue        // of the record that was routed last
+	resting map[any]*rest // sources that wait before they are tried again
+	aborts  int           // in a row
+}
+
+// rest is the wait of a source.
+type rest struct {
+	until   time.Time
+	backoff time.Duration
+}
+
+// run runs transactions until the outbox ends.
+func (c *cycle) run() {
+	defer c.writer.close()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for c.o.ctx.Err() == nil {
+		c.take()
+		wait, soon := c.transact()
+		if !soon {
+			timer.Reset(wait)
+			select {
+			case <-c.post.ready:
+			case <-timer.C:
+			case <-c.o.ctx.Done():
+			}
+		} else if wait > 0 {
+			timer.Reset(wait)
+			select {
+			case <-timer.C:
+			case <-c.o.ctx.Done():
+			}
+		}
+	}
+}
+
+// take empties the post.
+func (c *cycle) take() {
+	for _, b := range c.post.take(nil) {
+		for i := range b.items {
+			c.pending = append(c.pending, &b.items[i])
+		}
+	}
+}
+
+// transact runs a transaction with what may go. It returns how long to wait before
+// the next; unless soon that wait ends with new records.
+func (c *cycle) transact() (wait time.Duration, soon bool) {
+	t := newTransaction()
+	c.pass(t)
+	if len(t.items) == 0 && t.fault == nil {
+		switch {
+		case len(c.pending) == 0:
+			return time.Hour, false
+		case c.kind == again:
+			return 5 * heldEvery, false
+		}
+		return heldEvery, false
+	}
+	c.gather(t)
+	if !c.settle(t) {
+		c.abort(t)
+	} else if c.commit(t) {
+		c.aborts = 0
+		return 0, true
+	}
+	c.aborts++
+	c.o.cfg.Metrics.Transactions.WithLabelValues("aborted").Inc()
+	return c.backoff(), true
+}
+
+// backoff is the wait behind an abort: none behind the first, which has shown what
+// the next has to treat otherwise, and ever more where that does not help.
+func (c *cycle) backoff() time.Duration {
+	const free = 6 // to find a record among ten thousand
+	if c.aborts <= free {
+		return 0
+	}
+	wait := min(backoffMin<<min(c.aborts-free, 10), backoffMax)
+	return wait/2 + rand.N(wait/2)
+}
+
+// gather passes on what comes until all is answered, for a short time.
+func (c *cycle) gather(t *transaction) {
+	end := time.NewTimer(txnGather)
+	defer end.Stop()
+	for !t.broken() && !t.full() {
+		select {
+		case <-c.post.ready:
+			c.take()
+			c.pass(t)
+		case <-t.news:
+			if t.unanswered.Load() == 0 {
+				return
+			}
+		case <-end.C:
+			return
+		case <-c.o.ctx.Done():
+			return
+		}
+	}
+}
+
+// pass writes what may go of what is pending, and leaves the rest: behind a record
+// that has to wait, its whole source does.
+func (c *cycle) pass(t *transaction) {
+	now := time.Now()
+	c.last = nil
+	var held map[any]bool
+	kept := c.pending[:0]
+	for i, it := range c.pending {
+		if t.broken() || t.full() {
+			kept = append(kept, c.pending[i:]...)
+			break
+		}
+		if !it.owner.Live() {
+			continue // its partition is another instance's: so is the record
+		}
+		if len(held) > 0 && held[it.trial.source] {
+			kept = append(kept, it)
+			continue
+		}
+		if c.keeps(t, it, now) || !c.route(it, now) || !c.write(t, it, now) {
+			if held == nil {
+				held = make(map[any]bool)
+			}
+			held[it.trial.source] = true
+			kept = append(kept, it)
+		}
+	}
+	clear(c.pending[len(kept):])
+	c.pending = kept
+}
+
+// keeps says whether it has to wait for its source's rest, or for a transaction of
+// its own target.
+func (c *cycle) keeps(t *transaction, it *item, now time.Time) bool {
+	if c.kind != again {
+		return false
+	}
+	if r := c.resting[it.trial.source]; r != nil && now.Before(r.until) {
+		return true
+	}
+	return len(t.items) > 0 && (t.items[0].trial.source != it.trial.source || t.items[0].facts.Topic != it.facts.Topic)
+}
+
+// write writes it as it was routed. It returns false where it has not been, and is
+// to be kept.
+func (c *cycle) write(t *transaction, it *item, now time.Time) bool {
+	if len(t.items) == 0 {
+		if t.fault = c.begin(); t.fault != nil {
+			c.unpark(it)
+			return false
+		}
+		t.began = now
+	}
+	// Suspects have no company but their like on their topic, so that it is known
+	// who is at fault.
+	if t.enter(it) && !c.settle(t) {
+		c.unpark(it)
+		return false
+	}
+	t.bytes += batchBytes(it.trial.out)
+	t.write(c.writer.client, it, c.o, now)
+	return true
+}
+
+// begin begins a transaction, with another producer where this one cannot.
+func (c *cycle) begin() error {
+	err := c.writer.begin(c.o.ctx)
+	if err == nil {
+		return nil
+	}
+	c.o.log.Debug().Err(err).Msg("beginning a transaction: its producer is replaced")
+	if err = c.writer.move(c.o.ctx); err == nil {
+		err = c.writer.begin(c.o.ctx)
+	}
+	if err != nil && hopeless(err) {
+		c.ledger.Fail(fmt.Errorf("%w: exactly-once delivery needs the rights WRITE and DESCRIBE on its transactional ids", err))
+	}
+	return err
+}
+
+// settle waits for all answers. It returns false where one is a failure, or where
+// none comes any more: then t has its fault.
+func (c *cycle) settle(t *transaction) bool {
+	timer := time.NewTimer(answerWithin)
+	defer timer.Stop()
+	left := t.unanswered.Load()
+	for t.unanswered.Load() > 0 && !t.broken() {
+		select {
+		case <-t.news:
+		case <-c.o.ctx.Done():
+			t.fault = c.o.ctx.Err()
+		case <-timer.C:
+			now := t.unanswered.Load()
+			if now == left {
+				t.fault = errNoAnswer
+			}
+			left = now
+			timer.Reset(answerWithin)
+		}
+	}
+	return !t.broken()
+}
+
+// errNoAnswer says that a transaction was not answered in time.
+var errNoAnswer = errors.New("no answer")
+
+// commit commits t with the offsets of its records, or leaves everything to the
+// next transaction.
+func (c *cycle) commit(t *transaction) bool {
+	c.ledger.Lock()
+	for _, it := range t.items {
+		if !it.owner.Live() {
+			c.ledger.Unlock()
+			t.fault = errors.New("a partition was handed over")
+			c.abort(t)
+			return false
+		}
+	}
+	now := time.Now()
+	for _, it := range t.items {
+		it.owner.Done(now)
+	}
+	offsets, n := c.ledger.Handled()
+	var refused error
+	switch {
+	case offsets == nil:
+		t.fault = errors.New("no member of the group")
+	case n != len(t.items): // never, or a record would be lost or come twice
+		t.fault = fmt.Errorf("%d records are written, and the offsets of %d would be committed", len(t.items), n)
+		c.o.log.Error().Err(t.fault).Msg("transaction aborted")
+	default:
+		refused, t.fault = c.writer.commit(c.o.ctx, offsets)
+	}
+	if t.fault == nil {
+		c.ledger.Committed(now)
+		c.ledger.Unlock()
+		c.settled(t)
+		return true
+	}
+	if errors.Is(t.fault, errInDoubt) {
+		c.ledger.Doubt()
+		c.ledger.Unlock()
+		return c.resolve(t, now)
+	}
+	c.undo(t)
+	if refused != nil {
+		c.ledger.Refused(refused)
+	}
+	c.ledger.Unlock()
+	c.abort(t)
+	return false
+}
+
+// undo takes Done back.
+func (c *cycle) undo(t *transaction) {
+	for _, it := range t.items {
+		it.owner.(Claim).Undo()
+	}
+}
+
+// resolve finds out how t ended. A new producer with the same id has the broker
+// decide it, if it has not.
+func (c *cycle) resolve(t *transaction, from time.Time) (committed bool) {
+	c.o.log.Warn().Err(t.fault).Msg("transaction in doubt: asking the broker")
+	if c.writer.reopen(c.o.ctx) != nil {
+		return false // the outbox has ended, and so has the membership
+	}
+	for {
+		var err error
+		if committed, err = c.ledger.Resolve(c.o.ctx); err == nil {
+			break
+		}
+		c.o.log.Warn().Err(err).Msg("transaction in doubt: asking again")
+		select {
+		case <-time.After(backoffMax / 4):
+		case <-c.o.ctx.Done():
+			return false
+		}
+	}
+	c.ledger.Lock()
+	if committed {
+		c.ledger.Committed(from)
+	} else {
+		c.undo(t)
+	}
+	c.ledger.Certain()
+	c.ledger.Unlock()
+	if committed {
+		c.settled(t)
+	} else {
+		c.requeue(t)
+	}
+	return committed
+}
+
+// settled tells everyone but the owners that t is committed.
+func (c *cycle) settled(t *transaction) {
+	c.o.cfg.Metrics.Transactions.WithLabelValues("committed").Inc()
+	now := time.Now()
+	for _, it := range t.items {
+		delete(c.resting, it.trial.source)
+		k := it.trial.queue.kind
+		c.o.count(k, it, it.trial.out, now)
+		it.batch.arrived()
+	}
+}
+
+// abort ends t, and learns from it.
+func (c *cycle) abort(t *transaction) {
+	if len(t.items) == 0 {
+		return // it could not be begun
+	}
+	hung := errors.Is(t.fault, errNoAnswer)
+	var silent []*queue // that have given no answer
+	if hung {
+		silent = t.silent()
+	}
+	answered := int64(len(t.items)) > t.unanswered.Load()
+	certain := c.writer.abort(c.o.ctx)
+	for t.unanswered.Load() > 0 {
+		<-t.news // the client has been told to drop everything
+	}
+	c.o.log.Debug().Err(t.fault).Int("records", len(t.items)).Msg("transaction aborted")
+	if !certain && !hung {
+		c.writer.reopen(c.o.ctx)
+	}
+	if hung {
+		if !certain {
+			c.writer.open(c.o.ctx) // fences what is left, so that it does not keep others' readers
+		}
+		c.writer.move(c.o.ctx)
+		// Without any answer it may have been the id that hung, and not the targets:
+		// then they get another chance.
+		if answered || c.aborts > 0 || c.kind == again {
+			c.hangs(t, silent)
+		}
+	} else if !t.alien() {
+		c.judge(t)
+	}
+	c.requeue(t)
+}
+
+// silent returns the queues that have not answered all.
+func (t *transaction) silent() []*queue {
+	var qs []*queue
+	seen := make(map[*queue]bool)
+	for _, it := range t.items {
+		if q := it.trial.queue; !seen[q] && q.unanswered.Load() > 0 {
+			seen[q] = true
+			qs = append(qs, q)
+		}
+	}
+	return qs
+}
+
+// requeue puts the records of t in front of what is pending.
+func (c *cycle) requeue(t *transaction) {
+	for _, it := range t.items {
+		c.unpark(it)
+	}
+	c.pending = append(t.items, c.pending...)
+}
+
+// unpark forgets that it was to be parked.
+func (c *cycle) unpark(it *item) {
+	c.o.dropped(it)
+	it.parkedBy = nil
+}
+
+// route decides what is written for it, and where. It returns false while that
+// has to wait.
+func (c *cycle) route(it *item, now time.Time) bool {
+	tr := it.trial
+	if tr.refusal != nil && it.code == "" {
+		c.o.condemn(it, *tr.refusal)
+	}
+	k := c.kind
+	if it.put || it.code != "" {
+		k = own
+	}
+	if c.last == nil || c.last.topic != it.rec.Topic || c.last.kind != k {
+		c.last = c.o.queue(it.rec.Topic, k, now)
+	}
+	q := c.last
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	tr.queue, tr.out = q, it.rec
+	switch {
+	case q.mending || q.gate.closed && q.gate.reopening:
+		return false
+	case q.gate.closed:
+		return c.shelve(q, it, now)
+	case q.kind == direct && q.scouted.missing:
+		if now.Sub(q.scouted.at) >= scoutEvery {
+			q.scout()
+			return false
+		}
+		q.closeGate(ByKey)
+		return c.shelve(q, it, now)
+	case it.code != "":
+		return true // it has nowhere else to go
+	}
+	r, wait := q.refuses(it, now)
+	if r != nil {
+		tr.refusal = r
+		c.o.condemn(it, *r)
+		tr.queue, tr.out = c.o.deadQueue, it.rec
+		return !c.o.deadQueue.busy()
+	}
+	return !wait
+}
+
+// shelve has it parked. It needs q.mu.
+func (c *cycle) shelve(q *queue, it *item, now time.Time) bool {
+	if c.o.parkedQueue.busy() {
+		return false
+	}
+	if it.since.IsZero() {
+		it.since = now
+	}
+	it.facts.Since = it.since.UnixMilli()
+	it.parkedBy, it.shelf = q, q.gate.shelf
+	it.trial.queue, it.trial.out = c.o.parkedQueue, Parked(it.src, c.o.parked, it.facts)
+	q.gate.parked.start()
+	return true
+}
+
+// busy says that the queue looks up its topic.
+func (q *queue) busy() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.mending
+}
+
+// refuses says whether it is known beforehand that the topic does not take it, or
+// that it has to wait until that is known again. It needs q.mu.
+func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
+	s := &q.scouted
+	fresh := now.Sub(s.at) < scoutEvery
+	refuse := func(code levels.Code, err error) (*Refusal, bool) {
+		if !fresh {
+			q.scout()
+			return nil, true
+		}
+		return &Refusal{code, fmt.Sprintf("deliver to %s: %v", q.topic, err)}, false
+	}
+	switch {
+	case q.kind == again && s.missing:
+		if wait := q.o.cfg.MissingTargetWait; wait > 0 && now.Sub(it.since) >= wait {
+			return refuse(levels.UnknownTopic, errMissing)
+		}
+		if !fresh {
+			q.scout()
+		}
+		return nil, true
+	case q.kind != own && it.facts.Partition != ByKey && s.partitions > 0 && it.facts.Partition >= s.partitions:
+		return refuse(levels.BadPartition,
+			fmt.Errorf("%s %d: the topic has %d partitions", levels.HeaderPartition, it.facts.Partition, s.partitions))
+	case batchBytes(it.rec)-minBatchBytes > q.limit:
+		return refuse(levels.TooLarge, errTooLarge)
+	case q.kind != own && now.Sub(s.denied) < deniedFor:
+		return &Refusal{levels.NotAuthorized, fmt.Sprintf("deliver to %s: %v", q.topic, s.why)}, false
+	}
+	return nil, false
+}
+
+// condemn makes it a dead letter.
+func (o *Outbox) condemn(it *item, r Refusal) {
+	o.mourn(it.src, it.facts, r)
+	it.rec, it.code, it.trial.group = Dead(it.src, o.dead, it.facts, r, it.attempts), r.Code, 0
+}

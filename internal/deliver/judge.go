@@ -1,0 +1,187 @@
+package deliver
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/levels"
+)
+
+// suspectGroups is in how many parts suspects are sent, one after the other, until
+// one is left. With more there are fewer aborts, and more answers to wait for.
+const suspectGroups = 16
+
+var (
+	errMissing  = kerr.UnknownTopicOrPartition
+	errTooLarge = kerr.MessageTooLarge
+)
+
+// alien says that the transaction failed for what has nothing to do with any record:
+// its producer, the group, or the end of the outbox.
+func (t *transaction) alien() bool {
+	for _, it := range t.items {
+		if foreign(it.trial.err) {
+			continue
+		}
+		return false
+	}
+	return true
+}
+
+// foreign says that err is not about the record: there is none, or it was dropped
+// because of another, or the producer is at fault.
+func foreign(err error) bool {
+	if err == nil {
+		return true
+	}
+	for _, of := range []error{
+		kgo.ErrAborting, kgo.ErrClientClosed, kerr.InvalidProducerEpoch, kerr.ProducerFenced, kerr.UnknownProducerID,
+		kerr.InvalidProducerIDMapping, kerr.OutOfOrderSequenceNumber, kerr.InvalidTxnState, kerr.TransactionAbortable,
+		kerr.ConcurrentTransactions, kerr.OperationNotAttempted, kerr.TransactionalIDAuthorizationFailed,
+	} {
+		if errors.Is(err, of) {
+			return true
+		}
+	}
+	return false
+}
+
+// judge decides by what failed in t how the next transaction treats records and
+// targets.
+func (c *cycle) judge(t *transaction) {
+	failed := make(map[*queue][]*item)
+	var order []*queue
+	for _, it := range t.items {
+		if foreign(it.trial.err) {
+			continue
+		}
+		q := it.trial.queue
+		if failed[q] == nil {
+			order = append(order, q)
+		}
+		failed[q] = append(failed[q], it)
+		if it.since.IsZero() {
+			it.since = time.Now()
+		}
+		it.err = it.trial.err
+		c.o.cfg.Metrics.Retried.Inc()
+	}
+	for _, q := range order {
+		c.judgeQueue(q, failed[q])
+	}
+}
+
+// judgeQueue judges what failed on one topic: the first that failed tells what the
+// others may only have failed with.
+func (c *cycle) judgeQueue(q *queue, failed []*item) {
+	it := failed[0]
+	class, code := classify(it.trial.err)
+	c.o.log.Warn().Err(it.trial.err).Str("topic", q.topic).Str("origin", it.facts.origin(it.src)).Int("records", len(failed)).
+		Msg("send: transaction aborted")
+	if q.kind == own && class != size && class != refused {
+		return // tried again until it can be written
+	}
+	switch class {
+	case size:
+		c.writer.purge(q.topic) // franz-go reads limits when it first sees a partition
+		q.mu.Lock()
+		q.scout()
+		q.mu.Unlock()
+		if len(failed) == 1 && !it.trial.retried {
+			it.trial.retried, it.trial.group = true, suspectGroups
+			return
+		}
+		c.suspect(q, failed, code)
+	case refused:
+		c.suspect(q, failed, code)
+	case partitions:
+		c.writer.refresh()
+		q.mu.Lock()
+		q.scout()
+		q.mu.Unlock()
+	case denied:
+		q.mu.Lock()
+		q.scouted.denied, q.scouted.why = time.Now(), it.trial.err
+		q.mu.Unlock()
+	case stale:
+		c.writer.purge(q.topic)
+	case missing:
+		c.writer.purge(q.topic)
+		q.mu.Lock()
+		q.scouted.missing, q.scouted.at = true, time.Now()
+		q.mu.Unlock()
+	default:
+		c.sick(q, failed)
+	}
+}
+
+// suspect has the records sent in smaller groups. One that failed alone is a dead
+// letter.
+func (c *cycle) suspect(q *queue, failed []*item, code levels.Code) {
+	if len(failed) > 1 {
+		for i, it := range failed {
+			it.trial.group = 1 + i*suspectGroups/len(failed)
+		}
+		return
+	}
+	if it := failed[0]; it.code == "" { // else it stops its partition, loudly
+		it.trial.refusal = &Refusal{code, fmt.Sprintf("deliver to %s: %v", q.topic, it.trial.err)}
+	}
+}
+
+// hangs judges the targets that have not answered.
+func (c *cycle) hangs(t *transaction, silent []*queue) {
+	for _, q := range silent {
+		var items []*item
+		for _, it := range t.items {
+			if it.trial.queue == q {
+				if it.since.IsZero() {
+					it.since = time.Now()
+				}
+				items = append(items, it)
+			}
+		}
+		c.o.log.Warn().Str("topic", q.topic).Int("records", len(items)).
+			Msg("send: transaction aborted: no answer")
+		c.sick(q, items)
+	}
+}
+
+// sick has a target's records parked, or what is parked rest and be given up in the
+// end.
+func (c *cycle) sick(q *queue, items []*item) {
+	switch q.kind {
+	case direct:
+		q.mu.Lock()
+		q.closeGate(ByKey)
+		q.mu.Unlock()
+	case again:
+		now := time.Now()
+		for _, it := range items {
+			if now.Sub(it.since) >= c.o.cfg.GiveUp {
+				err := it.trial.err
+				if foreign(err) {
+					err = fmt.Errorf("not acknowledged for %v", now.Sub(it.since).Round(time.Second))
+				}
+				it.trial.refusal = &Refusal{levels.GaveUp, fmt.Sprintf("deliver to %s: %v", q.topic, err)}
+			}
+		}
+		c.rest(items[0].trial.source, now)
+	}
+}
+
+// rest has a source wait, longer each time.
+func (c *cycle) rest(source any, now time.Time) {
+	r := c.resting[source]
+	if r == nil {
+		r = &rest{backoff: backoffMin}
+		c.resting[source] = r
+	}
+	r.until = now.Add(r.backoff)
+	r.backoff = min(2*r.backoff, backoffMax)
+	c.aborts = 0 // the others need not wait
+}

@@ -1,0 +1,143 @@
+package deliver
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Ledger commits the offsets of the records that a transaction handles:
+// lane.Ledger says how it is used.
+type Ledger interface {
+	Lock()
+	Unlock()
+	Handled() (req *kmsg.TxnOffsetCommitRequest, records int)
+	Committed(from time.Time)
+	Refused(err error)
+	Doubt()
+	Resolve(ctx context.Context) (committed bool, err error)
+	Certain()
+	Fail(err error)
+}
+
+// Claim is the owner of a record that is delivered in transactions.
+type Claim interface {
+	Owner
+	// Undo takes Done back: the transaction has been aborted. It is called by the
+	// goroutine that has called Done.
+	Undo()
+	// Source is the same for the records that have to be handled in their order,
+	// and whose offsets are committed in it.
+	Source() any
+}
+
+// trial is what the transactions that an item was part of have found out about it.
+type trial struct {
+	source any
+
+	// Of the transaction under way, or the last one.
+	queue *queue
+	out   *kgo.Record // what is written: the item's record, or one that stands for it
+	err   error
+
+	group   int      // of suspects that are sent together, apart from others; 0: none
+	retried bool     // refused alone for its size, and to be tried once more
+	refusal *Refusal // what it is a dead letter for
+}
+
+// transaction is the records that one transaction writes.
+type transaction struct {
+	items []*item // in the order in which they were passed
+	bytes int64
+	began time.Time
+	fault error // what it has to be aborted for, if it is no record's answer
+
+	groups map[*queue]int // of what was passed last, once there are suspects
+
+	unanswered atomic.Int64
+	failed     atomic.Bool
+	news       chan struct{} // has room for one: all is answered, or something failed
+}
+
+const (
+	// txnRecords and txnBytes bound a transaction: more would not be faster, and
+	// what an abort repeats.
+	txnRecords = 10_000
+	txnBytes   = 8 << 20
+	// txnGather is how long a transaction takes on more, while answers are waited
+	// for: its end costs as much as thousands of records.
+	txnGather = 5 * time.Millisecond
+	// answerWithin is how long no answer may come. A target that does not give one
+	// is sick.
+	answerWithin = time.Second
+)
+
+func newTransaction() *transaction {
+	return &transaction{news: make(chan struct{}, 1)}
+}
+
+// full says that it takes no more records.
+func (t *transaction) full() bool { return len(t.items) >= txnRecords || t.bytes >= txnBytes }
+
+// broken says that it has to be aborted.
+func (t *transaction) broken() bool { return t.fault != nil || t.failed.Load() }
+
+// enter says whether all that was passed has to be answered before it is written:
+// suspects have no company but their like.
+func (t *transaction) enter(it *item) (settle bool) {
+	group := it.trial.group
+	if group == 0 && t.groups == nil {
+		return false
+	}
+	if t.groups == nil {
+		t.groups = make(map[*queue]int)
+	}
+	settle = t.groups[it.trial.queue] != group && t.unanswered.Load() > 0
+	t.groups[it.trial.queue] = group
+	return settle
+}
+
+// write has client produce what it.trial says.
+func (t *transaction) write(client *kgo.Client, it *item, o *Outbox, now time.Time) {
+	tr := it.trial
+	tr.err = nil
+	it.attempts++
+	rec := tr.out
+	rec.Partition, rec.Timestamp = ByKey, now
+	switch {
+	case it.parkedBy != nil:
+		rec.Partition = it.shelf
+	case tr.queue.kind != own:
+		rec.Partition = it.facts.Partition
+	}
+	it.Context = o.ctx
+	rec.Context = it
+	t.items = append(t.items, it)
+	t.unanswered.Add(1)
+	tr.queue.unanswered.Add(1)
+	client.Produce(o.ctx, rec, t.answered)
+}
+
+// answered is franz-go's promise. Nothing may be produced from here.
+func (t *transaction) answered(rec *kgo.Record, err error) {
+	tr := rec.Context.(*item).trial
+	if err != nil {
+		tr.err = err
+		t.failed.Store(true)
+	}
+	tr.queue.unanswered.Add(-1)
+	if t.unanswered.Add(-1) == 0 || err != nil {
+		signal(t.news)
+	}
+}
+
+// signal leaves a note in a channel that has room for one.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

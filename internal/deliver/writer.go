@@ -1,0 +1,244 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const (
+	// transactionTimeout is after when the broker aborts a transaction whose
+	// producer is gone: until then readers of what is committed wait behind it.
+	transactionTimeout = 10 * time.Second
+	// endWithin bounds each of the two requests that end a transaction: partitions
+	// are not handed over meanwhile.
+	endWithin = 3 * time.Second
+	// abortWithin bounds an abort, and the start of a producer, before another
+	// producer is tried: other targets wait.
+	abortWithin = time.Second
+	// spareIDs is how many transactional ids there are. A broker that cannot write
+	// the end of an aborted transaction to a sick target keeps its id busy until it
+	// can; then the next id is used.
+	spareIDs = 4
+)
+
+// errInDoubt says that a transaction may have been committed or not.
+var errInDoubt = errors.New("it is not known whether the transaction was committed")
+
+// writer is a transactional producer. It belongs to one goroutine, and takes a new
+// client whenever it is not certain how a transaction ended.
+type writer struct {
+	o      *Outbox
+	base   string // the first of its transactional ids
+	turn   int    // which of them is used
+	client *kgo.Client
+
+	// The producer of the transaction under way. franz-go can take a new epoch in
+	// the middle of one, which silently aborts what was written before.
+	producer int64
+	epoch    int16
+}
+
+func (w *writer) id(turn int) string {
+	if turn == 0 {
+		return w.base
+	}
+	return fmt.Sprintf("%s-%d", w.base, turn+1)
+}
+
+// start makes the first client, and ends what a former process with the same ids
+// has left open: the group's offsets cannot be read before that.
+func (w *writer) start(ctx context.Context) error {
+	for turn := 1; turn < spareIDs; turn++ {
+		req := kmsg.NewPtrInitProducerIDRequest()
+		id := w.id(turn)
+		req.TransactionalID, req.TransactionTimeoutMillis = &id, int32(transactionTimeout.Milliseconds())
+		try, cancel := context.WithTimeout(ctx, abortWithin)
+		_, err := req.RequestWith(try, w.o.client) // one that does not end will time out at the broker
+		cancel()
+		if err != nil {
+			w.o.log.Debug().Err(err).Str("transactional_id", id).Msg("ending a former transaction")
+		}
+	}
+	return w.reopen(ctx)
+}
+
+// reopen takes a new client with the id of the old one, as often as that needs.
+// When it returns nil the former client's transaction has ended in some way.
+func (w *writer) reopen(ctx context.Context) error {
+	backoff := backoffMin
+	for {
+		err := w.open(ctx)
+		if err == nil || ctx.Err() != nil || hopeless(err) {
+			return err
+		}
+		w.o.log.Warn().Err(err).Msg("starting transactions: retried")
+		select {
+		case <-time.After(backoff):
+		case <-ctx.Done():
+		}
+		backoff = min(2*backoff, backoffMax)
+	}
+}
+
+// move takes a new client with the next id that can be used. The former one's
+// transaction will be aborted if it is not yet.
+func (w *writer) move(ctx context.Context) error {
+	for range spareIDs {
+		w.turn = (w.turn + 1) % spareIDs
+		err := w.open(ctx)
+		if err == nil || ctx.Err() != nil || hopeless(err) {
+			return err
+		}
+		w.o.log.Debug().Err(err).Msg("starting transactions with another id")
+	}
+	return w.reopen(ctx)
+}
+
+// open replaces the client, and has the broker end what its id has left open.
+func (w *writer) open(ctx context.Context) error {
+	w.close()
+	client, err := kgo.NewClient(append(producerOptions(w.o.opts),
+		kgo.ProducerBatchMaxBytesFn(w.o.limit),
+		kgo.TransactionalID(w.id(w.turn)),
+		kgo.TransactionTimeout(transactionTimeout),
+	)...)
+	if err != nil {
+		return fmt.Errorf("produce with transactional id %s: %w", w.id(w.turn), err)
+	}
+	try, cancel := context.WithTimeout(ctx, abortWithin)
+	defer cancel()
+	if _, _, err := client.ProducerID(try); err != nil {
+		client.Close()
+		return fmt.Errorf("produce with transactional id %s: %w", w.id(w.turn), err)
+	}
+	w.client = client
+	return nil
+}
+
+func (w *writer) close() {
+	if w.client != nil {
+		w.client.Close()
+		w.client = nil
+	}
+}
+
+// hopeless says that no transaction can be begun, however often it is tried.
+func hopeless(err error) bool {
+	return errors.Is(err, kerr.TransactionalIDAuthorizationFailed) ||
+		errors.Is(err, kerr.ClusterAuthorizationFailed) ||
+		errors.Is(err, kerr.InvalidTransactionTimeout)
+}
+
+// purge has the client learn topic anew. It is not called within a transaction.
+func (w *writer) purge(topic string) {
+	if w.client != nil {
+		w.client.PurgeTopicsFromProducing(topic)
+	}
+}
+
+// refresh has the client look up the partitions of its topics.
+func (w *writer) refresh() {
+	if w.client != nil {
+		w.client.ForceMetadataRefresh()
+	}
+}
+
+// begin begins a transaction.
+func (w *writer) begin(ctx context.Context) error {
+	if w.client == nil {
+		return errors.New("no producer")
+	}
+	if err := w.client.BeginTransaction(); err != nil {
+		return err
+	}
+	var err error
+	try, cancel := context.WithTimeout(ctx, abortWithin)
+	defer cancel()
+	w.producer, w.epoch, err = w.client.ProducerID(try)
+	return err
+}
+
+// commit commits the transaction together with offsets. refused is the
+// coordinator's answer to them, if that is why it was not. Where errInDoubt is part
+// of err the transaction may have been committed after all; otherwise it has yet to
+// be aborted.
+func (w *writer) commit(ctx context.Context, offsets *kmsg.TxnOffsetCommitRequest) (refused, err error) {
+	try, cancel := context.WithTimeout(ctx, endWithin)
+	defer cancel()
+	if id, epoch, err := w.client.ProducerID(try); err != nil || id != w.producer || epoch != w.epoch {
+		return nil, fmt.Errorf("the producer has changed in the middle of a transaction: %w", errors.Join(err, kerr.InvalidProducerEpoch))
+	}
+	offsets.TransactionalID, offsets.ProducerID, offsets.ProducerEpoch = w.id(w.turn), w.producer, w.epoch
+	resp, err := offsets.RequestWith(try, w.client)
+	if err != nil {
+		return nil, fmt.Errorf("commit offsets in a transaction: %w", err)
+	}
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return err, fmt.Errorf("commit offsets of %s/%d in a transaction: %w", t.Topic, p.Partition, err)
+			}
+		}
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin)
+	defer cancel()
+	err = w.client.EndTransaction(end, kgo.TryCommit)
+	if err == nil || errors.Is(err, kerr.OperationNotAttempted) {
+		return nil, err
+	}
+	return nil, fmt.Errorf("commit a transaction: %w: %w", errInDoubt, err)
+}
+
+// abort ends the transaction without a trace. It returns false when it is not
+// certain that it has been: then the client is gone, and what was written with it
+// has been answered.
+func (w *writer) abort(ctx context.Context) bool {
+	try, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortWithin)
+	defer cancel()
+	err := w.client.AbortBufferedRecords(try)
+	if err == nil {
+		err = w.client.EndTransaction(try, kgo.TryAbort)
+	}
+	if err != nil {
+		w.o.log.Debug().Err(err).Msg("aborting a transaction: its producer is replaced")
+		w.close()
+	}
+	return err == nil
+}
+
+// canTransact checks that the cluster's transactions are those of Kafka 4.0
+// (KIP-890): the ones before it let a late request of one transaction fall into the
+// next. It asks until somebody answers.
+func (o *Outbox) canTransact(ctx context.Context) error {
+	const feature, least = "transaction.version", 2
+	for backoff := backoffMin; ; backoff = min(2*backoff, backoffMax) {
+		req := kmsg.NewPtrApiVersionsRequest()
+		req.ClientSoftwareName, req.ClientSoftwareVersion = "delayd", "1"
+		resp, err := req.RequestWith(ctx, o.client)
+		if err == nil {
+			level := int16(0)
+			for _, f := range resp.FinalizedFeatures {
+				if f.Name == feature {
+					level = f.MaxVersionLevel
+				}
+			}
+			if level < least {
+				return fmt.Errorf("exactly-once delivery needs Kafka 4.0 or later with %s %d, and the cluster has %d: "+
+					"raise it with kafka-features.sh upgrade --feature %[1]s=%[2]d, or run with --delivery at-least-once", feature, least, level)
+			}
+			return nil
+		}
+		o.log.Warn().Err(err).Msg("asking for the cluster's features: retried")
+		select {
+		case <-time.After(backoff):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
