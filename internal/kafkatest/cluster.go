@@ -25,6 +25,8 @@ type Config struct {
 	// Properties are broker settings for every node, over those that this package
 	// sets for a small cluster that starts fast.
 	Properties map[string]string
+	// Users makes the cluster a secured one; see [Secured].
+	Users []string
 }
 
 // Option changes what [Start] starts.
@@ -46,7 +48,8 @@ func Property(key, value string) Option {
 // Cluster is a running Apache Kafka. Node i is Kafka's node.id i, so that the
 // leader of a partition, as clients see it, is the node to stop.
 type Cluster struct {
-	nodes []*node
+	nodes  []*node
+	secure Secure
 }
 
 // Start starts a cluster for a test and ends it when the test is over. Its data
@@ -99,10 +102,23 @@ func Launch(ctx context.Context, dir string, cfg Config) (*Cluster, error) {
 	for i := range nodes {
 		nodeDir := filepath.Join(dir, fmt.Sprintf("node-%d", i))
 		properties := nodeProperties(i, addrs, controllers, filepath.Join(nodeDir, "data"))
-		maps.Copy(properties, cfg.Properties)
 		nodes[i] = &node{id: int32(i), addr: addrs[i], dir: nodeDir, properties: properties}
 	}
-	return launch(ctx, nodes)
+	var secure Secure
+	if len(cfg.Users) > 0 {
+		if secure, err = secureNodes(dir, nodes, cfg.Users); err != nil {
+			return nil, err
+		}
+	}
+	for _, n := range nodes {
+		maps.Copy(n.properties, cfg.Properties)
+	}
+	c, err := launch(ctx, nodes)
+	if err != nil {
+		return nil, err
+	}
+	c.secure = secure
+	return c, nil
 }
 
 // launch formats and starts the nodes, and waits until they are ready.
