@@ -34,6 +34,7 @@ type serviceFlags struct {
 type service struct {
 	serviceFlags
 	brokers  []string
+	security connect.Security
 	instance string // "" joins the groups as a dynamic member
 	log      zerolog.Logger
 	registry *prometheus.Registry
@@ -45,10 +46,14 @@ const reconnectWait = 2 * time.Second
 
 // run serves until ctx ends or something fails that cannot heal.
 func (s *service) run(ctx context.Context) error {
+	secure, err := s.security.Options(s.log)
+	if err != nil {
+		return usageError{err}
+	}
 	clients := newClientMetrics(s.registry)
 	opts := func(part string, more ...kgo.Opt) []kgo.Opt {
-		opts := append(connect.Options(s.brokers, "delayd-"+part, s.log), kgo.WithHooks(clients))
-		return append(opts, more...)
+		opts := append(connect.Options(s.brokers, "delayd-"+part, s.log), secure...)
+		return append(append(opts, kgo.WithHooks(clients)), more...)
 	}
 	cl, err := kgo.NewClient(opts("admin")...)
 	if err != nil {
@@ -93,7 +98,7 @@ func (s *service) prepare(ctx context.Context, cl *kgo.Client) error {
 			return err
 		}
 		s.ready.not("no answer from the cluster: " + err.Error())
-		s.log.Warn().Err(err).Strs("brokers", s.brokers).Msg("no answer from the cluster; trying again")
+		s.log.Warn().Err(err).Strs("brokers", s.brokers).Str("hint", s.security.Hint(err)).Msg("no answer from the cluster; trying again")
 		select {
 		case <-ctx.Done():
 		case <-time.After(reconnectWait):
