@@ -9,8 +9,8 @@ import (
 )
 
 // Role is a part of the service, or somebody beside it, with rights of its own.
-// `delayd serve` is a Router, a Forwarder and a StatusReader in one, and a
-// Provisioner too unless the topics are made by someone else.
+// `delayd serve` is a Router, a Forwarder, a Verifier and a StatusReader in
+// one, and a Provisioner too unless the topics are made by someone else.
 type Role int
 
 // The roles.
@@ -19,7 +19,9 @@ const (
 	Router Role = iota
 	// Forwarder delivers what is due.
 	Forwarder
-	// Provisioner creates the topics that are missing.
+	// Verifier checks the topics that are there.
+	Verifier
+	// Provisioner creates those that are missing, and checks the others.
 	Provisioner
 	// StatusReader counts what waits: `delayd admin status`, and the metrics of
 	// `delayd serve`.
@@ -37,6 +39,8 @@ func (r Role) String() string {
 		return "router"
 	case Forwarder:
 		return "forwarder"
+	case Verifier:
+		return "verifier"
 	case Provisioner:
 		return "provisioner"
 	case StatusReader:
@@ -168,8 +172,13 @@ func (s Spec) rights(access Access, role Role) []Right {
 	case Provisioner:
 		var rights []Right
 		for _, on := range s.onAll() {
+			rights = append(rights, on(kmsg.ACLOperationCreate, "create it"))
+		}
+		return append(rights, s.rights(access, Verifier)...)
+	case Verifier:
+		var rights []Right
+		for _, on := range s.onAll() {
 			rights = append(rights,
-				on(kmsg.ACLOperationCreate, "create it"),
 				on(kmsg.ACLOperationDescribe, "see that it is there"),
 				optional(on(kmsg.ACLOperationDescribeConfigs, "check its settings; without it they count as good, with a note")))
 		}

@@ -301,6 +301,13 @@ func ReadSecret(flag, name string) (string, error) {
 	return secret, nil
 }
 
+// What franz-go has no error value for.
+const (
+	refusedToken = "unexpected data in oauth response" // the broker's reason, which it drops
+	tlsAlert     = "tls alert record"                  // the first bytes of an answer
+	noHandshake  = "immediately after a dial"          // hung up on the first bytes of TLS
+)
+
 // Hint says what is likely to be wrong with the settings where a connection
 // fails with err, "" where nothing is known.
 func (s Security) Hint(err error) string {
@@ -308,21 +315,21 @@ func (s Security) Hint(err error) string {
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
 	switch {
-	case errors.Is(err, kerr.SaslAuthenticationFailed) && s.SASL == OAuthBearer:
+	case s.SASL == OAuthBearer && (errors.Is(err, kerr.SaslAuthenticationFailed) || strings.Contains(err.Error(), refusedToken)):
 		return "the brokers refuse the token in --sasl-token-file " + s.TokenFile
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		return fmt.Sprintf("the brokers refuse --sasl-user %s with that password", s.User)
 	case errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
 		return fmt.Sprintf("the brokers do not take --sasl %s there", s.mechanism())
-	case errors.As(err, &notTLS):
-		return "nobody speaks TLS there; leave --tls out, or name the port that does with --brokers"
+	case errors.As(err, &notTLS), s.TLS && strings.Contains(err.Error(), noHandshake):
+		return "nobody seems to speak TLS there; leave --tls out, or name the port that does with --brokers"
 	case errors.As(err, &unknown) && s.CA == "":
 		return "name who signed the brokers' certificates with --tls-ca"
 	case errors.As(err, &unknown):
 		return fmt.Sprintf("--tls-ca %s does not hold who signed the brokers' certificates", s.CA)
 	case errors.As(err, &host):
 		return "name the brokers with --brokers as their certificates do"
-	case errors.Is(err, io.EOF) && !s.TLS:
+	case (errors.Is(err, io.EOF) || strings.Contains(err.Error(), tlsAlert)) && !s.TLS:
 		return "if the brokers want TLS or SASL there, set --tls or --sasl"
 	case errors.Is(err, io.EOF) && s.mechanism() != NoSASL:
 		return fmt.Sprintf("the brokers hang up at the login; see whether they take --sasl %s, and that user", s.SASL)

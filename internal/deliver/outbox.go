@@ -305,12 +305,14 @@ func (o *Outbox) learn(topic string, need int64) (news bool) {
 	limit := need
 	const key = "max.message.bytes"
 	configs, err := o.adm.DescribeTopicConfigs(o.ctx, topic)
-	c, onErr := configs.On(topic, nil)
-	if err == nil && onErr == nil && connect.Denied(c.Err) {
-		o.log.Warn().Err(connect.GrantTopic(c.Err, connect.DescribeConfigs, topic)).Str("topic", topic).
+	if err == nil {
+		_, err = configs.On(topic, func(c *kadm.ResourceConfig) error { return c.Err })
+	}
+	if connect.Denied(err) {
+		o.log.Warn().Err(connect.GrantTopic(err, connect.DescribeConfigs, topic)).Str("topic", topic).
 			Msg("how large a record the topic takes cannot be looked up: a larger one is only told by its refusal")
 	}
-	if err == nil && onErr == nil && c.Err == nil {
+	if c, _ := configs.On(topic, nil); err == nil {
 		for _, kv := range c.Configs {
 			if kv.Key == key {
 				if n, err := strconv.ParseInt(kv.MaybeValue(), 10, 64); err == nil {
