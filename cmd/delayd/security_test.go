@@ -4,6 +4,7 @@ package main
 
 import (
 	"crypto/tls"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -27,7 +28,8 @@ const (
 )
 
 // startSecured starts a broker that wants TLS and a password, and returns the
-// flags that name it. The password goes by the environment or by a file.
+// flags that name it. The password goes by the environment or by a file. It is sent
+// as it is: no other way to log in could show more of it.
 func startSecured(t *testing.T) (flags []string, passwordFile string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -40,7 +42,7 @@ func startSecured(t *testing.T) (flags []string, passwordFile string) {
 		t.Fatal(err)
 	}
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.TLS(&tls.Config{Certificates: []tls.Certificate{pair}}),
-		kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-512", testUser, testPassword), kfake.SeedTopics(1, "orders"))
+		kfake.EnableSASL(), kfake.Superuser("PLAIN", testUser, testPassword), kfake.SeedTopics(1, "orders"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +51,7 @@ func startSecured(t *testing.T) (flags []string, passwordFile string) {
 	if err := os.WriteFile(passwordFile, []byte(testPassword+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return []string{"--brokers", c.ListenAddrs()[0], "--tls", "--tls-ca", certs.CA, "--sasl", "scram-sha-512", "--sasl-user", testUser}, passwordFile
+	return []string{"--brokers", c.ListenAddrs()[0], "--tls", "--tls-ca", certs.CA, "--sasl", "plain", "--sasl-user", testUser}, passwordFile
 }
 
 // TestSecretsStaySecret runs the service with all that is secret and looks for it
@@ -165,6 +167,22 @@ func TestProfilesNeedATokenElsewhere(t *testing.T) {
 		if code != exitUsage || !strings.Contains(stderr, tc.want) {
 			t.Errorf("%q: exit code %d, want %d and %q\n%s", tc.args, code, exitUsage, tc.want, stderr)
 		}
+	}
+}
+
+// Unless told otherwise only this machine can ask.
+func TestHTTPIsOnLoopback(t *testing.T) {
+	parser, err := newParser(&console{}, func(int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := parser.Parse([]string{"serve"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, _, err := net.SplitHostPort(parsed.Model.Target.Addr().Interface().(*cli).Serve.HTTP)
+	if err != nil || !net.ParseIP(host).IsLoopback() {
+		t.Errorf("listens on %s, %v", host, err)
 	}
 }
 

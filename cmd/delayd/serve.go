@@ -162,7 +162,8 @@ func securitySetting(environ []string) string {
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
 		ours := strings.HasPrefix(name, "DELAYD_") || strings.HasPrefix(name, "KAFKA_")
-		if ours && value != "" && (strings.Contains(name, "TLS") || strings.Contains(name, "SSL") || strings.Contains(name, "SASL")) {
+		off := value == "" || value == "false" || value == string(connect.NoSASL)
+		if ours && !off && (strings.Contains(name, "TLS") || strings.Contains(name, "SSL") || strings.Contains(name, "SASL")) {
 			return name
 		}
 	}

@@ -98,7 +98,11 @@ func (s *service) prepare(ctx context.Context, cl *kgo.Client) error {
 			return err
 		}
 		s.ready.not("no answer from the cluster: " + err.Error())
-		s.log.Warn().Err(err).Strs("brokers", s.brokers).Str("hint", s.security.Hint(err)).Msg("no answer from the cluster; trying again")
+		warning := s.log.Warn().Err(err).Strs("brokers", s.brokers)
+		if hint := s.security.Hint(err); hint != "" {
+			warning.Str("hint", hint)
+		}
+		warning.Msg("no answer from the cluster; trying again")
 		select {
 		case <-ctx.Done():
 		case <-time.After(reconnectWait):
