@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/connect"
 )
 
 // cluster is what we know of the brokers.
@@ -59,10 +61,8 @@ func metadata(ctx context.Context, cl *kgo.Client, names ...string) (cluster, ma
 		case nil, kerr.UnknownTopicOrPartition:
 		case kerr.LeaderNotAvailable: // there, and so new that nobody leads it
 			f.led, f.partitions = false, max(1, f.partitions)
-		case kerr.TopicAuthorizationFailed:
-			f.err = fmt.Errorf("topic %s: %w; grant Describe on it to this user", *t.Topic, err)
 		default:
-			f.err = fmt.Errorf("topic %s: %w", *t.Topic, err)
+			f.err = fmt.Errorf("topic %s: %w", *t.Topic, connect.GrantTopic(err, connect.Describe, *t.Topic))
 		}
 		for i, p := range t.Partitions {
 			if i == 0 || len(p.Replicas) < f.replicas {

@@ -30,7 +30,7 @@ func count(ctx context.Context, cl *kgo.Client, spec Spec, now time.Time) (count
 	if err := spec.check(); err != nil {
 		return nil, err
 	}
-	_, seen, err := metadata(ctx, cl)
+	seen, err := spec.find(ctx, cl)
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +73,34 @@ func count(ctx context.Context, cl *kgo.Client, spec Spec, now time.Time) (count
 		}
 	}
 	return list, errors.Join(startErr, endErr, dueErr)
+}
+
+// find finds the topics of the service, with those of levels that are not in the
+// ladder any more. A list of all topics leaves out what we have no right to see: a
+// topic that is not in it is asked for by name, or it would seem not to exist.
+func (s Spec) find(ctx context.Context, cl *kgo.Client) (map[string]found, error) {
+	_, seen, err := metadata(ctx, cl)
+	if err != nil {
+		return nil, err
+	}
+	var hidden []string
+	for _, t := range s.topics() {
+		if _, ok := seen[t.name]; !ok {
+			hidden = append(hidden, t.name)
+		}
+	}
+	if len(hidden) == 0 {
+		return seen, nil // none named would be all
+	}
+	_, named, err := metadata(ctx, cl, hidden...)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, name := range hidden {
+		errs = append(errs, named[name].err)
+	}
+	return seen, errors.Join(errs...)
 }
 
 // countings are the topics of the service, and the level topics that exist and

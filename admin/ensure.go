@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/connect"
 )
 
 const (
@@ -139,9 +141,9 @@ func createError(topic string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
-		return fmt.Errorf("create topic %s: %w; grant Create on it to this user, or let someone who has that right run delayd admin provision",
-			topic, err)
+	case connect.Denied(err):
+		return fmt.Errorf("create topic %s: %w, or let someone who has that right run delayd admin provision",
+			topic, connect.Grant(err, connect.Create, "topic "+topic))
 	case errors.Is(err, kerr.InvalidConfig), errors.Is(err, kerr.PolicyViolation):
 		return fmt.Errorf("create topic %s: %w; create it by hand with the settings that this cluster allows, cleanup.policy=delete, retention.ms=-1 and retention.bytes=-1 at least",
 			topic, err)

@@ -161,7 +161,7 @@ func TestRefusedCreation(t *testing.T) {
 			"(the broker says: Unknown topic config name: segment.ms); " +
 			"create it by hand with the settings that this cluster allows, cleanup.policy=delete, retention.ms=-1 and retention.bytes=-1 at least"},
 		{kerr.TopicAuthorizationFailed, nil, "create topic delay.dead: TOPIC_AUTHORIZATION_FAILED: Not authorized to access topics: [Topic authorization failed.]; " +
-			"grant Create on it to this user, or let someone who has that right run delayd admin provision"},
+			"grant CREATE on topic delay.dead to this user, or let someone who has that right run delayd admin provision"},
 		{kerr.InvalidReplicationFactor, nil, "create topic delay.dead: INVALID_REPLICATION_FACTOR: Replication factor is below 1 or larger than the number of available brokers."},
 	} {
 		t.Run(tc.code.Message, func(t *testing.T) {
@@ -245,8 +245,9 @@ func TestRightToReadSettingsIsNotNeeded(t *testing.T) {
 	t.Parallel()
 	root, user := limited(t, kmsg.ACLOperationDescribe)
 	everything(t, root, small(t))
-	const note = "settings not verified: not allowed to read them (grant DescribeConfigs on the topic)"
 	for _, r := range everything(t, user, small(t)) {
+		note := "settings not verified: TOPIC_AUTHORIZATION_FAILED: Not authorized to access topics: [Topic authorization failed.]; " +
+			"grant DESCRIBE_CONFIGS on topic " + r.Topic + " to this user"
 		if r.Outcome != Existed || r.Detail != note {
 			t.Errorf("%s: %v %q, want existed %q", r.Topic, r.Outcome, r.Detail, note)
 		}
@@ -260,7 +261,7 @@ func TestWithoutRightsTheMessageSaysWhich(t *testing.T) {
 		_, user := limited(t, kmsg.ACLOperationDescribe)
 		results, err := Ensure(t.Context(), user, small(t))
 		want := "create topic delay.inbox: TOPIC_AUTHORIZATION_FAILED: Not authorized to access topics: [Topic authorization failed.]; " +
-			"grant Create on it to this user, or let someone who has that right run delayd admin provision"
+			"grant CREATE on topic delay.inbox to this user, or let someone who has that right run delayd admin provision"
 		if err == nil || results[0].Err.Error() != want {
 			t.Errorf("error\n%v\nwant\n%s", results[0].Err, want)
 		}
@@ -270,7 +271,7 @@ func TestWithoutRightsTheMessageSaysWhich(t *testing.T) {
 		_, user := limited(t)
 		results, err := Ensure(t.Context(), user, small(t))
 		want := "topic delay.inbox: TOPIC_AUTHORIZATION_FAILED: Not authorized to access topics: [Topic authorization failed.]; " +
-			"grant Describe on it to this user"
+			"grant DESCRIBE on topic delay.inbox to this user"
 		if err == nil || results[0].Err.Error() != want {
 			t.Errorf("error\n%v\nwant\n%s", results[0].Err, want)
 		}

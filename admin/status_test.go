@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,6 +29,19 @@ func inspect(t *testing.T, cl *kgo.Client, spec Spec, now time.Time) Status {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// A topic that we may not see is not one that does not exist.
+func TestInspectWithoutTheRightToLook(t *testing.T) {
+	t.Parallel()
+	root, user := limited(t)
+	everything(t, root, small(t))
+	_, err := Inspect(t.Context(), user, small(t), time.Now())
+	for _, name := range names(small(t).topics()) {
+		if err == nil || !strings.Contains(err.Error(), "grant DESCRIBE on topic "+name+" to this user") {
+			t.Errorf("error %v, want one that names %s", err, name)
+		}
+	}
 }
 
 func TestInspect(t *testing.T) {

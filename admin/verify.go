@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -47,10 +48,8 @@ func verify(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, seen map[
 		switch d := settings[t.name]; {
 		case err != nil:
 			r.note(fmt.Sprintf("settings not verified: %v", err))
-		case errors.Is(d.err, kerr.TopicAuthorizationFailed):
-			r.note("settings not verified: not allowed to read them (grant DescribeConfigs on the topic)")
 		case d.err != nil:
-			r.note(fmt.Sprintf("settings not verified: %v", d.err))
+			r.note(fmt.Sprintf("settings not verified: %v", connect.GrantTopic(d.err, connect.DescribeConfigs, t.name)))
 		default:
 			if err := t.unsafe(d.values, seeds(cl)); err != nil {
 				r.fail(err)

@@ -93,7 +93,7 @@ func topics(cfg *Config, outbox *deliver.Outbox, handing *handing) []lane.Topic 
 		})
 	}
 	if handing == nil { // a handler's records are never parked
-		topics = append(topics, lane.Topic{Name: cfg.Names.Parked(), Handler: parked{outbox}, Aside: true})
+		topics = append(topics, lane.Topic{Name: cfg.Names.Parked(), Handler: parked{outbox, targets}, Aside: true})
 	}
 	return topics
 }

@@ -1,7 +1,6 @@
 package forwarder
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -36,10 +35,8 @@ func (w *worker) Due(rec *kgo.Record, seen time.Time) time.Time {
 			due = bound
 		}
 	}
-	if value, ok := deliver.Last(rec.Headers, levels.HopDue); ok {
-		if ms, err := strconv.ParseInt(string(value), 10, 64); err == nil && time.UnixMilli(ms).Before(due) {
-			due = time.UnixMilli(ms)
-		}
+	if ms, ok := deliver.HopDue(rec.Headers); ok && time.UnixMilli(ms).Before(due) {
+		due = time.UnixMilli(ms)
 	}
 	return due
 }
@@ -71,7 +68,7 @@ func (w *worker) Handle(works []*lane.Work) {
 func (w *worker) facts(rec *kgo.Record, due time.Time) deliver.Facts {
 	f, routed := deliver.ReadHop(rec.Headers)
 	if !routed {
-		f = deliver.Facts{Accepted: rec.Timestamp.UnixMilli()}
+		f = deliver.Facts{Accepted: sinceEpoch(rec.Timestamp)}
 	}
 	if !w.known[f.Granted] {
 		// Anyone who can write to the level topic can write that header, and it
@@ -79,9 +76,13 @@ func (w *worker) facts(rec *kgo.Record, due time.Time) deliver.Facts {
 		f.Granted = w.name
 	}
 	f.Partition = deliver.ByKey
-	f.Due = due.UnixMilli()
+	f.Due = sinceEpoch(due)
 	return f
 }
+
+// sinceEpoch is a time in Unix milliseconds, not below 0. Only a producer's own time
+// can be, as where it says that it has none (-1); what our headers say cannot.
+func sinceEpoch(t time.Time) int64 { return max(0, t.UnixMilli()) }
 
 // levelNames is the names of a ladder's levels.
 func levelNames(ladder levels.Ladder) map[string]bool {
@@ -93,7 +94,10 @@ func levelNames(ladder levels.Ladder) map[string]bool {
 }
 
 // parked delivers records whose targets could not be written when they were due.
-type parked struct{ outbox *deliver.Outbox }
+type parked struct {
+	outbox  *deliver.Outbox
+	targets *deliver.Targets
+}
 
 // Due is at once: the outbox waits between attempts, for each target by itself.
 func (parked) Due(*kgo.Record, time.Time) time.Time { return time.Time{} }
@@ -101,6 +105,6 @@ func (parked) Due(*kgo.Record, time.Time) time.Time { return time.Time{} }
 // Handle tries the records again.
 func (p parked) Handle(works []*lane.Work) {
 	for _, w := range works {
-		p.outbox.Redeliver(w, w.Record)
+		p.outbox.Redeliver(w, w.Record, p.targets)
 	}
 }

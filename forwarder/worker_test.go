@@ -1,6 +1,7 @@
 package forwarder
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"testing"
@@ -49,6 +50,7 @@ func TestDue(t *testing.T) {
 		{"no header stretches a wait", record(at, true, hop(at.Add(time.Hour))), at, at.Add(level + ms)},
 		{"2099 neither", record(at, true, hop(time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC))), at, at.Add(level + ms)},
 		{"nonsense is not read", record(at, true, kgo.RecordHeader{Key: levels.HopDue, Value: []byte("soon")}), at, at.Add(level + ms)},
+		{"nothing below 1970 neither", record(at, true, hop(time.UnixMilli(-1))), at, at.Add(level + ms)},
 		{"a producer's time counts", record(at, false), at.Add(time.Second), at.Add(level + ms)},
 		{"up to when it was first seen", record(at.Add(time.Hour), false), at, at.Add(level + ms)},
 		{"one from 1970 is overdue", record(time.UnixMilli(0), false), at, time.UnixMilli(0).Add(level + ms)},
@@ -95,6 +97,19 @@ func TestFacts(t *testing.T) {
 	// The header becomes a label of metrics: it has to be a level that there is.
 	if got := ten().facts(routed("31s"), due); got.Granted != "10s" {
 		t.Errorf("a level that is none: %+v", got)
+	}
+}
+
+// What is parked has to be read again, whatever time its producer wrote.
+func TestFactsOfAnyTimeCanBeParked(t *testing.T) {
+	for _, stamp := range []int64{math.MinInt64, -1, 0, math.MaxInt64} {
+		rec := record(time.UnixMilli(stamp), false)
+		f := ten().facts(rec, ten().Due(rec, at))
+		f.Topic = "orders"
+		_, got, err := deliver.Unpark(deliver.Parked(rec, "delay.parked", f))
+		if err != nil || got.Due != f.Due || got.Accepted != f.Accepted {
+			t.Errorf("written at %d ms: parked %+v, unparked %+v, %v", stamp, f, got, err)
+		}
 	}
 }
 

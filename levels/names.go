@@ -74,6 +74,9 @@ func (n Names) Inbox() string { return n.Prefix + inboxSuffix }
 // delay and never the number, so that a changed ladder strands no topic.
 func (n Names) Level(l Level) string { return n.Prefix + levelInfix + l.String() }
 
+// LevelPrefix begins the names of all levels' topics, and of no other topic.
+func (n Names) LevelPrefix() string { return n.Prefix + levelInfix }
+
 // Parked is the topic of the records whose target cannot be written just now.
 func (n Names) Parked() string { return n.Prefix + parkedSuffix }
 

@@ -56,10 +56,15 @@ func (w *worker) Handle(works []*lane.Work) {
 }
 
 // accepted is when the broker took the record. Where the inbox keeps its
-// producers' times, one that lies ahead counts as now.
+// producers' times, one that lies ahead counts as now, and one before 1970, as
+// where the producer says that it has none (-1), as 1970.
 func accepted(rec *kgo.Record, now time.Time) time.Time {
-	if !lane.Stamped(rec) && rec.Timestamp.After(now) {
+	switch epoch := time.UnixMilli(0); {
+	case lane.Stamped(rec):
+	case rec.Timestamp.After(now):
 		return now
+	case rec.Timestamp.Before(epoch):
+		return epoch
 	}
 	return rec.Timestamp
 }

@@ -44,7 +44,8 @@ const (
 
 // benchFlags are those of all scenarios.
 type benchFlags struct {
-	Brokers    brokerList         `placeholder:"HOST:PORT,..." help:"Kafka brokers to start from."`
+	Brokers brokerList `placeholder:"HOST:PORT,..." help:"Kafka brokers to start from."`
+	securityFlags
 	Embedded   bool               `help:"Measure on an embedded broker that is started for it. What comes out says little of Apache Kafka."`
 	Through    string             `type:"choice" enum:"level,inbox" default:"level" help:"Where records are sent: straight to their level, or to the inbox, which is one hop more (default: ${default})."`
 	Size       int                `type:"number" min:"8" max:"1000000" placeholder:"BYTES" default:"200" help:"How long a value is (default: ${default})."`
@@ -200,7 +201,12 @@ func (f *benchFlags) measure(ctx context.Context, con *console, cfg bench.Config
 	if cfg.Program, err = os.Executable(); err != nil {
 		return fmt.Errorf("look up this program, which the service is a process of: %w", err)
 	}
-	cfg.Opts, cfg.Brokers, cfg.Log = connect.Options(f.Brokers, "delayd-bench", log), f.Brokers, log
+	secure, err := f.secure(log)
+	if err != nil {
+		return err
+	}
+	cfg.Opts, cfg.Brokers, cfg.Log = append(connect.Options(f.Brokers, "delayd-bench", log), secure...), f.Brokers, log
+	cfg.Environ = f.environ()
 	cfg.Delivery = f.Delivery
 	cfg.Load.Through, cfg.Load.Size, cfg.Load.Keys, cfg.Load.Partitions = f.Through, f.Size, f.Keys, int32(f.Partitions)
 	if isTerminal(con.err) {
@@ -234,6 +240,8 @@ func (f *benchFlags) reach(ctx context.Context, log zerolog.Logger) (stop func()
 	switch {
 	case f.Embedded && len(f.Brokers) > 0:
 		return nil, usagef("--embedded starts a broker, and --brokers or DELAYD_BROKERS names one that is there; leave one out")
+	case f.Embedded && f.set() != "":
+		return nil, usagef(embeddedSecurity, f.set())
 	case f.Embedded:
 		broker, err := embedded.Start(embedded.Config{Addr: "127.0.0.1:0", Log: log})
 		if err != nil {
@@ -244,7 +252,7 @@ func (f *benchFlags) reach(ctx context.Context, log zerolog.Logger) (stop func()
 	case len(f.Brokers) == 0:
 		return nil, usagef("no brokers; set --brokers HOST:PORT or DELAYD_BROKERS, or --embedded for a broker in this process, which says little of Apache Kafka")
 	}
-	brokers := clientFlags{Brokers: f.Brokers}
+	brokers := clientFlags{Brokers: f.Brokers, securityFlags: f.securityFlags}
 	cl, err := brokers.connectTo(zerolog.Nop())
 	if err != nil {
 		return nil, err

@@ -96,7 +96,8 @@ func spread(t *testing.T, names ...string) []levels.Level {
 
 func TestBenchDefaults(t *testing.T) {
 	common := benchFlags{
-		Through: "level", Size: 200, Keys: 500, Partitions: 4,
+		securityFlags: securityFlags{SASL: "off"},
+		Through:       "level", Size: 200, Keys: 500, Partitions: 4,
 		outputFlags: outputFlags{Output: "text"}, logFlags: logFlags{LogLevel: "warn", LogFormat: "auto"},
 	}
 	same := cmp.Exporter(func(reflect.Type) bool { return true }) // the embedded flags are of unexported types

@@ -38,6 +38,7 @@ type adminCmd struct {
 // clientFlags are the flags of the commands that talk to a running service.
 type clientFlags struct {
 	Brokers brokerList `placeholder:"HOST:PORT,..." default:"${embedded}" help:"Kafka brokers to start from (default: the embedded broker of \"delayd serve\", ${embedded})."`
+	securityFlags
 }
 
 // nameFlags say what the topics and groups are called.

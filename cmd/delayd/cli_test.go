@@ -59,6 +59,32 @@ func TestUsageErrors(t *testing.T) {
 			args: []string{"serve", "--data", "here", "--brokers", "kafka:9092"},
 			want: "delayd: --data or DELAYD_DATA is for the embedded broker, and --brokers or DELAYD_BROKERS names another one; leave one out\n",
 		}, {
+			name: "security and an embedded broker",
+			args: []string{"serve", "--embedded", "--tls"},
+			want: "delayd: --tls is for a Kafka cluster, and --embedded starts a broker that listens on this machine in plain text; leave one out\n",
+		}, {
+			name: "security, and no brokers",
+			args: []string{"serve", "--sasl", "plain"},
+			want: `delayd: no brokers, and --sasl is set, which the embedded broker would ignore; set --brokers HOST:PORT or DELAYD_BROKERS, or --embedded for a broker in this process, which is for trying out and tests
+`,
+		}, {
+			name: "a mechanism that is none",
+			args: []string{"tail", "orders", "--sasl", "kerberos"},
+			want: `delayd: --sasl: "kerberos": write off, plain, scram-sha-256, scram-sha-512 or oauthbearer
+"delayd tail --help" says what is allowed
+`,
+		}, {
+			name: "half a certificate, from the environment",
+			args: []string{"admin", "status", "--tls"},
+			env:  map[string]string{"DELAYD_TLS_CERT": "me.pem"},
+			want: "delayd: --tls-cert me.pem: its key is missing; name the file with --tls-key, which may be the same\n",
+		}, {
+			name: "a password on the command line",
+			args: []string{"serve", "--sasl-password=hush"},
+			want: `delayd: unknown flag --sasl-password, did you mean "--sasl-password-file"?
+"delayd serve --help" says what is allowed
+`,
+		}, {
 			name: "broker with a port in words",
 			args: []string{"serve", "--brokers", "kafka:9092,localhost:abc"},
 			want: `delayd: --brokers: "localhost:abc": a port is a number from 1 to 65535; write HOST:PORT, as in kafka:9092 or [::1]:9092

@@ -23,17 +23,25 @@ const answerTimeout = 4 * time.Second
 // connectTo returns a client of the brokers that are given or, with none, of the
 // embedded broker's. Whether they answer is only known once they are asked.
 func (f clientFlags) connectTo(log zerolog.Logger, opts ...kgo.Opt) (*kgo.Client, error) {
-	cl, err := kgo.NewClient(f.options(log, opts...)...)
+	all, err := f.options(log, opts...)
+	if err != nil {
+		return nil, err
+	}
+	cl, err := kgo.NewClient(all...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", f, err)
 	}
 	return cl, nil
 }
 
-func (f clientFlags) options(log zerolog.Logger, opts ...kgo.Opt) []kgo.Opt {
+func (f clientFlags) options(log zerolog.Logger, opts ...kgo.Opt) ([]kgo.Opt, error) {
+	secure, err := f.secure(log)
+	if err != nil {
+		return nil, err
+	}
 	// A dial does not end with the context of the request that waits for it.
 	all := append(connect.Options(f.brokers(), "delayd-cli", log), kgo.DialTimeout(answerTimeout))
-	return append(all, opts...)
+	return append(append(all, secure...), opts...), nil
 }
 
 func (f clientFlags) brokers() []string {
@@ -68,12 +76,15 @@ func (f clientFlags) lookUp(ctx context.Context, cl *kgo.Client, topic string) (
 		return detail, false, nil
 	}
 	if detail.Err != nil {
-		return detail, false, fmt.Errorf("look up topic %s: %w", topic, detail.Err)
+		return detail, false, fmt.Errorf("look up topic %s: %w", topic, connect.GrantTopic(detail.Err, connect.Describe, topic))
 	}
 	return detail, true, nil
 }
 
-// unreachable says which brokers did not answer.
+// unreachable says which brokers did not answer, and what is likely to be wrong.
 func (f clientFlags) unreachable(err error) error {
+	if hint := f.security().Hint(err); hint != "" {
+		return fmt.Errorf("no connection to %s: %w; %s", f, err, hint)
+	}
 	return fmt.Errorf("no answer from %s: %w; is \"delayd serve\" or a Kafka broker running there? --brokers chooses another", f, err)
 }

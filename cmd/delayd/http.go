@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -60,8 +62,32 @@ func serveHTTP(ctx context.Context, ln net.Listener, handler http.Handler) error
 	return nil
 }
 
-// newHandler is all that is answered over HTTP.
-func newHandler(ready *readiness, reg prometheus.Gatherer, profiles bool) http.Handler {
+// onLoopback reports whether only this machine can reach ln.
+func onLoopback(ln net.Listener) bool {
+	addr, ok := ln.Addr().(*net.TCPAddr)
+	return ok && addr.IP.IsLoopback()
+}
+
+// guarded lets requests through that show the token; "" lets all through.
+func guarded(token string, next http.HandlerFunc) http.HandlerFunc {
+	if token == "" {
+		return next
+	}
+	want := sha256.Sum256([]byte("Bearer " + token)) // of one length, so that comparing tells nothing of it
+	return func(w http.ResponseWriter, req *http.Request) {
+		got := sha256.Sum256([]byte(req.Header.Get("Authorization")))
+		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "send the token of --http-token-file, as Authorization: Bearer TOKEN", http.StatusUnauthorized)
+			return
+		}
+		next(w, req)
+	}
+}
+
+// newHandler is all that is answered over HTTP. None of it changes anything;
+// profiles cost what they measure, and are for those who have the token.
+func newHandler(ready *readiness, reg prometheus.Gatherer, profiles bool, token string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -73,9 +99,9 @@ func newHandler(ready *readiness, reg prometheus.Gatherer, profiles bool) http.H
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	if profiles {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+		mux.HandleFunc("GET /debug/pprof/", guarded(token, pprof.Index))
+		mux.HandleFunc("GET /debug/pprof/profile", guarded(token, pprof.Profile))
+		mux.HandleFunc("GET /debug/pprof/trace", guarded(token, pprof.Trace))
 	}
 	return mux
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
@@ -238,7 +239,11 @@ func (c *sendCmd) open(ctx context.Context) (*sender, error) {
 // openProducer returns a sender that writes to the level topics.
 func (c *sendCmd) openProducer(delay time.Duration) (*sender, error) {
 	policy := router.Policy{Ladder: c.Levels, Names: c.Prefix, Rounding: c.Rounding, OverMax: c.OverMax}
-	producer, err := router.NewProducer(router.ProducerConfig{Policy: policy}, c.options(zerolog.Nop(), kgo.RecordDeliveryTimeout(sendTimeout))...)
+	opts, err := c.options(zerolog.Nop(), kgo.RecordDeliveryTimeout(sendTimeout))
+	if err != nil {
+		return nil, err
+	}
+	producer, err := router.NewProducer(router.ProducerConfig{Policy: policy}, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -257,7 +262,7 @@ func inboxSend(cl *kgo.Client, inbox, delay string) func(context.Context, *kgo.R
 		rec.Topic = inbox
 		cl.Produce(ctx, rec, func(rec *kgo.Record, err error) {
 			if err != nil {
-				err = fmt.Errorf("send to %s: %w", inbox, err)
+				err = fmt.Errorf("send to %s: %w", inbox, connect.GrantTopic(err, connect.Write, inbox))
 			}
 			done(rec, err)
 		})

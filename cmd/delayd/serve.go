@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,18 +16,21 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/delayd-io/delayd/forwarder"
+	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/embedded"
 	"github.com/delayd-io/delayd/router"
 )
 
 type serveCmd struct {
-	Brokers      brokerList `placeholder:"HOST:PORT,..." help:"Kafka brokers to start from. Unset, and on a terminal: an embedded broker."`
-	Embedded     bool       `help:"Start the embedded broker, which is for trying out and tests."`
-	EmbeddedAddr string     `type:"listen" placeholder:"ADDR" default:"${embedded}" help:"Where the embedded broker listens (default: ${default}, where the other commands look)."`
-	Data         string     `placeholder:"DIR" default:"${data}" help:"Where the embedded broker keeps its records; empty is in memory (default: ${default})."`
-	HTTP         string     `name:"http" type:"http" placeholder:"ADDR" default:"127.0.0.1:8080" help:"Where /healthz, /readyz and /metrics are served, or off (default: ${default})."`
-	Pprof        bool       `help:"Serve Go's profiles under /debug/pprof on --http: they show the command line, and cost what they measure."`
-	Instance     string     `placeholder:"ID" help:"Name of this process among those that serve the same topics, the same after a restart (default: host name and HTTP port)."`
+	Brokers brokerList `placeholder:"HOST:PORT,..." help:"Kafka brokers to start from. Unset, and on a terminal: an embedded broker."`
+	securityFlags
+	Embedded      bool   `help:"Start the embedded broker, which is for trying out and tests."`
+	EmbeddedAddr  string `type:"listen" placeholder:"ADDR" default:"${embedded}" help:"Where the embedded broker listens (default: ${default}, where the other commands look)."`
+	Data          string `placeholder:"DIR" default:"${data}" help:"Where the embedded broker keeps its records; empty is in memory (default: ${default})."`
+	HTTP          string `name:"http" type:"http" placeholder:"ADDR" default:"127.0.0.1:8080" help:"Where /healthz, /readyz and /metrics are served, or off (default: ${default})."`
+	Pprof         bool   `help:"Serve Go's profiles under /debug/pprof on --http: they show the command line, and cost what they measure."`
+	HTTPTokenFile string `name:"http-token-file" placeholder:"FILE" help:"Holds the token that /debug/pprof asks for, as a bearer token; or it is in the environment as DELAYD_HTTP_TOKEN. --pprof needs it unless --http is on loopback."`
+	Instance      string `placeholder:"ID" help:"Name of this process among those that serve the same topics, the same after a restart (default: host name and HTTP port)."`
 	serviceFlags
 	logFlags `set:"log_level=info"`
 }
@@ -75,6 +79,10 @@ func (c *serveCmd) serve(ctx context.Context, log zerolog.Logger) error {
 		defer ln.Close()
 		log.Info().Stringer("addr", ln.Addr()).Msg("http listens")
 	}
+	token, err := c.token(ln)
+	if err != nil {
+		return err
+	}
 	instance, err := c.instance(ln)
 	if err != nil {
 		return err
@@ -89,9 +97,14 @@ func (c *serveCmd) serve(ctx context.Context, log zerolog.Logger) error {
 		c.Brokers = []string{broker.Addr()}
 	}
 
+	if what := c.security().Exposed(); what != "" {
+		log.Warn().Str("sasl", c.SASL).Msg(what + " goes over the network in plain text: set --tls, unless that network is a safe one")
+	}
+
 	s := &service{
 		serviceFlags: c.serviceFlags,
 		brokers:      c.Brokers,
+		security:     c.security(),
 		instance:     instance,
 		log:          log,
 		registry:     prometheus.NewRegistry(),
@@ -105,7 +118,7 @@ func (c *serveCmd) serve(ctx context.Context, log zerolog.Logger) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.run(ctx) })
 	if ln != nil {
-		g.Go(func() error { return serveHTTP(ctx, ln, newHandler(s.ready, s.registry, c.Pprof)) })
+		g.Go(func() error { return serveHTTP(ctx, ln, newHandler(s.ready, s.registry, c.Pprof, token)) })
 	}
 	if err := g.Wait(); err != nil {
 		return c.explain(err, instance)
@@ -123,12 +136,14 @@ func (c *serveCmd) chooseBroker(con *console) error {
 	switch {
 	case c.Embedded && len(c.Brokers) > 0:
 		return usagef("--embedded starts a broker, and --brokers or DELAYD_BROKERS names one that is there; leave one out")
+	case c.Embedded && c.set() != "":
+		return usagef(embeddedSecurity, c.set())
 	case len(c.Brokers) > 0 && c.Data != defaultDataDir():
 		return usagef("--data or DELAYD_DATA is for the embedded broker, and --brokers or DELAYD_BROKERS names another one; leave one out")
 	case c.Embedded || len(c.Brokers) > 0:
 		return nil
 	}
-	if name := securitySetting(os.Environ()); name != "" {
+	if name := cmp.Or(c.set(), securitySetting(os.Environ())); name != "" {
 		return usagef("no brokers, and %s is set, which the embedded broker would ignore; %s", name, settings)
 	}
 	if !isTerminal(con.in) || !isTerminal(con.out) {
@@ -138,17 +153,45 @@ func (c *serveCmd) chooseBroker(con *console) error {
 	return nil
 }
 
+// embeddedSecurity refuses what the embedded broker cannot do.
+const embeddedSecurity = "%s is for a Kafka cluster, and --embedded starts a broker that listens on this machine in plain text; leave one out"
+
 // securitySetting names a variable that sets up TLS or SASL, "" where there is
 // none.
 func securitySetting(environ []string) string {
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
 		ours := strings.HasPrefix(name, "DELAYD_") || strings.HasPrefix(name, "KAFKA_")
-		if ours && value != "" && (strings.Contains(name, "TLS") || strings.Contains(name, "SSL") || strings.Contains(name, "SASL")) {
+		off := value == "" || value == "false" || value == string(connect.NoSASL)
+		if ours && !off && (strings.Contains(name, "TLS") || strings.Contains(name, "SSL") || strings.Contains(name, "SASL")) {
 			return name
 		}
 	}
 	return ""
+}
+
+// tokenEnv is the variable of the environment that may hold the token of HTTP.
+// As a flag everyone on the machine could read it.
+const tokenEnv = "DELAYD_HTTP_TOKEN"
+
+// token is what a request has to show for more than looking at health and
+// metrics; "" lets everyone in, which is only had on loopback.
+func (c *serveCmd) token(ln net.Listener) (string, error) {
+	token := os.Getenv(tokenEnv)
+	if c.HTTPTokenFile != "" {
+		if token != "" {
+			return "", usagef("--http-token-file %s, and %s is set in the environment too; leave one out", c.HTTPTokenFile, tokenEnv)
+		}
+		var err error
+		if token, err = connect.ReadSecret("--http-token-file", c.HTTPTokenFile); err != nil {
+			return "", usageError{err}
+		}
+	}
+	if c.Pprof && token == "" && ln != nil && !onLoopback(ln) {
+		return "", usagef("--pprof with --http %s: whoever can reach that address could have this process profile itself; "+
+			"set --http-token-file, or listen on loopback, as in --http 127.0.0.1:8080", c.HTTP)
+	}
+	return token, nil
 }
 
 // instance names this process in its groups. The port makes the host name

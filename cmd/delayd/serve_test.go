@@ -78,9 +78,18 @@ func (s *server) awaitReady(t *testing.T) {
 
 func get(t *testing.T, url string) (code int, body string) {
 	t.Helper()
+	return getAs(t, url, "")
+}
+
+// getAs shows a token, unless it is "".
+func getAs(t *testing.T, url, token string) (code int, body string) {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)

@@ -35,6 +35,7 @@ type serviceFlags struct {
 type service struct {
 	serviceFlags
 	brokers  []string
+	security connect.Security
 	instance string // "" joins the groups as a dynamic member
 	log      zerolog.Logger
 	registry *prometheus.Registry
@@ -46,10 +47,14 @@ const reconnectWait = 2 * time.Second
 
 // run serves until ctx ends or something fails that cannot heal.
 func (s *service) run(ctx context.Context) error {
+	secure, err := s.security.Options(s.log)
+	if err != nil {
+		return usageError{err}
+	}
 	clients := newClientMetrics(s.registry)
 	opts := func(part string, more ...kgo.Opt) []kgo.Opt {
-		opts := append(connect.Options(s.brokers, "delayd-"+part, s.log), kgo.WithHooks(clients))
-		return append(opts, more...)
+		opts := append(connect.Options(s.brokers, "delayd-"+part, s.log), secure...)
+		return append(append(opts, kgo.WithHooks(clients)), more...)
 	}
 	cl, err := kgo.NewClient(opts("admin")...)
 	if err != nil {
@@ -94,7 +99,11 @@ func (s *service) prepare(ctx context.Context, cl *kgo.Client) error {
 			return err
 		}
 		s.ready.not("no answer from the cluster: " + err.Error())
-		s.log.Warn().Err(err).Strs("brokers", s.brokers).Msg("no answer from the cluster; trying again")
+		warning := s.log.Warn().Err(err).Strs("brokers", s.brokers)
+		if hint := s.security.Hint(err); hint != "" {
+			warning.Str("hint", hint)
+		}
+		warning.Msg("no answer from the cluster; trying again")
 		select {
 		case <-ctx.Done():
 		case <-time.After(reconnectWait):

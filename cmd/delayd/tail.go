@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -13,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/offsets"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -62,7 +63,7 @@ func (c *tailCmd) Run(ctx context.Context, con *console) error {
 			return nil
 		}
 		if err := fetches.Err(); err != nil {
-			return fmt.Errorf("read %s: %w", c.Topic, err)
+			return fmt.Errorf("read %s: %w", c.Topic, connect.GrantTopic(err, connect.Read, c.Topic))
 		}
 		for rec := range fetches.RecordsAll() {
 			if err := c.print(con, newArrival(rec, rec.Timestamp)); err != nil {
@@ -129,7 +130,7 @@ func places(ctx context.Context, cl *kadm.Client, topic string, fromStart bool) 
 		list = cl.ListStartOffsets
 	}
 	listed, err := list(ctx, topic)
-	if err = errors.Join(err, listed.Error()); err != nil {
+	if err = offsets.ListFault(listed, err); err != nil {
 		return nil, fmt.Errorf("look up offsets of %s: %w", topic, err)
 	}
 	at := make(map[int32]kgo.Offset)

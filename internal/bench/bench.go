@@ -59,8 +59,10 @@ const (
 type Config struct {
 	// Opts are how the bench itself reaches the cluster.
 	Opts []kgo.Opt
-	// Brokers are the same, for child processes.
+	// Brokers are the same, for child processes; Environ is what they need beside
+	// it to get in, as variables of the environment: it is in no report.
 	Brokers []string
+	Environ []string
 	// Program is the path of the delayd binary, which every contender is a
 	// process of.
 	Program string

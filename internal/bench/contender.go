@@ -27,6 +27,7 @@ const (
 type contender struct {
 	kind    Kind
 	program string
+	environ []string // beside ours; see Config
 	args    []string
 	http    string // where the service listens; "" before it is started, and for yardsticks
 	*child
@@ -36,7 +37,7 @@ type contender struct {
 
 // contender is how someone is started on a stage.
 func (b *bench) contender(s *stage, kind Kind) *contender {
-	c := &contender{kind: kind, program: b.Program}
+	c := &contender{kind: kind, program: b.Program, environ: b.Environ}
 	if kind == Delayd {
 		c.args = b.serveArgs(s)
 	} else {
@@ -86,7 +87,7 @@ func (c *contender) start(ctx context.Context) error {
 		args = append(args[:len(args):len(args)], "--http", addr)
 	}
 	var err error
-	c.child, err = startChild(ctx, c.program, args...)
+	c.child, err = startChild(ctx, c.environ, c.program, args...)
 	return err
 }
 

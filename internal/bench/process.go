@@ -59,11 +59,11 @@ type child struct {
 
 // startChild starts program. ctx is the bench's own life, not that of one wait:
 // when it ends the child is asked to.
-func startChild(ctx context.Context, program string, args ...string) (*child, error) {
+func startChild(ctx context.Context, environ []string, program string, args ...string) (*child, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopWait
-	cmd.Env = environment(os.Environ())
+	cmd.Env = append(environment(os.Environ()), environ...)
 	c := &child{cmd: cmd, started: time.Now(), ready: make(chan struct{}), done: make(chan struct{})}
 	out, in := io.Pipe()
 	cmd.Stdout, cmd.Stderr = in, &c.lines

@@ -12,7 +12,7 @@ import (
 func startTestChild(t *testing.T, what string) *child {
 	t.Helper()
 	t.Setenv(asChild, "1")
-	c, err := startChild(t.Context(), os.Args[0], what)
+	c, err := startChild(t.Context(), nil, os.Args[0], what)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestChildThatDiesSaysWhy(t *testing.T) {
 
 func TestChildOfNoProgram(t *testing.T) {
 	t.Parallel()
-	if _, err := startChild(t.Context(), "/no/such/delayd", "serve"); err == nil || !strings.HasPrefix(err.Error(), "start delayd serve: ") {
+	if _, err := startChild(t.Context(), nil, "/no/such/delayd", "serve"); err == nil || !strings.HasPrefix(err.Error(), "start delayd serve: ") {
 		t.Errorf("error: %v", err)
 	}
 }

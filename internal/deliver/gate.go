@@ -10,6 +10,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/offsets"
 )
 
 const (
@@ -207,7 +210,7 @@ func (o *Outbox) openGates() (reopening bool) {
 	}
 	committed, err := o.parkedCommits(o.ctx)
 	if err != nil {
-		o.log.Debug().Err(err).Msg("looking for parked records: retried")
+		o.lookErrors.Warn().Err(err).Msg("looking for parked records: retried")
 		return false
 	}
 	for _, q := range closed {
@@ -217,14 +220,12 @@ func (o *Outbox) openGates() (reopening bool) {
 }
 
 func (o *Outbox) parkedCommits(ctx context.Context) (kadm.OffsetResponses, error) {
-	commits, err := o.adm.FetchOffsetsForTopics(ctx, o.cfg.Names.ForwarderGroup(), o.parked)
-	if err == nil {
-		err = commits.Error()
-	}
+	group := o.cfg.Names.ForwarderGroup()
+	commits, err := o.adm.FetchOffsetsForTopics(ctx, group, o.parked)
 	if errors.Is(err, kerr.GroupIDNotFound) {
 		return nil, nil // no forwarder has run yet: nothing is committed
 	}
-	if err != nil {
+	if err = offsets.CommitFault(group, commits, err); err != nil {
 		return nil, fmt.Errorf("read the commits of %s: %w", o.parked, err)
 	}
 	return commits, nil
@@ -235,18 +236,14 @@ func (o *Outbox) parkedCommits(ctx context.Context) (kadm.OffsetResponses, error
 // in front of what they hold.
 func (o *Outbox) CloseGates(ctx context.Context) error {
 	starts, err := o.adm.ListStartOffsets(ctx, o.parked)
-	if err == nil {
-		err = starts.Error()
-	}
+	err = offsets.ListFault(starts, err)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return nil // nothing was ever parked
 	}
 	ends := starts
 	if err == nil {
 		ends, err = o.adm.ListEndOffsets(ctx, o.parked)
-	}
-	if err == nil {
-		err = ends.Error()
+		err = offsets.ListFault(ends, err)
 	}
 	if err != nil {
 		return fmt.Errorf("read where %s starts and ends: %w", o.parked, err)
@@ -282,7 +279,7 @@ func (o *Outbox) CloseGates(ctx context.Context) error {
 		fetches := client.PollFetches(ctx)
 		cancel()
 		if err := fetches.Err(); err != nil {
-			return fmt.Errorf("read %s: %w", o.parked, err)
+			return fmt.Errorf("read %s: %w", o.parked, connect.GrantTopic(err, connect.Read, o.parked))
 		}
 		fetches.EachRecord(func(rec *kgo.Record) {
 			if rec.Offset >= upTo[rec.Partition]-1 {
@@ -298,6 +295,9 @@ func (o *Outbox) CloseGates(ctx context.Context) error {
 
 // closeGateFor closes the gate of the target that rec, parked, is for.
 func (o *Outbox) closeGateFor(rec *kgo.Record) {
+	if len(rec.Key) == 0 {
+		return // nothing that Parked made: it will be a dead letter
+	}
 	q := o.queue(string(rec.Key), direct, time.Now())
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
@@ -36,6 +38,10 @@ const (
 	produceTimeout = 3 * time.Second
 	// deathLogs bounds the log lines about dead letters in a second.
 	deathLogs = 10
+	// lookLogs and lookLogPeriod bound the log lines about looks at the parked
+	// topic that fail.
+	lookLogs      = 1
+	lookLogPeriod = 30 * time.Second
 	// idleQueue is how long a target without records is remembered. franz-go
 	// keeps asking for one that does not exist.
 	idleQueue = time.Minute
@@ -66,6 +72,9 @@ type Outbox struct {
 	cfg    Config
 	log    zerolog.Logger
 	deaths zerolog.Logger // at most deathLogs a second: the metric counts them all
+	// lookErrors is at most lookLogs each lookLogPeriod: it is looked all the time.
+	lookErrors zerolog.Logger
+
 	opts   []kgo.Opt
 	client *kgo.Client
 	adm    *kadm.Client
@@ -97,9 +106,11 @@ type queueKey struct {
 // reach the cluster. Close ends it.
 func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 	o := &Outbox{
-		cfg:    cfg,
-		log:    cfg.Log,
-		deaths: cfg.Log.Sample(&zerolog.BurstSampler{Burst: deathLogs, Period: time.Second}),
+		cfg:        cfg,
+		log:        cfg.Log,
+		deaths:     cfg.Log.Sample(&zerolog.BurstSampler{Burst: deathLogs, Period: time.Second}),
+		lookErrors: cfg.Log.Sample(&zerolog.BurstSampler{Burst: lookLogs, Period: lookLogPeriod}),
+
 		opts:   opts,
 		dead:   cfg.Names.Dead(),
 		parked: cfg.Names.Parked(),
@@ -173,11 +184,16 @@ func (o *Outbox) Close() {
 }
 
 // Redeliver tries a parked record again. Records that Parked did not make are
-// dead letters.
-func (o *Outbox) Redeliver(owner Owner, parked *kgo.Record) {
+// dead letters, and so are those whose target may not be delivered to: someone
+// else may have got to write to the topic, and what is allowed may have changed.
+func (o *Outbox) Redeliver(owner Owner, parked *kgo.Record, targets *Targets) {
 	src, f, err := Unpark(parked)
 	if err != nil {
 		o.Bury(owner, parked, Facts{Partition: ByKey}, Refusal{levels.Rejected, err.Error()}, 0)
+		return
+	}
+	if refusal := targets.Check(f.Topic); refusal != nil {
+		o.Bury(owner, src, f, *refusal, 0)
 		return
 	}
 	now := time.Now()
@@ -343,7 +359,14 @@ func (o *Outbox) learn(topic string, need int64) (news bool) {
 	limit := need
 	const key = "max.message.bytes"
 	configs, err := o.adm.DescribeTopicConfigs(o.ctx, topic)
-	if c, onErr := configs.On(topic, nil); err == nil && onErr == nil && c.Err == nil {
+	if err == nil {
+		_, err = configs.On(topic, func(c *kadm.ResourceConfig) error { return c.Err })
+	}
+	if connect.Denied(err) {
+		o.log.Warn().Err(connect.GrantTopic(err, connect.DescribeConfigs, topic)).Str("topic", topic).
+			Msg("how large a record the topic takes cannot be looked up: a larger one is only told by its refusal")
+	}
+	if c, _ := configs.On(topic, nil); err == nil {
 		for _, kv := range c.Configs {
 			if kv.Key == key {
 				if n, err := strconv.ParseInt(kv.MaybeValue(), 10, 64); err == nil {
@@ -390,8 +413,17 @@ func (q *queue) retryLog(it *item) {
 		return
 	}
 	q.logged = now
-	q.o.log.Warn().Err(it.err).Str("topic", q.topic).Str("origin", it.facts.origin(it.src)).Int("attempts", it.attempts).
+	q.o.log.Warn().Err(writeFault(it.err, q.topic)).Str("topic", q.topic).Str("origin", it.facts.origin(it.src)).Int("attempts", it.attempts).
 		Msg("send: tried again")
+}
+
+// writeFault adds to an error of writing to a topic which right is missing, if one
+// is.
+func writeFault(err error, topic string) error {
+	if errors.Is(err, kerr.ClusterAuthorizationFailed) { // before Kafka 3.0, and with no right to write at all
+		return connect.Grant(err, connect.IdempotentWrite, "the cluster, or "+connect.Write+" on topic "+topic+",")
+	}
+	return connect.GrantTopic(err, connect.Write, topic)
 }
 
 // badPartitionChoice is how franz-go says that a record names a partition which

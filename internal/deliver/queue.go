@@ -427,7 +427,7 @@ func (q *queue) bury(why class, code levels.Code) {
 		}
 		if it.owner.Live() {
 			q.o.Bury(it.owner, it.src, it.facts,
-				Refusal{code, fmt.Sprintf("deliver to %s: %v", q.topic, it.err)}, it.attempts)
+				Refusal{code, fmt.Sprintf("deliver to %s: %v", q.topic, writeFault(it.err, q.topic))}, it.attempts)
 		}
 	}
 }

@@ -234,7 +234,7 @@ func (w *world) redeliver(from int) []*owner {
 	var owners []*owner
 	for _, rec := range w.log(w.names.Parked())[from:] {
 		o := new(owner)
-		w.out.Redeliver(o, rec)
+		w.out.Redeliver(o, rec, &Targets{Names: w.names})
 		owners = append(owners, o)
 	}
 	return owners

@@ -239,6 +239,9 @@ func ReadHop(h []kgo.RecordHeader) (f Facts, ok bool) {
 	return f, true
 }
 
+// HopDue reads the due time alone, in Unix milliseconds.
+func HopDue(h []kgo.RecordHeader) (ms int64, ok bool) { return lastNumber(h, levels.HopDue) }
+
 // parkAdds is how many headers Parked puts on at most.
 const parkAdds = hopAdds + 5
 

@@ -29,6 +29,8 @@ type Config struct {
 	// Proxied gives every node a second listener, for clients that are to reach it
 	// through a proxy; see [Cluster.Routes].
 	Proxied bool
+	// Users makes the cluster a secured one; see [Secured].
+	Users []string
 }
 
 // Route is a way to a node that leads through a proxy. Who listens on Advertised
@@ -60,6 +62,7 @@ func Property(key, value string) Option {
 type Cluster struct {
 	nodes  []*node
 	routes []Route
+	secure Secure
 }
 
 // Start starts a cluster for a test and ends it when the test is over. Its data
@@ -120,17 +123,26 @@ func Launch(ctx context.Context, dir string, cfg Config) (*Cluster, error) {
 	for i := range nodes {
 		nodeDir := filepath.Join(dir, fmt.Sprintf("node-%d", i))
 		properties := nodeProperties(i, addrs, controllers, filepath.Join(nodeDir, "data"))
-		if cfg.Proxied {
-			maps.Copy(properties, routeProperties(properties, routes[i]))
-		}
-		maps.Copy(properties, cfg.Properties)
 		nodes[i] = &node{id: int32(i), addr: addrs[i], dir: nodeDir, properties: properties}
+	}
+	var secure Secure
+	if len(cfg.Users) > 0 {
+		if secure, err = secureNodes(dir, nodes, cfg.Users); err != nil {
+			return nil, err
+		}
+	}
+	for i, n := range nodes {
+		if cfg.Proxied {
+			maps.Copy(n.properties, routeProperties(n.properties, routes[i]))
+		}
+		maps.Copy(n.properties, cfg.Properties)
 	}
 	c, err := launch(ctx, nodes)
 	if err != nil {
 		return nil, err
 	}
 	c.routes = routes
+	c.secure = secure
 	return c, nil
 }
 

@@ -39,7 +39,8 @@ type node struct {
 	addr       string // where clients connect
 	dir        string // its files: settings, log, and unless set otherwise its data
 	properties map[string]string
-	java, jars string // set by launch
+	formatArgs []string // more of them
+	java, jars string   // set by launch
 
 	mu   sync.Mutex     // guards proc
 	proc *process.Child // nil before the first start
@@ -60,7 +61,8 @@ func (n *node) format(ctx context.Context, clusterID string) error {
 	if err != nil {
 		return fmt.Errorf("format kafka node %d: %w", n.id, err)
 	}
-	cmd := exec.CommandContext(ctx, n.java, n.javaArgs("kafka.tools.StorageTool", "format", "-t", clusterID, "-c", n.serverFile())...)
+	args := append([]string{"format", "-t", clusterID, "-c", n.serverFile()}, n.formatArgs...)
+	cmd := exec.CommandContext(ctx, n.java, n.javaArgs("kafka.tools.StorageTool", args...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("format kafka node %d: %w (Kafka needs Java 17 or later)\n%s", n.id, err, out)
 	}

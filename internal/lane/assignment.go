@@ -6,6 +6,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/offsets"
 )
 
 // primeRetry is the pause between looks at what a new assignment starts from.
@@ -76,19 +78,13 @@ func (c *Consumer) prime(ctx context.Context, lanes map[partition]*lane) error {
 	// A former owner's transaction may have ended without its offsets being
 	// applied yet, or not have ended at all.
 	commits, err := c.adm.FetchOffsetsForTopics(kadm.RequireStable(ctx), c.cfg.Group, names...)
-	if err == nil {
-		err = commits.Error()
-	}
-	if err != nil {
-		c.log.Warn().Err(err).Msg("reading the group's offsets: retried")
+	if err = offsets.CommitFault(c.cfg.Group, commits, err); err != nil {
+		c.tries.Warn().Err(err).Msg("reading the group's offsets: retried")
 		return err
 	}
 	starts, err := c.adm.ListStartOffsets(ctx, names...)
-	if err == nil {
-		err = starts.Error()
-	}
-	if err != nil {
-		c.log.Warn().Err(err).Msg("reading the topics' first offsets: retried")
+	if err = offsets.ListFault(starts, err); err != nil {
+		c.tries.Warn().Err(err).Msg("reading the topics' first offsets: retried")
 		return err
 	}
 	if c.cfg.Transactional {
@@ -137,7 +133,7 @@ func (c *Consumer) prepare() {
 		if err == nil {
 			break
 		}
-		c.log.Warn().Err(err).Msg("preparing the lanes: retried")
+		c.tries.Warn().Err(err).Msg("preparing the lanes: retried")
 		select {
 		case <-time.After(primeRetry):
 		case <-c.work.Done():

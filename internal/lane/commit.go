@@ -8,6 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/connect"
 )
 
 // commitLoop commits CommitInterval after something was handled, at once when
@@ -138,7 +140,7 @@ func (c *Consumer) write(ctx context.Context, prefixes []prefix) {
 			topic := &resp.Topics[i]
 			for _, part := range topic.Partitions {
 				if err := kerr.ErrorForCode(part.ErrorCode); err != nil {
-					c.commitError(err)
+					c.commitError(connect.GrantTopic(err, connect.Read, topic.Topic))
 					continue
 				}
 				p := byPart[partition{topic.Topic, part.Partition}]
@@ -166,6 +168,9 @@ func (c *Consumer) commitError(err error) {
 	case errors.Is(err, kerr.RebalanceInProgress):
 		c.log.Debug().Err(err).Msg("commit")
 	default:
-		c.log.Warn().Err(err).Msg("commit: retried")
+		c.tries.Warn().Err(c.denied(err)).Msg("commit: retried")
 	}
 }
+
+// denied adds which right is missing to an error of the group's coordinator.
+func (c *Consumer) denied(err error) error { return connect.GrantGroup(err, connect.Read, c.cfg.Group) }

@@ -38,6 +38,12 @@ func fetching() []kgo.Opt {
 	)
 }
 
+// What is tried again ten times a second is told of so often.
+const (
+	tryLogs      = 3
+	tryLogPeriod = 30 * time.Second
+)
+
 // Config says what a Consumer reads.
 type Config struct {
 	Group    string
@@ -68,6 +74,7 @@ type Config struct {
 type Consumer struct {
 	cfg    Config
 	log    zerolog.Logger
+	tries  zerolog.Logger // what is tried all the time until it works
 	opts   []kgo.Opt
 	topics map[string]*Topic
 
@@ -99,9 +106,11 @@ type partition struct {
 
 // New returns a consumer; Run starts it. opts say how to reach the cluster.
 func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
+	log := cfg.Log.With().Str("group", cfg.Group).Logger()
 	c := &Consumer{
 		cfg:    cfg,
-		log:    cfg.Log.With().Str("group", cfg.Group).Logger(),
+		log:    log,
+		tries:  log.Sample(&zerolog.BurstSampler{Burst: tryLogs, Period: tryLogPeriod}),
 		topics: make(map[string]*Topic),
 		ahead:  newPool(cfg.Budget),
 		aside:  newPool(cfg.Budget / 4),
@@ -246,7 +255,7 @@ func (c *Consumer) fetchError(topic string, n int32, err error) {
 	case errors.Is(err, kerr.FencedInstanceID):
 		c.fenced()
 	case errors.As(err, &session):
-		c.log.Error().Err(session.Err).Msg("joining the group: retried")
+		c.log.Error().Err(c.denied(session.Err)).Msg("joining the group: retried")
 	case errors.As(err, &loss):
 		c.cfg.Metrics.DataLoss.Inc()
 		c.log.Error().Str("topic", loss.Topic).Int32("partition", loss.Partition).
@@ -255,7 +264,7 @@ func (c *Consumer) fetchError(topic string, n int32, err error) {
 	case topic == "":
 		c.log.Error().Err(err).Msg("fetch")
 	default:
-		c.fail(fmt.Errorf("fetch %s/%d: %w: check the topic and the right to read it, then start again", topic, n, err))
+		c.fail(fmt.Errorf("fetch %s/%d: %w; when that is mended, start again", topic, n, connect.GrantTopic(err, connect.Read, topic)))
 	}
 }
 

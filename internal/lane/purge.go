@@ -2,14 +2,13 @@ package lane
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/offsets"
 )
 
@@ -116,9 +115,9 @@ func (p *purger) refused(d kadm.DeleteRecordsResponse) {
 		return
 	}
 	p.warned[d.Topic] = true
-	log := p.c.log.Warn().Err(d.Err).Str("topic", d.Topic)
-	if errors.Is(d.Err, kerr.TopicAuthorizationFailed) {
-		log.Msg("purge: no right to delete records: grant DELETE on the topic, or give it a retention and run with --purge-after off")
+	log := p.c.log.Warn().Err(connect.GrantTopic(d.Err, connect.Delete, d.Topic)).Str("topic", d.Topic)
+	if connect.Denied(d.Err) {
+		log.Msg("purge refused: delivered records stay on the topic; without that right, give it a retention and run with --purge-after off")
 		return
 	}
 	log.Msg("purge refused: delivered records stay on the topic")

@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/delayd-io/delayd/internal/connect"
 )
 
 // Commit is how far a group has come in a partition: Offset is the next record
@@ -24,14 +26,14 @@ type Commit struct {
 func Committed(ctx context.Context, adm *kadm.Client, group string) (map[Partition]int64, error) {
 	fetched, err := adm.FetchOffsets(ctx, group)
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		return nil, fmt.Errorf("fetch the offsets of group %s: %w", group, err)
+		return nil, fmt.Errorf("fetch the offsets of group %s: %w", group, connect.GrantGroup(err, connect.Describe, group))
 	}
 	committed := make(map[Partition]int64)
 	var errs []error
 	fetched.Each(func(o kadm.OffsetResponse) {
 		switch {
 		case o.Err != nil:
-			errs = append(errs, fmt.Errorf("fetch the offset of group %s in %s/%d: %w", group, o.Topic, o.Partition, o.Err))
+			errs = append(errs, fmt.Errorf("fetch the offset of group %s in %s/%d: %w", group, o.Topic, o.Partition, connect.GrantTopic(o.Err, connect.Describe, o.Topic)))
 		case o.At >= 0:
 			committed[Partition{o.Topic, o.Partition}] = o.At
 		}

@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/connect"
 )
 
 // Partition names one partition of a topic.
@@ -74,7 +76,7 @@ func List(ctx context.Context, cl *kgo.Client, at map[Partition]int64) (map[Part
 			for _, p := range t.Partitions {
 				where := Partition{t.Topic, p.Partition}
 				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-					errs = append(errs, fmt.Errorf("list offsets of %v: %w", where, err))
+					errs = append(errs, fmt.Errorf("list offsets of %v: %w", where, connect.GrantTopic(err, connect.Describe, t.Topic)))
 					continue
 				}
 				found[where] = Found{Offset: p.Offset, Timestamp: p.Timestamp}

@@ -1,0 +1,291 @@
+package admin
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Role is a part of the service, or somebody beside it, with rights of its own.
+// `delayd serve` is a Router, a Forwarder, a Verifier and a StatusReader in
+// one, and a Provisioner too unless the topics are made by someone else.
+type Role int
+
+// The roles.
+const (
+	// Router moves what comes to the inbox to the levels.
+	Router Role = iota
+	// Forwarder delivers what is due.
+	Forwarder
+	// Verifier checks the topics that are there.
+	Verifier
+	// Provisioner creates those that are missing, and checks the others.
+	Provisioner
+	// StatusReader counts what waits: `delayd admin status`, and the metrics of
+	// `delayd serve`.
+	StatusReader
+	// Producer sends records to be delayed.
+	Producer
+	// Consumer reads what was delivered.
+	Consumer
+)
+
+// String is the role in a word.
+func (r Role) String() string {
+	switch r {
+	case Router:
+		return "router"
+	case Forwarder:
+		return "forwarder"
+	case Verifier:
+		return "verifier"
+	case Provisioner:
+		return "provisioner"
+	case StatusReader:
+		return "status"
+	case Producer:
+		return "producer"
+	case Consumer:
+		return "consumer"
+	}
+	return fmt.Sprintf("Role(%d)", int(r))
+}
+
+// Access is what the rights depend on beside the topics.
+type Access struct {
+	// Targets are the topics that are delivered to. One that ends with "*" stands
+	// for all that begin so.
+	Targets []string
+	// Group is the consumer group of a Consumer; it may end with "*" too.
+	Group string
+	// ExactlyOnce adds what transactions need.
+	ExactlyOnce bool
+}
+
+// Right is the permission to do one thing, as an ACL grants it.
+type Right struct {
+	Operation kmsg.ACLOperation
+	Resource  kmsg.ACLResourceType
+	// Name of the resource, or with Prefixed what its name begins with.
+	Name     string
+	Prefixed bool
+	// Why says what it is for.
+	Why string
+	// Optional: without it the service does its work, and Why says what is lost.
+	Optional bool
+}
+
+// String is the right in words, as errors ask for it: "READ on topic delay.inbox".
+func (r Right) String() string {
+	name := r.Name
+	if r.Prefixed {
+		name += "*"
+	}
+	return fmt.Sprintf("%v on %s %s", r.Operation, strings.ReplaceAll(strings.ToLower(r.Resource.String()), "_", " "), name)
+}
+
+// Command is the line for Kafka's own tool that grants it to a principal, such as
+// "User:delayd".
+func (r Right) Command(brokers, principal string) string {
+	var resource string
+	switch r.Resource {
+	case kmsg.ACLResourceTypeTopic:
+		resource = "--topic " + shellQuote(r.Name)
+	case kmsg.ACLResourceTypeGroup:
+		resource = "--group " + shellQuote(r.Name)
+	case kmsg.ACLResourceTypeTransactionalId:
+		resource = "--transactional-id " + shellQuote(r.Name)
+	case kmsg.ACLResourceTypeCluster:
+		resource = "--cluster"
+	}
+	pattern := ""
+	if r.Prefixed {
+		pattern = " --resource-pattern-type prefixed"
+	}
+	var operation strings.Builder // DESCRIBE_CONFIGS is DescribeConfigs there
+	for word := range strings.SplitSeq(r.Operation.String(), "_") {
+		operation.WriteString(word[:1] + strings.ToLower(word[1:]))
+	}
+	return fmt.Sprintf("kafka-acls.sh --bootstrap-server %s --add --allow-principal %s --operation %s %s%s",
+		brokers, shellQuote(principal), operation.String(), resource, pattern)
+}
+
+// shellQuote is a word for a shell. Names of topics have nothing in them that a
+// shell would act on; those of groups and users can have anything.
+func shellQuote(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-:=,", r)
+	}
+	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// Rights are all that roles need on a cluster, and nothing that they do not: the
+// one place to look at when what the service does changes. DESCRIBE is not listed
+// where READ, WRITE or DELETE on the same resource stands, which imply it.
+//
+// Idempotent writing needs no right of its own since Kafka 3.0. Groups of others
+// that have offsets on the level topics are only noticed, and waited for before
+// anything is purged, where this user has DESCRIBE on them.
+func (s Spec) Rights(access Access, roles ...Role) []Right {
+	var all []Right
+	for _, role := range roles {
+		for _, r := range s.rights(access, role) {
+			same := func(o Right) bool {
+				return o.Operation == r.Operation && o.Resource == r.Resource && o.Name == r.Name && o.Prefixed == r.Prefixed
+			}
+			at := slices.IndexFunc(all, same)
+			if at < 0 {
+				all = append(all, r)
+			} else {
+				all[at].Optional = all[at].Optional && r.Optional
+			}
+		}
+	}
+	return all
+}
+
+func (s Spec) rights(access Access, role Role) []Right {
+	switch n := s.Names; role {
+	case Router:
+		return slices.Concat(
+			[]Right{
+				s.inbox(kmsg.ACLOperationRead, "read what producers send"),
+				optional(s.inbox(kmsg.ACLOperationDelete, purging)),
+				s.level(kmsg.ACLOperationWrite, "put records where they wait"),
+				onGroup(kmsg.ACLOperationRead, n.RouterGroup(), "be a member and commit"),
+				onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "see when what is parked for a target has been delivered"),
+				optional(s.level(kmsg.ACLOperationDescribeConfigs, limits)),
+			}, s.delivering(access), transactions(access, n.RouterGroup()))
+	case Forwarder:
+		return slices.Concat(
+			[]Right{
+				s.level(kmsg.ACLOperationRead, "read what waits"),
+				optional(s.level(kmsg.ACLOperationDelete, purging)),
+				optional(onTopic(kmsg.ACLOperationDelete, n.Parked(), purging)),
+				onGroup(kmsg.ACLOperationRead, n.ForwarderGroup(), "be a member and commit"),
+			}, s.delivering(access), transactions(access, n.ForwarderGroup()))
+	case Provisioner:
+		var rights []Right
+		for _, on := range s.onAll() {
+			rights = append(rights, on(kmsg.ACLOperationCreate, "create it"))
+		}
+		return append(rights, s.rights(access, Verifier)...)
+	case Verifier:
+		var rights []Right
+		for _, on := range s.onAll() {
+			rights = append(rights,
+				on(kmsg.ACLOperationDescribe, "see that it is there"),
+				optional(on(kmsg.ACLOperationDescribeConfigs, "check its settings; without it they count as good, with a note")))
+		}
+		return append(rights, optional(Right{
+			Operation: kmsg.ACLOperationDescribeConfigs, Resource: kmsg.ACLResourceTypeCluster, Name: clusterName,
+			Why: "know how large a record the brokers take; without it Kafka's default counts"}))
+	case StatusReader:
+		var rights []Right
+		for _, on := range s.onAll() {
+			rights = append(rights, on(kmsg.ACLOperationDescribe, "look up its offsets"))
+		}
+		return append(rights,
+			onGroup(kmsg.ACLOperationDescribe, n.RouterGroup(), "see its commits and members"),
+			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "see its commits and members"))
+	case Producer:
+		return []Right{
+			s.inbox(kmsg.ACLOperationWrite, "send to the inbox"),
+			optional(s.level(kmsg.ACLOperationWrite, "send straight to a level; without it the inbox is the way")),
+		}
+	case Consumer:
+		var rights []Right
+		for _, target := range access.Targets {
+			rights = append(rights, onTopic(kmsg.ACLOperationRead, target, "read what is delivered"))
+		}
+		if access.Group != "" {
+			rights = append(rights, onGroup(kmsg.ACLOperationRead, access.Group, "be a member and commit"))
+		}
+		return rights
+	}
+	return nil
+}
+
+// clusterName is what Kafka calls the resource that a cluster is.
+const clusterName = "kafka-cluster"
+
+// Reasons that several rights share.
+const (
+	purging = "delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); " +
+		"without it disk use grows, unless the topic has a retention and --purge-after is off"
+	limits = "know how large a record it takes before one is refused; without it that is learned from the refusal"
+)
+
+// delivering is what both workers need to write records, park them and bury them.
+func (s Spec) delivering(access Access) []Right {
+	n := s.Names
+	rights := []Right{
+		onTopic(kmsg.ACLOperationRead, n.Parked(), "see for which targets records are parked, and try them again"),
+		onTopic(kmsg.ACLOperationWrite, n.Parked(), "park records whose target is sick"),
+		onTopic(kmsg.ACLOperationWrite, n.Dead(), "write dead letters"),
+		optional(onTopic(kmsg.ACLOperationDescribeConfigs, n.Parked(), limits)),
+		optional(onTopic(kmsg.ACLOperationDescribeConfigs, n.Dead(), limits)),
+	}
+	for _, target := range access.Targets {
+		rights = append(rights,
+			onTopic(kmsg.ACLOperationWrite, target, "deliver; without it the records for it are dead letters"),
+			optional(onTopic(kmsg.ACLOperationDescribeConfigs, target, limits)))
+	}
+	return rights
+}
+
+// transactions are the ids that exactly-once needs: each begins with the name of
+// the group, and a dash.
+func transactions(access Access, group string) []Right {
+	if !access.ExactlyOnce {
+		return nil
+	}
+	return []Right{{
+		Operation: kmsg.ACLOperationWrite, Resource: kmsg.ACLResourceTypeTransactionalId, Name: group + "-", Prefixed: true,
+		Why: "deliver and commit in one transaction",
+	}}
+}
+
+// onAll makes rights on each of the service's own topics, the levels as one.
+func (s Spec) onAll() []func(kmsg.ACLOperation, string) Right {
+	on := func(topic string) func(kmsg.ACLOperation, string) Right {
+		return func(op kmsg.ACLOperation, why string) Right { return onTopic(op, topic, why) }
+	}
+	return []func(kmsg.ACLOperation, string) Right{s.inbox, s.level, on(s.Names.Parked()), on(s.Names.Dead())}
+}
+
+func (s Spec) inbox(op kmsg.ACLOperation, why string) Right { return onTopic(op, s.Names.Inbox(), why) }
+
+// level is a right on all levels' topics: those of the ladder, those of a ladder
+// to come, and those that are no longer in it and are drained.
+func (s Spec) level(op kmsg.ACLOperation, why string) Right {
+	return onTopic(op, s.Names.LevelPrefix()+"*", why)
+}
+
+func onTopic(op kmsg.ACLOperation, name, why string) Right {
+	return on(kmsg.ACLResourceTypeTopic, op, name, why)
+}
+
+func onGroup(op kmsg.ACLOperation, name, why string) Right {
+	return on(kmsg.ACLResourceTypeGroup, op, name, why)
+}
+
+// on reads a name that may end with "*". The name "*" alone is Kafka's own word
+// for all.
+func on(what kmsg.ACLResourceType, op kmsg.ACLOperation, name, why string) Right {
+	r := Right{Operation: op, Resource: what, Name: name, Why: why}
+	if rest, ok := strings.CutSuffix(name, "*"); ok && rest != "" {
+		r.Name, r.Prefixed = rest, true
+	}
+	return r
+}
+
+func optional(r Right) Right {
+	r.Optional = true
+	return r
+}

@@ -1,0 +1,86 @@
+package admin
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func TestRights(t *testing.T) {
+	t.Parallel()
+	spec := small(t)
+	access := Access{Targets: []string{"orders", "shop.*"}, Group: "billing", ExactlyOnce: true}
+	for role, want := range map[Role][]string{
+		Router: {
+			"READ on topic delay.inbox", "DELETE on topic delay.inbox (optional)",
+			"WRITE on topic delay.level.*", "READ on group delay.router", "DESCRIBE on group delay.forwarder",
+			"DESCRIBE_CONFIGS on topic delay.level.* (optional)",
+			"READ on topic delay.parked", "WRITE on topic delay.parked", "WRITE on topic delay.dead",
+			"DESCRIBE_CONFIGS on topic delay.parked (optional)", "DESCRIBE_CONFIGS on topic delay.dead (optional)",
+			"WRITE on topic orders", "DESCRIBE_CONFIGS on topic orders (optional)",
+			"WRITE on topic shop.*", "DESCRIBE_CONFIGS on topic shop.* (optional)",
+			"WRITE on transactional id delay.router-*",
+		},
+		StatusReader: {
+			"DESCRIBE on topic delay.inbox", "DESCRIBE on topic delay.level.*", "DESCRIBE on topic delay.parked", "DESCRIBE on topic delay.dead",
+			"DESCRIBE on group delay.router", "DESCRIBE on group delay.forwarder",
+		},
+		Producer: {"WRITE on topic delay.inbox", "WRITE on topic delay.level.* (optional)"},
+		Consumer: {"READ on topic orders", "READ on topic shop.*", "READ on group billing"},
+	} {
+		var got []string
+		for _, r := range spec.Rights(access, role) {
+			line := r.String()
+			if r.Optional {
+				line += " (optional)"
+			}
+			if r.Why == "" {
+				t.Errorf("%v: %s: no reason", role, line)
+			}
+			got = append(got, line)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", role, diff)
+		}
+	}
+}
+
+// One user with several roles gets each right once, and one that any of them needs
+// is not optional.
+func TestRightsOfSeveralRoles(t *testing.T) {
+	t.Parallel()
+	spec := small(t)
+	seen := make(map[string]bool)
+	for _, r := range spec.Rights(Access{}, Producer, Router, Forwarder, StatusReader, Provisioner) {
+		if seen[r.String()] {
+			t.Errorf("%v: twice", r)
+		}
+		seen[r.String()] = true
+		if r.String() == "WRITE on topic delay.level.*" && r.Optional {
+			t.Errorf("%v is optional for a producer, and not for the router", r)
+		}
+	}
+}
+
+func TestRightAsACommand(t *testing.T) {
+	t.Parallel()
+	for want, r := range map[string]Right{
+		"--operation Read --topic delay.inbox":                                                onTopic(kmsg.ACLOperationRead, "delay.inbox", ""),
+		"--operation DescribeConfigs --topic delay.level. --resource-pattern-type prefixed":   onTopic(kmsg.ACLOperationDescribeConfigs, "delay.level.*", ""),
+		"--operation Write --topic '*'":                                                       onTopic(kmsg.ACLOperationWrite, "*", ""),
+		"--operation Read --group 'it'\\''s mine; rm'":                                        onGroup(kmsg.ACLOperationRead, "it's mine; rm", ""),
+		"--operation DescribeConfigs --cluster":                                               {Operation: kmsg.ACLOperationDescribeConfigs, Resource: kmsg.ACLResourceTypeCluster, Name: clusterName},
+		"--operation Write --transactional-id delay.router- --resource-pattern-type prefixed": transactions(Access{ExactlyOnce: true}, "delay.router")[0],
+	} {
+		got := r.Command("kafka:9092", "User:delayd")
+		want = "kafka-acls.sh --bootstrap-server kafka:9092 --add --allow-principal User:delayd " + want
+		if got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+	if got := onTopic(kmsg.ACLOperationRead, "t", "").Command("k:1", "User:CN=me, O=us"); !strings.Contains(got, " 'User:CN=me, O=us' ") {
+		t.Errorf("a user with a space: %s", got)
+	}
+}

@@ -1,0 +1,272 @@
+//go:build unix
+
+package connect
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/kafkatest"
+)
+
+func TestSecurityThatDoesNotGoTogether(t *testing.T) {
+	for _, tc := range []struct {
+		s        Security
+		password string // in the environment
+		want     string // what the error has to hold; "" for none
+	}{
+		{s: Security{}},
+		{s: Security{TLS: true}},
+		{s: Security{TLS: true, CA: "ca.pem", Cert: "a.pem", Key: "b.pem"}},
+		{s: Security{SASL: Plain, User: "me", PasswordFile: "p"}},
+		{s: Security{SASL: ScramSHA512, User: "me"}, password: "secret"},
+		{s: Security{SASL: OAuthBearer, TokenFile: "t"}},
+		{s: Security{CA: "ca.pem"}, want: "--tls-ca ca.pem: it is for --tls, which is not set; set both or none"},
+		{s: Security{Cert: "a.pem"}, want: "--tls-cert a.pem: it is for --tls"},
+		{s: Security{Key: "b.pem"}, want: "--tls-key b.pem: it is for --tls"},
+		{s: Security{TLS: true, Cert: "a.pem"}, want: "--tls-cert a.pem: its key is missing; name the file with --tls-key"},
+		{s: Security{TLS: true, Key: "b.pem"}, want: "--tls-key b.pem: its certificate is missing; name the file with --tls-cert"},
+		{s: Security{SASL: "kerberos"}, want: `--sasl "kerberos": write off, plain, scram-sha-256, scram-sha-512 or oauthbearer`},
+		{s: Security{User: "me"}, want: "--sasl-user me: it is for --sasl plain, scram-sha-256 or scram-sha-512, and --sasl is off"},
+		{s: Security{SASL: OAuthBearer, TokenFile: "t", User: "me"}, want: "--sasl-user me: it is for --sasl plain, scram-sha-256 or scram-sha-512, and --sasl is oauthbearer"},
+		{s: Security{PasswordFile: "p"}, want: "--sasl-password-file p: it is for --sasl plain"},
+		{s: Security{SASL: Plain, User: "me", PasswordFile: "p", TokenFile: "t"}, want: "--sasl-token-file t: it is for --sasl oauthbearer, and --sasl is plain"},
+		{s: Security{SASL: ScramSHA256}, want: "--sasl scram-sha-256 needs --sasl-user"},
+		{s: Security{SASL: ScramSHA256, User: "me"}, want: "--sasl scram-sha-256 needs a password: name a file that holds it with --sasl-password-file, or set DELAYD_SASL_PASSWORD in the environment"},
+		{s: Security{SASL: Plain, User: "me", PasswordFile: "p"}, password: "secret", want: "--sasl-password-file p, and DELAYD_SASL_PASSWORD is set in the environment too; leave one out"},
+		{s: Security{SASL: OAuthBearer}, want: "--sasl oauthbearer needs --sasl-token-file"},
+	} {
+		t.Setenv(PasswordEnv, tc.password)
+		err := tc.s.Validate()
+		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+			t.Errorf("%+v: error %v, want %q", tc.s, err, tc.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("%+v: the error shows the password: %v", tc.s, err)
+		}
+	}
+}
+
+// A file that is wrong is told at the start, with its flag, its name, and nothing
+// of what is in it.
+func TestSecurityFilesThatAreWrong(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	certs, err := kafkatest.NewCerts(dir, "me", "you")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, content string) string { return writeFile(t, filepath.Join(dir, name), content) }
+	empty, lines, secret := write("empty", "\n"), write("lines", "hush\nhush\n"), write("large", strings.Repeat("hush", maxFile))
+	for _, tc := range []struct {
+		s    Security
+		want string
+	}{
+		{Security{TLS: true, CA: dir + "/none"}, "--tls-ca: open " + dir + "/none: no such file"},
+		{Security{TLS: true, CA: dir}, "--tls-ca: read " + dir + ": is a directory"},
+		{Security{TLS: true, CA: lines}, "--tls-ca " + lines + ": no certificate in it"},
+		{Security{TLS: true, Cert: dir + "/none", Key: certs.Cert("me")}, "--tls-cert: open "},
+		{Security{TLS: true, Cert: certs.Cert("me"), Key: dir + "/none"}, "--tls-key: open "},
+		{Security{TLS: true, Cert: certs.Cert("me"), Key: certs.Cert("you")}, "private key does not match public key"},
+		{Security{TLS: true, Cert: certs.CA, Key: certs.CA}, "write both as PEM, the key without a password"},
+		{Security{SASL: Plain, User: "me", PasswordFile: empty}, "--sasl-password-file " + empty + ": the file is empty"},
+		{Security{SASL: ScramSHA256, User: "me", PasswordFile: lines}, "--sasl-password-file " + lines + ": write one line, and nothing else"},
+		{Security{SASL: ScramSHA512, User: "me", PasswordFile: secret}, "--sasl-password-file " + secret + ": larger than"},
+		{Security{SASL: OAuthBearer, TokenFile: dir + "/none"}, "--sasl-token-file: open "},
+	} {
+		_, err := tc.s.Options(zerolog.Nop())
+		if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%+v: error %v, want %q", tc.s, err, tc.want)
+		}
+	}
+}
+
+func writeFile(t *testing.T, name, content string) string {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// broker starts one that wants TLS, and a login unless ways is empty: method, user
+// and password of each.
+func broker(t *testing.T, tls *tls.Config, ways ...[3]string) *kfake.Cluster {
+	t.Helper()
+	opts := []kfake.Opt{kfake.NumBrokers(1), kfake.TLS(tls)}
+	if len(ways) > 0 {
+		opts = append(opts, kfake.EnableSASL())
+	}
+	for _, w := range ways {
+		opts = append(opts, kfake.Superuser(w[0], w[1], w[2]))
+	}
+	c, err := kfake.NewCluster(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// ping connects and asks something.
+func ping(t *testing.T, c *kfake.Cluster, s Security) error {
+	t.Helper()
+	secure, err := s.Options(zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cl, err := kgo.NewClient(append(Options(c.ListenAddrs(), "test", zerolog.Nop()), secure...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	return cl.Ping(ctx)
+}
+
+func TestWaysToLogIn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	certs, err := kafkatest.NewCerts(dir, "broker")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.LoadX509KeyPair(certs.Cert("broker"), certs.Cert("broker"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := broker(t, &tls.Config{Certificates: []tls.Certificate{pair}},
+		[3]string{"PLAIN", "plain", "hush"}, [3]string{"SCRAM-SHA-256", "small", "hush"}, [3]string{"SCRAM-SHA-512", "large", "hush"})
+	password := writeFile(t, filepath.Join(dir, "password"), "hush\n")
+	for _, s := range []Security{
+		{SASL: Plain, User: "plain"},
+		{SASL: ScramSHA256, User: "small"},
+		{SASL: ScramSHA512, User: "large"},
+	} {
+		s.TLS, s.CA, s.PasswordFile = true, certs.CA, password
+		if err := ping(t, c, s); err != nil {
+			t.Errorf("%s: %v", s.SASL, err)
+		}
+	}
+	good := Security{TLS: true, CA: certs.CA, SASL: ScramSHA512, User: "large", PasswordFile: password}
+	for want, change := range map[string]func(*Security){
+		"the brokers hang up at the login; see whether they take --sasl scram-sha-512, and that user": func(s *Security) {
+			s.PasswordFile = writeFile(t, filepath.Join(dir, "wrong"), "wrong")
+		},
+		"name who signed the brokers' certificates with --tls-ca":    func(s *Security) { s.CA = "" },
+		"--tls-ca " + dir + "/other/ca.pem does not hold who signed": func(s *Security) { s.CA = otherAuthority(t, dir) },
+		"if the brokers want TLS or SASL there, set --tls or --sasl": func(s *Security) { *s = Security{} },
+	} {
+		s := good
+		change(&s)
+		err := ping(t, c, s)
+		if err == nil || !strings.Contains(s.Hint(err), want) {
+			t.Errorf("error %v, hint %q, want %q", err, s.Hint(err), want)
+		}
+	}
+}
+
+// otherAuthority makes one with which nobody has anything to do.
+func otherAuthority(t *testing.T, dir string) string {
+	t.Helper()
+	if err := os.Mkdir(filepath.Join(dir, "other"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	certs, err := kafkatest.NewCerts(filepath.Join(dir, "other"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certs.CA
+}
+
+// The certificate is the one that is in the files when a connection is made. While
+// they do not fit together it is the one before.
+func TestClientCertificateIsReadAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	certs, err := kafkatest.NewCerts(dir, "broker", "old", "new")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.LoadX509KeyPair(certs.Cert("broker"), certs.Cert("broker"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := make(chan string, 10)
+	c := broker(t, &tls.Config{
+		Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAnyClientCert,
+		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
+			cert, err := x509.ParseCertificate(raw[0])
+			if err == nil {
+				shown <- cert.Subject.CommonName
+			}
+			return err
+		},
+	})
+	s := Security{TLS: true, CA: certs.CA, Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key")}
+	read := func(name string) string {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	oldPair, newPair := read(certs.Cert("old")), read(certs.Cert("new"))
+	writeFile(t, s.Cert, oldPair)
+	writeFile(t, s.Key, oldPair)
+	secure, err := s.Options(zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	connect := func(want string) {
+		t.Helper()
+		cl, err := kgo.NewClient(append(Options(c.ListenAddrs(), "test", zerolog.Nop()), secure...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cl.Close()
+		if err := cl.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-shown; got != want {
+			t.Errorf("shown the certificate of %s, want %s", got, want)
+		}
+	}
+	connect("old")
+	writeFile(t, s.Cert, newPair)
+	connect("old") // the key is not there yet
+	writeFile(t, s.Key, newPair)
+	connect("new")
+	os.Remove(s.Key)
+	connect("new")
+}
+
+// Without a certificate that a broker wants, the hint names the flags.
+func TestHintAtACertificate(t *testing.T) {
+	t.Parallel()
+	certs, err := kafkatest.NewCerts(t.TempDir(), "broker")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.LoadX509KeyPair(certs.Cert("broker"), certs.Cert("broker"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := broker(t, &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAnyClientCert})
+	s := Security{TLS: true, CA: certs.CA}
+	const want = "the brokers ask for a certificate; set --tls-cert and --tls-key"
+	if err := ping(t, c, s); err == nil || s.Hint(err) != want {
+		t.Errorf("error %v, hint %q, want %q", err, s.Hint(err), want)
+	}
+}

@@ -1,0 +1,43 @@
+package levels_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/delayd-io/delayd/levels"
+)
+
+// FuzzNames: a prefix that is taken makes names that Kafka takes, which are all ours
+// and are told apart; and what it takes for a level's topic is one.
+func FuzzNames(f *testing.F) {
+	for _, prefix := range []string{"delay", "a", "_", "__", ".", "..", "a.", "a-b_c.d", "delay.level", strings.Repeat("p", 231), "ä", "\xff", "a b", ""} {
+		f.Add(prefix, "delay.level.10s")
+		f.Add(prefix, prefix+".level.60s")
+	}
+	f.Fuzz(func(t *testing.T, prefix, topic string) {
+		n := levels.Names{Prefix: prefix}
+		if err := n.Validate(); err != nil {
+			if strings.ContainsAny(err.Error(), "\n\r\x1b\x00") {
+				t.Fatalf("the error cannot be read: %q", err)
+			}
+			return
+		}
+		seen := make(map[string]bool)
+		ours := []string{n.Inbox(), n.Parked(), n.Dead()}
+		for l := range levels.Default().All() {
+			ours = append(ours, n.Level(l))
+			if d, ok := n.LevelDelay(n.Level(l)); !ok || d != l.Delay {
+				t.Fatalf("prefix %q: level %v is read as %v, %v", prefix, l, d, ok)
+			}
+		}
+		for _, name := range ours {
+			if seen[name] || levels.CheckTopic(name) != nil || !n.Owns(name) || strings.HasPrefix(name, "__") {
+				t.Fatalf("prefix %q makes %q", prefix, name)
+			}
+			seen[name] = true
+		}
+		if d, ok := n.LevelDelay(topic); ok && (n.Level(levels.Level{Delay: d}) != topic || !n.Owns(topic) || levels.CheckTopic(topic) != nil) {
+			t.Fatalf("prefix %q: %q is read as the level %v", prefix, topic, d)
+		}
+	})
+}
