@@ -261,7 +261,7 @@ func (c *cycle) commit(t *transaction) bool {
 	switch {
 	case offsets == nil:
 		t.fault = errors.New("no member of the group")
-	case n != len(t.items): // never, or a record would be lost or come twice
+	case n != len(t.items): // never; a record would be lost or come twice
 		t.fault = fmt.Errorf("%d records are written, and the offsets of %d would be committed", len(t.items), n)
 		c.o.log.Error().Err(t.fault).Msg("transaction aborted")
 	default:
