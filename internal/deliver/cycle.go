@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -98,7 +99,7 @@ func (c *cycle) transact() (wait time.Duration, soon bool) {
 		return 0, true
 	}
 	c.aborts++
-	c.o.cfg.Metrics.Transactions.WithLabelValues("aborted").Inc()
+	c.o.cfg.Metrics.Transactions.WithLabelValues(metrics.Aborted).Inc()
 	return c.backoff(), true
 }
 
@@ -261,7 +262,7 @@ func (c *cycle) commit(t *transaction) bool {
 	switch {
 	case offsets == nil:
 		t.fault = errors.New("no member of the group")
-	case n != len(t.items): // never, or a record would be lost or come twice
+	case n != len(t.items): // never; a record would be lost or come twice
 		t.fault = fmt.Errorf("%d records are written, and the offsets of %d would be committed", len(t.items), n)
 		c.o.log.Error().Err(t.fault).Msg("transaction aborted")
 	default:
@@ -331,7 +332,7 @@ func (c *cycle) resolve(t *transaction, from time.Time) (committed bool) {
 
 // settled tells everyone but the owners that t is committed.
 func (c *cycle) settled(t *transaction) {
-	c.o.cfg.Metrics.Transactions.WithLabelValues("committed").Inc()
+	c.o.cfg.Metrics.Transactions.WithLabelValues(metrics.Committed).Inc()
 	now := time.Now()
 	for _, it := range t.items {
 		delete(c.resting, it.trial.source)

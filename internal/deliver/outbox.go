@@ -209,7 +209,7 @@ func (o *Outbox) Redeliver(owner Owner, parked *kgo.Record, targets *Targets) {
 func (o *Outbox) Bury(owner Owner, src *kgo.Record, f Facts, r Refusal, attempts int) {
 	o.mourn(src, f, r)
 	it := item{owner: owner, src: src, facts: f, rec: Dead(src, o.dead, f, r, attempts), code: r.Code}
-	if o.cfg.TransactionalID != "" { // nothing but Redeliver and Batch.Bury comes here
+	if o.cfg.TransactionalID != "" { // what Redeliver cannot read: all else goes by Batch.Bury
 		o.parkedPost.putItem(it)
 		return
 	}

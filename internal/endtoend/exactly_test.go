@@ -85,7 +85,7 @@ func transactional(req kmsg.Request) bool {
 // TestExactlyOnceFaults has every request of a transaction fail, in every way, while
 // two instances hand partitions to each other.
 func TestExactlyOnceFaults(t *testing.T) {
-	const records = 2000
+	const records = 1000
 	var faults []kfake.Fault
 	add := func(key kmsg.Key, errs ...*kerr.Error) {
 		for _, err := range errs {
@@ -104,7 +104,7 @@ func TestExactlyOnceFaults(t *testing.T) {
 	add(kmsg.Heartbeat, kerr.RebalanceInProgress, kerr.CoordinatorNotAvailable)
 	cut := []kmsg.Key{kmsg.Produce, kmsg.TxnOffsetCommit, kmsg.EndTxn}
 
-	for seed := range uint64(4) {
+	for seed := range uint64(3) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			virtual(t, "1s 5s", []string{"orders", "mails"}, func(w *world) {

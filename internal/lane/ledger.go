@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -97,17 +98,27 @@ func (l *Ledger) Doubt() { l.c.doubts++ }
 // long as the broker itself does not know. Without an error, Lock, Committed or
 // Work.Undo, Certain and Unlock follow.
 func (l *Ledger) Resolve(ctx context.Context) (committed bool, err error) {
-	p := l.prefixes[0] // all are, or none
-	topic := p.lane.topic.Name
-	commits, err := l.c.adm.FetchOffsetsForTopics(kadm.RequireStable(ctx), l.c.cfg.Group, topic)
+	topics := make([]string, 0, len(l.prefixes))
+	for _, p := range l.prefixes {
+		topics = append(topics, p.lane.topic.Name)
+	}
+	slices.Sort(topics)
+	commits, err := l.c.adm.FetchOffsetsForTopics(kadm.RequireStable(ctx), l.c.cfg.Group, slices.Compact(topics)...)
 	if err == nil {
 		err = commits.Error()
 	}
 	if err != nil {
-		return false, fmt.Errorf("read what group %s has committed of %s: %w", l.c.cfg.Group, topic, err)
+		return false, fmt.Errorf("read what group %s has committed: %w", l.c.cfg.Group, err)
 	}
-	o, _ := commits.Lookup(topic, p.lane.partition)
-	return o.At >= p.at.Offset, nil
+	for _, p := range l.prefixes {
+		// All are committed, or none. Where a partition has been handed over its next
+		// owner may have committed as much.
+		if p.lane.live.Load() {
+			o, _ := commits.Lookup(p.lane.topic.Name, p.lane.partition)
+			return o.At >= p.at.Offset, nil
+		}
+	}
+	return false, nil // nothing of it is ours any more
 }
 
 // Certain ends the doubt.

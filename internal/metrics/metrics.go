@@ -45,6 +45,12 @@ type deliveries struct {
 	lateness  prometheus.Observer
 }
 
+// The outcomes of transactions.
+const (
+	Committed = "committed"
+	Aborted   = "aborted"
+)
+
 // latenessBuckets run from the millisecond that a delivery is aimed at to the
 // minutes of an outage.
 var latenessBuckets = []float64{
@@ -92,6 +98,9 @@ func New(reg prometheus.Registerer) *Metrics {
 	}
 	m.Transactions = vec("delayd_transactions_total",
 		"Transactions of exactly-once delivery, by outcome: committed or aborted.", "outcome")
+	for _, outcome := range []string{Committed, Aborted} {
+		m.Transactions.WithLabelValues(outcome)
+	}
 	if reg == nil {
 		return m
 	}
