@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // randomCmd runs one row whose faults are drawn.
@@ -60,7 +57,10 @@ var accidents = []accident{
 	{"refuse", func(ctx context.Context, w *world) error {
 		return w.refuse(ctx, w.rand.IntN(randomNodes), w.between(time.Second, 10*time.Second))
 	}},
-	{"move leaders", func(ctx context.Context, w *world) error { return w.moveLeaders(ctx) }},
+	{"move leaders", func(ctx context.Context, w *world) error {
+		_, err := w.moveLeaders(ctx)
+		return err
+	}},
 }
 
 const (
@@ -96,51 +96,3 @@ const randomTwice = twicePerCrash
 
 // anyone draws one of the row's instances.
 func (w *world) anyone() string { return w.row.instances[w.rand.IntN(len(w.row.instances))] }
-
-// cut lets nothing through between delayd and a broker for a while.
-func (w *world) cut(ctx context.Context, node int, d time.Duration) error {
-	defer w.faults.begin("cut " + strconv.Itoa(node))()
-	w.crashed() // a group may take a delayd that it does not hear of for dead
-	if err := w.proxies.blackHole(node); err != nil {
-		return err
-	}
-	err := sleep(ctx, d)
-	w.proxies.heal(context.WithoutCancel(ctx), node)
-	return err
-}
-
-// refuse breaks delayd's connections to a broker, and takes no new ones, for a
-// while.
-func (w *world) refuse(ctx context.Context, node int, d time.Duration) error {
-	defer w.faults.begin("refuse " + strconv.Itoa(node))()
-	w.crashed()
-	w.proxies.refuse(node)
-	return errors.Join(sleep(ctx, d), w.proxies.accept(node))
-}
-
-// moveLeaders gives every partition of the service and of the targets another
-// leader, which nothing else goes wrong with.
-func (w *world) moveLeaders(ctx context.Context) error {
-	defer w.faults.begin("move leaders")()
-	topics, err := w.admin.ListTopics(ctx, w.topics()...)
-	if err != nil {
-		return err
-	}
-	var req kadm.AlterPartitionAssignmentsReq
-	var all kadm.TopicsSet
-	for _, t := range topics {
-		for _, p := range t.Partitions {
-			if len(p.Replicas) < 2 {
-				continue
-			}
-			req.Assign(t.Topic, p.Partition, append(p.Replicas[1:len(p.Replicas):len(p.Replicas)], p.Replicas[0]))
-			all.Add(t.Topic, p.Partition)
-		}
-	}
-	if _, err := w.admin.AlterPartitionAssignments(ctx, req); err != nil {
-		return err
-	}
-	// Each refusal is one partition's, whose leader stays: where a broker is down.
-	_, err = w.admin.ElectLeaders(ctx, kadm.ElectPreferredReplica, all)
-	return err
-}
