@@ -20,6 +20,10 @@ const (
 	brokerDown = 5 * time.Second
 	// brokerFrozen is how long a frozen one is: the same, and its connections stay open.
 	brokerFrozen = 8 * time.Second
+	// lateAfterwards is when a record counts as late after brokers or the network were
+	// broken: the load's producers and the brokers themselves have to find each other
+	// again too, on the machine that all of them share.
+	lateAfterwards = time.Second
 )
 
 // brokerRows break brokers. Three of them have every partition three times, and what
@@ -29,13 +33,13 @@ var brokerRows = []row{
 		name: "leader-kill", matrix: 9,
 		about: "kill -9 of the brokers that lead a level's and a target's partition",
 		nodes: 3, deliveries: bothDeliveries, least: 60 * time.Second,
-		limits: limits{worst: 30 * time.Second, recover: 15*time.Second + echo},
+		limits: limits{late: lateAfterwards, worst: 30 * time.Second, recover: 15*time.Second + echo},
 		run:    overthrowLeaders((*world).killForAWhile),
 	}, {
 		name: "leader-freeze", matrix: 10,
 		about: "the brokers that lead a level's and a target's partition are stopped for " + brokerFrozen.String() + ", and go on",
 		nodes: 3, deliveries: bothDeliveries, least: 45 * time.Second,
-		limits: limits{worst: 30 * time.Second, recover: 15*time.Second + echo},
+		limits: limits{late: lateAfterwards, worst: 30 * time.Second, recover: 15*time.Second + echo},
 		run: overthrowLeaders(func(w *world, ctx context.Context, node int) error {
 			return w.freezeBroker(ctx, node, brokerFrozen)
 		}),
@@ -43,7 +47,7 @@ var brokerRows = []row{
 		name: "coordinator-kill", matrix: 11,
 		about: "kill -9 of the brokers that coordinate the forwarders' group, and transactions",
 		nodes: 3, deliveries: bothDeliveries, least: 60 * time.Second,
-		limits: limits{twice: twicePerCrash, worst: 30 * time.Second, recover: 15*time.Second + echo},
+		limits: limits{late: lateAfterwards, twice: twicePerCrash, worst: 30 * time.Second, recover: 15*time.Second + echo},
 		run: func(ctx context.Context, w *world) error {
 			if !w.whileLoad(ctx, warmUp) {
 				return errLoadOver
@@ -58,7 +62,7 @@ var brokerRows = []row{
 		name: "coordinator-kills", matrix: 11,
 		about: "kill -9 of the broker that has the forwarders' commits, while commits are under way, again and again",
 		nodes: 3, deliveries: bothDeliveries, least: 75 * time.Second,
-		limits: limits{twice: 3 * twicePerCrash, worst: 30 * time.Second, recover: 15*time.Second + echo},
+		limits: limits{late: lateAfterwards, twice: 3 * twicePerCrash, worst: 30 * time.Second, recover: 15*time.Second + echo},
 		run: func(ctx context.Context, w *world) error {
 			return w.atRandom(ctx, time.Second, 3*time.Second, 3, func() error {
 				return w.overthrow(ctx, w.coordinates(w.names.ForwarderGroup()), w.killForAWhile)
@@ -69,13 +73,13 @@ var brokerRows = []row{
 		about: "kill -9 of all brokers at once, while what is delivered is purged at once",
 		nodes: 3, deliveries: bothDeliveries, least: 45 * time.Second,
 		flags:  []string{"--purge-after", "0"},
-		limits: limits{twice: twicePerCrash, worst: time.Minute, recover: 30*time.Second + echo},
+		limits: limits{late: lateAfterwards, twice: twicePerCrash, worst: time.Minute, recover: 30*time.Second + echo},
 		run:    killAllBrokers,
 	}, {
 		name: "leaders-move", matrix: 13,
 		about: "every partition gets another leader, and nothing else goes wrong",
 		nodes: 3, deliveries: bothDeliveries, least: 30 * time.Second,
-		limits: limits{worst: 10 * time.Second, recover: 5*time.Second + echo},
+		limits: limits{late: lateAfterwards, worst: 10 * time.Second, recover: 5*time.Second + echo},
 		run: func(ctx context.Context, w *world) error {
 			return w.atRandom(ctx, 3*time.Second, 5*time.Second, 3, func() error {
 				moved, err := w.moveLeaders(ctx)
@@ -89,19 +93,19 @@ var brokerRows = []row{
 		name: "disk-full", matrix: 18,
 		about: "the broker's disk fills up, which ends it; there is room again, and it is started",
 		nodes: 1, disk: 512 << 20, deliveries: bothDeliveries, least: 40 * time.Second,
-		limits: limits{twice: twicePerCrash, worst: time.Minute, recover: 30*time.Second + echo},
+		limits: limits{late: lateAfterwards, twice: twicePerCrash, worst: time.Minute, recover: 30*time.Second + echo},
 		run:    fillDisk,
 	}, {
 		name: "quota", matrix: 29,
 		about: "the brokers let delayd write less than there is to deliver",
 		nodes: 1, deliveries: bothDeliveries, least: 60 * time.Second,
-		limits: limits{worst: 2 * time.Minute, recover: 60*time.Second + echo},
+		limits: limits{late: lateAfterwards, worst: 2 * time.Minute, recover: 60*time.Second + echo},
 		run:    limitDelayd,
 	}, {
 		name: "hung-transaction", matrix: 33,
 		about: "a producer begins a transaction on a level's topic, and never ends it",
 		nodes: 1, deliveries: bothDeliveries, least: 45 * time.Second,
-		limits: limits{worst: hungTimeout + 15*time.Second, recover: 10*time.Second + echo},
+		limits: limits{late: lateAfterwards, worst: hungTimeout + 15*time.Second, recover: 10*time.Second + echo},
 		run:    hangTransaction,
 	},
 }
@@ -116,8 +120,16 @@ func (w *world) killForAWhile(ctx context.Context, node int) error {
 func overthrowLeaders(breakIt func(w *world, ctx context.Context, node int) error) func(context.Context, *world) error {
 	return func(ctx context.Context, w *world) error {
 		m := w.history.mix
-		return w.overthrowAll(ctx, func(ctx context.Context, node int) error { return breakIt(w, ctx, node) },
-			w.leads(m.names.Level(m.levels[0]), 0), w.leads(m.targets[0], 0))
+		for _, topic := range []string{m.names.Level(m.levels[0]), m.targets[0]} {
+			s, err := w.leadsOnly(ctx, topic)
+			if err != nil {
+				return err
+			}
+			if err := w.overthrowAll(ctx, func(ctx context.Context, node int) error { return breakIt(w, ctx, node) }, s); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 }
 
@@ -237,8 +249,6 @@ const (
 	// hungHeld is how many records a level has to have behind such a transaction
 	// after some seconds. Behind the load's own, which are short, there are far fewer.
 	hungHeld = 1000
-	// levelPartitions are those of a level's topic.
-	levelPartitions = 4
 )
 
 // hangTransaction writes to every partition of the first level in a transaction that
@@ -259,7 +269,7 @@ func hangTransaction(ctx context.Context, w *world) error {
 	}
 	level := w.history.mix.levels[0]
 	var recs []*kgo.Record
-	for p := range int32(levelPartitions) {
+	for p := range int32(targetPartitions) { // levels have as many
 		recs = append(recs, &kgo.Record{Topic: w.names.Level(level), Partition: p, Value: []byte("never committed")})
 	}
 	defer w.faults.begin("hung transaction")()

@@ -22,13 +22,13 @@ var networkRows = []row{
 		about: "one of two delayd no longer reaches the coordinator of its group, but reaches the other brokers",
 		nodes: 3, proxied: true, deliveries: bothDeliveries,
 		instances: []string{"one", "two"}, direct: []string{"two"}, least: 45 * time.Second,
-		limits: limits{worst: 30 * time.Second, recover: 15*time.Second + echo},
+		limits: limits{late: lateAfterwards, worst: 30 * time.Second, recover: 15*time.Second + echo},
 		run:    cutFromCoordinator,
 	}, {
 		name: "ack-lost", matrix: 16,
 		about: "brokers take what delayd sends, and their answers are lost, for three seconds at a time",
 		nodes: 1, proxied: true, deliveries: bothDeliveries, least: 35 * time.Second,
-		limits: limits{worst: 15 * time.Second, recover: 5*time.Second + echo},
+		limits: limits{late: lateAfterwards, worst: 15 * time.Second, recover: 5*time.Second + echo},
 		run: func(ctx context.Context, w *world) error {
 			return w.atRandom(ctx, 3*time.Second, 6*time.Second, 3, func() error { return w.loseAnswers(ctx, 0, 3*time.Second) })
 		},
@@ -36,7 +36,7 @@ var networkRows = []row{
 		name: "latency", matrix: 17,
 		about: "a round trip to a broker takes 200 ms, more or less",
 		nodes: 1, proxied: true, deliveries: bothDeliveries, least: 30 * time.Second,
-		limits: limits{worst: 10 * time.Second, recover: 5*time.Second + echo},
+		limits: limits{late: lateAfterwards, worst: 10 * time.Second, recover: 5*time.Second + echo},
 		run: func(ctx context.Context, w *world) error {
 			return w.throttle(ctx, "latency", map[string]int64{"latency": 100, "jitter": 50}, 0, 200*time.Millisecond)
 		},
@@ -44,7 +44,7 @@ var networkRows = []row{
 		name: "bandwidth", matrix: 17,
 		about: "each connection to a broker carries 3 Mbit/s",
 		nodes: 3, proxied: true, deliveries: bothDeliveries, least: 30 * time.Second,
-		limits: limits{worst: 30 * time.Second, recover: 15*time.Second + echo},
+		limits: limits{late: lateAfterwards, worst: 30 * time.Second, recover: 15*time.Second + echo},
 		run: func(ctx context.Context, w *world) error {
 			const rate, size = 375, 200_000 // KB/s, and what is sent to see it
 			return w.throttle(ctx, "bandwidth", map[string]int64{"rate": rate}, size, size*time.Millisecond/rate)
@@ -53,7 +53,7 @@ var networkRows = []row{
 		name: "resets", matrix: 17,
 		about: "connections to a broker are reset, and new ones too for a moment, again and again",
 		nodes: 1, proxied: true, deliveries: bothDeliveries, least: 20 * time.Second,
-		limits: limits{worst: 10 * time.Second, recover: 5*time.Second + echo},
+		limits: limits{late: lateAfterwards, worst: 10 * time.Second, recover: 5*time.Second + echo},
 		run: func(ctx context.Context, w *world) error {
 			return w.breaking(ctx, "one", func() error {
 				return w.atRandom(ctx, 500*time.Millisecond, 2*time.Second, 5, func() error { return w.reset(ctx, 0) })
@@ -63,13 +63,13 @@ var networkRows = []row{
 		name: "commit-lost", matrix: 31,
 		about: "connections break while commits are under way: a broker has them, and delayd does not hear of it",
 		nodes: 1, proxied: true, deliveries: bothDeliveries, least: 20 * time.Second,
-		limits: limits{worst: 10 * time.Second, recover: 5*time.Second + echo},
+		limits: limits{late: lateAfterwards, worst: 10 * time.Second, recover: 5*time.Second + echo},
 		run:    loseAnswersAtRandom,
 	}, {
 		name: "end-lost", matrix: 32,
 		about: "connections break while transactions are ended: nobody knows whether they were",
 		nodes: 1, proxied: true, deliveries: []delivery{exactlyOnce}, least: 20 * time.Second,
-		limits: limits{worst: 30 * time.Second, recover: 15*time.Second + echo},
+		limits: limits{late: lateAfterwards, worst: 30 * time.Second, recover: 15*time.Second + echo},
 		run:    loseAnswersAtRandom,
 	},
 }
@@ -82,7 +82,7 @@ func cutRow(name string, d time.Duration) row {
 		name: name, matrix: 14,
 		about: "nothing gets through between delayd and the broker for " + d.String(),
 		nodes: 1, proxied: true, deliveries: bothDeliveries, least: before + d + after,
-		limits: limits{worst: d + 30*time.Second, recover: 15*time.Second + echo},
+		limits: limits{late: lateAfterwards, worst: d + 30*time.Second, recover: 15*time.Second + echo},
 		run: func(ctx context.Context, w *world) error {
 			if !w.whileLoad(ctx, before) {
 				return errLoadOver

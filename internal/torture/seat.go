@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +40,31 @@ func (w *world) leads(topic string, partition int32) seat {
 		p := topics[topic].Partitions[partition]
 		return int(p.Leader), errors.Join(topics[topic].Err, p.Err)
 	}}
+}
+
+// leadsOnly is the seat of the leader of one of a topic's partitions, who coordinates
+// none of delayd's groups: losing the coordinator is another fault, which may deliver
+// records twice.
+func (w *world) leadsOnly(ctx context.Context, topic string) (seat, error) {
+	var coordinators []int
+	for _, group := range []string{w.names.RouterGroup(), w.names.ForwarderGroup()} {
+		node, err := w.coordinates(group).holder(ctx)
+		if err != nil {
+			return seat{}, err
+		}
+		coordinators = append(coordinators, node)
+	}
+	for p := range int32(targetPartitions) { // levels have as many
+		s := w.leads(topic, p)
+		node, err := s.holder(ctx)
+		if err != nil {
+			return seat{}, err
+		}
+		if !slices.Contains(coordinators, node) {
+			return s, nil
+		}
+	}
+	return seat{}, fmt.Errorf("every partition of %s is led by a coordinator %v", topic, coordinators)
 }
 
 // coordinates is the seat of the broker that a group commits to: it leads the
@@ -77,8 +103,8 @@ func (w *world) transactor(ctx context.Context) (string, error) {
 	return transactionsOf(w.history.mix), nil
 }
 
-// overthrow breaks the broker that holds a seat. It returns when that is mended and
-// all brokers have all records again. That nobody has taken the seat in the
+// overthrow breaks the broker that holds a seat. It returns when that is mended, all
+// brokers have all records again, and lead what they led at first. That nobody has taken the seat in the
 // meantime is an error: then nothing was tried.
 func (w *world) overthrow(ctx context.Context, s seat, breakIt func(ctx context.Context, node int) error) error {
 	node, err := s.holder(ctx)
@@ -91,7 +117,26 @@ func (w *world) overthrow(ctx context.Context, s seat, breakIt func(ctx context.
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	return w.inSync(ctx)
+	if err := w.inSync(ctx); err != nil {
+		return err
+	}
+	_, err = w.admin.ElectLeaders(ctx, kadm.ElectPreferredReplica, w.own())
+	return err
+}
+
+// own are the partitions of delayd's topics and of the targets.
+func (w *world) own() kadm.TopicsSet {
+	var all kadm.TopicsSet
+	for _, topic := range append(w.topics(), w.names.Parked()) {
+		n := int32(targetPartitions) // levels and the others have as many
+		if topic == w.names.Dead() {
+			n = 1
+		}
+		for p := range n {
+			all.Add(topic, p)
+		}
+	}
+	return all
 }
 
 // left waits until a broker no longer holds the seat.

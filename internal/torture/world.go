@@ -277,9 +277,12 @@ func (w *world) whileLoad(ctx context.Context, d time.Duration) bool {
 }
 
 // between draws a time.
-func (w *world) between(least, most time.Duration) time.Duration {
-	return least + time.Duration(w.rand.Int64N(int64(most-least)))
+func between(draw *rand.Rand, least, most time.Duration) time.Duration {
+	return least + time.Duration(draw.Int64N(int64(most-least)))
 }
+
+// between draws a time for a row.
+func (w *world) between(least, most time.Duration) time.Duration { return between(w.rand, least, most) }
 
 // killBroker ends a node as kill -9 does, and starts it again after a while.
 func (w *world) killBroker(ctx context.Context, node int, after time.Duration) error {
