@@ -24,6 +24,8 @@ const (
 //	delayd_pending_records{level}  what waits to be handled; the inbox and the parked records
 //	                               are the levels "inbox" and "parked"
 //	delayd_overdue_records{level}  what should have been delivered by now; levels only
+//	delayd_held_records{level}     what of it is behind a transaction that its producer has not
+//	                               ended, and that nobody can read until the broker ends it
 //	delayd_dead_records            dead letters; they are not pending
 //	delayd_status_up               1, or 0 when the brokers could not be asked: the others are
 //	                               missing then
@@ -35,7 +37,7 @@ type Collector struct {
 	spec Spec
 	log  zerolog.Logger
 
-	pending, overdue, dead, up *prometheus.Desc
+	pending, overdue, held, dead, up *prometheus.Desc
 
 	mu      sync.Mutex
 	counted countings
@@ -52,6 +54,8 @@ func NewCollector(cl *kgo.Client, spec Spec, log zerolog.Logger) *Collector {
 			"Records that wait to be delivered, to be routed (inbox) or to be tried again (parked).", []string{"level"}, nil),
 		overdue: prometheus.NewDesc("delayd_overdue_records",
 			"Records that should have been delivered by now.", []string{"level"}, nil),
+		held: prometheus.NewDesc("delayd_held_records",
+			"Pending records behind a producer's transaction that is not ended: nobody can read them yet.", []string{"level"}, nil),
 		dead: prometheus.NewDesc("delayd_dead_records",
 			"Records on the dead letters' topic.", nil, nil),
 		up: prometheus.NewDesc("delayd_status_up",
@@ -63,6 +67,7 @@ func NewCollector(cl *kgo.Client, spec Spec, log zerolog.Logger) *Collector {
 func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- c.pending
 	descs <- c.overdue
+	descs <- c.held
 	descs <- c.dead
 	descs <- c.up
 }
@@ -82,9 +87,11 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 		switch t.kind {
 		case inbox:
 			gauge(c.pending, t.Pending, "inbox")
+			gauge(c.held, t.held, "inbox")
 		case level:
 			gauge(c.pending, t.Pending, t.Level)
 			gauge(c.overdue, t.Overdue, t.Level)
+			gauge(c.held, t.held, t.Level)
 		case parked:
 			gauge(c.pending, t.Pending, "parked")
 		case dead:

@@ -51,6 +51,9 @@ func TestCollector(t *testing.T) {
 	}
 	want := []string{
 		`delayd_dead_records 5`,
+		`delayd_held_records{level="1m"} 0`,
+		`delayd_held_records{level="5s"} 0`,
+		`delayd_held_records{level="inbox"} 0`,
 		`delayd_overdue_records{level="1m"} 0`,
 		`delayd_overdue_records{level="5s"} 1`,
 		`delayd_pending_records{level="1m"} 1`,
@@ -62,6 +65,41 @@ func TestCollector(t *testing.T) {
 	if diff := cmp.Diff(want, gather(t, NewCollector(cl, spec, zerolog.Nop()))); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
+}
+
+// A transaction that its producer does not end holds up what comes behind it, and
+// nothing in front of it.
+func TestCollectorCountsWhatATransactionHolds(t *testing.T) {
+	t.Parallel()
+	broker := fake(t)
+	cl := writer(t, broker.ListenAddrs())
+	spec := small(t)
+	everything(t, cl, spec)
+	const topic = "delay.level.5s"
+	hung := client(t, broker.ListenAddrs(), kgo.TransactionalID("hung"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err := hung.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	held := func(want string) {
+		t.Helper()
+		for _, line := range gather(t, NewCollector(cl, spec, zerolog.Nop())) {
+			if strings.HasPrefix(line, `delayd_held_records{level="5s"}`) && line != want {
+				t.Errorf("%s, want %s", line, want)
+			}
+		}
+	}
+	appendAt(t, cl, topic, 0, time.Now())
+	if err := hung.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: 0}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	for p := range int32(2) { // behind it, and beside it
+		appendAt(t, cl, topic, p, time.Now())
+	}
+	held(`delayd_held_records{level="5s"} 2`)
+	if err := hung.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+		t.Fatal(err)
+	}
+	held(`delayd_held_records{level="5s"} 0`)
 }
 
 func TestCollectorSaysThatTheBrokersDoNotAnswer(t *testing.T) {

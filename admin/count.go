@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -21,6 +22,7 @@ type counting struct {
 	delay time.Duration // of a level
 	group string        // that handles it; "" for the dead letters
 	heads []*head       // of a level: one for each partition with something pending
+	held  int64         // of what is pending: behind a transaction that is not ended
 }
 
 type countings []*counting
@@ -46,6 +48,7 @@ func count(ctx context.Context, cl *kgo.Client, spec Spec, now time.Time) (count
 	}
 	starts, startErr := list.look(ctx, cl, func(*counting) (int64, bool) { return offsets.Start, true })
 	ends, endErr := list.look(ctx, cl, func(*counting) (int64, bool) { return offsets.End, true })
+	stable, stableErr := list.stable(ctx, adm)
 	due, dueErr := list.look(ctx, cl, func(c *counting) (int64, bool) {
 		return now.Add(-c.delay).UnixMilli(), c.kind == level
 	})
@@ -70,9 +73,13 @@ func count(ctx context.Context, cl *kgo.Client, spec Spec, now time.Time) (count
 				next = max(next, at)
 			}
 			c.add(p, next, end.Offset, first, now)
+			if o, ok := stable.Lookup(p.Topic, p.Partition); ok && o.Err == nil {
+				// Looked up later than the end: nobody may hold anything.
+				c.held += max(0, end.Offset-max(next, o.Offset))
+			}
 		}
 	}
-	return list, errors.Join(startErr, endErr, dueErr)
+	return list, errors.Join(startErr, endErr, stableErr, dueErr)
 }
 
 // find finds the topics of the service, with those of levels that are not in the
@@ -158,6 +165,28 @@ func (list countings) look(ctx context.Context, cl *kgo.Client, at func(*countin
 		}
 	}
 	return offsets.List(ctx, cl, times)
+}
+
+// stable finds up to where the topics can be read: no further than the first
+// transaction that its producer has not ended.
+func (list countings) stable(ctx context.Context, adm *kadm.Client) (kadm.ListedOffsets, error) {
+	var topics []string
+	for _, c := range list {
+		if c.kind != dead && c.Partitions > 0 {
+			topics = append(topics, c.Topic)
+		}
+	}
+	if len(topics) == 0 {
+		return nil, nil // none would ask for all
+	}
+	listed, err := adm.ListCommittedOffsets(ctx, topics...)
+	if err == nil {
+		err = listed.Error()
+	}
+	if err != nil {
+		err = fmt.Errorf("list the last stable offsets: %w", err)
+	}
+	return listed, err
 }
 
 // add counts one partition, of which the records from next up to end wait to be

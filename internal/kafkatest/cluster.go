@@ -206,6 +206,9 @@ func (c *Cluster) Routes() []Route { return c.routes }
 // LogFile returns the path of node i's log. A restart appends to it.
 func (c *Cluster) LogFile(i int) string { return c.nodes[i].logFile() }
 
+// Running reports whether node i runs: one may end by itself.
+func (c *Cluster) Running(i int) bool { return c.nodes[i].running() }
+
 // Kill ends node i with SIGKILL and waits for its end.
 func (c *Cluster) Kill(i int) error { return c.nodes[i].kill() }
 

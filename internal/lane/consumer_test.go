@@ -4,6 +4,8 @@ package lane
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -155,12 +157,23 @@ func TestHandOver(t *testing.T) {
 }
 
 // TestLease: while no commit succeeds nothing is handed out once the lease is
-// over, and when one does all goes on, with nothing twice.
+// over, and when one does all goes on, with nothing twice. Where the broker says
+// that we are no member, the lease is over at once.
 func TestLease(t *testing.T) {
-	for _, err := range []*kerr.Error{
-		kerr.RequestTimedOut, kerr.CoordinatorLoadInProgress, kerr.UnknownServerError, kerr.RebalanceInProgress,
+	for _, tc := range []struct {
+		err   *kerr.Error
+		holds time.Duration
+	}{
+		{kerr.RequestTimedOut, leaseTime}, // kfake has made the commit all the same
+		{kerr.CoordinatorLoadInProgress, leaseTime},
+		{kerr.CoordinatorNotAvailable, leaseTime},
+		{kerr.NotCoordinator, leaseTime},
+		{kerr.UnknownServerError, leaseTime},
+		{kerr.RebalanceInProgress, leaseTime},
+		{kerr.IllegalGeneration, CommitInterval},
+		{kerr.UnknownMemberID, CommitInterval},
 	} {
-		t.Run(err.Message, func(t *testing.T) {
+		t.Run(tc.err.Message, func(t *testing.T) {
 			virtual(t, 1, func(w *world) {
 				h := new(handler)
 				c, stop := w.consume(h)
@@ -175,10 +188,10 @@ func TestLease(t *testing.T) {
 				}
 				fill(5)
 				down := time.Now()
-				fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: err, Count: -1})
+				fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: tc.err, Count: -1})
 				fill(20)
-				if h := h.now(); h[len(h)-1].at.Sub(down) > leaseTime+100*time.Millisecond {
-					t.Errorf("handed out %v after the last commit that succeeded, want less than %v", h[len(h)-1].at.Sub(down), leaseTime)
+				if h := h.now(); h[len(h)-1].at.Sub(down) > tc.holds+100*time.Millisecond {
+					t.Errorf("handed out %v after the last commit that succeeded, want less than %v", h[len(h)-1].at.Sub(down), tc.holds)
 				}
 				if c.Ready() == nil {
 					t.Error("ready without a lease")
@@ -202,6 +215,47 @@ func TestLease(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCommitLost: the connection breaks over every second commit, for a minute. All
+// is handed out once and on time, and committed in the end. That the broker has made
+// the commit it does not answer is in TestLease.
+func TestCommitLost(t *testing.T) {
+	virtual(t, 1, func(w *world) {
+		h := &handler{delay: time.Second}
+		_, stop := w.consume(h)
+		defer stop()
+		time.Sleep(time.Second)
+		var commits atomic.Int32
+		w.cluster.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			if commits.Add(1)%2 == 0 {
+				return nil, nil, false
+			}
+			return nil, errors.New("the connection breaks"), true
+		})
+		const n = 600
+		for i := range n {
+			w.fill(0, i, 1, 10)
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(5 * time.Second)
+		if n := commits.Load(); n < 100 {
+			t.Fatalf("%d commits in a minute", n)
+		}
+		all := h.now()
+		if len(all) != n {
+			t.Fatalf("%d handed out, want %d", len(all), n)
+		}
+		for i, got := range all {
+			if late := got.at.Sub(got.Due); got.offset != int64(i) || late > 100*time.Millisecond {
+				t.Fatalf("offset %d is number %d that is handed out, and %v late", got.offset, i, late)
+			}
+		}
+		if sum := w.committed(); sum != n {
+			t.Errorf("%d are committed, want %d", sum, n)
+		}
+	})
 }
 
 // TestLeaseHoldsWhenIdle: nothing happens for an hour, and then what comes is

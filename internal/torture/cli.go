@@ -104,6 +104,7 @@ func (f *commonFlags) torture(ctx context.Context, con *console, duration time.D
 	violated := false
 	for i := range rs {
 		if !rs[i].runs(r.delivery) {
+			fmt.Fprintf(con.err, "%s: left out: it is for --delivery %s\n", rs[i].name, rs[i].deliveries)
 			continue
 		}
 		fmt.Fprintf(con.err, "%s: %s (seed %d)\n", rs[i].name, rs[i].about, r.seed)

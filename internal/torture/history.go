@@ -118,6 +118,13 @@ func (h *history) waitingFor() (missing int64, quiet time.Duration) {
 	return h.missing, time.Since(h.quietFrom)
 }
 
+// worst is how late the latest record was so far.
+func (h *history) worst() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.late.max()
+}
+
 // observe takes a record that a reader has found on a topic.
 func (h *history) observe(rec *kgo.Record) {
 	names := h.mix.names

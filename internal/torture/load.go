@@ -120,6 +120,9 @@ func (l *load) stream(ctx context.Context, producer int) error {
 	return nil
 }
 
+// transactionsOf is the id of the producer that sends in transactions.
+func transactionsOf(m *mix) string { return "torture-" + m.run }
+
 // transactions sends the records of a producer in transactions, some of which it
 // aborts.
 func (l *load) transactions(ctx context.Context, producer int) error {
@@ -136,7 +139,7 @@ func (l *load) transactions(ctx context.Context, producer int) error {
 		}
 		if cl == nil {
 			var err error
-			if cl, err = l.client("transactions", kgo.TransactionalID("torture-"+l.mix.run), kgo.TransactionTimeout(transactionTimeout)); err != nil {
+			if cl, err = l.client("transactions", kgo.TransactionalID(transactionsOf(l.mix)), kgo.TransactionTimeout(transactionTimeout)); err != nil {
 				return err
 			}
 		}

@@ -68,17 +68,6 @@ func (ps *proxies) toxic(node int, d direction, kind string, attributes map[stri
 	return nil
 }
 
-// blackHole lets nothing through to a node or from it: connections stay open, and
-// new ones are taken too, and nothing answers.
-func (ps *proxies) blackHole(node int) error {
-	for _, d := range []direction{toBroker, fromBroker} {
-		if err := ps.toxic(node, d, "timeout", map[string]int64{"timeout": 0}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // heal takes every toxic off a node's proxy. A connection that was in a black hole
 // is closed by it.
 func (ps *proxies) heal(ctx context.Context, node int) { ps.nodes[node].Toxics.ResetToxics(ctx) }

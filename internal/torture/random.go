@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
+	"math/rand/v2"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
+	"golang.org/x/sync/errgroup"
 )
 
 // randomCmd runs one row whose faults are drawn.
@@ -16,77 +16,93 @@ type randomCmd struct {
 	commonFlags
 }
 
-// Run prints the seed first: it replays the schedule.
+// Run prints the seed first: it replays the schedules.
 func (c *randomCmd) Run(ctx context.Context, con *console) error {
 	return c.torture(ctx, con, c.For, []row{randomRow})
 }
 
-// accident is a fault that composes with others: it happens, lasts for a while and
-// is mended by the end of do.
+// accident is a fault that composes with those of other families: it happens, lasts
+// for a while that is drawn, and is mended by the end of do.
 type accident struct {
 	name string
-	do   func(ctx context.Context, w *world) error
+	do   func(ctx context.Context, w *world, draw *rand.Rand) error
 }
 
-// accidents are what a random schedule is drawn from, one after another.
-var accidents = []accident{
-	{"kill", func(ctx context.Context, w *world) error {
-		return w.killAndRestart(ctx, w.anyone(), w.between(0, 2*time.Second))
+// families are what random schedules are drawn from. Accidents of one family happen
+// one after another: two would undo each other, or leave no majority of the brokers.
+// Those of different families happen at the same time.
+var families = [][]accident{processAccidents, brokerAccidents, networkAccidents}
+
+var processAccidents = []accident{
+	{"kill", func(ctx context.Context, w *world, draw *rand.Rand) error {
+		return w.killAndRestart(ctx, w.anyone(draw), between(draw, 0, 2*time.Second))
 	}},
-	{"stop", func(ctx context.Context, w *world) error {
-		name := w.anyone()
+	{"stop", func(ctx context.Context, w *world, draw *rand.Rand) error {
+		name := w.anyone(draw)
 		end, err := w.stop(name)
 		if err != nil {
 			return err
 		}
 		defer end()
-		if err := sleep(ctx, w.between(0, 2*time.Second)); err != nil {
+		if err := sleep(ctx, between(draw, 0, 2*time.Second)); err != nil {
 			return err
 		}
 		return w.start(name)
 	}},
-	{"freeze", func(ctx context.Context, w *world) error {
-		return w.freeze(ctx, w.anyone(), w.between(time.Second, 12*time.Second))
+	{"freeze", func(ctx context.Context, w *world, draw *rand.Rand) error {
+		return w.freeze(ctx, w.anyone(draw), between(draw, time.Second, 12*time.Second))
 	}},
-	{"kill broker", func(ctx context.Context, w *world) error {
-		return w.killBroker(ctx, w.rand.IntN(randomNodes), w.between(0, 5*time.Second))
+}
+
+var brokerAccidents = []accident{
+	{"kill broker", func(ctx context.Context, w *world, draw *rand.Rand) error {
+		return w.killBroker(ctx, draw.IntN(randomNodes), between(draw, 0, 5*time.Second))
 	}},
-	{"freeze broker", func(ctx context.Context, w *world) error {
-		return w.freezeBroker(ctx, w.rand.IntN(randomNodes), w.between(time.Second, 8*time.Second))
+	{"freeze broker", func(ctx context.Context, w *world, draw *rand.Rand) error {
+		return w.freezeBroker(ctx, draw.IntN(randomNodes), between(draw, time.Second, 8*time.Second))
 	}},
-	{"cut", func(ctx context.Context, w *world) error {
-		return w.cut(ctx, w.rand.IntN(randomNodes), w.between(time.Second, 10*time.Second))
+	{"move leaders", func(ctx context.Context, w *world, _ *rand.Rand) error {
+		_, err := w.moveLeaders(ctx)
+		return err
 	}},
-	{"refuse", func(ctx context.Context, w *world) error {
-		return w.refuse(ctx, w.rand.IntN(randomNodes), w.between(time.Second, 10*time.Second))
+}
+
+var networkAccidents = []accident{
+	{"cut", func(ctx context.Context, w *world, draw *rand.Rand) error {
+		return w.cut(ctx, draw.IntN(randomNodes), between(draw, time.Second, 10*time.Second))
 	}},
-	{"move leaders", func(ctx context.Context, w *world) error { return w.moveLeaders(ctx) }},
+	{"refuse", func(ctx context.Context, w *world, draw *rand.Rand) error {
+		return w.refuse(ctx, draw.IntN(randomNodes), between(draw, time.Second, 10*time.Second))
+	}},
+	{"lose answers", func(ctx context.Context, w *world, draw *rand.Rand) error {
+		return w.loseAnswers(ctx, draw.IntN(randomNodes), between(draw, 10*time.Millisecond, 3*time.Second))
+	}},
+	{"reset", func(ctx context.Context, w *world, draw *rand.Rand) error {
+		return w.reset(ctx, draw.IntN(randomNodes))
+	}},
 }
 
 const (
 	randomName  = "random"
 	randomNodes = 3
-	// pauseMost is the longest time between two faults.
-	pauseMost = 5 * time.Second
+	// pauseMost is the longest time between two faults of a family.
+	pauseMost = 10 * time.Second
 )
 
 // randomRow lets accidents happen as the run's seed says.
 var randomRow = row{
-	name: randomName, about: "one fault after another, drawn at random",
+	name: randomName, about: "delayd, brokers and the network break at the same time, drawn at random",
 	nodes: randomNodes, proxied: true, deliveries: bothDeliveries,
 	instances: []string{"one", "two"}, restarts: true,
 	// How late records are depends on what is drawn: that all come is what counts.
 	limits: limits{twice: randomTwice},
 	run: func(ctx context.Context, w *world) error {
-		for w.whileLoad(ctx, w.between(0, pauseMost)) {
-			a := accidents[w.rand.IntN(len(accidents))]
-			w.log.Warn().Str("accident", a.name).Msg("breaks")
-			// A delayd that has ended by itself is just being started again.
-			if err := a.do(ctx, w); err != nil && !errors.Is(err, errNotRunning) {
-				return fmt.Errorf("%s: %w", a.name, err)
-			}
+		g, ctx := errgroup.WithContext(ctx)
+		for _, accidents := range families {
+			draw := rand.New(rand.NewPCG(w.rand.Uint64(), 0)) // so that no family's times change another's
+			g.Go(func() error { return w.suffer(ctx, accidents, draw) })
 		}
-		return nil
+		return g.Wait()
 	},
 }
 
@@ -94,53 +110,20 @@ var randomRow = row{
 // a lost lease and an answer that a broker could not send are each worth one.
 const randomTwice = twicePerCrash
 
-// anyone draws one of the row's instances.
-func (w *world) anyone() string { return w.row.instances[w.rand.IntN(len(w.row.instances))] }
-
-// cut lets nothing through between delayd and a broker for a while.
-func (w *world) cut(ctx context.Context, node int, d time.Duration) error {
-	defer w.faults.begin("cut " + strconv.Itoa(node))()
-	w.crashed() // a group may take a delayd that it does not hear of for dead
-	if err := w.proxies.blackHole(node); err != nil {
-		return err
-	}
-	err := sleep(ctx, d)
-	w.proxies.heal(context.WithoutCancel(ctx), node)
-	return err
-}
-
-// refuse breaks delayd's connections to a broker, and takes no new ones, for a
-// while.
-func (w *world) refuse(ctx context.Context, node int, d time.Duration) error {
-	defer w.faults.begin("refuse " + strconv.Itoa(node))()
-	w.crashed()
-	w.proxies.refuse(node)
-	return errors.Join(sleep(ctx, d), w.proxies.accept(node))
-}
-
-// moveLeaders gives every partition of the service and of the targets another
-// leader, which nothing else goes wrong with.
-func (w *world) moveLeaders(ctx context.Context) error {
-	defer w.faults.begin("move leaders")()
-	topics, err := w.admin.ListTopics(ctx, w.topics()...)
-	if err != nil {
-		return err
-	}
-	var req kadm.AlterPartitionAssignmentsReq
-	var all kadm.TopicsSet
-	for _, t := range topics {
-		for _, p := range t.Partitions {
-			if len(p.Replicas) < 2 {
-				continue
-			}
-			req.Assign(t.Topic, p.Partition, append(p.Replicas[1:len(p.Replicas):len(p.Replicas)], p.Replicas[0]))
-			all.Add(t.Topic, p.Partition)
+// suffer lets accidents happen one after another, until nothing more is sent.
+func (w *world) suffer(ctx context.Context, accidents []accident, draw *rand.Rand) error {
+	for w.whileLoad(ctx, between(draw, 0, pauseMost)) {
+		a := accidents[draw.IntN(len(accidents))]
+		w.log.Warn().Str("accident", a.name).Msg("breaks")
+		// A delayd that has ended by itself is just being started again.
+		if err := a.do(ctx, w, draw); err != nil && !errors.Is(err, errNotRunning) {
+			return fmt.Errorf("%s: %w", a.name, err)
 		}
 	}
-	if _, err := w.admin.AlterPartitionAssignments(ctx, req); err != nil {
-		return err
-	}
-	// Each refusal is one partition's, whose leader stays: where a broker is down.
-	_, err = w.admin.ElectLeaders(ctx, kadm.ElectPreferredReplica, all)
-	return err
+	return nil
+}
+
+// anyone draws one of the row's instances.
+func (w *world) anyone(draw *rand.Rand) string {
+	return w.row.instances[draw.IntN(len(w.row.instances))]
 }

@@ -36,11 +36,16 @@ type row struct {
 	nodes int
 	// proxied puts delayd behind proxies; see [world.proxies].
 	proxied bool
+	// disk has the broker's data on a file system of its own of so many bytes, 0 for
+	// none; see [world.disk]. For one node only.
+	disk int64
 	// properties are settings of every broker.
 	properties map[string]string
 	deliveries []delivery
 	// instances are the delayd that run when run is called; nil is "one".
 	instances []string
+	// direct are those of them that go past the proxies.
+	direct []string
 	// flags and env are for every delayd beside what it needs.
 	flags, env []string
 	// restarts starts a delayd again that ends by itself, as a service manager does.
@@ -90,7 +95,7 @@ func (l limits) lateLimit() time.Duration {
 // rows are all there are, in the order of their list. Each family of faults adds
 // its own.
 func rows() []row {
-	return slices.Concat(calmRows, processRows)
+	return slices.Concat(calmRows, processRows, brokerRows, networkRows)
 }
 
 // findRows returns the rows whose names match one of the patterns, as path.Match

@@ -46,6 +46,7 @@ type world struct {
 	dir     string
 	cluster *kafkatest.Cluster
 	proxies *proxies // nil unless the row asks for them
+	disk    *disk    // nil unless the row asks for one
 	admin   *kadm.Client
 	names   levels.Names
 	history *history
@@ -70,6 +71,12 @@ type world struct {
 func (w *world) build(ctx context.Context) (err error) {
 	properties := map[string]string{"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000"}
 	maps.Copy(properties, w.row.properties)
+	if w.row.disk > 0 {
+		if w.disk, err = mountDisk(w.row.disk); err != nil {
+			return err
+		}
+		properties["log.dirs"] = w.disk.data()
+	}
 	cfg := kafkatest.Config{Nodes: w.row.nodes, Properties: properties, Proxied: w.row.proxied}
 	if w.row.nodes > 1 {
 		properties["min.insync.replicas"] = "2"
@@ -129,9 +136,9 @@ func (w *world) topics() []string {
 	return topics
 }
 
-// brokersOfDelayd is where delayd finds the cluster.
-func (w *world) brokersOfDelayd() []string {
-	if w.proxies != nil {
+// brokersOf is where the delayd of that name finds the cluster.
+func (w *world) brokersOf(name string) []string {
+	if w.proxies != nil && !slices.Contains(w.row.direct, name) {
 		return w.proxies.addrs()
 	}
 	return w.cluster.Brokers()
@@ -168,7 +175,7 @@ func (w *world) instance(name string) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := append(slices.Clone(w.serve), "--brokers", strings.Join(w.brokersOfDelayd(), ","), "--prefix", w.names.Prefix,
+	command := append(slices.Clone(w.serve), "--brokers", strings.Join(w.brokersOf(name), ","), "--prefix", w.names.Prefix,
 		"--levels", ladder, "--http", addrs[0], "--instance", name)
 	if w.delivery != "" {
 		command = append(command, "--delivery", string(w.delivery))
@@ -270,9 +277,12 @@ func (w *world) whileLoad(ctx context.Context, d time.Duration) bool {
 }
 
 // between draws a time.
-func (w *world) between(least, most time.Duration) time.Duration {
-	return least + time.Duration(w.rand.Int64N(int64(most-least)))
+func between(draw *rand.Rand, least, most time.Duration) time.Duration {
+	return least + time.Duration(draw.Int64N(int64(most-least)))
 }
+
+// between draws a time for a row.
+func (w *world) between(least, most time.Duration) time.Duration { return between(w.rand, least, most) }
 
 // killBroker ends a node as kill -9 does, and starts it again after a while.
 func (w *world) killBroker(ctx context.Context, node int, after time.Duration) error {
@@ -370,6 +380,11 @@ func (w *world) close() {
 	}
 	if w.cluster != nil {
 		_ = w.cluster.Close()
+	}
+	if w.disk != nil {
+		if err := w.disk.unmount(); err != nil {
+			w.log.Error().Err(err).Msg("a file system stays mounted")
+		}
 	}
 }
 
