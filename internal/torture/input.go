@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/levels"
@@ -188,9 +189,10 @@ func (m *mix) fill(c *recipe, _ *rand.Rand) {
 }
 
 // batchBytes is how large the batch of a record alone is.
-func (m *mix) batchBytes(c *recipe) int {
+func (m *mix) batchBytes(c *recipe) int { return recordBatchBytes(m.record(c)) }
+
+func recordBatchBytes(rec *kgo.Record) int {
 	const overhead = 61 // of a batch without records
-	rec := m.record(c)
 	r := kmsg.Record{Key: rec.Key, Value: rec.Value}
 	for _, h := range rec.Headers {
 		r.Headers = append(r.Headers, kmsg.Header{Key: h.Key, Value: h.Value})
