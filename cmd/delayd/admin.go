@@ -88,12 +88,34 @@ func (c *statusCmd) Run(ctx context.Context, con *console) error {
 		if err != nil {
 			return err
 		}
+		// However many partitions there are, that is no news here.
+		results, _ := admin.Verify(ctx, cl, admin.Spec{Ladder: c.Levels, Names: c.Prefix, Partitions: int32(status.Inbox.Partitions)})
+		alarms := alarming(results)
 		if c.json() {
-			return printJSON(con.out, status)
+			return printJSON(con.out, statusReport{status, alarms})
 		}
 		printStatus(con.out, status)
+		for _, r := range alarms {
+			fmt.Fprintf(con.out, "%s: %s\n", r.Topic, detail(r))
+		}
 		return nil
 	})
+}
+
+// statusReport is what is on the topics, and which of them are not as they should be.
+type statusReport struct {
+	admin.Status
+	Alarms admin.Results `json:"alarms,omitempty"`
+}
+
+// alarming are the topics that are missing, or differ from what is wanted.
+func alarming(results admin.Results) (alarms admin.Results) {
+	for _, r := range results {
+		if r.Outcome == admin.Drifted || r.Outcome == admin.Failed {
+			alarms = append(alarms, r)
+		}
+	}
+	return alarms
 }
 
 func printStatus(w io.Writer, s admin.Status) {

@@ -40,6 +40,7 @@ type service struct {
 	log      zerolog.Logger
 	registry *prometheus.Registry
 	ready    *readiness
+	watch    *watch // set by run
 }
 
 // reconnectWait is the pause between attempts to reach the cluster at the start.
@@ -61,6 +62,7 @@ func (s *service) run(ctx context.Context) error {
 		return fmt.Errorf("connect to %v: %w", s.brokers, err)
 	}
 	defer cl.Close()
+	s.watch = newWatch(s)
 	if err := s.prepare(ctx, cl); err != nil || ctx.Err() != nil {
 		return err
 	}
@@ -84,6 +86,7 @@ func (s *service) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.Run(ctx) })
 	g.Go(func() error { return f.Run(ctx) })
+	g.Go(func() error { s.watch.run(ctx, cl); return nil })
 	return g.Wait()
 }
 
@@ -133,8 +136,7 @@ func (s *service) topics(ctx context.Context, cl *kgo.Client) (answered bool, er
 		case r.Outcome == admin.Failed:
 			unusable++
 			s.log.Error().Str("topic", r.Topic).Str("detail", detail(r)).Msg("topic cannot be used")
-		case r.Outcome == admin.Drifted:
-			s.log.Warn().Str("topic", r.Topic).Str("detail", r.Detail).Msg("topic differs from what is wanted")
+		case r.Outcome == admin.Drifted: // the watch tells it
 		case r.Detail != "":
 			s.log.Info().Str("topic", r.Topic).Str("detail", r.Detail).Msg("topic not verified in full")
 		}
@@ -142,7 +144,9 @@ func (s *service) topics(ctx context.Context, cl *kgo.Client) (answered bool, er
 	if len(created) > 0 {
 		s.log.Info().Strs("topics", created).Msg("topics created")
 	}
-	if unusable > 0 { // each has been logged
+	if unusable == 0 {
+		s.watch.tell(results)
+	} else { // each has been logged
 		err = fmt.Errorf("%d of %s cannot be used; the log says why, and what to do", unusable, plural(len(results), "topic"))
 	}
 	return len(results) > 0, err

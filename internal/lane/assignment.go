@@ -54,7 +54,7 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 func (c *Consumer) newLane(topic string, n int32) *lane {
 	t := c.topics[topic]
 	l := &lane{
-		c: c, topic: t, partition: n, pool: c.ahead,
+		c: c, topic: t, partition: n, pool: c.ahead, looked: -1,
 		wake: make(chan struct{}, 1), halted: make(chan struct{}),
 	}
 	if t.Aside {
@@ -100,11 +100,8 @@ func (c *Consumer) prime(ctx context.Context, lanes map[partition]*lane) error {
 			l.committed = kgo.EpochOffset{Epoch: o.LeaderEpoch, Offset: o.At}
 			l.marks = parseMarks(o.Metadata)
 		}
-		if lost := start.Offset - l.committed.Offset; lost > 0 {
-			c.cfg.Metrics.DataLoss.Inc()
-			c.log.Error().Str("topic", p.topic).Int32("partition", p.n).Int64("offsets", lost).
-				Msg("offsets that were never delivered are gone from the topic: check its retention")
-		}
+		l.next = max(start.Offset, l.committed.Offset)
+		c.lose(p.topic, p.n, start.Offset-l.committed.Offset)
 	}
 	return nil
 }

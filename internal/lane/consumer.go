@@ -180,6 +180,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { c.commitLoop(c.work) })
 	tasks.Go(func() { c.keepHouse(c.work) })
+	tasks.Go(func() { c.watchLoss(ctx) })
 	if c.cfg.PurgeAfter != PurgeOff {
 		p := purger{c: c, after: c.cfg.PurgeAfter}
 		tasks.Go(func() { p.loop(ctx) })

@@ -10,11 +10,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/metrics"
 )
 
 // TestUncommittedIsBounded: a handler that never ends is handed no more than what
@@ -482,6 +485,72 @@ func TestHandOverOfHeldLanes(t *testing.T) {
 		time.Sleep(9 * time.Minute)
 		if n := len(one.now()); n != lanes*each {
 			t.Errorf("%d of %d records were handled", n, lanes*each)
+		}
+	})
+}
+
+// TestLossIsCounted: what a broker deletes before it is delivered is counted to the
+// offset, whether nobody was there, or somebody who was behind and records come
+// after it or none.
+func TestLossIsCounted(t *testing.T) {
+	deleteBelow := func(w *world, offset int64) {
+		w.t.Helper()
+		var upTo kadm.Offsets
+		upTo.AddOffset("t", 0, offset, -1)
+		if _, err := w.adm.DeleteRecords(context.Background(), upTo); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	registry := prometheus.NewRegistry()
+	lost := func() float64 {
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == "delayd_data_loss_total" {
+				return f.GetMetric()[0].GetCounter().GetValue()
+			}
+		}
+		return -1
+	}
+	virtual(t, 1, func(w *world) {
+		w.fill(0, 0, 100, 10)
+		h := &handler{finish: func(h *handed) {
+			if h.offset < 10 {
+				h.end()
+			}
+		}}
+		_, stop := w.consume(h)
+		time.Sleep(time.Second)
+		stop()
+		deleteBelow(w, 60)
+
+		_, stop = w.consume(new(handler), func(cfg *Config) { cfg.Metrics = metrics.New(registry) })
+		defer stop()
+		time.Sleep(time.Second)
+		if n := lost(); n != 50 {
+			t.Errorf("%v are lost after a restart, want 50", n)
+		}
+
+		want := 50.0
+		for _, more := range []int{1, 0} {
+			behind := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.LeaderNotAvailable, Count: -1})
+			time.Sleep(time.Second) // until the fetch under way has ended
+			ends, err := w.adm.ListEndOffsets(context.Background(), "t")
+			if err != nil {
+				t.Fatal(err)
+			}
+			end, _ := ends.Lookup("t", 0)
+			w.fill(0, int(end.Offset), 100, 10)
+			want += 100
+			deleteBelow(w, end.Offset+100)
+			w.fill(0, int(end.Offset)+100, more, 10)
+			behind.Remove()
+			time.Sleep(3 * lossEvery)
+			if n := lost(); n != want {
+				t.Errorf("%v are lost when %d came after them, want %v", n, more, want)
+			}
 		}
 	})
 }

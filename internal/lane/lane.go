@@ -39,6 +39,8 @@ type lane struct {
 	behind     int             // those of them that are behind
 	moved      time.Time       // when a work was last done, or came to an empty lane
 	committed  kgo.EpochOffset // the last commit that we know of
+	next       int64           // the offset behind the last that was fetched
+	looked     int64           // next when it was found below the log's start; -1: it was not
 	marks      []seenMark      // from the previous owner's commit
 	marksDirty bool            // what is first seen is not in the commit yet
 	paused     bool            // not fetched: the budget is used by nearer lanes
@@ -50,6 +52,8 @@ type lane struct {
 func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	var bytes int64
 	l.mu.Lock()
+	lost := l.missed(&p)
+	l.next = p.Records[len(p.Records)-1].Offset + 1
 	tail := l.caughtUp // what comes now was appended just now
 	l.caughtUp = p.Records[len(p.Records)-1].Offset+1 >= p.HighWatermark
 	if len(l.ring.works) == 0 {
@@ -87,6 +91,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	news := idle || len(l.ring.early) > 0 // else run sleeps until the same record
 	more = !l.caughtUp
 	l.mu.Unlock()
+	l.c.lose(l.topic.Name, l.partition, lost)
 	l.pool.bytes.Add(bytes)
 	if news {
 		l.nudge()

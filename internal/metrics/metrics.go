@@ -94,7 +94,7 @@ func New(reg prometheus.Registerer) *Metrics {
 		PurgeFail: vec("delayd_purge_errors_total",
 			"Purges that the broker refused; disk use grows while this rises.", "topic"),
 		DataLoss: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "delayd_data_loss_total", Help: "Times the broker no longer had records that were still to be read."}),
+			Name: "delayd_data_loss_total", Help: "Offsets that a broker no longer had when they were still to be delivered."}),
 	}
 	m.Transactions = vec("delayd_transactions_total",
 		"Transactions of exactly-once delivery, by outcome: committed or aborted.", "outcome")

@@ -30,6 +30,7 @@ type commonFlags struct {
 	Seed     uint64 `help:"Decides what is sent and what a row draws; 0 takes a new one (default: 0)."`
 	Rate     int    `default:"2000" help:"Records a second (default: ${default})."`
 	Records  int64  `help:"Send at most so many records; 0 is no bound (default: 0)."`
+	Backlog  int64  `default:"200000" help:"Records that delayd finds in the row backlog (default: ${default})."`
 	Output   string `short:"o" enum:"text,json" default:"text" help:"text or json."`
 	Timeline string `placeholder:"FILE.svg" help:"Draw how late records were over time, with the faults; with several runs each row's name is put into the file's."`
 	Program  string `placeholder:"FILE" help:"The delayd to torture (default: built from ./cmd/delayd)."`
@@ -52,6 +53,8 @@ func (f *commonFlags) Validate() error {
 		return fmt.Errorf("--rate %d: write a number from 1 to %d", f.Rate, mostRate)
 	case f.Records < 0:
 		return fmt.Errorf("--records %d: write a number from 1, or 0 for no bound", f.Records)
+	case f.Backlog < 1:
+		return fmt.Errorf("--backlog %d: write a number from 1", f.Backlog)
 	case f.Timeline != "":
 		if err := checkTimeline(f.Timeline); err != nil {
 			return fmt.Errorf("--timeline %w", err)
@@ -160,7 +163,7 @@ func (f *commonFlags) runner(ctx context.Context, con *console, duration time.Du
 		done = func() { _ = os.Remove(program); remove() }
 	}
 	return &runner{
-		program: program, serve: []string{program, "serve"}, dir: dir, seed: seed, rate: f.Rate, records: f.Records, duration: duration,
+		program: program, serve: []string{program, "serve"}, dir: dir, seed: seed, rate: f.Rate, records: f.Records, backlog: f.Backlog, duration: duration,
 		delivery: delivery(f.Delivery), log: zerolog.New(con.err).Level(level).With().Timestamp().Logger(),
 	}, done, nil
 }

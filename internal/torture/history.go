@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -34,6 +36,9 @@ type entry struct {
 	appended int32  // of the first arrival
 	origin   uint32 // hash of where it was accepted, which is its id unless it has its own
 	id       uint32 // hash of the first arrival's id
+	place    uint32 // hash of the partition and offset where it was accepted
+	hop      uint32 // hash of those where the router put it, 0 for nowhere
+	lost     bool   // it went with what a row has deleted
 	resent   bool   // it was accepted more than once: that is not delayd's doing
 }
 
@@ -48,13 +53,18 @@ type history struct {
 	// letters says which dead letters are no surprise beside those that the recipe
 	// asks for; nil is none.
 	letters func(c *recipe, code levels.Code) bool
+	// apart are the targets whose records' lateness is kept in aside.
+	apart []string
 
 	mu        sync.Mutex // guards all below
 	entries   []entry    // by number
 	last      []int64    // by lane: the latest number, counted from 1
 	late      *lateness
+	aside     *lateness
+	died      map[int64]*letter  // the dead letters, by number
 	partition map[string][]int32 // by target: how many partitions it has had
 	counts    verdict            // what is counted as it comes
+	unstamped int64              // accepted with their producer's timestamp
 	missing   int64              // acknowledged and not yet arrived
 	quietFrom time.Time          // when the latest arrival was seen
 }
@@ -62,7 +72,7 @@ type history struct {
 func newHistory(m *mix, begun time.Time) *history {
 	h := &history{
 		mix: m, begun: begun.Truncate(time.Millisecond), last: make([]int64, m.lanes()),
-		late: newLateness(), partition: make(map[string][]int32), quietFrom: begun,
+		late: newLateness(), aside: newLateness(), died: make(map[int64]*letter), partition: make(map[string][]int32), quietFrom: begun,
 	}
 	for _, target := range m.targets {
 		h.partition[target] = []int32{m.targetPar}
@@ -110,6 +120,33 @@ func (h *history) sent(id int64, o outcome) {
 	}
 }
 
+// gone tells that records are not waited for any more which have not arrived: what
+// held them was deleted. which is asked with the time of acceptance, in Unix
+// milliseconds. It returns how many there are.
+func (h *history) gone(which func(c *recipe, accepted int64) bool) (n int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id := range h.entries {
+		e := &h.entries[id]
+		if e.outcome != acked || e.arrivals > 0 || e.accepted == 0 || e.lost {
+			continue
+		}
+		if c := h.mix.recipe(int64(id)); which(&c, h.begun.UnixMilli()+int64(e.accepted)-1) {
+			e.lost = true
+			h.missing--
+			n++
+		}
+	}
+	return n
+}
+
+// unstampedCount is how many records were accepted with their producer's timestamp.
+func (h *history) unstampedCount() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.unstamped
+}
+
 // waitingFor is how many records are acknowledged and have not arrived, and how
 // long ago the latest arrival was.
 func (h *history) waitingFor() (missing int64, quiet time.Duration) {
@@ -133,7 +170,7 @@ func (h *history) observe(rec *kgo.Record) {
 	defer h.mu.Unlock()
 	switch {
 	case rec.Topic == names.Dead():
-		h.died(rec)
+		h.buried(rec)
 	case rec.Topic == names.Inbox() || isLevel:
 		h.accepted(rec, isLevel)
 	default:
@@ -143,24 +180,30 @@ func (h *history) observe(rec *kgo.Record) {
 
 // accepted notes when and where a broker has taken a record.
 func (h *history) accepted(rec *kgo.Record, isLevel bool) {
-	if isLevel {
-		if _, ok := deliver.Last(rec.Headers, levels.HopID); ok {
-			return // from the router; the inbox knows it
-		}
-	}
 	id, ok := h.mix.number(rec)
 	if !ok {
 		h.counts.note(&h.counts.Strange, "%s is none that was sent", place(rec))
 		return
 	}
+	if l := h.died[id]; l != nil && l.again {
+		return // what it says of itself is checked when it arrives
+	}
 	e := h.entry(id)
+	if _, ok := deliver.Last(rec.Headers, levels.HopID); ok && isLevel {
+		e.hop = hash([]byte(place(rec))) // from the router; the inbox knows it
+		return
+	}
 	if e.accepted != 0 {
 		e.resent = true
 		h.counts.Resent++
 		return
 	}
+	if !lane.Stamped(rec) {
+		h.unstamped++
+	}
 	e.accepted = h.ms(rec.Timestamp.UnixMilli())
 	e.origin = hash([]byte(deliver.OriginID(rec, rec.Timestamp.UnixMilli())))
+	e.place = hash([]byte(place(rec)))
 }
 
 // arrived counts an arrival, and reports whether it is the record's first.
@@ -172,14 +215,14 @@ func (h *history) arrived(e *entry) bool {
 	if e.arrivals > 1 {
 		return false
 	}
-	if h.counts.Arrived++; e.outcome == acked {
+	if h.counts.Arrived++; e.outcome == acked && !e.lost {
 		h.missing--
 	}
 	return true
 }
 
-// died takes a dead letter.
-func (h *history) died(rec *kgo.Record) {
+// buried takes a dead letter.
+func (h *history) buried(rec *kgo.Record) {
 	id, ok := h.mix.number(rec)
 	if !ok {
 		h.counts.note(&h.counts.Strange, "dead letter %s is none that was sent: %q", place(rec), rec.Headers)
@@ -188,6 +231,11 @@ func (h *history) died(rec *kgo.Record) {
 	c, e := h.mix.recipe(id), h.entry(id)
 	text, _ := deliver.Last(rec.Headers, levels.HeaderError)
 	code := levels.Code(text)
+	if l := h.died[id]; l != nil && l.again {
+		h.counts.note(&h.counts.Dead, "%d was sent again, corrected, and is dead letter %s: %s", id, place(rec), code)
+		return
+	}
+	h.died[id] = newLetter(rec)
 	if first := h.arrived(e); !first && !e.resent {
 		h.counts.note(&h.counts.Twice, "%d came once more, as dead letter %s", id, place(rec))
 	} else if first {
@@ -212,6 +260,10 @@ func (h *history) delivered(rec *kgo.Record) {
 		return
 	}
 	c, e := h.mix.recipe(id), h.entry(id)
+	if l := h.died[id]; l != nil && l.again {
+		h.corrected(&c, e, l, rec)
+		return
+	}
 	if c.dead != "" {
 		h.counts.note(&h.counts.Misplaced, "%d came to %s, want a dead letter for %s", id, place(rec), c.dead)
 	} else if fault := h.misplaced(&c, rec); fault != "" {
@@ -287,14 +339,21 @@ func (h *history) times(c *recipe, e *entry, rec *kgo.Record, first bool) {
 		h.counts.note(&h.counts.Mislabelled, "%d at %s says of itself %q", c.id, place(rec), rec.Headers)
 		return
 	}
-	if appended < accepted+c.level.Delay.Milliseconds() {
+	if appended < accepted+c.level.Delay.Milliseconds() && due >= accepted {
 		h.counts.note(&h.counts.Early, "%d came to %s after %d ms of %s", c.id, place(rec), appended-accepted, c.granted())
 	}
 	if !first {
 		return
 	}
 	e.said, e.appended = h.ms(accepted), h.ms(appended)
-	h.late.add(time.Duration(e.appended)*time.Millisecond, time.Duration(appended-due)*time.Millisecond)
+	if due < accepted {
+		return // forged: it was never due
+	}
+	late := h.late
+	if slices.Contains(h.apart, h.mix.target(c)) {
+		late = h.aside
+	}
+	late.add(time.Duration(e.appended)*time.Millisecond, time.Duration(appended-due)*time.Millisecond)
 }
 
 func headerNumber(rec *kgo.Record, key string) (int64, error) {

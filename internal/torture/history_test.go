@@ -320,7 +320,7 @@ func (c *cluster) arrive(recs ...kgo.Record) {
 }
 
 // die makes a record a dead letter, altered.
-func (c *cluster) die(code levels.Code, alter func(*kgo.Record)) {
+func (c *cluster) die(code levels.Code, alter func(*kgo.Record)) *kgo.Record {
 	id := c.pick(0, plain)
 	in := c.accept(id)
 	dead := deliver.Dead(in, c.mix.names.Dead(), deliver.Facts{Accepted: in.Timestamp.UnixMilli()}, deliver.Refusal{Code: code, Detail: "why"}, 1)
@@ -328,6 +328,7 @@ func (c *cluster) die(code levels.Code, alter func(*kgo.Record)) {
 		alter(dead)
 	}
 	c.history.observe(c.append(*dead))
+	return dead
 }
 
 // set replaces a header, or appends it.

@@ -13,6 +13,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	gopsutil "github.com/shirou/gopsutil/v4/process"
+
 	"github.com/delayd-io/delayd/internal/process"
 )
 
@@ -221,6 +225,44 @@ func (i *instance) ready(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// metric is the sum of a metric's series, as the process says.
+func (i *instance) metric(ctx context.Context, name string) (sum float64, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.http+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, fmt.Errorf("ask delayd %s for its metrics: %w", i.name, err)
+	}
+	defer resp.Body.Close()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(resp.Body)
+	if err != nil {
+		return 0, fmt.Errorf("read the metrics of delayd %s: %w", i.name, err)
+	}
+	for _, m := range families[name].GetMetric() {
+		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+	}
+	return sum, nil
+}
+
+// memory is how many bytes of memory the process has just now.
+func (i *instance) memory() (uint64, error) {
+	i.mu.Lock()
+	pid := int32(i.proc.Cmd.Process.Pid)
+	i.mu.Unlock()
+	p, err := gopsutil.NewProcess(pid)
+	if err != nil {
+		return 0, fmt.Errorf("ask for the memory of delayd %s: %w", i.name, err)
+	}
+	info, err := p.MemoryInfo()
+	if err != nil {
+		return 0, fmt.Errorf("ask for the memory of delayd %s: %w", i.name, err)
+	}
+	return info.RSS, nil
 }
 
 func (i *instance) askReady(ctx context.Context) error {

@@ -23,6 +23,10 @@ const (
 	// flushWait is how long records may take that are still on their way when the
 	// load is over. What becomes of later ones is not known.
 	flushWait = 60 * time.Second
+	// inboxLimit is the largest batch that the inbox takes: Kafka's default.
+	inboxLimit = 1_048_588
+	// lengthPrefix is what franz-go counts besides: the length in front of a batch.
+	lengthPrefix = 4
 	// transactionTimeout is when a broker aborts a transaction that nobody ends:
 	// until then nobody reads past it.
 	transactionTimeout = 10 * time.Second
@@ -89,7 +93,7 @@ func (l *load) numbers(ctx context.Context, producer int, room func() bool) iter
 }
 
 func (l *load) client(name string, opts ...kgo.Opt) (*kgo.Client, error) {
-	own := []kgo.Opt{kgo.MaxBufferedRecords(2 * buffered), kgo.ProducerLinger(0), kgo.ProducerBatchMaxBytes(1 << 20)}
+	own := []kgo.Opt{kgo.MaxBufferedRecords(2 * buffered), kgo.ProducerLinger(0), kgo.ProducerBatchMaxBytes(inboxLimit + lengthPrefix)}
 	return kgo.NewClient(append(append(connect.Options(l.brokers, "torture-"+name, l.log), own...), opts...)...)
 }
 

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
@@ -33,6 +35,11 @@ func read(ctx context.Context, h *history, brokers, topics []string, log zerolog
 			return nil
 		}
 		fetches.EachError(func(topic string, partition int32, err error) {
+			if errors.Is(err, kerr.UnknownTopicID) {
+				// It was deleted and made again: what is read from now on is another.
+				cl.PurgeTopicsFromConsuming(topic)
+				cl.AddConsumeTopics(topic)
+			}
 			log.Warn().Err(err).Str("topic", topic).Int32("partition", partition).Msg("read")
 		})
 		fetches.EachRecord(h.observe)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"github.com/delayd-io/delayd/levels"
@@ -69,6 +70,9 @@ type mix struct {
 	// alter changes what a record is, for rows that send what others do not. It
 	// must follow from its arguments.
 	alter func(*recipe, *rand.Rand)
+	// haven is the target of dead letters that are sent again, "" for the target
+	// that the record would have had.
+	haven string
 }
 
 // recipe is what a record is. It follows from the mix and the number alone.
@@ -88,6 +92,13 @@ type recipe struct {
 	spelling  int    // how the level is written
 	asked     string // the level as written, "" for one of the level's own spellings
 	to        string // the topic that is asked for, "" for that of target
+	// unaddressed says that no target is asked for, and askedPartition how the
+	// partition is written, "" for as it is.
+	unaddressed    bool
+	askedPartition string
+	hopDue         string        // what the producer writes where the router says when a record is due
+	crowd          int           // headers beside the others
+	stamp          time.Duration // how far the producer's timestamp is from its clock
 	// dead is the reason for which it becomes a dead letter, "" where it is to be
 	// delivered.
 	dead levels.Code
@@ -149,6 +160,9 @@ func (c *recipe) dueMs(accepted int64) int64 {
 	const cut = time.Millisecond
 	if c.level.Delay == 0 {
 		return accepted
+	}
+	if forged, err := strconv.ParseInt(c.hopDue, 10, 64); err == nil && c.way == straight && forged < accepted {
+		return forged // nobody but its producer can tell it from the router's
 	}
 	return accepted + (c.level.Delay + cut).Milliseconds()
 }

@@ -7,9 +7,11 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -25,14 +27,25 @@ const (
 // record builds the record that a producer sends.
 func (m *mix) record(c *recipe) *kgo.Record {
 	rec := &kgo.Record{Topic: m.names.Inbox(), Partition: byKey, Key: m.key(c), Value: m.value(c)}
-	request := []kgo.RecordHeader{{Key: levels.HeaderTarget, Value: []byte(m.target(c))}}
+	if c.stamp != 0 {
+		rec.Timestamp = time.Now().Add(c.stamp)
+	}
+	var request []kgo.RecordHeader
+	if !c.unaddressed {
+		request = append(request, kgo.RecordHeader{Key: levels.HeaderTarget, Value: []byte(m.target(c))})
+	}
 	if c.way == straight {
 		rec.Topic = m.names.Level(c.level)
 	} else {
 		request = append(request, kgo.RecordHeader{Key: levels.HeaderLevel, Value: []byte(m.asked(c))})
 	}
-	if c.partition != byKey {
+	if asked := c.askedPartition; asked != "" {
+		request = append(request, kgo.RecordHeader{Key: levels.HeaderPartition, Value: []byte(asked)})
+	} else if c.partition != byKey {
 		request = append(request, kgo.RecordHeader{Key: levels.HeaderPartition, Value: strconv.AppendInt(nil, int64(c.partition), 10)})
+	}
+	if c.hopDue != "" {
+		request = append(request, kgo.RecordHeader{Key: levels.HopDue, Value: []byte(c.hopDue)})
 	}
 	if c.ownID {
 		request = append(request, kgo.RecordHeader{Key: levels.HeaderID, Value: m.ownID(c)})
@@ -127,6 +140,9 @@ func (m *mix) headers(c *recipe) []kgo.RecordHeader {
 		}
 		hs = append(hs, h)
 	}
+	for i := range c.crowd {
+		hs = append(hs, kgo.RecordHeader{Key: "crowd", Value: strconv.AppendInt(nil, int64(i), 10)})
+	}
 	return hs
 }
 
@@ -186,7 +202,8 @@ func (m *mix) difference(c *recipe, rec *kgo.Record) string {
 
 // deadDifference is the same for a dead letter, which keeps the request.
 func (m *mix) deadDifference(c *recipe, rec *kgo.Record) string {
-	return compare(m.key(c), m.value(c), without(m.record(c).Headers, lettered), rec, without(rec.Headers, lettered))
+	want := deliver.WithoutHop(m.record(c).Headers, 0)
+	return compare(m.key(c), m.value(c), without(want, lettered), rec, without(rec.Headers, lettered))
 }
 
 func compare(key, value []byte, want []kgo.RecordHeader, rec *kgo.Record, got []kgo.RecordHeader) string {

@@ -23,13 +23,18 @@ type result struct {
 	// Recovered is how long after the end of a fault records still came late, of
 	// the fault after which it was longest.
 	Recovered time.Duration `json:"recovered_ns"`
-	Crashes   int           `json:"crashes"`
-	Restarts  int           `json:"restarts"` // of delayd that ended by themselves
-	Faults    []fault       `json:"faults"`
+	// Drained is the same after the last fault for records of targets that stand
+	// apart: those that a row breaks.
+	Drained  time.Duration `json:"drained_ns,omitempty"`
+	Crashes  int           `json:"crashes"`
+	Restarts int           `json:"restarts"` // of delayd that ended by themselves
+	Faults   []fault       `json:"faults"`
 	// Violations say what is not allowed, in words; none where all is well.
 	Violations []string `json:"violations"`
-	Command    string   `json:"command"`
-	Logs       string   `json:"logs,omitempty"` // kept where there are violations
+	// Notes say what the row measured besides.
+	Notes   []string `json:"notes,omitempty"`
+	Command string   `json:"command"`
+	Logs    string   `json:"logs,omitempty"` // kept where there are violations
 
 	worst []time.Duration // by slot of arrival; see [lateness]
 }
@@ -66,6 +71,9 @@ func writeTable(w io.Writer, results []*result) {
 // what to type to see it again.
 func (r *result) writeViolations(w io.Writer) {
 	fmt.Fprintf(w, "%s: %s\n", r.Row, r.Command)
+	for _, n := range r.Notes {
+		fmt.Fprintf(w, "  %s\n", n)
+	}
 	for _, v := range r.Violations {
 		fmt.Fprintf(w, "  violated: %s\n", v)
 	}

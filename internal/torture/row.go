@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"time"
+
+	"github.com/delayd-io/delayd/levels"
 )
 
 // delivery is the guarantee that delayd is started with.
@@ -53,6 +55,23 @@ type row struct {
 	restarts bool
 	// load changes what is sent, nil for nothing.
 	load func(*mix)
+	// rate is how many records a second there are at least, and records how many
+	// are sent at most; 0 is as the flags say.
+	rate    int
+	records func(*runner) int64
+	// topics are settings of targets, by name, and absent the targets that are not
+	// there when the row begins. partitions is how many the service's topics have,
+	// 0 for delayd's default.
+	topics     map[string]map[string]string
+	absent     []string
+	partitions int32
+	// apart are the targets whose records may be as late as limits.drain says.
+	apart []string
+	// letters says which dead letters are no surprise beside those that the recipe
+	// asks for, nil for none; and resend has every dead letter read back in the
+	// end, sent again with a corrected request, and waited for.
+	letters func(c *recipe, code levels.Code) bool
+	resend  bool
 	// least is how long the row's load has to last at least.
 	least  time.Duration
 	limits limits
@@ -60,6 +79,9 @@ type row struct {
 	// is still frozen, cut or down then is mended for it. ctx ends when the run is
 	// abandoned; the load's own end is [world.loadOver].
 	run func(ctx context.Context, w *world) error
+	// after looks at what is left when all has arrived, before delayd is stopped; nil
+	// is nothing.
+	after func(ctx context.Context, w *world) error
 }
 
 // runs reports whether the row is for a delivery; "" is delayd's default.
@@ -75,6 +97,11 @@ type limits struct {
 	// late and recover: so long after a fault has ended, no record is more than late
 	// late any more. A late of 0 is lateByDefault.
 	late, recover time.Duration
+	// drain is how long after the last fault records of targets that stand apart may
+	// be more than late late.
+	drain time.Duration
+	// unordered says that partitions are added, which gives keys other ones.
+	unordered bool
 }
 
 // echo is how long after a fault it can be heard again: what the router took late
@@ -95,7 +122,7 @@ func (l limits) lateLimit() time.Duration {
 // rows are all there are, in the order of their list. Each family of faults adds
 // its own.
 func rows() []row {
-	return slices.Concat(calmRows, processRows, brokerRows, networkRows)
+	return slices.Concat(calmRows, processRows, brokerRows, networkRows, inputRows, targetRows, topicRows)
 }
 
 // findRows returns the rows whose names match one of the patterns, as path.Match
@@ -136,7 +163,9 @@ func (r *row) violations(res *result) []string {
 	}
 	no(v.Lost, "lost")
 	no(v.Early, "early")
-	no(v.Reordered, "reordered within their key")
+	if !r.limits.unordered {
+		no(v.Reordered, "reordered within their key")
+	}
 	no(v.Altered, "altered")
 	no(v.Misplaced, "on the wrong topic or partition")
 	no(v.Mislabelled, "with delay headers that are not true")
@@ -160,6 +189,10 @@ func (r *row) violations(res *result) []string {
 	if r.limits.recover > 0 && res.Recovered > r.limits.recover {
 		bad = append(bad, fmt.Sprintf("still more than %v late %v after a fault, allowed until %v after it",
 			r.limits.lateLimit(), res.Recovered.Round(time.Millisecond), r.limits.recover))
+	}
+	if res.Drained > r.limits.drain {
+		bad = append(bad, fmt.Sprintf("records of %v still more than %v late %v after the last fault, allowed until %v after it",
+			r.apart, r.limits.lateLimit(), res.Drained.Round(time.Millisecond), r.limits.drain))
 	}
 	return bad
 }

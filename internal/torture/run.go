@@ -35,6 +35,7 @@ type runner struct {
 	seed     uint64
 	rate     int
 	records  int64
+	backlog  int64 // what delayd finds in the row of that name
 	duration time.Duration
 	// delivery is passed on to delayd, "" for its default.
 	delivery delivery
@@ -75,6 +76,7 @@ func (r *runner) run(ctx context.Context, row *row) (*result, error) {
 		instances: make(map[string]*instance),
 		history:   newHistory(m, time.Now()),
 	}
+	w.history.letters, w.history.apart = row.letters, row.apart
 	defer w.close()
 	if err := w.build(ctx); err != nil {
 		return nil, err
@@ -122,7 +124,10 @@ func (r *runner) play(ctx context.Context, w *world) error {
 }
 
 func (r *runner) attack(ctx context.Context, w *world) error {
-	l := &load{mix: w.history.mix, history: w.history, brokers: w.cluster.Brokers(), log: w.log, rate: r.rate, records: r.records}
+	l := &load{mix: w.history.mix, history: w.history, brokers: w.cluster.Brokers(), log: w.log, rate: max(r.rate, w.row.rate), records: r.records}
+	if most := w.row.records; most != nil {
+		l.records = most(r)
+	}
 	g, attackCtx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(w.loadOver)
@@ -142,6 +147,19 @@ func (r *runner) attack(ctx context.Context, w *world) error {
 	if err := w.settled(ctx, settleLimit); err != nil {
 		return err
 	}
+	if w.row.after != nil {
+		if err := w.row.after(ctx, w); err != nil {
+			return fmt.Errorf("row %s: %w", w.row.name, err)
+		}
+	}
+	if w.row.resend {
+		if err := w.resendLetters(ctx); err != nil {
+			return err
+		}
+		if err := w.settled(ctx, settleLimit); err != nil {
+			return err
+		}
+	}
 	if err := w.stopAll(); err != nil {
 		w.violated("%v", err)
 	}
@@ -157,7 +175,10 @@ func (r *runner) result(w *world) *result {
 		Row: w.row.name, Matrix: w.row.matrix, About: w.row.about, Delivery: cmp.Or(r.delivery, atLeastOnce), Seed: r.seed,
 		verdict: v, Crashes: w.crashes, Faults: spans, Violations: w.failed, Command: r.command(w.row.name),
 		P50: late.percentile(50), P99: late.percentile(99), Worst: late.max(),
-		Recovered: late.recovered(spans, w.row.limits.lateLimit()), worst: late.worst,
+		Recovered: late.recovered(spans, w.row.limits.lateLimit()), worst: late.worst, Notes: w.notes,
+	}
+	if n := len(spans); n > 0 {
+		res.Drained = w.history.aside.recovered(spans[n-1:], w.row.limits.lateLimit())
 	}
 	res.Violations = append(res.Violations, w.row.violations(res)...)
 	if ends := w.unasked(); w.row.restarts {

@@ -52,13 +52,16 @@ func (h *history) verdict() verdict {
 	for id := range h.entries {
 		h.judge(&v, int64(id), &h.entries[id])
 	}
+	for id, l := range h.died {
+		h.judgeLetter(&v, id, l)
+	}
 	return v
 }
 
 // judge says what can only be known at the end.
 func (h *history) judge(v *verdict, id int64, e *entry) {
 	switch {
-	case e.outcome == acked && e.arrivals == 0:
+	case e.outcome == acked && e.arrivals == 0 && !e.lost:
 		c := h.mix.recipe(id)
 		v.note(&v.Lost, "%d is lost: accepted after %d ms, key %d of producer %d, %s, %s, to %s",
 			id, e.accepted, c.key, c.producer, c.way, c.granted(), h.mix.target(&c))
@@ -71,6 +74,9 @@ func (h *history) judge(v *verdict, id int64, e *entry) {
 		return
 	}
 	c := h.mix.recipe(id)
+	if c.hopDue != "" {
+		return // it was due when its producer said so
+	}
 	if e.said != e.accepted {
 		v.note(&v.Mislabelled, "%d says that it was accepted after %d ms, and was after %d ms", id, e.said, e.accepted)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,6 +66,7 @@ type world struct {
 	instances map[string]*instance
 	crashes   int
 	failed    []string // what went wrong that the history does not show
+	notes     []string // what a row measured
 }
 
 // build starts the cluster and makes the topics.
@@ -94,21 +96,51 @@ func (w *world) build(ctx context.Context) (err error) {
 		return err
 	}
 	w.admin = kadm.NewClient(cl)
-	if err := w.createTargets(ctx, w.history.mix.targets...); err != nil {
-		return err
+	for _, target := range w.history.mix.targets {
+		if slices.Contains(w.row.absent, target) {
+			continue
+		}
+		if err := w.createTarget(ctx, target); err != nil {
+			return err
+		}
 	}
 	return w.provision(ctx)
 }
 
-// createTargets makes topics that the broker stamps, replicated as the row says.
-func (w *world) createTargets(ctx context.Context, topics ...string) error {
-	stamped := "LogAppendTime"
-	created, err := w.admin.CreateTopics(ctx, targetPartitions, -1, map[string]*string{"message.timestamp.type": &stamped}, topics...)
+// createTarget makes a topic that the broker stamps, replicated and set up as the
+// row says.
+func (w *world) createTarget(ctx context.Context, topic string) error {
+	settings := map[string]*string{timestampType: kadm.StringPtr(brokersTime)}
+	for key, value := range w.row.topics[topic] {
+		settings[key] = kadm.StringPtr(value)
+	}
+	if _, err := w.admin.CreateTopic(ctx, w.history.mix.targetPar, -1, settings, topic); err != nil {
+		return fmt.Errorf("create target %s: %w", topic, err)
+	}
+	return nil
+}
+
+// The setting that says whose time a record's timestamp is.
+const (
+	timestampType = "message.timestamp.type"
+	brokersTime   = "LogAppendTime"
+)
+
+// set changes settings of a topic, as an operator would.
+func (w *world) set(ctx context.Context, topic string, settings map[string]string) error {
+	var changes []kadm.AlterConfig
+	for key, value := range settings {
+		changes = append(changes, kadm.AlterConfig{Name: key, Value: kadm.StringPtr(value)})
+	}
+	answers, err := w.admin.AlterTopicConfigs(ctx, changes, topic)
 	if err == nil {
-		err = created.Error()
+		_, err = answers.On(topic, nil)
+	}
+	for _, a := range answers {
+		err = errors.Join(err, a.Err)
 	}
 	if err != nil {
-		return fmt.Errorf("create targets %v: %w", topics, err)
+		return fmt.Errorf("set %v on topic %s: %w", settings, topic, err)
 	}
 	return nil
 }
@@ -119,12 +151,15 @@ func (w *world) provision(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, provisionWait)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, w.program, "admin", "provision", "--brokers", strings.Join(w.cluster.Brokers(), ","),
-		"--prefix", w.names.Prefix, "--levels", ladder).CombinedOutput()
+		"--prefix", w.names.Prefix, "--levels", ladder, "--partitions", strconv.Itoa(int(w.partitions()))).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("delayd admin provision: %w: %s", err, out)
 	}
 	return nil
 }
+
+// partitions is how many the service's topics begin with.
+func (w *world) partitions() int32 { return cmp.Or(w.row.partitions, targetPartitions) }
 
 // topics are all that the history is told of.
 func (w *world) topics() []string {
@@ -176,7 +211,7 @@ func (w *world) instance(name string) (*instance, error) {
 		return nil, err
 	}
 	command := append(slices.Clone(w.serve), "--brokers", strings.Join(w.brokersOf(name), ","), "--prefix", w.names.Prefix,
-		"--levels", ladder, "--http", addrs[0], "--instance", name)
+		"--levels", ladder, "--partitions", strconv.Itoa(int(w.partitions())), "--http", addrs[0], "--instance", name)
 	if w.delivery != "" {
 		command = append(command, "--delivery", string(w.delivery))
 	}
@@ -261,6 +296,22 @@ func (w *world) violated(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.failed = append(w.failed, fmt.Sprintf(format, args...))
+}
+
+// metric is the sum of a metric's series, as the delayd of that name says.
+func (w *world) metric(ctx context.Context, name, metric string) (float64, error) {
+	i, err := w.instance(name)
+	if err != nil {
+		return 0, err
+	}
+	return i.metric(ctx, metric)
+}
+
+// measured notes something that is worth knowing, and not wrong.
+func (w *world) measured(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.notes = append(w.notes, fmt.Sprintf(format, args...))
 }
 
 // whileLoad waits, and is false once nothing more is sent or ctx has ended.

@@ -1,0 +1,76 @@
+package lane
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// lossEvery is how often it is asked where partitions start, to find losses on those
+// where nothing is written any more. Lower costs an idle service more requests.
+const lossEvery = 10 * time.Second
+
+// missed says how many offsets in front of what was just fetched are gone from the
+// topic and were never fetched: a retention that is too short, or somebody who
+// deletes records. franz-go goes on at the log's start without a word. Offsets may
+// be missing for other reasons (compaction, aborted records), but not below the
+// log's start. It needs l.mu.
+func (l *lane) missed(p *kgo.FetchPartition) int64 {
+	return max(0, min(p.LogStartOffset, p.Records[0].Offset)-l.next)
+}
+
+// passed says how many offsets below start will never be fetched, and takes them for
+// told. What was fetched and not yet polled is not lost: there has to be no progress
+// from one look to the next.
+func (l *lane) passed(start int64) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.paused || start <= l.next {
+		l.looked = -1
+		return 0
+	}
+	if l.looked != l.next {
+		l.looked = l.next
+		return 0
+	}
+	lost := start - l.next
+	l.next, l.looked = start, -1
+	return lost
+}
+
+// lose counts offsets of a partition that are gone and were never delivered, and
+// tells of them: this is the one thing that must never happen.
+func (c *Consumer) lose(topic string, n int32, lost int64) {
+	if lost <= 0 {
+		return
+	}
+	c.cfg.Metrics.DataLoss.Add(float64(lost))
+	c.log.Error().Str("topic", topic).Int32("partition", n).Int64("offsets", lost).
+		Msg("offsets that were never delivered are gone from the topic: check its retention, and who deletes records")
+}
+
+// watchLoss finds what is gone from partitions where nothing comes any more.
+func (c *Consumer) watchLoss(ctx context.Context) {
+	tick := time.NewTicker(lossEvery)
+	defer tick.Stop()
+	names := make([]string, 0, len(c.topics))
+	for name := range c.topics {
+		names = append(names, name)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		// What cannot be asked is asked again at the next tick.
+		starts, _ := c.adm.ListStartOffsets(ctx, names...)
+		starts.Each(func(o kadm.ListedOffset) {
+			if l := c.lane(o.Topic, o.Partition); l != nil && o.Err == nil {
+				c.lose(o.Topic, o.Partition, l.passed(o.Offset))
+			}
+		})
+	}
+}
