@@ -167,25 +167,9 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 // send hands batch to the handler, as soon as the lease and the bound on
 // uncommitted work allow. It returns false when the lane ended before.
 func (l *lane) send(ctx context.Context, batch []*Work) bool {
-	n, behind := len(batch), 0
-	for _, w := range batch {
-		if w.behind {
-			behind++
-		}
-	}
-	if !l.pool.acquire(ctx, n, behind) {
+	if !l.claim(ctx, batch) {
 		return false
 	}
-	l.mu.Lock()
-	if !l.live.Load() {
-		l.mu.Unlock()
-		l.pool.release(n, behind)
-		return false
-	}
-	l.unfinished += n
-	l.unheld += n
-	l.behind += behind
-	l.mu.Unlock()
 	for len(batch) > 0 && l.c.lease.wait(ctx) {
 		n := len(batch)
 		if l.topic.OneByOne {
@@ -199,6 +183,30 @@ func (l *lane) send(ctx context.Context, batch []*Work) bool {
 	l.unfinished -= len(batch)
 	l.mu.Unlock()
 	return len(batch) == 0
+}
+
+// claim takes slots for batch, which commit gives back. It is false when the lane
+// ended before.
+func (l *lane) claim(ctx context.Context, batch []*Work) bool {
+	n, behind := len(batch), 0
+	for _, w := range batch {
+		if w.behind {
+			behind++
+		}
+	}
+	if !l.pool.acquire(ctx, n, behind) {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.live.Load() {
+		l.pool.release(n, behind)
+		return false
+	}
+	l.unfinished += n
+	l.unheld += n
+	l.behind += behind
+	return true
 }
 
 func (l *lane) finish(w *Work, now time.Time) {
