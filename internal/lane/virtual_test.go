@@ -115,9 +115,8 @@ func (w *world) consume(h Handler, change ...func(*Config)) (c *Consumer, stop f
 
 // handler notes what it is handed, and when.
 type handler struct {
-	delay    time.Duration   // from the record's own time
-	finish   func(h *handed) // what it does with a work; nil: done at once
-	oneByOne bool            // it takes its time
+	delay  time.Duration   // from the record's own time
+	finish func(h *handed) // what it does with a work; nil: done at once
 
 	mu  sync.Mutex
 	all []*handed
