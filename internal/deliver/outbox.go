@@ -225,8 +225,6 @@ func (o *Outbox) mourn(src *kgo.Record, f Facts, r Refusal) {
 // item is one record on its way to a topic. It is the context under which its
 // record is produced, so that franz-go's promise finds it.
 type item struct {
-	context.Context
-
 	batch    *Batch // nil outside of one
 	owner    Owner
 	src      *kgo.Record // what a dead letter keeps
@@ -244,6 +242,21 @@ type item struct {
 	err      error      // of the last attempt
 	alone    chan error // where it is sent by itself and waited for
 }
+
+// As a context an item has nothing to say, and its fields are not looked at: franz-go
+// may ask it once more when the record has arrived and the item is another's.
+
+// Deadline is none.
+func (*item) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
+
+// Done is never closed: what ends a produce is the outbox's own context.
+func (*item) Done() <-chan struct{} { return nil }
+
+// Err is nil.
+func (*item) Err() error { return nil }
+
+// Value is nil.
+func (*item) Value(any) any { return nil }
 
 // written tells everyone concerned that the item is on its topic.
 func (o *Outbox) written(k kind, it *item, now time.Time) {

@@ -188,9 +188,6 @@ func (q *queue) produce(it *item, now time.Time) {
 	case q.kind != own:
 		it.rec.Partition = it.facts.Partition
 	}
-	if it.Context == nil { // franz-go may still look at it for a former attempt
-		it.Context = q.o.ctx
-	}
 	it.rec.Context = it
 	q.o.client.Produce(q.o.ctx, it.rec, q.promise)
 }

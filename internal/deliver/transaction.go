@@ -113,9 +113,6 @@ func (t *transaction) write(client *kgo.Client, it *item, o *Outbox, now time.Ti
 	case tr.queue.kind != own:
 		rec.Partition = it.facts.Partition
 	}
-	if it.Context == nil { // franz-go may still look at it for a former attempt
-		it.Context = o.ctx
-	}
 	rec.Context = it
 	t.items = append(t.items, it)
 	t.unanswered.Add(1)
