@@ -268,13 +268,14 @@ func (c *cycle) commit(t *transaction) bool {
 	default:
 		refused, t.fault = c.writer.commit(c.o.ctx, offsets)
 	}
-	if t.fault == nil {
+	switch {
+	case t.fault == nil && c.writer.sure(t):
 		c.ledger.Committed(now)
 		c.ledger.Unlock()
+		c.writer.learn(t)
 		c.settled(t)
 		return true
-	}
-	if errors.Is(t.fault, errInDoubt) {
+	case t.fault == nil, errors.Is(t.fault, errInDoubt):
 		c.ledger.Doubt()
 		c.ledger.Unlock()
 		return c.resolve(t, now)
@@ -298,9 +299,11 @@ func (c *cycle) undo(t *transaction) {
 // resolve finds out how t ended. A new producer with the same id has the broker
 // decide it, if it has not.
 func (c *cycle) resolve(t *transaction, from time.Time) (committed bool) {
-	c.o.log.Warn().Err(t.fault).Msg("transaction in doubt: asking the broker")
-	if c.writer.reopen(c.o.ctx) != nil {
-		return false // the outbox has ended, and so has the membership
+	if t.fault != nil {
+		c.o.log.Warn().Err(t.fault).Msg("transaction in doubt: asking the broker")
+		if c.writer.reopen(c.o.ctx) != nil {
+			return false // the outbox has ended, and so has the membership
+		}
 	}
 	for {
 		var err error
@@ -322,12 +325,15 @@ func (c *cycle) resolve(t *transaction, from time.Time) (committed bool) {
 	}
 	c.ledger.Certain()
 	c.ledger.Unlock()
-	if committed {
-		c.settled(t)
-	} else {
+	if !committed {
 		c.requeue(t)
+		return false
 	}
-	return committed
+	if t.fault == nil {
+		c.writer.learn(t)
+	}
+	c.settled(t)
+	return true
 }
 
 // settled tells everyone but the owners that t is committed.

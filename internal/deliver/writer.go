@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -42,6 +43,12 @@ type writer struct {
 	// the middle of one, which silently aborts what was written before.
 	producer int64
 	epoch    int16
+
+	// known are the topics that the client has committed something to. franz-go can
+	// have the answer to the first record for a topic before it has noted the topic.
+	// Where it knows of nothing that was written, EndTransaction aborts, and returns
+	// no error.
+	known map[string]bool
 }
 
 func (w *writer) id(turn int) string {
@@ -117,7 +124,7 @@ func (w *writer) open(ctx context.Context) error {
 		client.Close()
 		return fmt.Errorf("produce with transactional id %s: %w", w.id(w.turn), err)
 	}
-	w.client = client
+	w.client, w.known = client, make(map[string]bool)
 	return nil
 }
 
@@ -139,6 +146,7 @@ func hopeless(err error) bool {
 func (w *writer) purge(topic string) {
 	if w.client != nil {
 		w.client.PurgeTopicsFromProducing(topic)
+		delete(w.known, topic)
 	}
 }
 
@@ -146,6 +154,21 @@ func (w *writer) purge(topic string) {
 func (w *writer) refresh() {
 	if w.client != nil {
 		w.client.ForceMetadataRefresh()
+	}
+}
+
+// sure says whether it is certain that t is committed, when commit says so.
+func (w *writer) sure(t *transaction) bool {
+	return slices.ContainsFunc(t.items, func(it *item) bool { return w.known[it.trial.out.Topic] })
+}
+
+// learn notes that t is committed.
+func (w *writer) learn(t *transaction) {
+	last := ""
+	for _, it := range t.items {
+		if topic := it.trial.out.Topic; topic != last {
+			w.known[topic], last = true, topic
+		}
 	}
 }
 

@@ -270,12 +270,17 @@ func TestExactlyOnceRefused(t *testing.T) {
 		if _, err := w.adm.CreateTopic(context.Background(), 1, 1, map[string]*string{"max.message.bytes": &limit}, "small"); err != nil {
 			t.Fatal(err)
 		}
+		topics, err := w.adm.ListTopics(context.Background(), "orders")
+		if err != nil {
+			t.Fatal(err)
+		}
 		w.cluster.Fault(kfake.Fault{
 			Keys: []kmsg.Key{kmsg.Produce}, Topic: "orders", Err: kerr.InvalidRecord, Count: -1,
 			When: func(req kmsg.Request) bool {
 				return slices.ContainsFunc(req.(*kmsg.ProduceRequest).Topics, func(t kmsg.ProduceRequestTopic) bool {
-					return slices.ContainsFunc(t.Partitions, func(p kmsg.ProduceRequestTopicPartition) bool {
-						return bytes.Contains(p.Records, []byte("poison")) && !bytes.Contains(p.Records, []byte(levels.HeaderError))
+					orders := t.Topic == "orders" || t.TopicID == topics["orders"].ID // and not a dead letter beside them
+					return orders && slices.ContainsFunc(t.Partitions, func(p kmsg.ProduceRequestTopicPartition) bool {
+						return bytes.Contains(p.Records, []byte("poison"))
 					})
 				})
 			},
