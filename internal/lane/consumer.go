@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/metrics"
@@ -139,6 +140,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		kgo.SessionTimeout(SessionTimeout),
 		kgo.HeartbeatInterval(HeartbeatInterval),
 		kgo.RebalanceTimeout(RebalanceTimeout),
+		kgo.RetryTimeoutFn(retryTimeout),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
@@ -157,6 +159,16 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		return nil, fmt.Errorf("consume as group %s: %w", cfg.Group, err)
 	}
 	return c, nil
+}
+
+// retryTimeout is how long a request is tried again: franz-go's times, but that of
+// heartbeats.
+func retryTimeout(key int16) time.Duration {
+	switch kmsg.Key(key) {
+	case kmsg.JoinGroup, kmsg.SyncGroup:
+		return SessionTimeout
+	}
+	return coordinatorWait
 }
 
 // Run joins the group and handles records until ctx ends, then stops taking,

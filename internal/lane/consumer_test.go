@@ -261,6 +261,47 @@ func TestCommitLost(t *testing.T) {
 	})
 }
 
+// TestCoordinatorDown: no heartbeat and no commit is answered for longer than a
+// session, as when the coordinator's broker has died and has no successor yet. Nobody
+// else can have got the partitions, so they are kept, and nothing is handed out twice.
+func TestCoordinatorDown(t *testing.T) {
+	virtual(t, 1, func(w *world) {
+		// A broker that is down counts no session.
+		w.cluster.ControlKey(int16(kmsg.JoinGroup), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			req.(*kmsg.JoinGroupRequest).SessionTimeoutMillis = int32(time.Minute / time.Millisecond)
+			return nil, nil, false
+		})
+		h := new(handler)
+		_, stop := w.consume(h)
+		defer stop()
+		time.Sleep(time.Second)
+		down := w.cluster.Fault(
+			kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true, Err: kerr.CoordinatorNotAvailable, Count: -1},
+			// Another error than that: franz-go does not try it again, which would
+			// hold a mutex, and so virtual time.
+			kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.UnknownServerError, Count: -1},
+		)
+		const n = 150
+		for i := range n {
+			w.fill(0, i, 1, 10)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if got := len(h.now()); got == 0 || got == n {
+			t.Fatalf("%d of %d handed out while no commit is answered", got, n)
+		}
+		down.Remove()
+		time.Sleep(10 * time.Second)
+		all := h.now()
+		if len(all) != n {
+			t.Errorf("%d handed out, want %d, each once", len(all), n)
+		}
+		if sum := w.committed(); sum != n {
+			t.Errorf("%d are committed, want %d", sum, n)
+		}
+	})
+}
+
 // TestLeaseHoldsWhenIdle: nothing happens for an hour, and then what comes is
 // handled at once, because the lease was renewed all the time.
 func TestLeaseHoldsWhenIdle(t *testing.T) {

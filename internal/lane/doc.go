@@ -32,6 +32,14 @@ const (
 	// RebalanceTimeout bounds a hand-over, HandOver below included.
 	RebalanceTimeout = 30 * time.Second
 
+	// coordinatorWait is how long a request to a coordinator that does not answer is
+	// tried again. franz-go gives up a heartbeat with the session, and the partitions
+	// with it, so that what is not committed is delivered twice. But a coordinator that
+	// is down gives them to nobody, and its successor, which brokers choose after 9 s
+	// (broker.session.timeout.ms), starts the session anew. Until it answers the lease
+	// keeps us from sending.
+	coordinatorWait = 30 * time.Second
+
 	// CommitInterval and CommitRecords say when handled records are committed:
 	// whichever comes first. At most twice CommitRecords are uncommitted.
 	CommitInterval = 100 * time.Millisecond

@@ -107,8 +107,8 @@ func TestSeatLeft(t *testing.T) {
 		}
 		time.AfterFunc(5*time.Second, func() { node.Store(2) })
 		begun := time.Now()
-		if err := s.left(t.Context(), 1); err != nil || time.Since(begun) != 5*time.Second {
-			t.Errorf("after %v: %v, want nil after 5s", time.Since(begun), err)
+		if err := s.left(t.Context(), 1); err != nil || time.Since(begun)-5*time.Second > seatEvery {
+			t.Errorf("after %v: %v, want nil soon after 5s", time.Since(begun), err)
 		}
 	})
 }
