@@ -94,6 +94,7 @@ type Outbox struct {
 	mu     sync.Mutex
 	queues map[queueKey]*queue
 	limits map[string]int32 // max.message.bytes of topics, where it was learned
+	keyed  map[string]bool  // topics that are compacted: they take no record without a key
 	acked  map[string]*acks // by topic; kept as long as franz-go's producer id
 }
 
@@ -116,6 +117,7 @@ func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 		parked: cfg.Names.Parked(),
 		queues: make(map[queueKey]*queue),
 		limits: make(map[string]int32),
+		keyed:  make(map[string]bool),
 		acked:  make(map[string]*acks),
 		post:   newPost(),
 	}
@@ -296,7 +298,7 @@ func (o *Outbox) queue(topic string, k kind, now time.Time) *queue {
 		q = &queue{o: o, topic: topic, kind: k, acks: o.acked[topic], progress: now}
 		q.promise = q.answered
 		o.queues[key] = q
-		q.open(o.limits[topic])
+		q.open(o.limits[topic], o.keyed[topic])
 	}
 	q.used = now
 	return q
@@ -360,17 +362,24 @@ func (o *Outbox) limit(topic string) int32 {
 	return defaultBatchBytes
 }
 
+// takesKeyless reports whether topic takes records without a key, as far as that was
+// learned.
+func (o *Outbox) takesKeyless(topic string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.keyed[topic]
+}
+
 const (
 	minBatchBytes = 512     // franz-go's bounds
 	maxBatchBytes = 1 << 26 // below what franz-go writes at once (BrokerMaxWriteBytes, 100 MiB)
 )
 
-// learn looks up the largest batch that topic takes, and says whether that is news.
-// Where the topic's settings may not be read, it is what a record needs, if that is
+// learn looks up the largest batch that topic takes, and says whether that is news,
+// and whether it is compacted. Where the topic's settings may not be read, it is what a record needs, if that is
 // given: the broker has the last word.
 func (o *Outbox) learn(topic string, need int64) (news bool) {
-	limit := need
-	const key = "max.message.bytes"
+	limit, keyed := need, false
 	configs, err := o.adm.DescribeTopicConfigs(o.ctx, topic)
 	if err == nil {
 		_, err = configs.On(topic, func(c *kadm.ResourceConfig) error { return c.Err })
@@ -381,19 +390,23 @@ func (o *Outbox) learn(topic string, need int64) (news bool) {
 	}
 	if c, _ := configs.On(topic, nil); err == nil {
 		for _, kv := range c.Configs {
-			if kv.Key == key {
+			switch kv.Key {
+			case "max.message.bytes":
 				if n, err := strconv.ParseInt(kv.MaybeValue(), 10, 64); err == nil {
 					limit = n
 				}
+			case "cleanup.policy":
+				keyed = strings.Contains(kv.MaybeValue(), "compact")
 			}
 		}
 	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.keyed[topic] = keyed
 	if limit == 0 {
 		return false
 	}
 	n := int32(min(max(limit, minBatchBytes), maxBatchBytes))
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	old, known := o.limits[topic]
 	o.limits[topic] = n
 	return !known && n != defaultBatchBytes || known && old != n

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -18,8 +19,8 @@ const (
 	// sickAfter is how long a target may make no progress before its records
 	// are parked.
 	sickAfter = 5 * time.Second
-	// sickHeld and sickHeldAfter park sooner what piles up fast: so many
-	// records without an answer for so long.
+	// sickHeld and sickHeldAfter park sooner what piles up fast: so many records,
+	// and none of them answered, or the first of them not written, for so long.
 	sickHeld      = 2000
 	sickHeldAfter = time.Second
 
@@ -27,6 +28,11 @@ const (
 	// again. The upper one bounds how late a target's recovery is noticed.
 	backoffMin = 20 * time.Millisecond
 	backoffMax = 2 * time.Second
+
+	// keylessFor is how long the refusal of a record without a key stands for those
+	// of all others. Each of them would take the time of an answer, in which the
+	// others wait. It bounds how late a changed cleanup.policy is noticed.
+	keylessFor = time.Second
 )
 
 // kind is how a queue treats what it cannot write.
@@ -62,7 +68,9 @@ type queue struct {
 	logged time.Time // owned by mend
 
 	mu       sync.Mutex
-	limit    int64 // a batch that is larger is refused
+	limit    int64     // a batch that is larger is refused
+	keyed    bool      // the topic is compacted: a record without a key is refused
+	keyless  time.Time // when one was refused last
 	inFlight int
 	oldest   time.Time // when the first of what is in flight first failed, if it did
 	progress time.Time // of the last write, or when there was first something to write
@@ -79,13 +87,13 @@ type queue struct {
 
 // open makes a new queue ready. Where the topic's limit is not known yet, the queue
 // mends until it is: records wait for the answer.
-func (q *queue) open(limit int32) {
+func (q *queue) open(limit int32, keyed bool) {
 	if q.o.cfg.TransactionalID != "" {
 		q.limit = defaultBatchBytes
 		q.scout()
 		return
 	}
-	q.limit = int64(limit)
+	q.limit, q.keyed = int64(limit), keyed
 	if limit > 0 {
 		return
 	}
@@ -100,10 +108,10 @@ func (q *queue) open(limit int32) {
 // learn looks up the topic's limit; see Outbox.learn.
 func (q *queue) learn(need int64) (news bool) {
 	news = q.o.learn(q.topic, need)
-	limit := q.o.limit(q.topic)
+	limit, keyed := q.o.limit(q.topic), !q.o.takesKeyless(q.topic)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.limit = int64(limit)
+	q.limit, q.keyed = int64(limit), keyed
 	return news
 }
 
@@ -146,19 +154,27 @@ func (q *queue) hold(it *item) {
 // pass sends it when its turn has come. It needs q.mu.
 func (q *queue) pass(it *item, now time.Time) {
 	switch {
+	case q.keyed && q.kind != own && it.rec.Key == nil && now.Sub(q.keyless) < keylessFor:
+		q.o.Bury(it.owner, it.src, it.facts, Refusal{levels.Rejected, fmt.Sprintf(
+			"deliver to %s: %v", q.topic, errKeyless)}, it.attempts)
 	case q.mending:
 		q.hold(it)
 	case batchBytes(it.rec) > q.limit:
-		q.mendLarge(it)
+		q.mendAlone(it, kerr.MessageTooLarge)
+	case q.keyed && q.kind != own && it.rec.Key == nil:
+		q.mendAlone(it, errKeyless)
 	default:
 		q.produce(it, now)
 	}
 }
 
-// mendLarge sends it alone, as if it had failed. In a batch with others it would
-// have them refused too, and what comes behind could overtake them before we hear
-// of it. It needs q.mu.
-func (q *queue) mendLarge(it *item) {
+// errKeyless is what is known of a record before it is sent.
+var errKeyless = fmt.Errorf("%w (the topic is compacted, and the record has no key)", kerr.InvalidRecord)
+
+// mendAlone sends it alone, as if it had failed with err. In a batch with others it
+// would have them refused too, and what comes behind could overtake them before we
+// hear of it. It needs q.mu.
+func (q *queue) mendAlone(it *item, err error) {
 	now := time.Now()
 	if q.inFlight == 0 {
 		q.progress = now
@@ -166,7 +182,7 @@ func (q *queue) mendLarge(it *item) {
 	if it.since.IsZero() {
 		it.since = now
 	}
-	it.err = kerr.MessageTooLarge
+	it.err = err
 	q.failed = append(q.failed, it)
 	q.mending = true
 	q.startMending()
@@ -253,6 +269,9 @@ func (q *queue) mend() {
 		if it.err = q.sendAlone(it); it.err == nil {
 			q.settled(it)
 			q.o.written(q.kind, it, time.Now())
+			if it.rec.Key == nil && !q.o.takesKeyless(q.topic) {
+				q.learn(0) // it is compacted no more
+			}
 			proved, backoff = true, backoffMin
 			continue
 		}
@@ -316,7 +335,19 @@ func (q *queue) sick(now time.Time) bool {
 	}
 	held := q.inFlight + len(q.failed) + len(q.waiting)
 	idle := now.Sub(q.progress)
-	return held > 0 && (idle >= sickAfter || held >= sickHeld && idle >= sickHeldAfter)
+	return held > 0 && (idle >= sickAfter || held >= sickHeld && max(idle, q.behind(now)) >= sickHeldAfter)
+}
+
+// behind is how long the first of what is mended has waited. A target that refuses
+// many single records makes progress, and may never catch up. It needs q.mu.
+func (q *queue) behind(now time.Time) time.Duration {
+	switch {
+	case len(q.failed) > 0:
+		return now.Sub(q.failed[0].since)
+	case len(q.waiting) > 0:
+		return now.Sub(q.waiting[0].since)
+	}
+	return 0
 }
 
 // overdue says whether a parked record should be given up that franz-go keeps
@@ -370,6 +401,10 @@ func (q *queue) resolve(it *item) bool {
 			return false
 		}
 		it.err = fmt.Errorf("%s %d: the topic has %d partitions", levels.HeaderPartition, it.facts.Partition, n)
+	case refused:
+		if it.rec.Key == nil {
+			q.refusedKeyless(it)
+		}
 	case denied:
 		if q.kind == own {
 			return false
@@ -388,6 +423,16 @@ func (q *queue) resolve(it *item) bool {
 	}
 	q.bury(class, code)
 	return true
+}
+
+// refusedKeyless finds out whether it was refused because the topic is compacted.
+func (q *queue) refusedKeyless(it *item) {
+	q.learn(0)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.keyed && errors.Is(it.err, kerr.InvalidRecord) {
+		it.err, q.keyless = errKeyless, time.Now()
+	}
 }
 
 // bury makes a dead letter of the first that failed and, where the fault is the

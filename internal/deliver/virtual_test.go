@@ -5,6 +5,7 @@ package deliver
 import (
 	"context"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,27 @@ type world struct {
 	out     *Outbox
 	client  *kgo.Client
 	adm     *kadm.Client
+	// slow is how long a request is on its way, in nanoseconds.
+	slow atomic.Int64
+}
+
+// dial connects to a broker over a line that is as slow as w.slow says.
+func (w *world) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := w.net.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &line{conn, &w.slow}, nil
+}
+
+type line struct {
+	net.Conn
+	slow *atomic.Int64
+}
+
+func (l *line) Write(b []byte) (int, error) {
+	time.Sleep(time.Duration(l.slow.Load()))
+	return l.Conn.Write(b)
 }
 
 // virtual runs test with an outbox that waits and gives up as cfg says.
@@ -54,7 +76,7 @@ func virtual(t *testing.T, cfg Config, test func(w *world)) {
 		for topic, node := range map[string]int32{w.names.Parked(): 1, w.names.Dead(): 1, "sick": 0, "apart": 1} {
 			w.create(topic, node, map[string]string{"max.message.bytes": "8000000"})
 		}
-		opts := []kgo.Opt{kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.Dialer(w.net.DialContext)}
+		opts := []kgo.Opt{kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.Dialer(w.dial)}
 		if w.client, err = kgo.NewClient(opts...); err != nil {
 			t.Fatal(err)
 		}

@@ -180,6 +180,14 @@ func (r *runner) result(w *world) *result {
 	if n := len(spans); n > 0 {
 		res.Drained = w.history.aside.recovered(spans[n-1:], w.row.limits.lateLimit())
 	}
+	if len(w.row.apart) > 0 {
+		worst := w.history.aside.max()
+		res.Notes = append(res.Notes, fmt.Sprintf("records of %v were %v late at worst, and on time again %v after the last fault",
+			w.row.apart, worst, res.Drained.Round(time.Millisecond)))
+		if worst < w.row.limits.lateLimit() && w.row.letters == nil {
+			res.Violations = append(res.Violations, fmt.Sprintf("no record of %v was late: nothing was broken", w.row.apart))
+		}
+	}
 	res.Violations = append(res.Violations, w.row.violations(res)...)
 	if ends := w.unasked(); w.row.restarts {
 		res.Restarts = len(ends)
