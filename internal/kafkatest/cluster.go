@@ -26,6 +26,8 @@ type Config struct {
 	// Properties are broker settings for every node, over those that this package
 	// sets for a small cluster that starts fast.
 	Properties map[string]string
+	// Env is set for every node's process, beside our own environment.
+	Env []string
 	// Proxied gives every node a second listener, for clients that are to reach it
 	// through a proxy; see [Cluster.Routes].
 	Proxied bool
@@ -124,7 +126,7 @@ func Launch(ctx context.Context, dir string, cfg Config) (*Cluster, error) {
 			maps.Copy(properties, routeProperties(properties, routes[i]))
 		}
 		maps.Copy(properties, cfg.Properties)
-		nodes[i] = &node{id: int32(i), addr: addrs[i], dir: nodeDir, properties: properties}
+		nodes[i] = &node{id: int32(i), addr: addrs[i], dir: nodeDir, properties: properties, env: cfg.Env}
 	}
 	c, err := launch(ctx, nodes)
 	if err != nil {

@@ -33,12 +33,14 @@ type commonFlags struct {
 	Output   string `short:"o" enum:"text,json" default:"text" help:"text or json."`
 	Timeline string `placeholder:"FILE.svg" help:"Draw how late records were over time, with the faults; with several runs each row's name is put into the file's."`
 	Program  string `placeholder:"FILE" help:"The delayd to torture (default: built from ./cmd/delayd)."`
+	Old      string `placeholder:"FILE" help:"An older delayd, for the row that upgrades it."`
+	Backlog  int64  `default:"200000" help:"How many records wait in the row that is about those (default: ${default})."`
 	Dir      string `placeholder:"DIR" help:"Where clusters and logs lie (default: a temporary directory)."`
 	Verbose  bool   `short:"v" help:"Show what producers and readers meet with."`
 }
 
 type runCmd struct {
-	Row      []string      `placeholder:"NAME" help:"Run the rows of that name, in which * is any text; repeatable (default: all)."`
+	Row      []string      `placeholder:"NAME" help:"Run the rows of that name, in which * is any text; repeatable (default: all that need not be asked for)."`
 	List     bool          `help:"List the rows, and run none."`
 	Duration time.Duration `default:"20s" help:"How long records are sent, and longer where a row needs it (default: ${default})."`
 	commonFlags
@@ -50,6 +52,8 @@ func (f *commonFlags) Validate() error {
 	switch {
 	case f.Rate < 1 || f.Rate > mostRate:
 		return fmt.Errorf("--rate %d: write a number from 1 to %d", f.Rate, mostRate)
+	case f.Backlog < 1:
+		return fmt.Errorf("--backlog %d: write a number from 1", f.Backlog)
 	case f.Records < 0:
 		return fmt.Errorf("--records %d: write a number from 1, or 0 for no bound", f.Records)
 	case f.Timeline != "":
@@ -160,7 +164,7 @@ func (f *commonFlags) runner(ctx context.Context, con *console, duration time.Du
 	}
 	return &runner{
 		program: program, serve: []string{program, "serve"}, dir: dir, seed: seed, rate: f.Rate, records: f.Records, duration: duration,
-		delivery: delivery(f.Delivery), log: zerolog.New(con.err).Level(level).With().Timestamp().Logger(),
+		delivery: delivery(f.Delivery), old: f.Old, backlog: f.Backlog, patience: patience, log: zerolog.New(con.err).Level(level).With().Timestamp().Logger(),
 	}, done, nil
 }
 
