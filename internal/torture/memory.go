@@ -30,7 +30,7 @@ const (
 
 // memoryRows are short of memory.
 var memoryRows = []row{{
-	name:       "backlog",
+	name:       "memory",
 	about:      fmt.Sprintf("--backlog records of up to %d bytes are overdue, and delayd may have little memory", hugePadding),
 	deliveries: bothDeliveries,
 	instances:  []string{}, backlog: true, rate: backlogRate,

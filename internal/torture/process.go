@@ -134,7 +134,7 @@ var processRows = []row{{
 		return nil
 	},
 }, {
-	name: "offsets-deleted", matrix: 34,
+	name: "groups-deleted", matrix: 34,
 	about:      "the groups are deleted while delayd is stopped: what was not purged comes once more",
 	deliveries: bothDeliveries, flags: []string{"--purge-after", "2s"},
 	least: 30 * time.Second,
