@@ -26,6 +26,8 @@ type Config struct {
 	// Properties are broker settings for every node, over those that this package
 	// sets for a small cluster that starts fast.
 	Properties map[string]string
+	// Env is set for every node's process, beside our own environment.
+	Env []string
 	// Proxied gives every node a second listener, for clients that are to reach it
 	// through a proxy; see [Cluster.Routes].
 	Proxied bool
@@ -123,7 +125,7 @@ func Launch(ctx context.Context, dir string, cfg Config) (*Cluster, error) {
 	for i := range nodes {
 		nodeDir := filepath.Join(dir, fmt.Sprintf("node-%d", i))
 		properties := nodeProperties(i, addrs, controllers, filepath.Join(nodeDir, "data"))
-		nodes[i] = &node{id: int32(i), addr: addrs[i], dir: nodeDir, properties: properties}
+		nodes[i] = &node{id: int32(i), addr: addrs[i], dir: nodeDir, properties: properties, env: cfg.Env}
 	}
 	var secure Secure
 	if len(cfg.Users) > 0 {

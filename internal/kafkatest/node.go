@@ -40,6 +40,7 @@ type node struct {
 	dir        string // its files: settings, log, and unless set otherwise its data
 	properties map[string]string
 	formatArgs []string // more of them
+	env        []string // beside our own
 	java, jars string   // set by launch
 
 	mu   sync.Mutex     // guards proc
@@ -93,6 +94,7 @@ func (n *node) start() error {
 	defer log.Close() // the process has its own copy
 	cmd := exec.Command(n.java, n.javaArgs("kafka.Kafka", n.serverFile())...)
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(os.Environ(), n.env...)
 	if n.proc, err = process.Start(cmd); err != nil {
 		n.proc = nil
 		return fmt.Errorf("start kafka node %d: %w", n.id, err)

@@ -99,6 +99,7 @@ func (c *Consumer) prime(ctx context.Context, lanes map[partition]*lane) error {
 		if o, ok := commits.Lookup(p.topic, p.n); ok && o.At >= 0 {
 			l.committed = kgo.EpochOffset{Epoch: o.LeaderEpoch, Offset: o.At}
 			l.marks = parseMarks(o.Metadata)
+			l.ahead = parseAhead(o.Metadata, o.At)
 		}
 		l.next = max(start.Offset, l.committed.Offset)
 		c.lose(p.topic, p.n, start.Offset-l.committed.Offset)

@@ -595,3 +595,39 @@ func TestLossIsCounted(t *testing.T) {
 		}
 	})
 }
+
+// TestOvertakenIsHandedOver: what has overtaken a record that still waits is not
+// handled again by the next owner of its partition, nor by the one after that.
+func TestOvertakenIsHandedOver(t *testing.T) {
+	virtual(t, 1, func(w *world) {
+		start := time.Now()
+		at := func(due ...time.Duration) {
+			for _, d := range due {
+				rec := &kgo.Record{Topic: "t", Timestamp: start.Add(d), Value: []byte(d.String())}
+				if err := w.client.ProduceSync(context.Background(), rec).FirstErr(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		const delay = time.Minute
+		at(10*time.Minute, 0, 11*time.Minute, time.Second, 2*time.Second)
+		var all []*handed
+		for range 3 {
+			h := &handler{delay: delay}
+			_, stop := w.consume(h)
+			time.Sleep(2 * time.Minute)
+			stop()
+			all = append(all, h.now()...)
+		}
+		if len(all) != 3 || w.committed() != 0 {
+			t.Errorf("%d handled, and %d committed while the first waits, want 3 and 0", len(all), w.committed())
+		}
+		h := &handler{delay: delay}
+		_, stop := w.consume(h)
+		defer stop()
+		time.Sleep(10 * time.Minute)
+		if n := len(h.now()); n != 2 || w.committed() != 5 {
+			t.Errorf("%d handled at last, and %d committed, want 2 and 5", n, w.committed())
+		}
+	})
+}

@@ -2,6 +2,7 @@ package lane
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,7 @@ type lane struct {
 	next       int64           // the offset behind the last that was fetched
 	looked     int64           // next when it was found below the log's start; -1: it was not
 	marks      []seenMark      // from the previous owner's commit
+	ahead      ahead           // from there too
 	marksDirty bool            // what is first seen is not in the commit yet
 	paused     bool            // not fetched: the budget is used by nearer lanes
 	caughtUp   bool            // the last fetch reached the end, and the next was not held back
@@ -67,11 +69,8 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	for i, rec := range p.Records {
 		w := &works[i]
 		w.set(l, rec)
-		if rec.Attrs.IsControl() {
-			// The marker of a transaction: nothing to handle, but the commit
-			// has to pass it, or pending would never be zero again.
-			w.state, w.Record, w.bytes = done, nil, 0
-			l.ring.works = append(l.ring.works, w)
+		if rec.Attrs.IsControl() || l.ahead.covers(rec) {
+			l.ring.pass(w) // the marker of a transaction, or handled by the previous owner
 			continue
 		}
 		if Stamped(rec) {
@@ -242,8 +241,8 @@ type prefix struct {
 func (l *lane) news() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.marksDirty || len(l.ring.works) > 0 && l.ring.works[0].state == done &&
-		(!l.c.cfg.Transactional || l.ring.works[0].marker())
+	return l.marksDirty || l.overtaken().handled != nil ||
+		len(l.ring.works) > 0 && l.ring.works[0].state == done && (!l.c.cfg.Transactional || l.ring.works[0].marker())
 }
 
 // prefix returns what is handled; without news it is what is committed already.
@@ -270,7 +269,31 @@ func (l *lane) upTo(n int) prefix {
 	if l.topic.Wait > 0 {
 		p.meta = formatMarks(l.ring.works[p.n:])
 	}
+	told := l.overtaken()
+	p.meta = strings.TrimSpace(p.meta + " " + told.format())
 	return p
+}
+
+// overtaken is what was handled behind the first work that is not, in a lane that
+// is handed over. The caller has the lock.
+func (l *lane) overtaken() ahead {
+	if l.halt.Err() == nil {
+		return ahead{}
+	}
+	n := l.ring.handled()
+	a := ahead{from: l.committed.Offset}
+	if n > 0 {
+		a.from = l.ring.works[n-1].offset + 1
+	}
+	next := a.from
+	for _, w := range l.ring.works[n:] {
+		if w.state == done {
+			a.add(w.offset, w.epoch)
+		}
+		next = w.offset + 1
+	}
+	a.behind(&l.ahead, next) // what we have not even read
+	return a
 }
 
 // commit says that p has been committed.

@@ -43,6 +43,13 @@ func (r *ring) push(w *Work) {
 	r.works = append(r.works, w)
 }
 
+// pass appends a work that nothing is to be done for: the commit has to pass it, or
+// pending would never be zero again.
+func (r *ring) pass(w *Work) {
+	w.state, w.Record, w.bytes = done, nil, 0
+	r.works = append(r.works, w)
+}
+
 // mayOvertake says whether w can be sent before its turn without overtaking a
 // record that has its key.
 func (r *ring) mayOvertake(w *Work) bool {

@@ -30,16 +30,17 @@ type commonFlags struct {
 	Seed     uint64 `help:"Decides what is sent and what a row draws; 0 takes a new one (default: 0)."`
 	Rate     int    `default:"2000" help:"Records a second (default: ${default})."`
 	Records  int64  `help:"Send at most so many records; 0 is no bound (default: 0)."`
-	Backlog  int64  `default:"200000" help:"Records that delayd finds in the row backlog (default: ${default})."`
 	Output   string `short:"o" enum:"text,json" default:"text" help:"text or json."`
 	Timeline string `placeholder:"FILE.svg" help:"Draw how late records were over time, with the faults; with several runs each row's name is put into the file's."`
 	Program  string `placeholder:"FILE" help:"The delayd to torture (default: built from ./cmd/delayd)."`
+	Old      string `placeholder:"FILE" help:"An older delayd, for the row that upgrades it."`
+	Backlog  int64  `default:"200000" help:"How many records wait in the rows that are about those (default: ${default})."`
 	Dir      string `placeholder:"DIR" help:"Where clusters and logs lie (default: a temporary directory)."`
 	Verbose  bool   `short:"v" help:"Show what producers and readers meet with."`
 }
 
 type runCmd struct {
-	Row      []string      `placeholder:"NAME" help:"Run the rows of that name, in which * is any text; repeatable (default: all)."`
+	Row      []string      `placeholder:"NAME" help:"Run the rows of that name, in which * is any text; repeatable (default: all that need not be asked for)."`
 	List     bool          `help:"List the rows, and run none."`
 	Duration time.Duration `default:"20s" help:"How long records are sent, and longer where a row needs it (default: ${default})."`
 	commonFlags
@@ -163,8 +164,8 @@ func (f *commonFlags) runner(ctx context.Context, con *console, duration time.Du
 		done = func() { _ = os.Remove(program); remove() }
 	}
 	return &runner{
-		program: program, serve: []string{program, "serve"}, dir: dir, seed: seed, rate: f.Rate, records: f.Records, backlog: f.Backlog, duration: duration,
-		delivery: delivery(f.Delivery), log: zerolog.New(con.err).Level(level).With().Timestamp().Logger(),
+		program: program, serve: []string{program, "serve"}, dir: dir, seed: seed, rate: f.Rate, records: f.Records, duration: duration,
+		delivery: delivery(f.Delivery), old: f.Old, backlog: f.Backlog, patience: patience, log: zerolog.New(con.err).Level(level).With().Timestamp().Logger(),
 	}, done, nil
 }
 

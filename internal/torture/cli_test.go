@@ -18,6 +18,8 @@ func TestCommandLine(t *testing.T) {
 		{"--help", exitOK, "random"},
 		{"--row nothing", exitUsage, "--list shows all"},
 		{"--rate 0", exitUsage, "--rate 0: write a number from 1 to 100000"},
+		{"--backlog 0", exitUsage, "--backlog 0: write a number from 1"},
+		{"--list --row upgrade", exitOK, "upgrade"},
 		{"--records=-1", exitUsage, "--records -1: write a number from 1"},
 		{"--timeline x.pdf", exitUsage, "only SVG and PNG are drawn"},
 		{"--delivery twice", exitUsage, "--delivery"},

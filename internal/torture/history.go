@@ -66,6 +66,8 @@ type history struct {
 	counts    verdict            // what is counted as it comes
 	unstamped int64              // accepted with their producer's timestamp
 	missing   int64              // acknowledged and not yet arrived
+	forgiven  time.Duration      // by how much a record may come early just now
+	ahead     time.Duration      // by how much the brokers' clock was, of the latest arrival
 	quietFrom time.Time          // when the latest arrival was seen
 }
 
@@ -145,6 +147,21 @@ func (h *history) unstampedCount() int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.unstamped
+}
+
+// forgive lets records come early by that much from now on.
+func (h *history) forgive(early time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.forgiven = early
+}
+
+// clockAhead is by how much the brokers' clock is ahead of ours, but for what an
+// arrival takes to be seen.
+func (h *history) clockAhead() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ahead
 }
 
 // waitingFor is how many records are acknowledged and have not arrived, and how
@@ -331,6 +348,7 @@ func keyPartition(rec *kgo.Record, n int32) int32 {
 
 // times checks what a record says of its times against when it arrived.
 func (h *history) times(c *recipe, e *entry, rec *kgo.Record, first bool) {
+	h.ahead = time.Until(rec.Timestamp)
 	appended := rec.Timestamp.UnixMilli()
 	accepted, err1 := headerNumber(rec, levels.HeaderAccepted)
 	due, err2 := headerNumber(rec, levels.HeaderDue)
@@ -339,7 +357,11 @@ func (h *history) times(c *recipe, e *entry, rec *kgo.Record, first bool) {
 		h.counts.note(&h.counts.Mislabelled, "%d at %s says of itself %q", c.id, place(rec), rec.Headers)
 		return
 	}
-	if appended < accepted+c.level.Delay.Milliseconds() && due >= accepted {
+	switch early := time.Duration(accepted-appended)*time.Millisecond + c.level.Delay; {
+	case early <= 0 || due < accepted:
+	case early <= h.forgiven:
+		h.counts.Forgiven++
+	default:
 		h.counts.note(&h.counts.Early, "%d came to %s after %d ms of %s", c.id, place(rec), appended-accepted, c.granted())
 	}
 	if !first {

@@ -187,6 +187,22 @@ func TestHistoryOfBadRuns(t *testing.T) {
 			c.clock += r.level.Delay.Milliseconds() - 1
 			c.history.observe(c.append(c.outgoing(id, in)))
 		}},
+		"early by no more than a clock was set": {verdict{Sent: 1, Arrived: 1, Forgiven: 1}, func(c *cluster) {
+			c.history.forgive(time.Millisecond)
+			id := c.pick(0, plain)
+			in := c.accept(id)
+			r := c.mix.recipe(id)
+			c.clock += r.level.Delay.Milliseconds() - 1
+			c.history.observe(c.append(c.outgoing(id, in)))
+		}},
+		"early by more than a clock was set": {verdict{Sent: 1, Arrived: 1, Early: 1}, func(c *cluster) {
+			c.history.forgive(time.Millisecond)
+			id := c.pick(0, plain)
+			in := c.accept(id)
+			r := c.mix.recipe(id)
+			c.clock += r.level.Delay.Milliseconds() - 2
+			c.history.observe(c.append(c.outgoing(id, in)))
+		}},
 		"early, by an acceptance that is not true": {verdict{Sent: 1, Arrived: 1, Early: 1, Mislabelled: 1}, func(c *cluster) {
 			id := c.pick(0, plain)
 			in := c.accept(id)
@@ -389,6 +405,21 @@ func TestMix(t *testing.T) {
 		"at once", "straight", "repeated header", "null header", "empty header", "header without a key"} {
 		if seen[what] < 10 {
 			t.Errorf("%s: %d of 20,000", what, seen[what])
+		}
+	}
+}
+
+// The clocks of producers are as wrong as the mix says, both ways.
+func TestProducerClocks(t *testing.T) {
+	t.Parallel()
+	m := testMix()
+	m.skew = time.Hour
+	for id, want := range []time.Duration{time.Hour, -time.Hour, time.Hour, -time.Hour} {
+		r := m.recipe(int64(id))
+		before := time.Now()
+		got := m.record(&r).Timestamp.Add(-want)
+		if got.Before(before) || got.After(time.Now()) {
+			t.Errorf("record %d: its producer's clock is not %v ahead", id, want)
 		}
 	}
 }

@@ -34,7 +34,7 @@ var inputRows = []row{
 		about:      "100,000 records in a row that cannot be delivered, among those that can",
 		deliveries: bothDeliveries,
 		rate:       10_000,
-		records:    func(*runner) int64 { return floodFrom + flood + floodFrom },
+		records:    floodFrom + flood + floodFrom,
 		load: func(m *mix) {
 			m.transactional = false // they are slow, and a flood is not
 			poison := oneIn(1, poisons[:cheapPoisons]...)

@@ -45,7 +45,8 @@ type instance struct {
 	env      []string // beside our own
 	http     string   // where it says whether it is ready
 	logFile  string
-	restarts bool // start it again when it ends by itself
+	output   string // where it writes; other than logFile, that is empty
+	restarts bool   // start it again when it ends by itself
 
 	mu     sync.Mutex // guards all below
 	proc   *process.Child
@@ -77,7 +78,7 @@ func (i *instance) startLocked() error {
 	if i.runs() {
 		return fmt.Errorf("start delayd %s: it runs already", i.name)
 	}
-	log, err := os.OpenFile(i.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(i.output, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("start delayd %s: %w", i.name, err)
 	}
@@ -178,6 +179,38 @@ func (i *instance) stop() error {
 		return fmt.Errorf("delayd %s ended after SIGTERM with exit code %d: %s", i.name, code, i.logTail())
 	}
 	return nil
+}
+
+// endsWith waits for an end that is wanted, with that exit code, after expectEnd.
+func (i *instance) endsWith(ctx context.Context, code int) error {
+	i.mu.Lock()
+	p := i.proc
+	i.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, stopWait)
+	defer cancel()
+	select {
+	case <-p.Done():
+	case <-ctx.Done():
+		return fmt.Errorf("wait until delayd %s ends by itself: %w", i.name, context.Cause(ctx))
+	}
+	if got := p.Cmd.ProcessState.ExitCode(); got != code {
+		return fmt.Errorf("delayd %s ended by itself with exit code %d, want %d: %s", i.name, got, code, i.logTail())
+	}
+	return nil
+}
+
+// expectEnd says that it is right if the process ends by itself.
+func (i *instance) expectEnd() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.asked = true
+}
+
+// pid is the process's id, of the latest where none runs.
+func (i *instance) pid() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.proc.Cmd.Process.Pid
 }
 
 // freeze stops the process where it is, and thaw lets it go on.
@@ -286,5 +319,6 @@ func (i *instance) askReady(ctx context.Context) error {
 
 // newInstance makes an instance that nothing runs of yet.
 func newInstance(dir, name, address string, command []string) *instance {
-	return &instance{name: name, command: command, http: address, logFile: filepath.Join(dir, "delayd-"+name+".log")}
+	file := filepath.Join(dir, "delayd-"+name+".log")
+	return &instance{name: name, command: command, http: address, logFile: file, output: file}
 }

@@ -67,6 +67,9 @@ type mix struct {
 	producers int
 	// transactional says that the last producer writes in transactions.
 	transactional bool
+	// skew is by how much the clocks of producers are wrong: every other one's ahead,
+	// the others' behind.
+	skew time.Duration
 	// alter changes what a record is, for rows that send what others do not. It
 	// must follow from its arguments.
 	alter func(*recipe, *rand.Rand)

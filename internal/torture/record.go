@@ -50,11 +50,22 @@ func (m *mix) record(c *recipe) *kgo.Record {
 	if c.ownID {
 		request = append(request, kgo.RecordHeader{Key: levels.HeaderID, Value: m.ownID(c)})
 	}
+	if m.skew != 0 {
+		rec.Timestamp = m.producerTime(c, time.Now())
+	}
 	own := m.headers(c)
 	// The request stands anywhere among the producer's own headers.
 	at := int(c.headers % uint64(len(own)+1))
 	rec.Headers = append(append(append(rec.Headers, own[:at]...), request...), own[at:]...)
 	return rec
+}
+
+// producerTime is what the clock of a record's producer shows.
+func (m *mix) producerTime(c *recipe, now time.Time) time.Time {
+	if c.producer%2 == 0 {
+		return now.Add(m.skew)
+	}
+	return now.Add(-m.skew)
 }
 
 func (m *mix) target(c *recipe) string {

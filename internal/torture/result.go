@@ -16,6 +16,7 @@ type result struct {
 	About    string        `json:"about"`
 	Delivery delivery      `json:"delivery"`
 	Seed     uint64        `json:"seed"`
+	Rate     int           `json:"rate"` // records a second
 	verdict                // its figures stand beside the others
 	P50      time.Duration `json:"late_p50_ns"`
 	P99      time.Duration `json:"late_p99_ns"`
@@ -27,7 +28,9 @@ type result struct {
 	// apart: those that a row breaks.
 	Drained  time.Duration `json:"drained_ns,omitempty"`
 	Crashes  int           `json:"crashes"`
-	Restarts int           `json:"restarts"` // of delayd that ended by themselves
+	Restarts int           `json:"restarts"`         // of delayd that ended by themselves
+	Rewound  int64         `json:"rewound"`          // records whose commit was taken away
+	Memory   int64         `json:"memory,omitempty"` // bytes that a delayd had at most, where a row has looked
 	Faults   []fault       `json:"faults"`
 	// Violations say what is not allowed, in words; none where all is well.
 	Violations []string `json:"violations"`

@@ -41,6 +41,8 @@ type row struct {
 	// disk has the broker's data on a file system of its own of so many bytes, 0 for
 	// none; see [world.disk]. For one node only.
 	disk int64
+	// clocked gives the brokers a clock that can be set; see [world.clock].
+	clocked bool
 	// properties are settings of every broker.
 	properties map[string]string
 	deliveries []delivery
@@ -50,6 +52,10 @@ type row struct {
 	direct []string
 	// flags and env are for every delayd beside what it needs.
 	flags, env []string
+	// under is a command that starts every delayd; its program and arguments follow.
+	under []string
+	// output is the file that every delayd writes its log to; "" is one of its own.
+	output string
 	// restarts starts a delayd again that ends by itself, as a service manager does.
 	// Otherwise that is a violation.
 	restarts bool
@@ -58,7 +64,7 @@ type row struct {
 	// rate is how many records a second there are at least, and records how many
 	// are sent at most; 0 is as the flags say.
 	rate    int
-	records func(*runner) int64
+	records int64
 	// topics are settings of targets, by name, and absent the targets that are not
 	// there when the row begins. partitions is how many the service's topics have,
 	// 0 for delayd's default.
@@ -73,7 +79,12 @@ type row struct {
 	letters func(c *recipe, code levels.Code) bool
 	resend  bool
 	// least is how long the row's load has to last at least.
-	least  time.Duration
+	least time.Duration
+	// backlog is a row that sends --backlog records, however long that takes.
+	backlog bool
+	// named is a row that only runs where --row asks for it: it takes long, or needs
+	// what has to be given.
+	named  bool
 	limits limits
 	// run does the damage while the load is on, and returns when it is mended. What
 	// is still frozen, cut or down then is mended for it. ctx ends when the run is
@@ -92,6 +103,9 @@ type limits struct {
 	// twice is how many duplicates there may be in all beside those of crashes, at
 	// least once only.
 	twice int64
+	// uncommitted is how much of the load one crash may deliver twice, at most
+	// twicePerCrash records; 0 is those.
+	uncommitted time.Duration
 	// worst is how late a record may be at most.
 	worst time.Duration
 	// late and recover: so long after a fault has ended, no record is more than late
@@ -119,17 +133,27 @@ func (l limits) lateLimit() time.Duration {
 	return l.late
 }
 
+// perCrash is what one crash may deliver twice under a load of that many records a
+// second.
+func (l limits) perCrash(rate int) int64 {
+	if l.uncommitted == 0 {
+		return twicePerCrash
+	}
+	return min(twicePerCrash, int64(float64(rate)*l.uncommitted.Seconds()))
+}
+
 // rows are all there are, in the order of their list. Each family of faults adds
 // its own.
 func rows() []row {
-	return slices.Concat(calmRows, processRows, brokerRows, networkRows, inputRows, targetRows, topicRows)
+	return slices.Concat(calmRows, processRows, scaleRows, singleRows, clockRows, memoryRows,
+		brokerRows, networkRows, inputRows, targetRows, topicRows)
 }
 
 // findRows returns the rows whose names match one of the patterns, as path.Match
-// reads them, and all where there are no patterns.
+// reads them, and where there are no patterns all that need not be asked for.
 func findRows(patterns []string) ([]row, error) {
 	if len(patterns) == 0 {
-		return rows(), nil
+		return slices.DeleteFunc(rows(), func(r row) bool { return r.named }), nil
 	}
 	var found []row
 	used := make([]bool, len(patterns))
@@ -176,11 +200,11 @@ func (r *row) violations(res *result) []string {
 	if v.Sent == 0 {
 		bad = append(bad, "nothing was sent")
 	}
-	allowed := r.limits.twice + int64(res.Crashes)*twicePerCrash
+	allowed := r.limits.twice + int64(res.Crashes)*r.limits.perCrash(res.Rate)
 	if res.Delivery == exactlyOnce {
 		allowed = 0
 	}
-	if v.Twice > allowed {
+	if allowed += res.Rewound; v.Twice > allowed {
 		bad = append(bad, fmt.Sprintf("%d delivered twice, at most %d allowed after %d crashes", v.Twice, allowed, res.Crashes))
 	}
 	if worst := res.Worst; r.limits.worst > 0 && worst > r.limits.worst {

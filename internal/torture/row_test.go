@@ -23,6 +23,13 @@ func TestFindRows(t *testing.T) {
 	if err != nil || !slices.ContainsFunc(found, func(r row) bool { return r.name == "kill-loop" }) {
 		t.Errorf("kill-*: %d rows, %v", len(found), err)
 	}
+	byDefault, err := findRows(nil)
+	if err != nil || slices.ContainsFunc(byDefault, func(r row) bool { return r.named }) {
+		t.Errorf("without a pattern: a row that has to be asked for, or %v", err)
+	}
+	if named, err := findRows([]string{"upgrade"}); err != nil || len(named) != 1 || len(byDefault) >= len(rows()) {
+		t.Errorf("upgrade: %d rows, %v; %d of %d by default", len(named), err, len(byDefault), len(rows()))
+	}
 	if _, err := findRows([]string{"none", "nothing"}); err == nil || !strings.Contains(err.Error(), `"nothing"`) {
 		t.Errorf("a row that is not there: %v", err)
 	}
@@ -32,6 +39,10 @@ func TestFindRows(t *testing.T) {
 func TestViolations(t *testing.T) {
 	t.Parallel()
 	r := row{limits: limits{twice: 5, worst: time.Second, recover: time.Second}}
+	tight := limits{uncommitted: time.Second}
+	if a, b, c := r.limits.perCrash(2000), tight.perCrash(2000), tight.perCrash(100_000); a != twicePerCrash || b != 2000 || c != twicePerCrash {
+		t.Errorf("one crash may deliver %d, %d and %d twice", a, b, c)
+	}
 	for name, tc := range map[string]struct {
 		res  result
 		want string
@@ -41,6 +52,8 @@ func TestViolations(t *testing.T) {
 		"lost":                 {result{Delivery: atLeastOnce, verdict: verdict{Sent: 1, Lost: 1}}, "1 lost"},
 		"twice":                {result{Delivery: atLeastOnce, verdict: verdict{Sent: 1, Twice: 6}}, "6 delivered twice, at most 5 allowed after 0 crashes"},
 		"twice after a crash":  {result{Delivery: atLeastOnce, Crashes: 1, verdict: verdict{Sent: 1, Twice: 5 + twicePerCrash}}, ""},
+		"once more, rewound":   {result{Delivery: exactlyOnce, Rewound: 7, verdict: verdict{Sent: 1, Twice: 7}}, ""},
+		"more than rewound":    {result{Delivery: exactlyOnce, Rewound: 7, verdict: verdict{Sent: 1, Twice: 8}}, "8 delivered twice, at most 7"},
 		"twice, though once":   {result{Delivery: exactlyOnce, Crashes: 1, verdict: verdict{Sent: 1, Twice: 1}}, "1 delivered twice, at most 0 allowed after 1 crashes"},
 		"late":                 {result{Delivery: atLeastOnce, verdict: verdict{Sent: 1}, Worst: time.Second + 1}, "late at worst"},
 		"late after the fault": {result{Delivery: atLeastOnce, verdict: verdict{Sent: 1}, Recovered: time.Second + 1}, "still more than 250ms late"},

@@ -20,8 +20,10 @@ import (
 )
 
 const (
-	// settleLimit is how long after the end of the load records may still come.
-	settleLimit = 3 * time.Minute
+	// patience is how long after the end of the load records may still come.
+	patience = 3 * time.Minute
+	// backlogWait is how long a backlog may take to be sent.
+	backlogWait = 15 * time.Minute
 	// The load, but for its rate.
 	keysEach  = 50
 	producers = 4 // the last of them in transactions
@@ -35,10 +37,15 @@ type runner struct {
 	seed     uint64
 	rate     int
 	records  int64
-	backlog  int64 // what delayd finds in the row of that name
 	duration time.Duration
 	// delivery is passed on to delayd, "" for its default.
 	delivery delivery
+	// old is an older delayd, and backlog how many records wait; for the rows that
+	// are about those.
+	old     string
+	backlog int64
+	// patience is how long after the end of the load records may still come.
+	patience time.Duration
 	log      zerolog.Logger
 }
 
@@ -73,6 +80,7 @@ func (r *runner) run(ctx context.Context, row *row) (*result, error) {
 	w := &world{
 		row: row, dir: dir, names: m.names, log: r.log, rand: rand.New(rand.NewPCG(r.seed, 0)),
 		loadOver: make(chan struct{}), program: r.program, serve: r.serve, delivery: r.delivery,
+		old: r.old, backlog: r.backlog, rate: max(r.rate, row.rate),
 		instances: make(map[string]*instance),
 		history:   newHistory(m, time.Now()),
 	}
@@ -124,14 +132,14 @@ func (r *runner) play(ctx context.Context, w *world) error {
 }
 
 func (r *runner) attack(ctx context.Context, w *world) error {
-	l := &load{mix: w.history.mix, history: w.history, brokers: w.cluster.Brokers(), log: w.log, rate: max(r.rate, w.row.rate), records: r.records}
-	if most := w.row.records; most != nil {
-		l.records = most(r)
+	l := &load{mix: w.history.mix, history: w.history, brokers: w.cluster.Brokers(), log: w.log, rate: w.rate, records: cmp.Or(w.row.records, r.records)}
+	if w.row.backlog {
+		l.records = r.backlog
 	}
 	g, attackCtx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(w.loadOver)
-		sending, cancel := context.WithTimeout(attackCtx, max(r.duration, w.row.least))
+		sending, cancel := context.WithTimeout(attackCtx, r.lasts(w.row))
 		defer cancel()
 		return l.run(sending)
 	})
@@ -144,7 +152,7 @@ func (r *runner) attack(ctx context.Context, w *world) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if err := w.settled(ctx, settleLimit); err != nil {
+	if err := w.settled(ctx, r.patience); err != nil {
 		return err
 	}
 	if w.row.after != nil {
@@ -156,7 +164,7 @@ func (r *runner) attack(ctx context.Context, w *world) error {
 		if err := w.resendLetters(ctx); err != nil {
 			return err
 		}
-		if err := w.settled(ctx, settleLimit); err != nil {
+		if err := w.settled(ctx, r.patience); err != nil {
 			return err
 		}
 	}
@@ -166,14 +174,22 @@ func (r *runner) attack(ctx context.Context, w *world) error {
 	return w.settled(ctx, 2*calm)
 }
 
+// lasts is how long records are sent at most.
+func (r *runner) lasts(row *row) time.Duration {
+	if row.backlog {
+		return backlogWait
+	}
+	return max(r.duration, row.least)
+}
+
 // result is what came of a run.
 func (r *runner) result(w *world) *result {
 	v := w.history.verdict()
 	late := w.history.late
 	spans := w.faults.all()
 	res := &result{
-		Row: w.row.name, Matrix: w.row.matrix, About: w.row.about, Delivery: cmp.Or(r.delivery, atLeastOnce), Seed: r.seed,
-		verdict: v, Crashes: w.crashes, Faults: spans, Violations: w.failed, Command: r.command(w.row.name),
+		Row: w.row.name, Matrix: w.row.matrix, About: w.row.about, Delivery: cmp.Or(r.delivery, atLeastOnce), Seed: r.seed, Rate: w.rate,
+		verdict: v, Crashes: w.crashes, Rewound: w.rewound, Memory: w.memory, Faults: spans, Violations: w.failed, Command: r.command(w.row),
 		P50: late.percentile(50), P99: late.percentile(99), Worst: late.max(),
 		Recovered: late.recovered(spans, w.row.limits.lateLimit()), worst: late.worst, Notes: w.notes,
 	}
@@ -198,16 +214,22 @@ func (r *runner) result(w *world) *result {
 }
 
 // command is what to type to run a row again.
-func (r *runner) command(row string) string {
+func (r *runner) command(row *row) string {
 	words := []string{"go run ./internal/torture"}
-	if row == randomName {
+	if row.name == randomName {
 		words = append(words, "random", "--for", r.duration.String())
 	} else {
-		words = append(words, "--row", row, "--duration", r.duration.String())
+		words = append(words, "--row", row.name, "--duration", r.duration.String())
 	}
 	words = append(words, "--seed", fmt.Sprint(r.seed), "--rate", fmt.Sprint(r.rate))
 	if r.records > 0 {
 		words = append(words, "--records", fmt.Sprint(r.records))
+	}
+	if row.backlog {
+		words = append(words, "--backlog", fmt.Sprint(r.backlog))
+	}
+	if r.old != "" {
+		words = append(words, "--old", r.old)
 	}
 	if r.delivery != "" {
 		words = append(words, "--delivery", string(r.delivery))

@@ -72,7 +72,7 @@ var topicRows = []row{
 		instances:  []string{},
 		rate:       40_000,
 		least:      time.Hour, // the number of records ends it
-		records:    func(r *runner) int64 { return r.backlog },
+		backlog:    true,
 		load:       func(m *mix) { m.transactional = false },
 		run:        drainBacklog,
 	},
@@ -326,8 +326,8 @@ func drainBacklog(ctx context.Context, w *world) error {
 		if missing == 0 {
 			break
 		}
-		if time.Since(begun) > settleLimit {
-			w.violated("%d of %d records have not come %v after delayd was ready", missing, backlog, settleLimit)
+		if time.Since(begun) > patience {
+			w.violated("%d of %d records have not come %v after delayd was ready", missing, backlog, patience)
 			return nil
 		}
 		if err := sleep(ctx, 20*time.Millisecond); err != nil {

@@ -14,6 +14,8 @@ type verdict struct {
 	Arrived int64 `json:"arrived"` // different ones
 	Letters int64 `json:"letters"` // dead letters that were to be expected
 	Resent  int64 `json:"resent"`  // that producers have written more than once
+	// Forgiven came early by less than a clock had just been set.
+	Forgiven int64 `json:"forgiven"`
 
 	Lost        int64 `json:"lost"`
 	Twice       int64 `json:"twice"` // arrivals beyond the first

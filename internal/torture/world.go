@@ -46,8 +46,9 @@ type world struct {
 	row     *row
 	dir     string
 	cluster *kafkatest.Cluster
-	proxies *proxies // nil unless the row asks for them
-	disk    *disk    // nil unless the row asks for one
+	proxies *proxies         // nil unless the row asks for them
+	disk    *disk            // nil unless the row asks for one
+	clock   *kafkatest.Clock // of the brokers; nil unless the row asks for it
 	admin   *kadm.Client
 	names   levels.Names
 	history *history
@@ -60,11 +61,16 @@ type world struct {
 
 	program  string   // delayd
 	serve    []string // program and arguments of what is tortured
+	old      string   // an older program; "" is none
 	delivery delivery
+	rate     int   // records a second
+	backlog  int64 // records, for the row that has one
 
 	mu        sync.Mutex // guards all below
 	instances map[string]*instance
 	crashes   int
+	memory    int64    // bytes that a delayd has had at most, where a row has looked
+	rewound   int64    // records that have to come once more, because of what the row did
 	failed    []string // what went wrong that the history does not show
 	notes     []string // what a row measured
 }
@@ -80,6 +86,12 @@ func (w *world) build(ctx context.Context) (err error) {
 		properties["log.dirs"] = w.disk.data()
 	}
 	cfg := kafkatest.Config{Nodes: w.row.nodes, Properties: properties, Proxied: w.row.proxied}
+	if w.row.clocked {
+		if w.clock, err = kafkatest.NewClock(w.dir); err != nil {
+			return err
+		}
+		cfg.Env = w.clock.Env()
+	}
 	if w.row.nodes > 1 {
 		properties["min.insync.replicas"] = "2"
 	}
@@ -200,7 +212,11 @@ func (w *world) ready(ctx context.Context, name string) error {
 
 // instance returns the delayd of that name. It keeps its port, as one does that a
 // service manager starts.
-func (w *world) instance(name string) (*instance, error) {
+func (w *world) instance(name string) (*instance, error) { return w.twin(name, name) }
+
+// twin is instance for one that has the instance id of another, which a mistake
+// gives it.
+func (w *world) twin(name, id string) (*instance, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if i := w.instances[name]; i != nil {
@@ -210,13 +226,16 @@ func (w *world) instance(name string) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := append(slices.Clone(w.serve), "--brokers", strings.Join(w.brokersOf(name), ","), "--prefix", w.names.Prefix,
-		"--levels", ladder, "--partitions", strconv.Itoa(int(w.partitions())), "--http", addrs[0], "--instance", name)
+	command := append(slices.Concat(w.row.under, w.serve), "--brokers", strings.Join(w.brokersOf(name), ","), "--prefix", w.names.Prefix,
+		"--levels", ladder, "--partitions", strconv.Itoa(int(w.partitions())), "--http", addrs[0], "--instance", id)
 	if w.delivery != "" {
 		command = append(command, "--delivery", string(w.delivery))
 	}
 	i := newInstance(w.dir, name, addrs[0], append(command, w.row.flags...))
 	i.env, i.restarts = w.row.env, w.row.restarts
+	if w.row.output != "" {
+		i.output = w.row.output
+	}
 	w.instances[name] = i
 	return i, nil
 }
@@ -256,6 +275,11 @@ func (w *world) killAndRestart(ctx context.Context, name string, after time.Dura
 // freeze stops a delayd where it is for a while. It counts as a crash: another
 // one may have its partitions before it goes on.
 func (w *world) freeze(ctx context.Context, name string, d time.Duration) error {
+	return w.whileFrozen(name, func() error { return sleep(ctx, d) })
+}
+
+// whileFrozen freezes a delayd for as long as do takes.
+func (w *world) whileFrozen(name string, do func() error) error {
 	i, err := w.instance(name)
 	if err != nil {
 		return err
@@ -265,7 +289,7 @@ func (w *world) freeze(ctx context.Context, name string, d time.Duration) error 
 	if err := i.freeze(); err != nil {
 		return err
 	}
-	return errors.Join(sleep(ctx, d), i.thaw())
+	return errors.Join(do(), i.thaw())
 }
 
 // stop ends a delayd as an operator does. That is no crash, and another exit code
