@@ -501,6 +501,8 @@ func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 			fmt.Errorf("%s %d: the topic has %d partitions", levels.HeaderPartition, it.facts.Partition, s.partitions))
 	case batchBytes(it.rec)-minBatchBytes > q.limit:
 		return refuse(levels.TooLarge, errTooLarge)
+	case q.keyed && q.kind != own && it.rec.Key == nil:
+		return refuse(levels.Rejected, errKeyless)
 	case q.kind != own && now.Sub(s.denied) < deniedFor:
 		return &Refusal{levels.NotAuthorized, fmt.Sprintf("deliver to %s: %v", q.topic, s.why)}, false
 	}

@@ -130,7 +130,7 @@ var targetRows = []row{
 		load:       func(m *mix) { m.targets = withBroken },
 		apart:      []string{broken},
 		least:      45 * time.Second,
-		limits:     limits{worst: 15 * time.Second, recover: 10*time.Second + echo, drain: 20 * time.Second},
+		limits:     limits{worst: 15 * time.Second, late: time.Second, recover: 10*time.Second + echo, drain: 20 * time.Second},
 		run:        stickTarget,
 		after:      wasParked,
 	},

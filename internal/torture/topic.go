@@ -185,6 +185,7 @@ func losePending(ctx context.Context, w *world) error {
 		return err
 	}
 	end = w.faults.begin("freeze one")
+	w.crashed() // as a crash, a freeze may have some delivered twice
 	if err := i.freeze(); err != nil {
 		return err
 	}
