@@ -46,8 +46,8 @@ const (
 	// records, as a producer does by default.
 	lingering   = 50 * time.Millisecond
 	commitEvery = 50 * time.Millisecond
-	// oneIn is how many records there are for one that something is done to.
-	oneIn = 500
+	// faultyOneIn is how many records there are for one that something is done to.
+	faultyOneIn = 500
 )
 
 // faulty is a forwarder as small as one can be that keeps its promises, but for its
@@ -223,7 +223,7 @@ func (f *faulty) chosen() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.n++
-	return f.n%oneIn == 0
+	return f.n%faultyOneIn == 0
 }
 
 func (f *faulty) leased() bool {
