@@ -18,6 +18,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
@@ -51,7 +52,7 @@ const (
 )
 
 // faulty is a forwarder as small as one can be that keeps its promises, but for its
-// fault. It delivers what is in the inbox too, instead of routing it.
+// fault. One delivers the levels, and one the inbox, instead of routing it.
 type faulty struct {
 	fault  string
 	client *kgo.Client
@@ -98,23 +99,27 @@ func forwardWith(fault string, args []string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return exitUsage
 	}
-	f := &faulty{
-		fault: fault, policy: router.Policy{Ladder: l, Names: levels.Names{Prefix: prefix}}, parts: make(map[string]*part),
+	names := levels.Names{Prefix: prefix}
+	var topics []string
+	for l := range l.All() {
+		topics = append(topics, names.Level(l))
 	}
-	if err := f.run(ctx, strings.Split(brokers, ","), addr, instance); err != nil {
+	go http.ListenAndServe(addr, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) // ends with the program
+	g, ctx := errgroup.WithContext(ctx)
+	for group, topics := range map[string][]string{names.RouterGroup(): {names.Inbox()}, names.ForwarderGroup(): topics} {
+		f := &faulty{fault: fault, policy: router.Policy{Ladder: l, Names: names}, parts: make(map[string]*part)}
+		g.Go(func() error { return f.run(ctx, strings.Split(brokers, ","), group, topics, instance) })
+	}
+	if err := g.Wait(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return exitViolated
 	}
 	return exitOK
 }
 
-func (f *faulty) run(ctx context.Context, brokers []string, addr, instance string) (err error) {
-	topics := []string{f.policy.Names.Inbox()}
-	for l := range f.policy.Ladder.All() {
-		topics = append(topics, f.policy.Names.Level(l))
-	}
+func (f *faulty) run(ctx context.Context, brokers []string, group string, topics []string, instance string) (err error) {
 	opts := []kgo.Opt{
-		kgo.SeedBrokers(brokers...), kgo.ConsumerGroup(f.policy.Names.ForwarderGroup()), kgo.InstanceID(instance), kgo.ConsumeTopics(topics...),
+		kgo.SeedBrokers(brokers...), kgo.ConsumerGroup(group), kgo.InstanceID(instance), kgo.ConsumeTopics(topics...),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.SessionTimeout(lane.SessionTimeout), kgo.HeartbeatInterval(lane.HeartbeatInterval),
 		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchMaxWait(250 * time.Millisecond), kgo.ProducerLinger(0), kgo.RecordPartitioner(deliver.Partitioner()),
@@ -131,7 +136,6 @@ func (f *faulty) run(ctx context.Context, brokers []string, addr, instance strin
 		return err
 	}
 	defer f.client.Close()
-	go http.ListenAndServe(addr, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) // ends with the program
 	go f.commitLoop(ctx)
 	for ctx.Err() == nil {
 		fetches := f.client.PollFetches(ctx)
