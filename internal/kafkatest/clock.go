@@ -17,7 +17,7 @@ const clockEvery = "1"
 
 // Clock is a wall clock for nodes that can be set while they run. What they measure
 // spans with goes on as it is, as when somebody sets a machine's clock.
-type Clock struct{ library, file string }
+type Clock struct{ preload, file string }
 
 // NewClock returns a clock that is right, which keeps a file in dir.
 func NewClock(dir string) (*Clock, error) {
@@ -25,14 +25,14 @@ func NewClock(dir string) (*Clock, error) {
 	if err != nil || len(found) == 0 {
 		return nil, fmt.Errorf("set kafka's clock: there is no %s: install libfaketime (Debian package libfaketime)", fakeTime)
 	}
-	c := &Clock{library: found[0], file: filepath.Join(dir, "clock")}
+	c := &Clock{preload: found[0], file: filepath.Join(dir, "clock")}
 	return c, c.Set(0)
 }
 
 // Env is what a node needs in [Config.Env] to go by the clock.
 func (c *Clock) Env() []string {
 	return []string{
-		"LD_PRELOAD=" + c.library,
+		"LD_PRELOAD=" + c.preload,
 		"FAKETIME_TIMESTAMP_FILE=" + c.file,
 		"FAKETIME_CACHE_DURATION=" + clockEvery,
 		// Spans are left alone, also those that threads wait: else Java hangs.
