@@ -241,7 +241,7 @@ type prefix struct {
 func (l *lane) news() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.marksDirty || l.overtaken().handled != nil ||
+	return l.marksDirty || l.overtaken(0, l.committed.Offset).handled != nil ||
 		len(l.ring.works) > 0 && l.ring.works[0].state == done && (!l.c.cfg.Transactional || l.ring.works[0].marker())
 }
 
@@ -269,23 +269,18 @@ func (l *lane) upTo(n int) prefix {
 	if l.topic.Wait > 0 {
 		p.meta = formatMarks(l.ring.works[p.n:])
 	}
-	told := l.overtaken()
+	told := l.overtaken(p.n, p.at.Offset)
 	p.meta = strings.TrimSpace(p.meta + " " + told.format())
 	return p
 }
 
-// overtaken is what was handled behind the first work that is not, in a lane that
-// is handed over. The caller has the lock.
-func (l *lane) overtaken() ahead {
-	if l.halt.Err() == nil {
+// overtaken is what was handled behind a commit of the first n works, which is at an
+// offset, in a lane that is handed over. The caller has the lock.
+func (l *lane) overtaken(n int, at int64) ahead {
+	if l.halt.Err() == nil || l.c.cfg.Transactional { // where nothing overtakes, and a transaction may yet be aborted
 		return ahead{}
 	}
-	n := l.ring.handled()
-	a := ahead{from: l.committed.Offset}
-	if n > 0 {
-		a.from = l.ring.works[n-1].offset + 1
-	}
-	next := a.from
+	a, next := ahead{from: at}, at
 	for _, w := range l.ring.works[n:] {
 		if w.state == done {
 			a.add(w.offset, w.epoch)

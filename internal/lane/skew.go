@@ -11,6 +11,11 @@ const (
 	skewWindow = 150 * time.Second
 	// skewSamples is how many fetches an estimate needs.
 	skewSamples = 10
+	// skewStep is how much later than the estimate explains every record has to come,
+	// for skewDoubt, until it is not a slow network: the broker's clock was set back,
+	// or ours ahead. While that is not known, records are delivered early.
+	skewStep  = time.Second
+	skewDoubt = 5 * time.Second
 	// skewAhead is from where a clock that runs ahead of the broker's is
 	// corrected for: below it the difference may as well be a busy broker.
 	skewAhead = 50 * time.Millisecond
@@ -30,6 +35,8 @@ type skew struct {
 	// owned by the poll loop
 	started         time.Time
 	current, before window
+	doubts          window // of late what the estimate does not explain
+	doubted         time.Time
 
 	estimate atomic.Int64 // ns; zero until it is known
 }
@@ -37,6 +44,13 @@ type skew struct {
 type window struct {
 	least time.Duration
 	n     int
+}
+
+func (w *window) add(d time.Duration) {
+	if w.n == 0 || d < w.least {
+		w.least = d
+	}
+	w.n++
 }
 
 // observe takes the append time of a record received at now. tail says that
@@ -53,10 +67,10 @@ func (s *skew) observe(now, appended time.Time, tail bool) {
 		}
 		s.before, s.current, s.started = s.current, window{}, now
 	}
-	if s.current.n == 0 || d < s.current.least {
-		s.current.least = d
+	s.current.add(d)
+	if s.stepped(now, d, tail) {
+		s.before, s.current, s.started, s.doubts = window{}, s.doubts, now, window{}
 	}
-	s.current.n++
 	if s.current.n+s.before.n < skewSamples {
 		return
 	}
@@ -65,6 +79,22 @@ func (s *skew) observe(now, appended time.Time, tail bool) {
 		least = min(least, s.before.least)
 	}
 	s.estimate.Store(int64(least))
+}
+
+// stepped says whether a clock was set so that the estimate is too small now. One
+// that is too large is corrected by the next record.
+func (s *skew) stepped(now time.Time, d time.Duration, tail bool) bool {
+	switch {
+	case d <= time.Duration(s.estimate.Load())+skewStep:
+		s.doubts = window{}
+		return false
+	case !tail:
+		return false
+	case s.doubts.n == 0:
+		s.doubted = now
+	}
+	s.doubts.add(d)
+	return s.doubts.n >= skewSamples && now.Sub(s.doubted) >= skewDoubt
 }
 
 // correction is what to take from this machine's clock to have the broker's;

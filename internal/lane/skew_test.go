@@ -103,7 +103,7 @@ func TestSkewNeverEarly(t *testing.T) {
 		o := observer{now: epoch, ahead: time.Duration(rapid.Int64Range(int64(-time.Hour), int64(time.Hour)).Draw(t, "ahead"))}
 		quickest := time.Hour
 		for range rapid.IntRange(skewSamples, 5*skewSamples).Draw(t, "fetches") {
-			delay := time.Duration(rapid.Int64Range(0, int64(time.Minute)).Draw(t, "delay"))
+			delay := time.Duration(rapid.Int64Range(0, int64(skewStep)).Draw(t, "delay"))
 			tail := rapid.Bool().Draw(t, "tail")
 			if tail {
 				quickest = min(quickest, delay)
@@ -130,13 +130,13 @@ func TestSkewRemembers(t *testing.T) {
 	o := observer{now: epoch}
 	o.fetches(1, 0)
 	o.now = epoch.Add(skewWindow + time.Second)
-	o.fetches(int(skewWindow/time.Second), time.Minute)
+	o.fetches(int(skewWindow/time.Second), skewStep)
 	if got := o.skew.correction(); got != 0 {
 		t.Errorf("corrected by %v, a quick fetch was in the window before", got)
 	}
-	o.fetches(2, time.Minute)
-	if got := o.skew.correction(); got != time.Minute {
-		t.Errorf("corrected by %v, want 1m: the quick fetch was two windows ago", got)
+	o.fetches(2, skewStep)
+	if got := o.skew.correction(); got != skewStep {
+		t.Errorf("corrected by %v, want 1s: the quick fetch was two windows ago", got)
 	}
 }
 
@@ -175,5 +175,43 @@ func TestSkewKeepsAnEstimate(t *testing.T) {
 		if got := o.skew.correction(); got != time.Second {
 			t.Fatalf("corrected by %v, want 1s", got)
 		}
+	}
+}
+
+// TestSkewAfterAStep: a clock that was set is known after skewDoubt one way, and at
+// once the other way.
+func TestSkewAfterAStep(t *testing.T) {
+	const delay = 2 * time.Millisecond
+	for _, step := range []time.Duration{2 * time.Second, 10 * time.Second, time.Hour} {
+		o := observer{now: epoch}
+		o.fetches(2*skewSamples, delay)
+		o.ahead = step
+		o.fetches(int(skewDoubt/time.Second), delay)
+		if got := o.skew.correction(); got != 0 {
+			t.Errorf("corrected by %v while it may be a slow network", got)
+		}
+		o.fetches(skewSamples, delay)
+		if got := o.skew.correction(); got != step+delay {
+			t.Errorf("corrected by %v after the broker's clock was set back by %v", got, step)
+		}
+		o.ahead = 0
+		o.fetches(1, delay)
+		if got := o.skew.correction(); got != 0 {
+			t.Errorf("corrected by %v after the broker's clock was right again", got)
+		}
+	}
+}
+
+// TestSkewOfASlowNetwork: as long as some records come soon, others that come late
+// are no step.
+func TestSkewOfASlowNetwork(t *testing.T) {
+	o := observer{now: epoch}
+	o.fetches(skewSamples, time.Millisecond)
+	for range 10 {
+		o.fetches(skewSamples-1, 3*time.Second)
+		o.fetches(1, skewStep)
+	}
+	if got := o.skew.correction(); got != 0 {
+		t.Errorf("corrected by %v", got)
 	}
 }
