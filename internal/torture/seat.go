@@ -54,17 +54,20 @@ func (w *world) leadsOnly(ctx context.Context, topic string) (seat, error) {
 		}
 		coordinators = append(coordinators, node)
 	}
-	for p := range int32(targetPartitions) { // levels have as many
-		s := w.leads(topic, p)
-		node, err := s.holder(ctx)
-		if err != nil {
-			return seat{}, err
+	ctx, cancel := context.WithTimeout(ctx, seatWait) // leaders may be on their way back
+	defer cancel()
+	for {
+		for p := range int32(targetPartitions) { // levels have as many
+			s := w.leads(topic, p)
+			node, err := s.holder(ctx)
+			if err == nil && !slices.Contains(coordinators, node) {
+				return s, nil
+			}
 		}
-		if !slices.Contains(coordinators, node) {
-			return s, nil
+		if err := sleep(ctx, seatEvery); err != nil {
+			return seat{}, fmt.Errorf("every partition of %s is led by a coordinator %v: %w", topic, coordinators, err)
 		}
 	}
-	return seat{}, fmt.Errorf("every partition of %s is led by a coordinator %v", topic, coordinators)
 }
 
 // coordinates is the seat of the broker that a group commits to: it leads the
