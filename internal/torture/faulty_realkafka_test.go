@@ -51,8 +51,8 @@ const (
 	oneIn = 500
 )
 
-// faulty is a forwarder as small as one can be that keeps its promises, but for its
-// fault. One delivers the levels, and one the inbox, instead of routing it.
+// faulty is a router or a forwarder as small as one can be that keeps its promises,
+// but for its fault.
 type faulty struct {
 	fault  string
 	client *kgo.Client
@@ -69,8 +69,8 @@ type part struct {
 	topic   string
 	n       int32
 	gone    bool
-	waiting []*waiting               // in the order of their offsets
-	queues  map[string]chan *waiting // by level
+	waiting []*waiting // in the order of their offsets
+	queues  map[string]chan *waiting
 }
 
 // waiting is a record on its way.
@@ -78,6 +78,7 @@ type waiting struct {
 	part   *part
 	in     *kgo.Record
 	out    *kgo.Record // nil: nothing is to be delivered
+	hop    bool        // out is for a level's topic
 	due    time.Time
 	passed bool // the commit may pass it
 }
@@ -176,24 +177,30 @@ func (f *faulty) take(rec *kgo.Record) {
 	p.queues[level] <- w
 }
 
-// prepare makes what is to be delivered, and returns the level.
-func (f *faulty) prepare(w *waiting) string {
-	accepted := w.in.Timestamp
-	facts := deliver.Facts{Accepted: accepted.UnixMilli()}
-	if delay, ok := f.policy.Names.LevelDelay(w.in.Topic); ok {
-		topic, partition, refusal := (&deliver.Targets{Names: f.policy.Names}).Resolve(w.in.Headers)
-		if refusal != nil {
-			return ""
+// prepare makes what is to be delivered, or put where it waits, and returns the queue.
+func (f *faulty) prepare(w *waiting) (queue string) {
+	delay, isLevel := f.policy.Names.LevelDelay(w.in.Topic)
+	if !isLevel {
+		d := f.policy.Decide(w.in, w.in.Timestamp)
+		switch d.Kind {
+		case router.Dead:
+		case router.ToLevel:
+			w.out, w.hop = d.Record, true
+		default:
+			w.out = deliver.Final(w.in, d.Facts)
 		}
-		facts.Topic, facts.Partition, facts.Granted = topic, partition, levels.FormatDelay(delay)
-		facts.Due = accepted.Add(delay + time.Millisecond).UnixMilli()
-	} else {
-		d := f.policy.Decide(w.in, accepted)
-		if d.Kind == router.Dead {
-			return ""
-		}
-		facts = d.Facts
+		return ""
 	}
+	topic, partition, refusal := (&deliver.Targets{Names: f.policy.Names}).Resolve(w.in.Headers)
+	if refusal != nil {
+		return ""
+	}
+	due := w.in.Timestamp.Add(delay + time.Millisecond).UnixMilli()
+	facts, routed := deliver.ReadHop(w.in.Headers)
+	if !routed {
+		facts = deliver.Facts{Accepted: w.in.Timestamp.UnixMilli(), Due: due, Granted: levels.FormatDelay(delay)}
+	}
+	facts.Topic, facts.Partition, facts.Due = topic, partition, min(facts.Due, due)
 	w.out, w.due = deliver.Final(w.in, facts), time.UnixMilli(facts.Due)
 	return facts.Granted
 }
@@ -203,7 +210,7 @@ func (f *faulty) forward(queue chan *waiting) {
 	var held *waiting // by the one that reorders: until another of its key has gone
 	for w := range queue {
 		due := w.due
-		if f.fault == hurries && f.chosen() {
+		if f.fault == hurries && !w.hop && f.chosen() {
 			due = due.Add(-500 * time.Millisecond)
 		}
 		time.Sleep(time.Until(due))
@@ -245,6 +252,7 @@ func (f *faulty) send(w *waiting) {
 		return
 	}
 	switch {
+	case w.hop: // it is still to be delivered
 	case f.fault == drops && f.chosen():
 		f.pass(w)
 		return

@@ -20,12 +20,12 @@ const (
 	// drainWait is how long a backlog may take to be delivered.
 	drainWait = 10 * time.Minute
 
-	// softMemory is what Go is told to stay within. The kernel gives the process no
-	// more than hardMemory for its data (of which Go takes 64 MiB at a time), and it
-	// must never have more than mostMemory of a machine's.
-	softMemory = "GOMEMLIMIT=64MiB"
-	hardMemory = 256 << 20
-	mostMemory = 160 << 20
+	// softMemory is what Go is told to stay within, and cannot where more is in use.
+	// The kernel gives the process no more than hardMemory for its data, of which the
+	// stacks of its threads take threadStack each.
+	softMemory  = "GOMEMLIMIT=64MiB"
+	hardMemory  = 256 << 20
+	threadStack = 1 << 20
 )
 
 // memoryRows are short of memory.
@@ -35,7 +35,7 @@ var memoryRows = []row{{
 	deliveries: bothDeliveries,
 	instances:  []string{}, backlog: true, rate: backlogRate,
 	env:   []string{softMemory},
-	under: []string{"sh", "-c", fmt.Sprintf(`ulimit -d %d && exec "$0" "$@"`, hardMemory>>10)},
+	under: []string{"sh", "-c", fmt.Sprintf(`ulimit -s %d && ulimit -d %d && exec "$0" "$@"`, threadStack>>10, hardMemory>>10)},
 	load: func(m *mix) {
 		m.alter = func(c *recipe, r *rand.Rand) {
 			if r.IntN(hugeValues) == 0 {
@@ -55,23 +55,27 @@ var memoryRows = []row{{
 			return fmt.Errorf("%d records are overdue, want more than half of %d", missing, w.backlog)
 		}
 		defer w.faults.begin("drain")()
-		if err := w.start("one"); err != nil {
-			return err
+		one, err := w.instance("one")
+		if err == nil {
+			err = one.start()
 		}
-		if err := w.drained(ctx); err != nil {
-			return err
+		if err == nil {
+			err = w.drained(ctx, one)
 		}
-		return w.peaked("one")
+		if running, _ := one.running(); err != nil || !running {
+			return err // that it has ended is a violation
+		}
+		return w.peaked(one)
 	},
 }}
 
-// drained waits until all that was acknowledged has arrived.
-func (w *world) drained(ctx context.Context) error {
+// drained waits until all that was acknowledged has arrived, while a delayd runs.
+func (w *world) drained(ctx context.Context, i *instance) error {
 	ctx, cancel := context.WithTimeout(ctx, drainWait)
 	defer cancel()
 	for {
 		missing, _ := w.history.waitingFor()
-		if missing == 0 {
+		if running, _ := i.running(); missing == 0 || !running {
 			return nil
 		}
 		if sleep(ctx, groupEvery) != nil {
@@ -84,29 +88,25 @@ func (w *world) drained(ctx context.Context) error {
 var peak = regexp.MustCompile(`(?m)^VmHWM:\s*(\d+) kB$`)
 
 // peaked notes how much memory a delayd has had at most.
-func (w *world) peaked(name string) error {
-	i, err := w.instance(name)
-	if err != nil {
-		return err
-	}
+func (w *world) peaked(i *instance) error {
 	file := fmt.Sprintf("/proc/%d/status", i.pid())
 	status, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("look up the memory of delayd %s: %w", name, err)
+		return fmt.Errorf("look up the memory of delayd %s: %w", i.name, err)
 	}
 	found := peak.FindSubmatch(status)
 	if found == nil {
-		return fmt.Errorf("look up the memory of delayd %s: %s does not tell", name, file)
+		return fmt.Errorf("look up the memory of delayd %s: %s does not tell", i.name, file)
 	}
 	kb, err := strconv.ParseInt(string(found[1]), 10, 64)
 	if err != nil {
-		return fmt.Errorf("look up the memory of delayd %s: %w", name, err)
+		return fmt.Errorf("look up the memory of delayd %s: %w", i.name, err)
 	}
 	w.mu.Lock()
 	w.memory = kb << 10
 	w.mu.Unlock()
-	if kb<<10 > mostMemory {
-		w.violated("delayd %s had %d MiB of memory, at most %d allowed", name, kb>>10, mostMemory>>20)
+	if kb<<10 > hardMemory {
+		w.violated("delayd %s had %d MiB of memory, at most %d allowed", i.name, kb>>10, hardMemory>>20)
 	}
 	return nil
 }
