@@ -59,8 +59,9 @@ func clockRow(name string, step time.Duration) row {
 			if err := w.setClock(ctx, step); err != nil || !w.whileLoad(ctx, 15*time.Second) {
 				return err
 			}
-			// Set back, it makes records seem older than they are, until delayd knows.
-			w.history.forgive(step)
+			// Set back, it makes records seem older than they are, until delayd knows, and
+			// those on their way seem to have come before they were sent.
+			w.history.forgive(step + w.longest())
 			if err := w.setClock(ctx, 0); err != nil || !w.whileLoad(ctx, estimated) {
 				return err
 			}
