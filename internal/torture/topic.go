@@ -289,7 +289,7 @@ func deleteOffsets(ctx context.Context, w *world) error {
 }
 
 // backlogMemory is what delayd may take at most, whatever waits. It collects garbage
-// late: with GOMEMLIMIT=160MiB it stays below 200 MiB, at half the speed.
+// late: with GOMEMLIMIT=160MiB it stays below 200 MiB, at 60 % of the speed.
 const backlogMemory = 512 << 20
 
 // drainBacklog starts delayd when all is there, and measures how fast and with how
