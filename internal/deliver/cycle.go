@@ -310,9 +310,9 @@ func (c *cycle) resolve(t *transaction, from time.Time) (committed bool) {
 		if committed, err = c.ledger.Resolve(c.o.ctx); err == nil {
 			break
 		}
-		c.o.log.Warn().Err(err).Msg("transaction in doubt: asking again")
+		c.o.log.Debug().Err(err).Msg("transaction in doubt: asking again")
 		select {
-		case <-time.After(backoffMax / 4):
+		case <-time.After(backoffMin):
 		case <-c.o.ctx.Done():
 			return false
 		}

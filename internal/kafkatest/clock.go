@@ -35,7 +35,9 @@ func (c *Clock) Env() []string {
 		"LD_PRELOAD=" + c.library,
 		"FAKETIME_TIMESTAMP_FILE=" + c.file,
 		"FAKETIME_CACHE_DURATION=" + clockEvery,
-		"FAKETIME_DONT_FAKE_MONOTONIC=1", // else Java hangs
+		// Spans are left alone, also those that threads wait: else Java hangs.
+		"FAKETIME_DONT_FAKE_MONOTONIC=1",
+		"FAKETIME_FORCE_MONOTONIC_FIX=0",
 	}
 }
 

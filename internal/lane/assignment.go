@@ -2,9 +2,10 @@ package lane
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/offsets"
@@ -67,18 +68,15 @@ func (c *Consumer) newLane(topic string, n int32) *lane {
 // prime reads where lanes start: the last commit, or the log's start where
 // there is none. What was first seen when comes from the commit's metadata.
 func (c *Consumer) prime(ctx context.Context, lanes map[partition]*lane) error {
-	topics := make(map[string]bool)
+	topics := make(map[string][]int32)
 	for p := range lanes {
-		topics[p.topic] = true
+		topics[p.topic] = append(topics[p.topic], p.n)
 	}
-	names := make([]string, 0, len(topics))
-	for t := range topics {
-		names = append(names, t)
-	}
+	names := slices.Collect(maps.Keys(topics))
 	// A former owner's transaction may have ended without its offsets being
 	// applied yet, or not have ended at all.
-	commits, err := c.adm.FetchOffsetsForTopics(kadm.RequireStable(ctx), c.cfg.Group, names...)
-	if err = offsets.CommitFault(c.cfg.Group, commits, err); err != nil {
+	commits, err := offsets.Stable(ctx, c.client, c.cfg.Group, topics)
+	if err != nil {
 		c.tries.Warn().Err(err).Msg("reading the group's offsets: retried")
 		return err
 	}
@@ -96,10 +94,10 @@ func (c *Consumer) prime(ctx context.Context, lanes map[partition]*lane) error {
 	for p, l := range lanes {
 		start, _ := starts.Lookup(p.topic, p.n)
 		l.committed = kgo.EpochOffset{Epoch: -1, Offset: start.Offset}
-		if o, ok := commits.Lookup(p.topic, p.n); ok && o.At >= 0 {
-			l.committed = kgo.EpochOffset{Epoch: o.LeaderEpoch, Offset: o.At}
+		if o, ok := commits[offsets.Partition{Topic: p.topic, Partition: p.n}]; ok {
+			l.committed = kgo.EpochOffset{Epoch: o.Epoch, Offset: o.Offset}
 			l.marks = parseMarks(o.Metadata)
-			l.ahead = parseAhead(o.Metadata, o.At)
+			l.ahead = parseAhead(o.Metadata, o.Offset)
 		}
 		l.next = max(start.Offset, l.committed.Offset)
 		c.lose(p.topic, p.n, start.Offset-l.committed.Offset)

@@ -2,12 +2,11 @@ package lane
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/offsets"
 )
 
 // Ledger commits what is handled as part of Kafka transactions, together with the
@@ -98,24 +97,20 @@ func (l *Ledger) Doubt() { l.c.doubts++ }
 // long as the broker itself does not know. Without an error, Lock, Committed or
 // Work.Undo, Certain and Unlock follow.
 func (l *Ledger) Resolve(ctx context.Context) (committed bool, err error) {
-	topics := make([]string, 0, len(l.prefixes))
+	topics := make(map[string][]int32)
 	for _, p := range l.prefixes {
-		topics = append(topics, p.lane.topic.Name)
+		topics[p.lane.topic.Name] = append(topics[p.lane.topic.Name], p.lane.partition)
 	}
-	slices.Sort(topics)
-	commits, err := l.c.adm.FetchOffsetsForTopics(kadm.RequireStable(ctx), l.c.cfg.Group, slices.Compact(topics)...)
-	if err == nil {
-		err = commits.Error()
-	}
+	commits, err := offsets.Stable(ctx, l.c.client, l.c.cfg.Group, topics)
 	if err != nil {
-		return false, fmt.Errorf("read what group %s has committed: %w", l.c.cfg.Group, err)
+		return false, err
 	}
 	for _, p := range l.prefixes {
 		// All are committed, or none. Where a partition has been handed over its next
 		// owner may have committed as much.
 		if p.lane.live.Load() {
-			o, _ := commits.Lookup(p.lane.topic.Name, p.lane.partition)
-			return o.At >= p.at.Offset, nil
+			o, ok := commits[offsets.Partition{Topic: p.lane.topic.Name, Partition: p.lane.partition}]
+			return ok && o.Offset >= p.at.Offset, nil
 		}
 	}
 	return false, nil // nothing of it is ours any more

@@ -156,7 +156,7 @@ var processRows = []row{{
 	name: "upgrade", matrix: 38, named: true,
 	about:      "two instances are upgraded from --old one after the other, and one goes back",
 	deliveries: bothDeliveries, instances: []string{"one"},
-	least:  30 * time.Second,
+	least:  time.Minute,
 	limits: limits{worst: 5 * time.Second, recover: 3*time.Second + echo},
 	run: func(ctx context.Context, w *world) error {
 		if w.old == "" {
