@@ -44,6 +44,18 @@ func (a *ahead) has(offset int64) bool {
 	return i >= 0 && i < 8*int64(len(a.handled)) && a.handled[i/8]&(1<<(i%8)) != 0
 }
 
+// below is how many of the handled offsets are below one.
+func (a *ahead) below(offset int64) (n int64) {
+	for i, b := range a.handled {
+		for bit := range 8 {
+			if b&(1<<bit) != 0 && a.from+int64(8*i+bit) < offset {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // covers says whether a record was handled.
 func (a *ahead) covers(rec *kgo.Record) bool {
 	return a.has(rec.Offset) && rec.LeaderEpoch <= a.epoch

@@ -103,3 +103,16 @@ func TestAheadFits(t *testing.T) {
 		t.Error("want all but the first, up to the bound")
 	}
 }
+
+// What was handled below an offset is counted to the offset.
+func TestAheadBelow(t *testing.T) {
+	a := ahead{from: 10}
+	for _, o := range []int64{11, 13, 25} {
+		a.add(o, 0)
+	}
+	for offset, want := range map[int64]int64{0: 0, 11: 0, 12: 1, 13: 1, 14: 2, 25: 2, 26: 3, 1000: 3} {
+		if n := a.below(offset); n != want {
+			t.Errorf("%d below %d, want %d", n, offset, want)
+		}
+	}
+}

@@ -116,7 +116,8 @@ func (w *world) resendLetters(ctx context.Context) error {
 	}
 	end, _ := ends.Lookup(dead, 0)
 	l := load{mix: w.history.mix, history: w.history, brokers: w.cluster.Brokers(), log: w.log}
-	cl, err := l.client("letters", kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{dead: {0: kgo.NewOffset().AtStart()}}))
+	// The last one may be the end of a transaction.
+	cl, err := l.client("letters", kgo.KeepControlRecords(), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{dead: {0: kgo.NewOffset().AtStart()}}))
 	if err != nil {
 		return err
 	}
@@ -130,7 +131,7 @@ func (w *world) resendLetters(ctx context.Context) error {
 		for rec := range fetches.RecordsAll() {
 			next = rec.Offset + 1
 			id, ok := w.history.mix.number(rec)
-			if !ok || !w.history.sendingAgain(id) {
+			if !ok || rec.Attrs.IsControl() || !w.history.sendingAgain(id) {
 				continue
 			}
 			c := w.history.mix.recipe(id)

@@ -271,13 +271,17 @@ func stickTarget(ctx context.Context, w *world) error {
 	if err := w.cluster.Kill(down); err != nil {
 		return err
 	}
-	if err := w.set(ctx, broken, map[string]string{"min.insync.replicas": "3"}); err != nil {
-		return err
-	}
-	if err := sleep(ctx, 5*time.Second); err != nil { // until the brokers know
+	// Until the brokers know: what one has written that then is not enough replicas
+	// for may come twice.
+	if err := sleep(ctx, 8*time.Second); err != nil {
 		return err
 	}
 	end()
+	end = w.faults.begin("target stuck")
+	if err := w.set(ctx, broken, map[string]string{"min.insync.replicas": "3"}); err != nil {
+		return err
+	}
+	end() // for all others
 	if err := sleep(ctx, 20*time.Second); err != nil {
 		return err
 	}
