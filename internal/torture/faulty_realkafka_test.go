@@ -92,6 +92,7 @@ func forwardWith(fault string, args []string) int {
 	flags.StringVar(&ladder, "levels", "", "")
 	flags.StringVar(&addr, "http", "", "")
 	flags.StringVar(&instance, "instance", "", "")
+	_ = flags.Int("partitions", 0, "") // the topics are there
 	_ = flags.Parse(args)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
