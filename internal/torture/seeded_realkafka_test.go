@@ -45,7 +45,7 @@ func TestFaultyForwarders(t *testing.T) {
 		{strips, "none", 3 * time.Second, "altered"},
 		{flips, "none", 3 * time.Second, "altered"},
 		{hurries, "none", 3 * time.Second, "early"},
-		{readsUncommitted, "none", 3 * time.Second, "delivered though aborted"},
+		{readsUncommitted, "none", 10 * time.Second, "delivered though aborted"},
 	} {
 		t.Run(tc.fault+" "+tc.row, func(t *testing.T) {
 			found, err := findRows([]string{tc.row})
