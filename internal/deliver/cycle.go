@@ -23,7 +23,8 @@ const heldEvery = 10 * time.Millisecond
 // So nothing is sent again within one, as a queue does that mends: whatever fails
 // aborts it, and what was found out about the record or the target decides how the
 // next treats it (see judge). Targets that cannot be written are the other cycle's,
-// which tries what is parked: there, a transaction is for one target.
+// which tries what is parked: there, a transaction is for one partition,
+// and for one target of it once one has failed.
 type cycle struct {
 	o      *Outbox
 	kind   kind // direct, or again
@@ -167,15 +168,21 @@ func (c *cycle) pass(t *transaction) {
 }
 
 // keeps says whether it has to wait for its source's rest, or for a transaction of
-// its own target.
+// its own source; or of its own target, while it has to be found out which of them
+// made the source rest.
 func (c *cycle) keeps(t *transaction, it *item, now time.Time) bool {
 	if c.kind != again {
 		return false
 	}
-	if r := c.resting[it.trial.source]; r != nil && now.Before(r.until) {
+	r := c.resting[it.trial.source]
+	switch {
+	case r != nil && now.Before(r.until):
 		return true
+	case len(t.items) == 0:
+		return false
 	}
-	return len(t.items) > 0 && (t.items[0].trial.source != it.trial.source || t.items[0].facts.Topic != it.facts.Topic)
+	first := t.items[0]
+	return first.trial.source != it.trial.source || r != nil && first.facts.Topic != it.facts.Topic
 }
 
 // write writes it as it was routed. It returns false where it has not been, and is
