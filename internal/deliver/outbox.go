@@ -375,9 +375,9 @@ const (
 	maxBatchBytes = 1 << 26 // below what franz-go writes at once (BrokerMaxWriteBytes, 100 MiB)
 )
 
-// learn looks up the largest batch that topic takes, and says whether that is news,
-// and whether it is compacted. Where the topic's settings may not be read, it is what a record needs, if that is
-// given: the broker has the last word.
+// learn looks up the largest batch that topic takes, and says whether that is news;
+// and whether the topic is compacted. Where its settings may not be read, the limit
+// is what a record needs, if that is given: the broker has the last word.
 func (o *Outbox) learn(topic string, need int64) (news bool) {
 	limit, keyed := need, false
 	configs, err := o.adm.DescribeTopicConfigs(o.ctx, topic)

@@ -241,8 +241,9 @@ type prefix struct {
 func (l *lane) news() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.marksDirty || l.overtaken(0, l.committed.Offset).handled != nil ||
-		len(l.ring.works) > 0 && l.ring.works[0].state == done && (!l.c.cfg.Transactional || l.ring.works[0].marker())
+	return l.marksDirty ||
+		len(l.ring.works) > 0 && l.ring.works[0].state == done && (!l.c.cfg.Transactional || l.ring.works[0].marker()) ||
+		l.overtaken(0, l.committed.Offset).handled != nil
 }
 
 // prefix returns what is handled; without news it is what is committed already.
