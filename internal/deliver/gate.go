@@ -44,8 +44,36 @@ type gate struct {
 	reopening bool // records wait instead of being parked: nearly all are gone
 	since     time.Time
 	behind    int64 // parked records at the last look
-	shelf     int32 // the partition of the parked topic that they are on
 	parked    parkedOffsets
+
+	// shelf is the partition of the parked topic that records are set aside on, but
+	// for those of a source that has some on another: another instance has parked
+	// them, and what stands behind them must not overtake them there.
+	shelf   int32
+	shelves map[source]int32
+}
+
+// source is the partition that a record was read from. The records of one source
+// keep their order.
+type source struct {
+	topic     string
+	partition int32
+}
+
+// shelfOf is the partition of the parked topic that src is set aside on.
+func (g *gate) shelfOf(src *kgo.Record) int32 {
+	if shelf, ok := g.shelves[source{src.Topic, src.Partition}]; ok {
+		return shelf
+	}
+	return g.shelf
+}
+
+// found notes that a record of from is on shelf.
+func (g *gate) found(from source, shelf int32) {
+	if g.shelves == nil {
+		g.shelves = make(map[source]int32)
+	}
+	g.shelves[from] = shelf
 }
 
 // parkedOffsets is what is known of the records parked for one target. It has a
@@ -112,7 +140,7 @@ func (q *queue) park(it *item) {
 	q.gate.parked.start()
 	q.o.parkedQueue.send(&item{
 		owner: it.owner, src: it.src, facts: it.facts, rec: Parked(it.src, q.o.parked, it.facts),
-		parkedBy: q, shelf: q.gate.shelf,
+		parkedBy: q, shelf: q.gate.shelfOf(it.src),
 	}, time.Now())
 }
 
@@ -133,7 +161,7 @@ func (q *queue) look(committed kadm.OffsetResponses, now time.Time) (reopening b
 	g.behind = behind
 	switch {
 	case behind == 0 && !underway:
-		g.closed, g.reopening = false, false
+		g.closed, g.reopening, g.shelves = false, false, nil
 		q.o.shelves.give(g.shelf)
 		q.o.cfg.Metrics.Sick.Dec()
 		q.o.log.Info().Str("topic", q.topic).Msg("target is well: nothing is parked for it any more")
@@ -302,6 +330,9 @@ func (o *Outbox) closeGateFor(rec *kgo.Record) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closeGate(rec.Partition)
+	if from, ok := parkedSource(rec); ok {
+		q.gate.found(from, rec.Partition)
+	}
 	q.gate.parked.mu.Lock()
 	defer q.gate.parked.mu.Unlock()
 	q.gate.parked.seen(rec)

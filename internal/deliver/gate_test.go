@@ -141,6 +141,49 @@ func TestCloseGates(t *testing.T) {
 	})
 }
 
+// TestShelfOfAnother: another instance has parked records on a shelf that is not the
+// one of this instance, which takes over what stands behind them while its own gate
+// is closed. They stay on one shelf, and what comes from elsewhere on the other.
+func TestShelfOfAnother(t *testing.T) {
+	virtual(t, Config{}, func(w *world) {
+		ctx := context.Background()
+		if _, err := w.adm.CreatePartitions(ctx, 3, w.names.Parked()); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.out.CloseGates(ctx); err != nil { // it learns how many shelves there are
+			t.Fatal(err)
+		}
+		fault := w.refuse("sick", kerr.NotEnoughReplicas)
+		defer fault.Remove()
+		w.deliverFrom(0, "sick", "ours")
+		time.Sleep(10 * time.Second)
+		ours := w.log(w.names.Parked())[0].Partition
+		rec := Parked(&kgo.Record{Topic: "delay.level.1s", Partition: 3, Value: []byte("theirs")}, w.names.Parked(),
+			Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
+		if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		theirs := rec.Partition
+		if ours == theirs {
+			t.Fatalf("both on %d", ours)
+		}
+		if err := w.out.CloseGates(ctx); err != nil {
+			t.Fatal(err)
+		}
+		w.deliverFrom(3, "sick", "theirs too")
+		w.deliverFrom(0, "sick", "ours too")
+		time.Sleep(time.Second)
+		got := make(map[string]int32)
+		for _, rec := range w.log(w.names.Parked()) {
+			got[string(rec.Value)] = rec.Partition
+		}
+		want := map[string]int32{"ours": ours, "ours too": ours, "theirs": theirs, "theirs too": theirs}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("shelves (- want, + got):\n%s", diff)
+		}
+	})
+}
+
 // TestGiveUp: a parked record that its target refuses for too long, counted from
 // when it was first refused, is a dead letter; later ones go on trying.
 func TestGiveUp(t *testing.T) {

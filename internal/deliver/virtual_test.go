@@ -141,10 +141,13 @@ func (w *world) send(o Owner, src *kgo.Record, f Facts) {
 	batch.Send()
 }
 
-// deliver delivers a record to partition 0 of topic.
-func (w *world) deliver(topic, value string) *owner {
+// deliver delivers a record of partition 0 of a level.
+func (w *world) deliver(topic, value string) *owner { return w.deliverFrom(0, topic, value) }
+
+// deliverFrom delivers a record of a partition of a level.
+func (w *world) deliverFrom(partition int32, topic, value string) *owner {
 	o := new(owner)
-	w.send(o, &kgo.Record{Topic: "delay.level.1s", Key: []byte("k"), Value: []byte(value)},
+	w.send(o, &kgo.Record{Topic: "delay.level.1s", Partition: partition, Key: []byte("k"), Value: []byte(value)},
 		Facts{Topic: topic, ID: "id", Granted: "1s", Partition: ByKey})
 	return o
 }

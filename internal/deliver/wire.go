@@ -306,6 +306,16 @@ func Unpark(rec *kgo.Record) (src *kgo.Record, f Facts, err error) {
 	return &unparked, f, nil
 }
 
+// parkedSource is where the record was read that rec, parked, stands for. It is
+// false where Parked did not make rec.
+func parkedSource(rec *kgo.Record) (from source, ok bool) {
+	origin, _ := Last(rec.Headers, levels.HopOrigin)
+	topic, place, _ := strings.Cut(string(origin), "/")
+	number, _, _ := strings.Cut(place, "/")
+	partition, ok := parsePartition([]byte(number))
+	return source{topic, partition}, ok
+}
+
 func isHop(key string) bool { return strings.HasPrefix(key, levels.HopPrefix) }
 
 // WithoutHop is a fresh slice of the headers that are not private, with room
