@@ -169,7 +169,7 @@ func (o *Outbox) Transact(ctx context.Context, ledger, parked Ledger) error {
 // producerOptions are what delivery needs of a producer: acknowledged by all
 // in-sync replicas, idempotent (both kgo's defaults), sent without lingering.
 func producerOptions(opts []kgo.Opt) []kgo.Opt {
-	return append(append(connect.Timing(), opts...),
+	return append(append(connect.Serving(), opts...),
 		kgo.ProducerLinger(0),
 		kgo.MaxBufferedRecords(maxBuffered),
 		kgo.ProduceRequestTimeout(produceTimeout),

@@ -32,7 +32,7 @@ const (
 
 // fetching are the options that a caller may set otherwise.
 func fetching() []kgo.Opt {
-	return append(connect.Timing(),
+	return append(connect.Serving(),
 		kgo.FetchMaxBytes(fetchMaxBytes),
 		kgo.FetchMaxPartitionBytes(fetchMaxPartitionBytes),
 		kgo.FetchMaxWait(fetchMaxWait),
