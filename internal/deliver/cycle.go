@@ -375,9 +375,6 @@ func (c *cycle) abort(t *transaction) {
 		c.writer.reopen(c.o.ctx)
 	}
 	if hung {
-		if !certain {
-			c.writer.open(c.o.ctx) // fences what is left, so that it does not keep others' readers
-		}
 		c.writer.move(c.o.ctx)
 		// Without any answer it may have been the id that hung, and not the targets:
 		// then they get another chance.

@@ -65,8 +65,8 @@ type transaction struct {
 const (
 	// txnRecords and txnBytes bound a transaction: more would not be faster, and
 	// what an abort repeats.
-	txnRecords = 10_000
-	txnBytes   = 8 << 20
+	txnRecords = 40_000
+	txnBytes   = 16 << 20
 	// txnGather is how long a transaction takes on more, while answers are waited
 	// for: its end costs as much as thousands of records.
 	txnGather = 5 * time.Millisecond

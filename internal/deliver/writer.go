@@ -38,6 +38,7 @@ type writer struct {
 	base   string // the first of its transactional ids
 	turn   int    // which of them is used
 	client *kgo.Client
+	ending [spareIDs]func() // ends what runs to end an id's transaction, and waits for it
 
 	// The producer of the transaction under way. franz-go can take a new epoch in
 	// the middle of one, which silently aborts what was written before.
@@ -62,17 +63,51 @@ func (w *writer) id(turn int) string {
 // has left open: the group's offsets cannot be read before that.
 func (w *writer) start(ctx context.Context) error {
 	for turn := 1; turn < spareIDs; turn++ {
-		req := kmsg.NewPtrInitProducerIDRequest()
-		id := w.id(turn)
-		req.TransactionalID, req.TransactionTimeoutMillis = &id, int32(transactionTimeout.Milliseconds())
-		try, cancel := context.WithTimeout(ctx, abortWithin)
-		_, err := req.RequestWith(try, w.o.client) // one that does not end will time out at the broker
-		cancel()
-		if err != nil {
-			w.o.log.Debug().Err(err).Str("transactional_id", id).Msg("ending a former transaction")
+		if err := w.fence(ctx, turn); err != nil {
+			w.o.log.Debug().Err(err).Str("transactional_id", w.id(turn)).Msg("ending a former transaction")
+			w.end(turn)
 		}
 	}
 	return w.reopen(ctx)
+}
+
+// fence has the broker abort what an id has left open.
+func (w *writer) fence(ctx context.Context, turn int) error {
+	ctx, cancel := context.WithTimeout(ctx, abortWithin)
+	defer cancel()
+	req := kmsg.NewPtrInitProducerIDRequest()
+	id := w.id(turn)
+	req.TransactionalID, req.TransactionTimeoutMillis = &id, int32(transactionTimeout.Milliseconds())
+	resp, err := req.RequestWith(ctx, w.o.client)
+	if err != nil {
+		return err
+	}
+	return kerr.ErrorForCode(resp.ErrorCode)
+}
+
+// end fences an id that is left as soon as its coordinator takes that, or until the
+// id is used again: by itself a broker aborts a transaction only 10 to 20 s after the
+// last that was heard of it, and until then readers wait behind it.
+func (w *writer) end(turn int) {
+	if w.ending[turn] != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(w.o.ctx)
+	ended := make(chan struct{})
+	w.ending[turn] = func() { cancel(); <-ended }
+	w.o.wg.Go(func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			err := w.fence(ctx, turn)
+			if err == nil || hopeless(err) {
+				return
+			}
+			select {
+			case <-time.After(backoffMax):
+			case <-ctx.Done():
+			}
+		}
+	})
 }
 
 // reopen takes a new client with the id of the old one, as often as that needs.
@@ -97,6 +132,7 @@ func (w *writer) reopen(ctx context.Context) error {
 // transaction will be aborted if it is not yet.
 func (w *writer) move(ctx context.Context) error {
 	for range spareIDs {
+		w.end(w.turn)
 		w.turn = (w.turn + 1) % spareIDs
 		err := w.open(ctx)
 		if err == nil || ctx.Err() != nil || hopeless(err) {
@@ -110,6 +146,10 @@ func (w *writer) move(ctx context.Context) error {
 // open replaces the client, and has the broker end what its id has left open.
 func (w *writer) open(ctx context.Context) error {
 	w.close()
+	if stop := w.ending[w.turn]; stop != nil {
+		stop()
+		w.ending[w.turn] = nil
+	}
 	client, err := kgo.NewClient(append(producerOptions(w.o.opts),
 		kgo.ProducerBatchMaxBytesFn(w.o.limit),
 		kgo.TransactionalID(w.id(w.turn)),

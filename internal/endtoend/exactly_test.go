@@ -50,6 +50,7 @@ func TestExactlyOnce(t *testing.T) {
 	virtual(t, "", []string{"orders", "mails"}, func(w *world) {
 		s := w.serve("one", exactly)
 		defer s.stop()
+		s.joined()
 		got, dead := w.watchCommitted("orders", "mails"), w.watchCommitted(w.names.Dead())
 		random := rand.New(rand.NewPCG(1, 2))
 		delays := []string{"0", "1s", "5s", "10s", "30s", "1m"}
@@ -259,6 +260,67 @@ func TestExactlyOnceSick(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestExactlyOnceCoordinatorAway has the coordinator of one transactional id not
+// answer for four seconds, with a transaction open. The next id is used meanwhile, and
+// the first one's transaction is ended as soon as somebody takes that: by itself the
+// broker would have readers wait for ten seconds and more.
+func TestExactlyOnceCoordinatorAway(t *testing.T) {
+	const records, away = 300, 4 * time.Second
+	virtual(t, "1s", []string{"orders"}, func(w *world) {
+		id := w.names.ForwarderGroup() + "-one"
+		back := make(chan struct{})
+		var gone, lost atomic.Bool
+		var written atomic.Int32
+		isGone := func(req kmsg.Request) bool {
+			switch req := req.(type) {
+			case *kmsg.InitProducerIDRequest:
+				return gone.Load() && *req.TransactionalID == id
+			case *kmsg.EndTxnRequest:
+				return gone.Load() && req.TransactionalID == id
+			case *kmsg.TxnOffsetCommitRequest:
+				return gone.Load() && req.TransactionalID == id
+			}
+			return false
+		}
+		w.cluster.Fault(kfake.Fault{
+			Keys: []kmsg.Key{kmsg.InitProducerID, kmsg.EndTxn, kmsg.TxnOffsetCommit}, Err: kerr.CoordinatorNotAvailable, Count: -1, When: isGone,
+		})
+		// What is written then is written once, and not answered.
+		w.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			p := req.(*kmsg.ProduceRequest)
+			drop := gone.Load() && p.TransactionID != nil && *p.TransactionID == id && written.Add(1) > 1
+			return nil, nil, drop
+		})
+		dial := w.dial
+		w.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			return &deaf{Conn: conn, lose: func(key int16) bool {
+				return gone.Load() && key == kmsg.Produce.Int16() && lost.CompareAndSwap(false, true)
+			}}, err
+		}
+		s := w.serve("one", exactly)
+		defer s.stop()
+		got := w.watchCommitted("orders")
+		for i := range records {
+			if i == records/3 {
+				gone.Store(true)
+				time.AfterFunc(away, func() { gone.Store(false); close(back) })
+			}
+			w.send(w.direct("1s", "orders", "k", strconv.Itoa(i+1)))
+			time.Sleep(100 * time.Millisecond)
+		}
+		<-back
+		worst := time.Duration(0)
+		for _, a := range got.onceInOrder(t, records) {
+			worst = max(worst, a.late())
+		}
+		if worst < time.Second || worst > away+4*time.Second {
+			t.Errorf("%v late at most, with a coordinator that was away for %v", worst, away)
+		}
+	})
 }
 
 // TestExactlyOnceRefused has single records refused in the middle of a thousand, each

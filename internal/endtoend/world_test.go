@@ -134,6 +134,13 @@ func (w *world) serve(instance string, change ...func(*router.Config, *forwarder
 	return s
 }
 
+// joined waits until the service has its partitions.
+func (s *service) joined() {
+	for s.router.Ready() != nil || s.forwarder.Ready() != nil {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 // run starts f and returns what ends it.
 func (w *world) run(f func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())

@@ -113,8 +113,8 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		log:    log,
 		tries:  log.Sample(&zerolog.BurstSampler{Burst: tryLogs, Period: tryLogPeriod}),
 		topics: make(map[string]*Topic),
-		ahead:  newPool(cfg.Budget),
-		aside:  newPool(cfg.Budget / 4),
+		ahead:  newPool(cfg.Budget, cfg.Transactional),
+		aside:  newPool(cfg.Budget/4, cfg.Transactional),
 		lease:  newLease(),
 		some:   make(chan struct{}, 1),
 		full:   make(chan struct{}, 1),
@@ -122,9 +122,6 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 
 		committing: make(turn, 1),
 		lanes:      make(map[partition]*lane),
-	}
-	if cfg.Transactional {
-		c.ahead.maxOvertaking, c.aside.maxOvertaking = 0, 0
 	}
 	names := make([]string, 0, len(cfg.Topics))
 	for i := range cfg.Topics {

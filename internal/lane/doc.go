@@ -47,6 +47,9 @@ const (
 	// commitFrom is from how many handled records on a commit is begun. Half, so
 	// that in a release lanes need not stop while it is on its way.
 	commitFrom = CommitRecords / 2
+	// TransactionRecords takes the place of CommitRecords in transactions. There a
+	// crash repeats nothing, and to end one costs as much as thousands of records.
+	TransactionRecords = 40_000
 
 	// leaseTime is how long a commit proves that the partitions are still ours.
 	// Half the session: the broker gives them away a whole session after it.

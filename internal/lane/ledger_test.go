@@ -112,7 +112,7 @@ func TestLedgerProperty(t *testing.T) {
 			t.Fatalf("%d works, %d and %d bytes, %d unfinished, %d unheld, %d behind are left",
 				len(l.ring.works), l.bytes, l.pool.bytes.Load(), l.unfinished, l.unheld, l.behind)
 		}
-		if !l.pool.slots.TryAcquire(2*CommitRecords) || !l.pool.behind.TryAcquire(maxBehind) {
+		if !l.pool.slots.TryAcquire(2*CommitRecords) || !l.pool.behind.TryAcquire(maxBehind(2*CommitRecords)) {
 			t.Fatal("not all slots are free")
 		}
 	})

@@ -40,23 +40,28 @@ type pool struct {
 	maxOvertaking int64 // how many there may be
 }
 
-// A work is behind that is overdue by more than behindAfter when its turn comes.
-// maxBehind leaves slots for the others.
-const (
-	behindAfter = 100 * time.Millisecond
-	maxBehind   = 2 * CommitRecords / 4 * 3
-)
+// behindAfter is by how much a work is overdue, when its turn comes, that is behind.
+const behindAfter = 100 * time.Millisecond
 
 // maxOvertaking leaves slots for the works that take their turn.
 const maxOvertaking = CommitRecords
 
-func newPool(budget int64) *pool {
-	return &pool{
-		budget: budget, room: make(chan struct{}, 1),
-		slots: semaphore.NewWeighted(2 * CommitRecords), behind: semaphore.NewWeighted(maxBehind),
-		maxOvertaking: maxOvertaking,
+// newPool returns a pool with slots for twice as many works as are committed at once.
+// In transactions nothing overtakes, and what is written holds its memory until it is
+// committed: the budget is doubled for that.
+func newPool(budget int64, transactional bool) *pool {
+	p := &pool{budget: budget, room: make(chan struct{}, 1), maxOvertaking: maxOvertaking}
+	slots := int64(2 * CommitRecords)
+	if transactional {
+		p.budget, p.maxOvertaking, slots = 2*budget, 0, 2*TransactionRecords
 	}
+	p.slots, p.behind = semaphore.NewWeighted(slots), semaphore.NewWeighted(maxBehind(slots))
+	return p
 }
+
+// maxBehind is how many of a pool's slots are for works that are behind: the others
+// are left to those on time.
+func maxBehind(slots int64) int64 { return slots / 4 * 3 }
 
 // acquire takes slots for n works, of which so many are behind. It is false when
 // ctx ends before there are any.

@@ -171,7 +171,7 @@ func TestShareNearestFirst(t *testing.T) {
 // TestPoolRoom: who waits for memory hears of it once when a quarter of the pool is
 // free again.
 func TestPoolRoom(t *testing.T) {
-	p := newPool(100)
+	p := newPool(100, false)
 	told := func() bool {
 		select {
 		case <-p.room:
@@ -244,22 +244,23 @@ func TestPoolBehind(t *testing.T) {
 	if len(batch) != 2 || !batch[0].behind || batch[1].behind {
 		t.Fatalf("%d works are due, and not just the first of two is behind", len(batch))
 	}
-	if !l.pool.acquire(t.Context(), maxBehind, maxBehind) {
+	const slots = 2 * CommitRecords
+	most := int(maxBehind(slots))
+	if !l.pool.acquire(t.Context(), most, most) {
 		t.Fatal("there were no slots in a new pool")
 	}
 	if l.pool.acquire(soon, 1, 1) {
 		t.Error("one more that is behind got a slot")
 	}
-	const rest = 2*CommitRecords - maxBehind
-	if !l.pool.acquire(t.Context(), rest, 0) {
+	if !l.pool.acquire(t.Context(), slots-most, 0) {
 		t.Error("those behind left none for those on time")
 	}
 	if l.pool.acquire(soon, 1, 0) {
 		t.Error("there are more slots than twice what is committed at once")
 	}
-	l.unheld, l.behind = 2*CommitRecords, maxBehind
+	l.unheld, l.behind = slots, most
 	l.end()
-	if !l.pool.acquire(t.Context(), 2*CommitRecords, maxBehind) {
+	if !l.pool.acquire(t.Context(), slots, most) {
 		t.Error("a lane that was over kept slots")
 	}
 }
