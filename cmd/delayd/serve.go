@@ -41,6 +41,11 @@ type serveCmd struct {
 // time for some 20 MiB.
 const gcPercent = 200
 
+// memoryLimit is from where on Go collects as often as it takes to use no more, unless
+// GOMEMLIMIT says otherwise: a release of large records holds many times what is
+// fetched ahead.
+const memoryLimit = 224 << 20
+
 // Run serves until ctx ends. What the flags ask for and cannot have is told to
 // people; all that goes wrong after that is part of the log.
 func (c *serveCmd) Run(ctx context.Context, con *console) error {
@@ -52,6 +57,9 @@ func (c *serveCmd) Run(ctx context.Context, con *console) error {
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
 	}
 	log := c.logger(con.err)
 	err := c.serve(ctx, log)

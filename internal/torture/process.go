@@ -134,25 +134,6 @@ var processRows = []row{{
 		return nil
 	},
 }, {
-	name: "groups-deleted", matrix: 34,
-	about:      "the groups are deleted while delayd is stopped: what was not purged comes once more",
-	deliveries: bothDeliveries, flags: []string{"--purge-after", "2s"},
-	least: 30 * time.Second,
-	run: func(ctx context.Context, w *world) error {
-		if !w.whileLoad(ctx, 10*time.Second) {
-			return nil
-		}
-		end, err := w.stop("one")
-		if err != nil {
-			return err
-		}
-		defer end()
-		if err := w.disown(ctx); err != nil {
-			return err
-		}
-		return w.start("one")
-	},
-}, {
 	name: "upgrade", matrix: 38, named: true,
 	about:      "two instances are upgraded from --old one after the other, and one goes back",
 	deliveries: bothDeliveries, instances: []string{"one"},
