@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -30,7 +31,12 @@ type cycle struct {
 	kind   kind // direct, or again
 	post   *post
 	ledger Ledger
-	writer *writer
+
+	// writer writes the transaction under way. The two take turns: for some
+	// milliseconds after a commit a broker refuses the same id's next transaction, and
+	// looks again after 20 (add.partitions.to.txn.retry.backoff.ms). The group keeps
+	// what was committed last, whichever id's transaction is marked as ended first.
+	writer, next *writer
 
 	pending []*item
 	last    *queue        // of the record that was routed last
@@ -44,9 +50,16 @@ type rest struct {
 	backoff time.Duration
 }
 
+func (o *Outbox) newCycle(k kind, post *post, ledger Ledger, id string) *cycle {
+	return &cycle{
+		o: o, kind: k, post: post, ledger: ledger, resting: make(map[any]*rest),
+		writer: &writer{o: o, base: id}, next: &writer{o: o, base: id + "-next"},
+	}
+}
+
 // run runs transactions until the outbox ends.
 func (c *cycle) run() {
-	defer c.writer.close()
+	defer c.close()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for c.o.ctx.Err() == nil {
@@ -67,6 +80,31 @@ func (c *cycle) run() {
 			}
 		}
 	}
+}
+
+// start starts both writers.
+func (c *cycle) start(ctx context.Context) error {
+	if err := c.writer.start(ctx); err != nil {
+		return err
+	}
+	return c.next.start(ctx)
+}
+
+func (c *cycle) close() {
+	c.writer.close()
+	c.next.close()
+}
+
+// purge has both writers learn topic anew.
+func (c *cycle) purge(topic string) {
+	c.writer.purge(topic)
+	c.next.purge(topic)
+}
+
+// refresh has both look up the partitions of their topics.
+func (c *cycle) refresh() {
+	c.writer.refresh()
+	c.next.refresh()
 }
 
 // take empties the post.
@@ -343,8 +381,10 @@ func (c *cycle) resolve(t *transaction, from time.Time) (committed bool) {
 	return true
 }
 
-// settled tells everyone but the owners that t is committed.
+// settled tells everyone but the owners that t is committed. The next transaction is
+// the other writer's.
 func (c *cycle) settled(t *transaction) {
+	c.writer, c.next = c.next, c.writer
 	c.o.cfg.Metrics.Transactions.WithLabelValues(metrics.Committed).Inc()
 	now := time.Now()
 	for _, it := range t.items {

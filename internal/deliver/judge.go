@@ -87,7 +87,7 @@ func (c *cycle) judgeQueue(q *queue, failed []*item) {
 	}
 	switch class {
 	case size:
-		c.writer.purge(q.topic) // franz-go reads limits when it first sees a partition
+		c.purge(q.topic) // franz-go reads limits when it first sees a partition
 		q.mu.Lock()
 		q.scout()
 		q.mu.Unlock()
@@ -99,7 +99,7 @@ func (c *cycle) judgeQueue(q *queue, failed []*item) {
 	case refused:
 		c.suspect(q, failed, code)
 	case partitions:
-		c.writer.refresh()
+		c.refresh()
 		q.mu.Lock()
 		q.scout()
 		q.mu.Unlock()
@@ -108,9 +108,9 @@ func (c *cycle) judgeQueue(q *queue, failed []*item) {
 		q.scouted.denied, q.scouted.why = time.Now(), it.trial.err
 		q.mu.Unlock()
 	case stale:
-		c.writer.purge(q.topic)
+		c.purge(q.topic)
 	case missing:
-		c.writer.purge(q.topic)
+		c.purge(q.topic)
 		q.mu.Lock()
 		q.scouted.missing, q.scouted.at = true, time.Now()
 		q.mu.Unlock()

@@ -145,17 +145,14 @@ func (o *Outbox) Transact(ctx context.Context, ledger, parked Ledger) error {
 	if err := o.canTransact(ctx); err != nil {
 		return err
 	}
-	cycles := []*cycle{{kind: direct, post: &o.post, ledger: ledger, writer: &writer{o: o, base: o.cfg.TransactionalID}}}
+	cycles := []*cycle{o.newCycle(direct, &o.post, ledger, o.cfg.TransactionalID)}
 	if parked != nil {
-		cycles = append(cycles, &cycle{
-			kind: again, post: &o.parkedPost, ledger: parked, writer: &writer{o: o, base: o.cfg.TransactionalID + "-parked"},
-		})
+		cycles = append(cycles, o.newCycle(again, &o.parkedPost, parked, o.cfg.TransactionalID+"-parked"))
 	}
 	for _, c := range cycles {
-		c.o, c.resting = o, make(map[any]*rest)
-		if err := c.writer.start(ctx); err != nil {
+		if err := c.start(ctx); err != nil {
 			for _, c := range cycles {
-				c.writer.close()
+				c.close()
 			}
 			return fmt.Errorf("exactly-once delivery: %w", err)
 		}

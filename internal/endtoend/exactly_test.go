@@ -262,25 +262,26 @@ func TestExactlyOnceSick(t *testing.T) {
 	}
 }
 
-// TestExactlyOnceCoordinatorAway has the coordinator of one transactional id not
-// answer for four seconds, with a transaction open. The next id is used meanwhile, and
+// TestExactlyOnceCoordinatorAway has the coordinator of two transactional ids not
+// answer for four seconds, with a transaction open. Others are used meanwhile, and
 // the first one's transaction is ended as soon as somebody takes that: by itself the
 // broker would have readers wait for ten seconds and more.
 func TestExactlyOnceCoordinatorAway(t *testing.T) {
 	const records, away = 300, 4 * time.Second
 	virtual(t, "1s", []string{"orders"}, func(w *world) {
 		id := w.names.ForwarderGroup() + "-one"
+		ids := map[string]bool{id: true, id + "-next": true} // they take turns
 		back := make(chan struct{})
 		var gone, lost atomic.Bool
 		var written atomic.Int32
 		isGone := func(req kmsg.Request) bool {
 			switch req := req.(type) {
 			case *kmsg.InitProducerIDRequest:
-				return gone.Load() && *req.TransactionalID == id
+				return gone.Load() && ids[*req.TransactionalID]
 			case *kmsg.EndTxnRequest:
-				return gone.Load() && req.TransactionalID == id
+				return gone.Load() && ids[req.TransactionalID]
 			case *kmsg.TxnOffsetCommitRequest:
-				return gone.Load() && req.TransactionalID == id
+				return gone.Load() && ids[req.TransactionalID]
 			}
 			return false
 		}
@@ -291,7 +292,7 @@ func TestExactlyOnceCoordinatorAway(t *testing.T) {
 		w.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
 			w.cluster.KeepControl()
 			p := req.(*kmsg.ProduceRequest)
-			drop := gone.Load() && p.TransactionID != nil && *p.TransactionID == id && written.Add(1) > 1
+			drop := gone.Load() && p.TransactionID != nil && ids[*p.TransactionID] && written.Add(1) > 1
 			return nil, nil, drop
 		})
 		dial := w.dial
