@@ -62,11 +62,12 @@ func serveVariables(t *testing.T) []string {
 // The values are such as delayd takes.
 func TestDeployedCommandsParse(t *testing.T) {
 	for file, args := range map[string]string{
-		"kubernetes/delayd.env": deployed(t, "kubernetes/statefulset.yaml", `(?m)^ *args: \[(.*)\]$`),
-		"systemd/delayd.env":    deployed(t, "systemd/delayd.service", `(?m)^ExecStart=\S+/delayd (.*)$`),
+		"kubernetes/delayd.env":                 deployed(t, "kubernetes/statefulset.yaml", `(?m)^ *args: \[(.*)\]$`),
+		"kubernetes-example/kustomization.yaml": deployed(t, "kubernetes/statefulset.yaml", `(?m)^ *args: \[(.*)\]$`),
+		"systemd/delayd.env":                    deployed(t, "systemd/delayd.service", `(?m)^ExecStart=\S+/delayd (.*)$`),
 	} {
 		t.Run(file, func(t *testing.T) {
-			settings := regexp.MustCompile(`(?m)^#?(DELAYD_\w+)=(.*)$`).FindAllStringSubmatch(readFile(t, filepath.Join(deployFolder, file)), -1)
+			settings := regexp.MustCompile(`(?m)^[# -]*(DELAYD_\w+)=(.*)$`).FindAllStringSubmatch(readFile(t, filepath.Join(deployFolder, file)), -1)
 			if len(settings) == 0 {
 				t.Fatal("no settings")
 			}

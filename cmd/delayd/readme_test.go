@@ -72,7 +72,7 @@ func TestPageLinks(t *testing.T) {
 // punctuation, with dashes for spaces.
 func anchors(page string) (names []string) {
 	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(page, -1) {
-		name := regexp.MustCompile("[^\\pL\\pN _-]").ReplaceAllString(strings.ToLower(heading[1]), "")
+		name := regexp.MustCompile(`[^\pL\pN _-]`).ReplaceAllString(strings.ToLower(heading[1]), "")
 		names = append(names, strings.ReplaceAll(name, " ", "-"))
 	}
 	return names
