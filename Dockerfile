@@ -5,8 +5,11 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
+# What "delayd version" prints: the repository, which would say it, is not copied.
+#   docker build --build-arg VERSION="$(git describe --tags --always --dirty)" .
+ARG VERSION
 # No cgo: the binary is static and needs nothing from the image below.
-RUN CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /delayd ./cmd/delayd
+RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X main.release=$VERSION" -o /delayd ./cmd/delayd
 
 FROM scratch
 # For brokers that are reached over TLS.

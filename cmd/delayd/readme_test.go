@@ -2,35 +2,33 @@ package main
 
 import (
 	"io"
-	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// Every command that the README shows is one that delayd takes.
+// Every command that a page shows is one that delayd takes.
 func TestReadmeCommandsParse(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	commands := readmeCommands(string(text))
-	if len(commands) == 0 {
-		t.Fatal("README.md shows no delayd command in its code blocks")
-	}
-	for _, line := range commands {
-		words, err := splitWords(line)
-		if err != nil {
-			t.Errorf("delayd %s: %v", line, err)
-			continue
+	for _, page := range pages(t) {
+		commands := readmeCommands(readFile(t, page))
+		if len(commands) == 0 && filepath.Base(page) == "README.md" {
+			t.Errorf("%s shows no delayd command in its code blocks", page)
 		}
-		helped := false
-		con := &console{in: strings.NewReader(""), out: io.Discard, err: io.Discard}
-		parser, err := newParser(con, func(int) { helped = true })
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := parser.Parse(words); err != nil && !helped {
-			t.Errorf("delayd %s: %v", line, err)
+		for _, line := range commands {
+			words, err := splitWords(line)
+			if err != nil {
+				t.Errorf("%s: delayd %s: %v", page, line, err)
+				continue
+			}
+			helped := false
+			con := &console{in: strings.NewReader(""), out: io.Discard, err: io.Discard}
+			parser, err := newParser(con, func(int) { helped = true })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := parser.Parse(words); err != nil && !helped {
+				t.Errorf("%s: delayd %s: %v", page, line, err)
+			}
 		}
 	}
 }

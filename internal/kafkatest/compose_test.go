@@ -2,7 +2,9 @@ package kafkatest
 
 import (
 	"os"
+	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,7 +22,8 @@ const (
 // complete, match the specification, and name nothing that is not there.
 func loadCompose(t *testing.T) *types.Project {
 	t.Helper()
-	options, err := cli.NewProjectOptions([]string{composeFile}, cli.WithName("delayd"))
+	// Profiles too: nothing is left out.
+	options, err := cli.NewProjectOptions([]string{composeFile}, cli.WithName("delayd"), cli.WithProfiles([]string{"*"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +44,7 @@ func service(t *testing.T, project *types.Project, name string) types.ServiceCon
 }
 
 func TestComposeImagesArePinned(t *testing.T) {
-	pinned := regexp.MustCompile(`:\d+\.\d+\.\d+$`)
+	pinned := regexp.MustCompile(`:v?\d+\.\d+\.\d+$`)
 	for name, s := range loadCompose(t).Services {
 		if s.Build == nil && !pinned.MatchString(s.Image) {
 			t.Errorf("service %s: image %q has no full version", name, s.Image)
@@ -98,6 +101,71 @@ func TestComposeKeepsKafkasData(t *testing.T) {
 		}
 	}
 	t.Errorf("Kafka's data in %q is not on a volume", dataDir)
+}
+
+// What is mounted from the repository is there: Docker would make an empty
+// directory of it.
+func TestComposeMountsWhatIsThere(t *testing.T) {
+	mounted := 0
+	for name, s := range loadCompose(t).Services {
+		for _, v := range s.Volumes {
+			if v.Type != types.VolumeTypeBind {
+				continue
+			}
+			mounted++
+			if _, err := os.Stat(v.Source); err != nil {
+				t.Errorf("service %s: %v", name, err)
+			}
+			if !v.ReadOnly {
+				t.Errorf("service %s: may write to %s", name, v.Source)
+			}
+		}
+	}
+	if mounted == 0 {
+		t.Error("nothing is mounted from the repository")
+	}
+}
+
+// Who only tries delayd out does not fetch Prometheus and Grafana.
+func TestComposeWatchesWhenAsked(t *testing.T) {
+	for name, s := range loadCompose(t).Services {
+		watches := name == "prometheus" || name == "grafana"
+		if got := slices.Equal(s.Profiles, []string{"watch"}); got != watches {
+			t.Errorf("service %s: profiles %v", name, s.Profiles)
+		}
+	}
+}
+
+// Prometheus asks delayd where it answers, and Grafana asks Prometheus.
+func TestComposeWatchesDelayd(t *testing.T) {
+	project := loadCompose(t)
+	delayd := service(t, project, "delayd")
+	_, port, _ := strings.Cut(delayd.Command[slices.Index(delayd.Command, "--http")+1], ":")
+	if got, want := readFile(t, "../../deploy/prometheus/prometheus.yml"), "delayd:"+port; !strings.Contains(got, want) {
+		t.Errorf("prometheus.yml does not name %s", want)
+	}
+	for _, rules := range regexp.MustCompile(`(?m)^\s*- *['"]?([\w./-]+\.ya?ml)['"]?`).FindAllStringSubmatch(readFile(t, "../../deploy/prometheus/prometheus.yml"), -1) {
+		if !mounts(service(t, project, "prometheus"), path.Join("/etc/prometheus", rules[1])) {
+			t.Errorf("prometheus.yml names %s, which is not mounted beside it", rules[1])
+		}
+	}
+
+	source := readFile(t, "../../deploy/grafana/provisioning/datasources/prometheus.yml")
+	if want := "url: http://prometheus:9090\n"; !strings.Contains(source, want) {
+		t.Errorf("Grafana's data source has no %s", want)
+	}
+	dashboards := readFile(t, "../../deploy/grafana/provisioning/dashboards/delayd.yml")
+	folder := regexp.MustCompile(`(?m)^\s*path: (\S+)$`).FindStringSubmatch(dashboards)
+	if folder == nil || !mounts(service(t, project, "grafana"), folder[1]+"/delayd.json") {
+		t.Errorf("the dashboard is not mounted where Grafana looks for dashboards: %q", folder)
+	}
+}
+
+// mounts reports whether a service finds something of the repository at a path.
+func mounts(s types.ServiceConfig, target string) bool {
+	return slices.ContainsFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool {
+		return v.Type == types.VolumeTypeBind && v.Target == target
+	})
 }
 
 func TestDockerfile(t *testing.T) {
