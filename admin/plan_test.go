@@ -233,7 +233,9 @@ func TestPlanNamesRights(t *testing.T) {
 func TestMinInSyncIsOnlyMendedWhereEnoughAre(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{minInSync: "1"}
-	drifts := func(f found) []Drift { return (topic{kind: level}).drifts(Spec{}, cluster{}, f, values, tools{brokers: "k:1"}) }
+	drifts := func(f found) []Drift {
+		return (topic{kind: level}).drifts(Spec{}, cluster{}, f, values, tools{brokers: "k:1"})
+	}
 	if d := drifts(found{replicas: 3, inSync: 2}); len(d) != 1 || !d[0].Safe {
 		t.Errorf("two in sync: %+v", d)
 	}
