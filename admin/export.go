@@ -55,15 +55,13 @@ const (
 	Terraform Format = "terraform"
 )
 
-// Write writes an export.
+// Write writes an export. Nothing is written where [Export.Check] has an error.
 func (e Export) Write(w io.Writer, format Format) error {
-	if err := errors.Join(e.Spec.check(), e.Access.check()); err != nil {
+	if err := e.Check(format); err != nil {
 		return err
 	}
-	for _, g := range e.Grants {
-		if err := CheckPrincipal(g.Principal); err != nil {
-			return err
-		}
+	if err := e.Spec.check(); err != nil { // fills the defaults of this copy
+		return err
 	}
 	e.Grants = merged(e.Grants)
 	switch format {
@@ -75,6 +73,29 @@ func (e Export) Write(w io.Writer, format Format) error {
 		return e.terraform(w)
 	}
 	return fmt.Errorf("format %q: write %s, %s or %s", format, KafkaTopics, Strimzi, Terraform)
+}
+
+// Check reports what keeps an export from being written in a format.
+func (e Export) Check(format Format) error {
+	if err := errors.Join(e.Spec.check(), e.Access.check()); err != nil {
+		return err
+	}
+	if e.MaxMessage < 0 {
+		return fmt.Errorf("message-max-bytes must be above 0, got %d", e.MaxMessage)
+	}
+	if format == Terraform && e.Spec.Replicas == BrokerDefault {
+		return errTerraformReplicas
+	}
+	for _, g := range e.Grants {
+		err := CheckPrincipal(g.Principal)
+		if format == Strimzi && err == nil {
+			_, err = strimziUserName(g.Principal)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CheckPrincipal reports what keeps a word from being a principal, as in
@@ -91,7 +112,7 @@ func (a Access) check() error {
 	for _, target := range a.Targets {
 		if name := strings.TrimSuffix(target, "*"); name != "" {
 			if err := levels.CheckTopic(name); err != nil {
-				return fmt.Errorf("target %w", err)
+				return errors.New("target " + strings.TrimPrefix(err.Error(), "topic "))
 			}
 		}
 	}

@@ -22,9 +22,6 @@ var errTerraformReplicas = errors.New("replicas: Terraform's provider " + terraf
 // terraform writes resources, and none of the provider's own settings, which say
 // how to connect.
 func (e Export) terraform(w io.Writer) error {
-	if e.Spec.Replicas == BrokerDefault {
-		return errTerraformReplicas
-	}
 	if err := comment(w, e.heading()...); err != nil {
 		return err
 	}

@@ -330,15 +330,15 @@ func TestExportsThatCannotBe(t *testing.T) {
 	}{
 		{func(e *Export) { e.Spec.Replicas = BrokerDefault }, Terraform, errTerraformReplicas.Error()},
 		{func(e *Export) { e.Spec.Replicas, e.Spec.Profile = 2, Confluent }, Terraform, "replicas must be 3 with profile confluent, got 2"},
-		{func(e *Export) { e.Spec.OutageBudget, e.Spec.Profile = 3600e9, Redpanda }, KafkaTopics, "outage budget must be at least 1d with profile redpanda, got 1h"},
-		{func(e *Export) { e.Spec.OutageBudget = -1 }, KafkaTopics, "outage budget must be 0 to keep everything, or at most 3650d, got -1ns"},
+		{func(e *Export) { e.Spec.OutageBudget, e.Spec.Profile = 3600e9, Redpanda }, KafkaTopics, "outage-budget must be at least 1d with profile redpanda, got 1h"},
+		{func(e *Export) { e.Spec.OutageBudget = -1 }, KafkaTopics, "outage-budget must be 0 to keep everything, or at most 3650d, got -1ns"},
 		{func(e *Export) { e.Spec.Profile = "azure" }, KafkaTopics, `profile "azure": write apache, msk-serverless, confluent or redpanda`},
 		{func(e *Export) { e.Grants[0].Principal = "User:CN=delayd" }, Strimzi,
 			`principal User:CN=delayd: Strimzi names users by its own resources: write User: and a name of a-z, 0-9, "-" and ".", as in User:delayd`},
 		{func(e *Export) { e.Grants[0].Principal = "delayd" }, KafkaTopics, `principal "delayd": write a type and a name, as in User:delayd`},
 		{func(e *Export) { e.Grants[0].Principal = "User:x\nrm -r" }, KafkaTopics, `principal "User:x\nrm -r": control characters are not allowed`},
 		{func(e *Export) { e.Access.Group = "x\nrm" }, KafkaTopics, `group "x\nrm": control characters are not allowed`},
-		{func(e *Export) { e.Access.Targets[0] = "a b" }, KafkaTopics, `target topic "a b": ' ' is not allowed; use letters a-z and A-Z, digits, ".", "_" and "-"`},
+		{func(e *Export) { e.Access.Targets[0] = "a b" }, KafkaTopics, `target "a b": ' ' is not allowed; use letters a-z and A-Z, digits, ".", "_" and "-"`},
 		{func(*Export) {}, "helm", `format "helm": write kafka-topics, strimzi or terraform`},
 	} {
 		e := exported(t)

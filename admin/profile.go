@@ -95,9 +95,9 @@ func (s *Spec) fit() error {
 	}
 	switch {
 	case s.OutageBudget < 0 || s.OutageBudget > levels.MaxDelay:
-		return fmt.Errorf("outage budget must be 0 to keep everything, or at most %s, got %v", levels.FormatDelay(levels.MaxDelay), s.OutageBudget)
+		return fmt.Errorf("outage-budget must be 0 to keep everything, or at most %s, got %v", levels.FormatDelay(levels.MaxDelay), s.OutageBudget)
 	case s.OutageBudget > 0 && s.OutageBudget < r.retention:
-		return fmt.Errorf("outage budget must be at least %s with profile %s, got %s",
+		return fmt.Errorf("outage-budget must be at least %s with profile %s, got %s",
 			levels.FormatDelay(r.retention), s.Profile, levels.FormatDelay(s.OutageBudget))
 	case s.Replicas > 0 && r.replicas > 0 && s.Replicas != r.replicas:
 		return fmt.Errorf("replicas must be %d with profile %s, got %d", r.replicas, s.Profile, s.Replicas)

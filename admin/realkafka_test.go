@@ -99,7 +99,7 @@ func refuseUnsafe(t *testing.T, brokers []string, spec Spec) {
 	create(t, cl, "unsafe.dead", 2) // with the broker's settings: kept for a week
 	results, err := Ensure(t.Context(), cl, spec)
 	want := strings.ReplaceAll("topic unsafe.level.5s: cleanup.policy=compact would delete every record but the last of its key, handled or not; "+
-		"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name unsafe.level.5s --add-config cleanup.policy=delete\n"+
+		"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name unsafe.level.5s --add-config cleanup.policy=delete,retention.ms=-1\n"+
 		"topic unsafe.level.1m: retention.ms=30000 (30s) would delete records before they are delivered: it must be longer than the level (1m), or -1 for no end; "+
 		"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name unsafe.level.1m --add-config retention.ms=-1\n"+
 		"topic unsafe.parked: retention.bytes=1000000 would delete the oldest records of a partition that holds more, before they are delivered: "+

@@ -81,6 +81,9 @@ type Spec struct {
 	OutageBudget time.Duration
 }
 
+// Check names the setting that is wrong; nil is none.
+func (s Spec) Check() error { return s.check() }
+
 // check names the setting that is wrong and fills the defaults.
 func (s *Spec) check() error {
 	if s.Partitions == 0 {

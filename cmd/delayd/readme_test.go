@@ -7,15 +7,21 @@ import (
 	"testing"
 )
 
-// Every command that the README shows is one that delayd takes.
+// Every command that the README and the page on topics show is one that delayd takes.
 func TestReadmeCommandsParse(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
+	for _, page := range []string{"README.md", "docs/provisioning.md"} {
+		t.Run(page, func(t *testing.T) { commandsParse(t, page) })
+	}
+}
+
+func commandsParse(t *testing.T, page string) {
+	text, err := os.ReadFile("../../" + page)
 	if err != nil {
 		t.Fatal(err)
 	}
 	commands := readmeCommands(string(text))
 	if len(commands) == 0 {
-		t.Fatal("README.md shows no delayd command in its code blocks")
+		t.Fatalf("%s shows no delayd command in its code blocks", page)
 	}
 	for _, line := range commands {
 		words, err := splitWords(line)
