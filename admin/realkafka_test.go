@@ -28,6 +28,7 @@ func TestOnKafka(t *testing.T) {
 		"twice":       provisionTwice,
 		"ten-at-once": provisionTenAtOnce,
 		"unsafe":      refuseUnsafe,
+		"mend":        mendDrifts,
 		"others":      refuseOtherGroups,
 		"scan":        statusAgreesWithScan,
 	} {
@@ -127,6 +128,51 @@ func refuseUnsafe(t *testing.T, brokers []string, spec Spec) {
 		}
 	}
 	everything(t, cl, spec)
+}
+
+// mendDrifts plans and mends what Kafka itself makes of topics that nobody thought
+// about, and of one that somebody thought wrong of.
+func mendDrifts(t *testing.T, brokers []string, spec Spec) {
+	cl := client(t, brokers)
+	spec.Ladder = ladder(t, "5s 1m")
+	if steps := planned(t, cl, spec); len(steps) != 5 || steps[0].Action != Create || steps[0].Err != nil {
+		t.Errorf("plan of nothing: %+v", steps)
+	}
+	create(t, cl, "mend.inbox", 4)
+	create(t, cl, "mend.level.5s", 4, "cleanup.policy=compact", "retention.ms=5000", "retention.bytes=1000000", "max.message.bytes=1000")
+	create(t, cl, "mend.parked", 2, "cleanup.policy=compact,delete")
+
+	var drifts []string
+	for _, d := range step(t, planned(t, cl, spec), "mend.level.5s").Drifts {
+		drifts = append(drifts, d.Setting+" "+d.Got)
+	}
+	want := []string{"cleanup.policy compact", "retention.ms 5000", "retention.bytes 1000000", "message.timestamp.type CreateTime",
+		"segment.bytes 1073741824", "segment.ms 604800000", "max.message.bytes 1000"}
+	if diff := cmp.Diff(want, drifts); diff != "" {
+		t.Errorf("drifts (-want +got):\n%s", diff)
+	}
+
+	results, err := Apply(t.Context(), cl, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var outcomes []string
+	for _, r := range results {
+		outcomes = append(outcomes, r.Topic+" "+r.Outcome.String())
+	}
+	want = []string{"mend.inbox mended", "mend.level.5s mended", "mend.level.1m created", "mend.parked mended", "mend.dead created"}
+	if diff := cmp.Diff(want, outcomes); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	// The broker shows what the controller has accepted a moment later.
+	for steps := planned(t, cl, spec); len(step(t, steps, "mend.level.5s").Drifts)+len(step(t, steps, "mend.inbox").Drifts) > 0; steps = planned(t, cl, spec) {
+		if t.Context().Err() != nil {
+			t.Fatalf("still to do: %+v", steps)
+		}
+	}
+	if d := step(t, planned(t, cl, spec), "mend.parked").Drifts; len(d) != 1 || d[0].Setting != "partitions" {
+		t.Errorf("parked: %+v, want that partitions are left to a person", d)
+	}
 }
 
 func refuseOtherGroups(t *testing.T, brokers []string, spec Spec) {
