@@ -27,6 +27,7 @@ type found struct {
 	err        error // why it cannot be looked at; nil also where it does not exist
 	partitions int32 // 0: it does not exist
 	replicas   int   // of the partition that has the fewest
+	inSync     int   // replicas that are in sync, of the partition that has the fewest
 	led        bool  // every partition has a leader
 }
 
@@ -47,7 +48,7 @@ func metadata(ctx context.Context, cl *kgo.Client, names ...string) (cluster, ma
 	if err != nil {
 		return cluster{}, nil, fmt.Errorf("look up the topics: %w", err)
 	}
-	c := cluster{brokers: len(resp.Brokers), maxMessage: kafkaMaxMessage}
+	c := cluster{brokers: len(resp.Brokers)}
 	if len(resp.Brokers) > 0 {
 		c.node = resp.Brokers[0].NodeID
 	}
@@ -68,6 +69,9 @@ func metadata(ctx context.Context, cl *kgo.Client, names ...string) (cluster, ma
 			if i == 0 || len(p.Replicas) < f.replicas {
 				f.replicas = len(p.Replicas)
 			}
+			if i == 0 || len(p.ISR) < f.inSync {
+				f.inSync = len(p.ISR)
+			}
 			f.led = f.led && p.Leader >= 0
 		}
 		topics[*t.Topic] = f
@@ -76,11 +80,14 @@ func metadata(ctx context.Context, cl *kgo.Client, names ...string) (cluster, ma
 }
 
 // defaults fills in what a new topic gets on this cluster, as far as we are
-// allowed to know.
-func (c *cluster) defaults(ctx context.Context, cl *kgo.Client, replicas int16) {
+// allowed to know. The error says why the brokers' own settings cannot be told;
+// those of the profile count then.
+func (c *cluster) defaults(ctx context.Context, cl *kgo.Client, spec Spec) error {
+	c.maxMessage = spec.Profile.rules().maxMessage
 	node := strconv.Itoa(int(c.node))
 	described, err := describe(ctx, cl, kmsg.ConfigResourceTypeBroker, node)
 	if err == nil {
+		err = described[node].err
 		if n, err := strconv.ParseInt(described[node].values["message.max.bytes"], 10, 64); err == nil {
 			c.maxMessage = n
 		}
@@ -88,9 +95,16 @@ func (c *cluster) defaults(ctx context.Context, cl *kgo.Client, replicas int16) 
 			c.replicas = min(n, c.brokers) // more cannot be had; the embedded broker says 3
 		}
 	}
-	if replicas > 0 {
-		c.replicas = int(replicas)
+	if spec.Replicas > 0 {
+		c.replicas = int(spec.Replicas)
 	}
+	return err
+}
+
+// follow makes what the inbox takes the least that the others have to: someone
+// may have raised its limit.
+func (c *cluster) follow(inbox described) {
+	c.maxMessage = max(c.maxMessage, number(inbox.values, maxMessage, 0))
 }
 
 // described is the configuration of a topic or a broker.

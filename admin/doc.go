@@ -4,5 +4,8 @@
 // [Ensure] creates what is missing and looks at what is there; it never shrinks,
 // deletes or changes a topic that someone has made. What would lose records is an
 // error that says what to do; everything else that differs is told in the
-// [Result]. [Inspect] counts from offsets alone, without reading records.
+// [Result]. [Plan] says beforehand what there is to do, [Apply] also sets what can
+// be set without a risk, and an [Export] is the same topics, and the rights of
+// all who use them, for other tools. [Inspect] counts from offsets alone, without
+// reading records.
 package admin

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -36,15 +35,23 @@ const (
 // error is [Results.Err]: something is missing that cannot be created, or would
 // lose records, and the service must not start.
 func Ensure(ctx context.Context, cl *kgo.Client, spec Spec) (Results, error) {
-	return bring(ctx, cl, spec, true)
+	return bring(ctx, cl, spec, true, false)
+}
+
+// Apply is Ensure, and changes the settings of topics that exist where they
+// differ: all that plan calls safe. Nothing is deleted by it, no limit made
+// smaller and no partition added; that, and what needs a person's judgement,
+// stays as it is and is told. A topic that was mended is Mended.
+func Apply(ctx context.Context, cl *kgo.Client, spec Spec) (Results, error) {
+	return bring(ctx, cl, spec, true, true)
 }
 
 // Verify is Ensure without creating: a topic that is missing is Failed.
 func Verify(ctx context.Context, cl *kgo.Client, spec Spec) (Results, error) {
-	return bring(ctx, cl, spec, false)
+	return bring(ctx, cl, spec, false, false)
 }
 
-func bring(ctx context.Context, cl *kgo.Client, spec Spec, create bool) (Results, error) {
+func bring(ctx context.Context, cl *kgo.Client, spec Spec, create, mend bool) (Results, error) {
 	if err := spec.check(); err != nil {
 		return nil, err
 	}
@@ -53,17 +60,15 @@ func bring(ctx context.Context, cl *kgo.Client, spec Spec, create bool) (Results
 	if err != nil {
 		return nil, err
 	}
-	c.defaults(ctx, cl, spec.Replicas)
+	_ = c.defaults(ctx, cl, spec) // without them those of the profile do
 
-	var missing []topic
-	for _, t := range topics {
-		if f := seen[t.name]; f.err == nil && !f.exists() {
-			missing = append(missing, t)
-		}
-	}
 	var refused map[string]error
-	if create && len(missing) > 0 {
-		refused = createTopics(ctx, cl, spec, c, missing)
+	if missing := absent(topics, seen); create && len(missing) > 0 {
+		if inbox := topics[0].name; seen[inbox].exists() {
+			limits, _ := topicSettings(ctx, cl, []string{inbox})
+			c.follow(limits[inbox])
+		}
+		refused = createTopics(ctx, cl, spec, c, missing, false)
 		if seen, err = appear(ctx, cl, topics, refused); err != nil {
 			return nil, err
 		}
@@ -73,9 +78,19 @@ func bring(ctx context.Context, cl *kgo.Client, spec Spec, create bool) (Results
 	for i, t := range topics {
 		results[i] = outcome(t, seen[t.name], create, refused)
 	}
-	verify(ctx, cl, spec, c, seen, results)
+	verify(ctx, cl, spec, c, seen, results, mend)
 	owners(ctx, cl, spec, results)
 	return results, results.Err()
+}
+
+// absent are the topics that do not exist.
+func absent(topics []topic, seen map[string]found) (missing []topic) {
+	for _, t := range topics {
+		if f := seen[t.name]; f.err == nil && !f.exists() {
+			missing = append(missing, t)
+		}
+	}
+	return missing
 }
 
 func names(topics []topic) []string {
@@ -108,9 +123,10 @@ func outcome(t topic, f found, create bool, refused map[string]error) Result {
 }
 
 // createTopics asks for all missing topics at once and returns the answer for
-// each, nil for created.
-func createTopics(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, missing []topic) map[string]error {
+// each, nil for created. With try nothing is created: the answers are the same.
+func createTopics(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, missing []topic, try bool) map[string]error {
 	req := kmsg.NewPtrCreateTopicsRequest()
+	req.ValidateOnly = try
 	req.TimeoutMillis = int32(createTimeout.Milliseconds())
 	for _, t := range missing {
 		rt := kmsg.NewCreateTopicsRequestTopic()
@@ -174,10 +190,4 @@ func appear(ctx context.Context, cl *kgo.Client, topics []topic, answers map[str
 			return nil, fmt.Errorf("wait for the new topics: %w", context.Cause(ctx))
 		}
 	}
-}
-
-// seeds is how the brokers are spelled in a command for a person to run.
-func seeds(cl *kgo.Client) string {
-	list, _ := cl.OptValue(kgo.SeedBrokers).([]string)
-	return strings.Join(list, ",")
 }

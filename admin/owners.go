@@ -40,8 +40,8 @@ func owners(ctx context.Context, cl *kgo.Client, spec Spec, results Results) {
 		case at >= 0:
 			group := commits[at].Group
 			r.fail(fmt.Errorf("topic %s: group %s has committed offsets on it, and a level topic has one owning group, here %s; "+
-				"stop that group and forget its offsets with kafka-consumer-groups.sh --bootstrap-server %s --delete-offsets --group %s --topic %s, "+
-				"or give one of the two another --prefix", r.Topic, group, own, seeds(cl), group, r.Topic))
+				"stop that group and forget its offsets with %s, or give one of the two another --prefix",
+				r.Topic, group, own, toolsFor(cl).forget(group, r.Topic)))
 		case readers[r.Topic] != "":
 			r.fail(fmt.Errorf("topic %s: group %s has members that read it, and a level topic has one owning group, here %s; "+
 				"stop that group, or give one of the two another --prefix", r.Topic, readers[r.Topic], own))

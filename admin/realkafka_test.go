@@ -28,6 +28,7 @@ func TestOnKafka(t *testing.T) {
 		"twice":       provisionTwice,
 		"ten-at-once": provisionTenAtOnce,
 		"unsafe":      refuseUnsafe,
+		"mend":        mendDrifts,
 		"others":      refuseOtherGroups,
 		"scan":        statusAgreesWithScan,
 	} {
@@ -99,7 +100,7 @@ func refuseUnsafe(t *testing.T, brokers []string, spec Spec) {
 	create(t, cl, "unsafe.dead", 2) // with the broker's settings: kept for a week
 	results, err := Ensure(t.Context(), cl, spec)
 	want := strings.ReplaceAll("topic unsafe.level.5s: cleanup.policy=compact would delete every record but the last of its key, handled or not; "+
-		"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name unsafe.level.5s --add-config cleanup.policy=delete\n"+
+		"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name unsafe.level.5s --add-config cleanup.policy=delete,retention.ms=-1\n"+
 		"topic unsafe.level.1m: retention.ms=30000 (30s) would delete records before they are delivered: it must be longer than the level (1m), or -1 for no end; "+
 		"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name unsafe.level.1m --add-config retention.ms=-1\n"+
 		"topic unsafe.parked: retention.bytes=1000000 would delete the oldest records of a partition that holds more, before they are delivered: "+
@@ -127,6 +128,51 @@ func refuseUnsafe(t *testing.T, brokers []string, spec Spec) {
 		}
 	}
 	everything(t, cl, spec)
+}
+
+// mendDrifts plans and mends what Kafka itself makes of topics that nobody thought
+// about, and of one that somebody thought wrong of.
+func mendDrifts(t *testing.T, brokers []string, spec Spec) {
+	cl := client(t, brokers)
+	spec.Ladder = ladder(t, "5s 1m")
+	if steps := planned(t, cl, spec); len(steps) != 5 || steps[0].Action != Create || steps[0].Err != nil {
+		t.Errorf("plan of nothing: %+v", steps)
+	}
+	create(t, cl, "mend.inbox", 4)
+	create(t, cl, "mend.level.5s", 4, "cleanup.policy=compact", "retention.ms=5000", "retention.bytes=1000000", "max.message.bytes=1000")
+	create(t, cl, "mend.parked", 2, "cleanup.policy=compact,delete")
+
+	var drifts []string
+	for _, d := range step(t, planned(t, cl, spec), "mend.level.5s").Drifts {
+		drifts = append(drifts, d.Setting+" "+d.Got)
+	}
+	want := []string{"cleanup.policy compact", "retention.ms 5000", "retention.bytes 1000000", "message.timestamp.type CreateTime",
+		"segment.bytes 1073741824", "segment.ms 604800000", "max.message.bytes 1000"}
+	if diff := cmp.Diff(want, drifts); diff != "" {
+		t.Errorf("drifts (-want +got):\n%s", diff)
+	}
+
+	results, err := Apply(t.Context(), cl, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var outcomes []string
+	for _, r := range results {
+		outcomes = append(outcomes, r.Topic+" "+r.Outcome.String())
+	}
+	want = []string{"mend.inbox mended", "mend.level.5s mended", "mend.level.1m created", "mend.parked mended", "mend.dead created"}
+	if diff := cmp.Diff(want, outcomes); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	// The broker shows what the controller has accepted a moment later.
+	for steps := planned(t, cl, spec); len(step(t, steps, "mend.level.5s").Drifts)+len(step(t, steps, "mend.inbox").Drifts) > 0; steps = planned(t, cl, spec) {
+		if t.Context().Err() != nil {
+			t.Fatalf("still to do: %+v", steps)
+		}
+	}
+	if d := step(t, planned(t, cl, spec), "mend.parked").Drifts; len(d) != 1 || d[0].Setting != "partitions" {
+		t.Errorf("parked: %+v, want that partitions are left to a person", d)
+	}
 }
 
 func refuseOtherGroups(t *testing.T, brokers []string, spec Spec) {

@@ -18,6 +18,9 @@ const (
 	Drifted
 	// Failed: it is missing, or it is there and would lose records.
 	Failed
+	// Mended: it was there and differed, and what could be set is set; the detail
+	// says what, and what still differs.
+	Mended
 )
 
 func (o Outcome) String() string {
@@ -28,6 +31,8 @@ func (o Outcome) String() string {
 		return "existed"
 	case Drifted:
 		return "drifted"
+	case Mended:
+		return "mended"
 	}
 	return "failed"
 }

@@ -23,6 +23,9 @@ const (
 	Verifier
 	// Provisioner creates those that are missing, and checks the others.
 	Provisioner
+	// Mender is a Provisioner that changes settings too: `delayd admin provision
+	// --apply-config`.
+	Mender
 	// StatusReader counts what waits: `delayd admin status`, and the metrics of
 	// `delayd serve`.
 	StatusReader
@@ -43,6 +46,8 @@ func (r Role) String() string {
 		return "verifier"
 	case Provisioner:
 		return "provisioner"
+	case Mender:
+		return "mender"
 	case StatusReader:
 		return "status"
 	case Producer:
@@ -89,39 +94,7 @@ func (r Right) String() string {
 // Command is the line for Kafka's own tool that grants it to a principal, such as
 // "User:delayd".
 func (r Right) Command(brokers, principal string) string {
-	var resource string
-	switch r.Resource {
-	case kmsg.ACLResourceTypeTopic:
-		resource = "--topic " + shellQuote(r.Name)
-	case kmsg.ACLResourceTypeGroup:
-		resource = "--group " + shellQuote(r.Name)
-	case kmsg.ACLResourceTypeTransactionalId:
-		resource = "--transactional-id " + shellQuote(r.Name)
-	case kmsg.ACLResourceTypeCluster:
-		resource = "--cluster"
-	}
-	pattern := ""
-	if r.Prefixed {
-		pattern = " --resource-pattern-type prefixed"
-	}
-	var operation strings.Builder // DESCRIBE_CONFIGS is DescribeConfigs there
-	for word := range strings.SplitSeq(r.Operation.String(), "_") {
-		operation.WriteString(word[:1] + strings.ToLower(word[1:]))
-	}
-	return fmt.Sprintf("kafka-acls.sh --bootstrap-server %s --add --allow-principal %s --operation %s %s%s",
-		brokers, shellQuote(principal), operation.String(), resource, pattern)
-}
-
-// shellQuote is a word for a shell. Names of topics have nothing in them that a
-// shell would act on; those of groups and users can have anything.
-func shellQuote(word string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-:=,", r)
-	}
-	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	return tools{brokers: brokers}.grant(r, principal)
 }
 
 // Rights are all that roles need on a cluster, and nothing that they do not: the
@@ -175,6 +148,12 @@ func (s Spec) rights(access Access, role Role) []Right {
 			rights = append(rights, on(kmsg.ACLOperationCreate, "create it"))
 		}
 		return append(rights, s.rights(access, Verifier)...)
+	case Mender:
+		rights := s.rights(access, Provisioner)
+		for _, on := range s.onAll() {
+			rights = append(rights, on(kmsg.ACLOperationAlterConfigs, "mend its settings"))
+		}
+		return rights
 	case Verifier:
 		var rights []Right
 		for _, on := range s.onAll() {

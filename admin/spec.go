@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -70,7 +71,18 @@ type Spec struct {
 	Partitions int32
 	// Replicas of each partition. 0 and BrokerDefault leave it to the cluster.
 	Replicas int16
+	// Profile is the kind of cluster: settings that it refuses are neither made
+	// nor missed. "" is Apache.
+	Profile Profile
+	// OutageBudget is for a service that may not delete what it has handled. It
+	// is how long the service may be away before what waits is deleted: the
+	// inbox keeps records that long, and a level topic its delay longer. 0 keeps
+	// everything until it is handled.
+	OutageBudget time.Duration
 }
+
+// Check names the setting that is wrong; nil is none.
+func (s Spec) Check() error { return s.check() }
 
 // check names the setting that is wrong and fills the defaults.
 func (s *Spec) check() error {
@@ -79,6 +91,9 @@ func (s *Spec) check() error {
 	}
 	if s.Replicas == 0 {
 		s.Replicas = BrokerDefault
+	}
+	if err := s.fit(); err != nil {
+		return err
 	}
 	switch {
 	case s.Ladder.Len() == 0:
@@ -107,19 +122,30 @@ type topic struct {
 	kind       kind
 	delay      time.Duration // of a level
 	partitions int32
-	headroom   int64 // of max.message.bytes above the broker's limit
+	headroom   int64         // of max.message.bytes above the broker's limit
+	keep       time.Duration // how long it keeps records; 0 is without end
+	rules      rules         // of the cluster
 }
 
 // topics are all topics of the service, the inbox first.
 func (s Spec) topics() []topic {
-	list := []topic{{name: s.Names.Inbox(), kind: inbox, partitions: s.Partitions}}
+	list := []topic{{name: s.Names.Inbox(), kind: inbox, partitions: s.Partitions, keep: s.OutageBudget}}
 	for l := range s.Ladder.All() {
-		list = append(list, topic{name: s.Names.Level(l), kind: level, delay: l.Delay,
-			partitions: s.Partitions, headroom: levelHeadroom})
+		t := topic{name: s.Names.Level(l), kind: level, delay: l.Delay, partitions: s.Partitions, headroom: levelHeadroom}
+		if s.OutageBudget > 0 {
+			t.keep = l.Delay + s.OutageBudget
+		}
+		list = append(list, t)
 	}
-	return append(list,
+	// What is parked waits for its target, and dead letters for a person: neither
+	// knows how long that takes.
+	list = append(list,
 		topic{name: s.Names.Parked(), kind: parked, partitions: s.Partitions, headroom: parkedHeadroom},
 		topic{name: s.Names.Dead(), kind: dead, partitions: 1, headroom: parkedHeadroom})
+	for i := range list {
+		list[i].rules = s.Profile.rules()
+	}
+	return list
 }
 
 // setting is one setting of a topic.
@@ -127,12 +153,17 @@ type setting struct{ key, value string }
 
 func (s setting) String() string { return s.key + "=" + s.value }
 
-// settings are what a new topic is created with. Everything is kept until it is
+// settings are what a new topic is created with, and what one that exists is
+// compared with; the export prints the same. Everything is kept until it is
 // handled, and then deleted by us; dead letters until someone deletes them.
 func (t topic) settings(c cluster) []setting {
+	kept := "-1"
+	if t.keep > 0 {
+		kept = strconv.FormatInt(t.keep.Milliseconds(), 10)
+	}
 	list := []setting{
 		{cleanupPolicy, "delete"},
-		{retentionMs, "-1"},
+		{retentionMs, kept},
 		{retentionBytes, "-1"},
 	}
 	if t.kind != dead {
@@ -143,10 +174,10 @@ func (t topic) settings(c cluster) []setting {
 			setting{segmentMs, strconv.FormatInt(age.Milliseconds(), 10)})
 	}
 	if t.headroom > 0 { // the inbox follows the broker
-		list = append(list, setting{maxMessage, strconv.FormatInt(c.maxMessage+t.headroom, 10)})
+		list = append(list, setting{maxMessage, strconv.FormatInt(t.rules.largest(c.maxMessage+t.headroom), 10)})
 	}
 	if c.replicas >= replicasForISR {
 		list = append(list, setting{minInSync, strconv.Itoa(minISR)})
 	}
-	return list
+	return slices.DeleteFunc(list, func(s setting) bool { return slices.Contains(t.rules.refused, s.key) })
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -77,10 +78,14 @@ func TestInboxThatTakesMoreThanTheLevels(t *testing.T) {
 	t.Parallel()
 	cl := client(t, fake(t).ListenAddrs())
 	create(t, cl, "delay.inbox", 4, append(right[:len(right):len(right)], "max.message.bytes=2000000")...)
+	create(t, cl, "delay.level.5s", 4, right...)
 	results := everything(t, cl, small(t))
-	want := "max.message.bytes=1114124, want 2065536: a record near the inbox's limit does not fit with the headers that are added"
+	want := "max.message.bytes=1179660, want 2065536: a record near the inbox's limit does not fit with the headers that are added"
 	if results[1].Detail != want {
 		t.Errorf("%s: %q, want %q", results[1].Topic, results[1].Detail, want)
+	}
+	if got := settingsOf(t, cl, "delay.level.1m"); !slices.Contains(got, "max.message.bytes=2065536") { // it is new
+		t.Errorf("a new level was made with %q", got)
 	}
 }
 
@@ -90,7 +95,7 @@ func TestReplicaDrifts(t *testing.T) {
 	create(t, cl, "delay.inbox", 4, right...) // one replica
 	spec := small(t)
 	for replicas, want := range map[int16]string{
-		0: "replicas 1 on 3 brokers: the loss of one broker loses the records that wait there",
+		0: "replicas 1 on 3 brokers, want at least 2: the loss of one broker loses the records that wait there",
 		1: "",
 		3: "replicas 1, want 3: fewer brokers may be lost before records are",
 	} {
@@ -108,12 +113,18 @@ func TestReplicaDrifts(t *testing.T) {
 func TestOneInSyncReplicaOfThree(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{minInSync: "1"}
-	got := topic{kind: level}.drifts(values, cluster{}, found{replicas: 3})
+	drifts := func(f found) (list []string) {
+		for _, d := range (topic{kind: level}).drifts(Spec{}, cluster{}, f, values, tools{}) {
+			list = append(list, d.String())
+		}
+		return list
+	}
+	got := drifts(found{replicas: 3})
 	want := []string{"min.insync.replicas=1 with 3 replicas, want 2: a record can be acknowledged and then lost with one broker"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("drifts (-want +got):\n%s", diff)
 	}
-	if got := (topic{kind: level}).drifts(values, cluster{}, found{replicas: 1}); got != nil {
+	if got := drifts(found{replicas: 1}); got != nil {
 		t.Errorf("one replica: %v, want nothing", got)
 	}
 }

@@ -38,16 +38,22 @@ func (f *topicFlags) ask(ctx context.Context, do func(*kgo.Client) error) error 
 
 type provisionCmd struct {
 	topicFlags
-	Partitions int32 `type:"partitions" placeholder:"N" default:"${partitions}" help:"Partitions of the topics that are created (default: ${default})."`
-	Replicas   int16 `type:"replicas" placeholder:"N" default:"-1" help:"Replicas of each partition; -1 is what the cluster does by itself (default: ${default})."`
+	shapeFlags  `set:"replicas=-1"`
+	ApplyConfig bool `help:"Set what differs on topics that exist, where that is safe: nothing is deleted, no limit made smaller, no partition added."`
 }
 
 // Run creates what is missing and prints what became of each topic. It fails
 // where a topic is still missing, or would lose records.
 func (c *provisionCmd) Run(ctx context.Context, con *console) error {
-	spec := admin.Spec{Ladder: c.Levels, Names: c.Prefix, Partitions: c.Partitions, Replicas: c.Replicas}
+	spec, bring := c.spec(c.Levels, c.Prefix), admin.Ensure
+	if c.ApplyConfig {
+		bring = admin.Apply
+	}
+	if err := checkSpec(spec); err != nil {
+		return err
+	}
 	return c.ask(ctx, func(cl *kgo.Client) error {
-		results, err := admin.Ensure(ctx, cl, spec)
+		results, err := bring(ctx, cl, spec)
 		if len(results) == 0 { // the cluster did not answer: nothing became of anything
 			return err
 		}

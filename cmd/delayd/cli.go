@@ -32,6 +32,8 @@ type cli struct {
 // adminCmd groups the commands for operators.
 type adminCmd struct {
 	Provision provisionCmd `cmd:"" help:"Create the topics that are missing and check those that are there."`
+	Plan      planCmd      `cmd:"" help:"Print what provision would create, and what differs: exit code 0 is nothing to do, 2 something."`
+	Export    exportCmd    `cmd:"" help:"Print the topics and ACLs for Kafka's own tools, Strimzi or Terraform. Needs no cluster."`
 	Status    statusCmd    `cmd:"" help:"Print what is pending and overdue on each level."`
 }
 
@@ -85,6 +87,8 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.TypeMapper(reflect.TypeFor[levels.Names](), textMapper("prefix", parsePrefix)),
 		kong.TypeMapper(reflect.TypeFor[brokerList](), kong.MapperFunc(mapBrokers)),
 		kong.NamedMapper("choice", kong.MapperFunc(mapChoice)),
+		kong.TypeMapper(reflect.TypeFor[admin.Profile](), textMapper("profile", admin.ParseProfile)),
+		kong.NamedMapper("budget", textMapper("delay", parseBudget)),
 		kong.NamedMapper("topic", textMapper("topic", parseTopic)),
 		kong.NamedMapper("listen", textMapper("address", parseListen)),
 		kong.NamedMapper("http", textMapper("address", parseHTTP)),
@@ -98,14 +102,16 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.NamedMapper("spread", kong.MapperFunc(mapSpread)),
 		kong.NamedMapper("plot", textMapper("plot", parsePlot)),
 		kong.Vars{
-			"embedded":   embedded.DefaultAddr,
-			"prefix":     levels.DefaultPrefix,
-			"levels":     levels.DefaultSpec,
-			"partitions": fmt.Sprint(admin.DefaultPartitions),
-			"wait":       levels.FormatDelay(forwarder.DefaultMissingTargetWait),
-			"give_up":    levels.FormatDelay(forwarder.DefaultGiveUp),
-			"purge":      levels.FormatDelay(forwarder.DefaultPurgeAfter),
-			"data":       defaultDataDir(),
+			"embedded":        embedded.DefaultAddr,
+			"prefix":          levels.DefaultPrefix,
+			"levels":          levels.DefaultSpec,
+			"partitions":      fmt.Sprint(admin.DefaultPartitions),
+			"profiles":        profileNames(),
+			"export_replicas": fmt.Sprint(exportReplicas),
+			"wait":            levels.FormatDelay(forwarder.DefaultMissingTargetWait),
+			"give_up":         levels.FormatDelay(forwarder.DefaultGiveUp),
+			"purge":           levels.FormatDelay(forwarder.DefaultPurgeAfter),
+			"data":            defaultDataDir(),
 		},
 	)
 }

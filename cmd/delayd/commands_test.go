@@ -30,6 +30,7 @@ func TestNoBrokerAnswers(t *testing.T) {
 		{"send", "--to", "orders", "--delay", "1s", "--via", "level", "x"},
 		{"tail", "orders"},
 		{"admin", "provision"},
+		{"admin", "plan"},
 		{"admin", "status"},
 	} {
 		code, stdout, stderr := runDelayd(t, "", append(args, "--brokers", nobody)...)
@@ -112,7 +113,7 @@ func TestProvisionSaysWhyATopicIsRefused(t *testing.T) {
 	compact(t, broker, "delay.level.1s")
 	why := "topic delay.level.1s: cleanup.policy=compact would delete every record but the last of its key, handled or not; " +
 		"mend it with kafka-configs.sh --bootstrap-server " + broker +
-		" --alter --entity-type topics --entity-name delay.level.1s --add-config cleanup.policy=delete"
+		" --alter --entity-type topics --entity-name delay.level.1s --add-config cleanup.policy=delete,retention.ms=-1"
 	args := []string{"admin", "provision", "--brokers", broker, "--levels", "1s"}
 	code, stdout, stderr := runDelayd(t, "", args...)
 	if code != exitFailure || stderr != "delayd: "+why+"\n" {

@@ -27,6 +27,10 @@ const (
 	exitFailure = 1
 	exitUsage   = 2 // the command line or the environment asks for what cannot be
 	exitFenced  = 3 // another process uses the same instance id
+
+	// A plan that is not empty. Its report is on stdout, where wrong usage has
+	// nothing.
+	exitToDo = 2
 )
 
 func main() {
@@ -104,6 +108,8 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.As(err, new(usageError)):
 		return exitUsage
+	case errors.Is(err, errToDo):
+		return exitToDo
 	case errors.Is(err, forwarder.ErrFenced), errors.Is(err, router.ErrFenced):
 		return exitFenced
 	}

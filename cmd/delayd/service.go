@@ -29,6 +29,7 @@ type serviceFlags struct {
 	PurgeAfter        time.Duration      `type:"purge" placeholder:"D" default:"${purge}" help:"How long a delivered record stays on its level topic; 0 is not at all, off keeps it (default: ${default})."`
 	Partitions        int32              `type:"partitions" placeholder:"N" default:"${partitions}" help:"Partitions of the topics that are created (default: ${default})."`
 	NoProvision       bool               `help:"Create no topics: all of them have to be there."`
+	clusterFlags
 }
 
 // service is the router and the forwarder on one cluster.
@@ -167,8 +168,8 @@ func (s *service) adapt(ctx context.Context, cl *kgo.Client) ([]kgo.Opt, error) 
 	return []kgo.Opt{kgo.AllowAutoTopicCreation()}, nil
 }
 
-func (s *service) spec() admin.Spec {
-	return admin.Spec{Ladder: s.Levels, Names: s.Prefix, Partitions: s.Partitions, Replicas: -1}
+func (f *serviceFlags) spec() admin.Spec {
+	return shapeFlags{f.Partitions, admin.BrokerDefault, f.clusterFlags}.spec(f.Levels, f.Prefix)
 }
 
 // check reports the first flag that is wrong.
@@ -177,7 +178,7 @@ func (f *serviceFlags) check() error {
 	if err := f.policy().Validate(); err != nil {
 		return usageError{err}
 	}
-	return nil
+	return checkSpec(f.spec())
 }
 
 // policy is what the flags say of routing.

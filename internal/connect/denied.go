@@ -15,6 +15,7 @@ const (
 	Delete          = "DELETE"
 	Describe        = "DESCRIBE"
 	DescribeConfigs = "DESCRIBE_CONFIGS"
+	AlterConfigs    = "ALTER_CONFIGS"
 	IdempotentWrite = "IDEMPOTENT_WRITE"
 )
 

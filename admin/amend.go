@@ -1,0 +1,87 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/connect"
+)
+
+// amend sets what wanted says of each topic, and enters it into the settings:
+// what the controller has accepted holds, also where a broker does not show it
+// yet. The settings of a topic change together or not at all.
+func amend(ctx context.Context, cl *kgo.Client, topics []topic, results Results, settings map[string]described, wanted func(topic) []setting) {
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	changes := make(map[string][]setting)
+	for i, t := range topics {
+		if results[i].Outcome == Failed || settings[t.name].err != nil {
+			continue
+		}
+		if list := wanted(t); len(list) > 0 {
+			changes[t.name] = list
+			req.Resources = append(req.Resources, alteration(t.name, list))
+		}
+	}
+	if len(changes) == 0 {
+		return
+	}
+	answers := alterConfigs(ctx, cl, req)
+	for i := range results {
+		r := &results[i]
+		list, tried := changes[r.Topic]
+		if !tried {
+			continue
+		}
+		if err := answers[r.Topic]; err != nil {
+			r.fail(fmt.Errorf("set %s of topic %s: %w", words(list), r.Topic, connect.GrantTopic(err, connect.AlterConfigs, r.Topic)))
+			continue
+		}
+		if r.Outcome == Existed {
+			r.Outcome = Mended
+		}
+		r.note("set " + words(list))
+		for _, s := range list {
+			settings[r.Topic].values[s.key] = s.value
+		}
+	}
+}
+
+func words(settings []setting) string {
+	list := make([]string, len(settings))
+	for i, s := range settings {
+		list[i] = s.String()
+	}
+	return strings.Join(list, " ")
+}
+
+func alteration(topic string, settings []setting) kmsg.IncrementalAlterConfigsRequestResource {
+	resource := kmsg.NewIncrementalAlterConfigsRequestResource()
+	resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, topic
+	for _, s := range settings {
+		config := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		config.Name, config.Op, config.Value = s.key, kmsg.IncrementalAlterConfigOpSet, kmsg.StringPtr(s.value)
+		resource.Configs = append(resource.Configs, config)
+	}
+	return resource
+}
+
+// alterConfigs returns the answer for each topic, nil for done.
+func alterConfigs(ctx context.Context, cl *kgo.Client, req *kmsg.IncrementalAlterConfigsRequest) map[string]error {
+	answers := make(map[string]error, len(req.Resources))
+	resp, err := req.RequestWith(ctx, cl)
+	for _, r := range req.Resources {
+		answers[r.ResourceName] = cmp.Or(err, errors.New("the broker left it out of its answer"))
+	}
+	if err == nil {
+		for _, r := range resp.Resources {
+			answers[r.ResourceName] = brokersError(r.ErrorCode, r.ErrorMessage)
+		}
+	}
+	return answers
+}

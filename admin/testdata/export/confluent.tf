@@ -1,0 +1,706 @@
+# The topics of the delay service with prefix delay and levels 5s 2h, for profile confluent.
+# message.max.bytes of the brokers is taken to be 2097164.
+terraform {
+  required_providers {
+    kafka = {
+      source = "Mongey/kafka"
+    }
+  }
+}
+
+resource "kafka_topic" "delay_inbox" {
+  name               = "delay.inbox"
+  partitions         = 4
+  replication_factor = 3
+  config = {
+    "cleanup.policy"         = "delete"
+    "message.timestamp.type" = "LogAppendTime"
+    "min.insync.replicas"    = "2"
+    "retention.bytes"        = "-1"
+    "retention.ms"           = "-1"
+    "segment.bytes"          = "67108864"
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "kafka_topic" "delay_level_5s" {
+  name               = "delay.level.5s"
+  partitions         = 4
+  replication_factor = 3
+  config = {
+    "cleanup.policy"         = "delete"
+    "max.message.bytes"      = "2162700"
+    "message.timestamp.type" = "LogAppendTime"
+    "min.insync.replicas"    = "2"
+    "retention.bytes"        = "-1"
+    "retention.ms"           = "-1"
+    "segment.bytes"          = "67108864"
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "kafka_topic" "delay_level_2h" {
+  name               = "delay.level.2h"
+  partitions         = 4
+  replication_factor = 3
+  config = {
+    "cleanup.policy"         = "delete"
+    "max.message.bytes"      = "2162700"
+    "message.timestamp.type" = "LogAppendTime"
+    "min.insync.replicas"    = "2"
+    "retention.bytes"        = "-1"
+    "retention.ms"           = "-1"
+    "segment.bytes"          = "67108864"
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "kafka_topic" "delay_parked" {
+  name               = "delay.parked"
+  partitions         = 4
+  replication_factor = 3
+  config = {
+    "cleanup.policy"         = "delete"
+    "max.message.bytes"      = "2228236"
+    "message.timestamp.type" = "LogAppendTime"
+    "min.insync.replicas"    = "2"
+    "retention.bytes"        = "-1"
+    "retention.ms"           = "-1"
+    "segment.bytes"          = "67108864"
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "kafka_topic" "delay_dead" {
+  name               = "delay.dead"
+  partitions         = 1
+  replication_factor = 3
+  config = {
+    "cleanup.policy"      = "delete"
+    "max.message.bytes"   = "2228236"
+    "min.insync.replicas" = "2"
+    "retention.bytes"     = "-1"
+    "retention.ms"        = "-1"
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+# read what producers send
+resource "kafka_acl" "delayd_read_topic_delay_inbox" {
+  resource_name                = "delay.inbox"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
+# optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
+resource "kafka_acl" "delayd_delete_topic_delay_inbox" {
+  resource_name                = "delay.inbox"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Delete"
+  acl_permission_type          = "Allow"
+}
+
+# put records where they wait
+resource "kafka_acl" "delayd_write_topic_delay_level" {
+  resource_name                = "delay.level."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Write"
+  acl_permission_type          = "Allow"
+}
+
+# be a member and commit
+resource "kafka_acl" "delayd_read_group_delay_router" {
+  resource_name                = "delay.router"
+  resource_type                = "Group"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
+# see when what is parked for a target has been delivered
+resource "kafka_acl" "delayd_describe_group_delay_forwarder" {
+  resource_name                = "delay.forwarder"
+  resource_type                = "Group"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# optional: know how large a record it takes before one is refused; without it that is learned from the refusal
+resource "kafka_acl" "delayd_describeconfigs_topic_delay_level" {
+  resource_name                = "delay.level."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# see for which targets records are parked, and try them again
+resource "kafka_acl" "delayd_read_topic_delay_parked" {
+  resource_name                = "delay.parked"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
+# park records whose target is sick
+resource "kafka_acl" "delayd_write_topic_delay_parked" {
+  resource_name                = "delay.parked"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Write"
+  acl_permission_type          = "Allow"
+}
+
+# write dead letters
+resource "kafka_acl" "delayd_write_topic_delay_dead" {
+  resource_name                = "delay.dead"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Write"
+  acl_permission_type          = "Allow"
+}
+
+# optional: know how large a record it takes before one is refused; without it that is learned from the refusal
+resource "kafka_acl" "delayd_describeconfigs_topic_delay_parked" {
+  resource_name                = "delay.parked"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# optional: know how large a record it takes before one is refused; without it that is learned from the refusal
+resource "kafka_acl" "delayd_describeconfigs_topic_delay_dead" {
+  resource_name                = "delay.dead"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# deliver; without it the records for it are dead letters
+resource "kafka_acl" "delayd_write_topic_orders" {
+  resource_name                = "orders"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Write"
+  acl_permission_type          = "Allow"
+}
+
+# optional: know how large a record it takes before one is refused; without it that is learned from the refusal
+resource "kafka_acl" "delayd_describeconfigs_topic_orders" {
+  resource_name                = "orders"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# deliver; without it the records for it are dead letters
+resource "kafka_acl" "delayd_write_topic_shop" {
+  resource_name                = "shop."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Write"
+  acl_permission_type          = "Allow"
+}
+
+# optional: know how large a record it takes before one is refused; without it that is learned from the refusal
+resource "kafka_acl" "delayd_describeconfigs_topic_shop" {
+  resource_name                = "shop."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# deliver and commit in one transaction
+resource "kafka_acl" "delayd_write_transactionalid_delay_router" {
+  resource_name                = "delay.router-"
+  resource_type                = "TransactionalID"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Write"
+  acl_permission_type          = "Allow"
+}
+
+# read what waits
+resource "kafka_acl" "delayd_read_topic_delay_level" {
+  resource_name                = "delay.level."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
+# optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
+resource "kafka_acl" "delayd_delete_topic_delay_level" {
+  resource_name                = "delay.level."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Delete"
+  acl_permission_type          = "Allow"
+}
+
+# optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
+resource "kafka_acl" "delayd_delete_topic_delay_parked" {
+  resource_name                = "delay.parked"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Delete"
+  acl_permission_type          = "Allow"
+}
+
+# be a member and commit
+resource "kafka_acl" "delayd_read_group_delay_forwarder" {
+  resource_name                = "delay.forwarder"
+  resource_type                = "Group"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
+# deliver and commit in one transaction
+resource "kafka_acl" "delayd_write_transactionalid_delay_forwarder" {
+  resource_name                = "delay.forwarder-"
+  resource_type                = "TransactionalID"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Write"
+  acl_permission_type          = "Allow"
+}
+
+# see that it is there
+resource "kafka_acl" "delayd_describe_topic_delay_inbox" {
+  resource_name                = "delay.inbox"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# optional: check its settings; without it they count as good, with a note
+resource "kafka_acl" "delayd_describeconfigs_topic_delay_inbox" {
+  resource_name                = "delay.inbox"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# see that it is there
+resource "kafka_acl" "delayd_describe_topic_delay_level" {
+  resource_name                = "delay.level."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# see that it is there
+resource "kafka_acl" "delayd_describe_topic_delay_parked" {
+  resource_name                = "delay.parked"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# see that it is there
+resource "kafka_acl" "delayd_describe_topic_delay_dead" {
+  resource_name                = "delay.dead"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# optional: know how large a record the brokers take; without it Kafka's default counts
+resource "kafka_acl" "delayd_describeconfigs_cluster_kafka_cluster" {
+  resource_name                = "kafka-cluster"
+  resource_type                = "Cluster"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# see its commits and members
+resource "kafka_acl" "delayd_describe_group_delay_router" {
+  resource_name                = "delay.router"
+  resource_type                = "Group"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# create it
+resource "kafka_acl" "delayd_admin_create_topic_delay_inbox" {
+  resource_name                = "delay.inbox"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Create"
+  acl_permission_type          = "Allow"
+}
+
+# create it
+resource "kafka_acl" "delayd_admin_create_topic_delay_level" {
+  resource_name                = "delay.level."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Create"
+  acl_permission_type          = "Allow"
+}
+
+# create it
+resource "kafka_acl" "delayd_admin_create_topic_delay_parked" {
+  resource_name                = "delay.parked"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Create"
+  acl_permission_type          = "Allow"
+}
+
+# create it
+resource "kafka_acl" "delayd_admin_create_topic_delay_dead" {
+  resource_name                = "delay.dead"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Create"
+  acl_permission_type          = "Allow"
+}
+
+# see that it is there
+resource "kafka_acl" "delayd_admin_describe_topic_delay_inbox" {
+  resource_name                = "delay.inbox"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# optional: check its settings; without it they count as good, with a note
+resource "kafka_acl" "delayd_admin_describeconfigs_topic_delay_inbox" {
+  resource_name                = "delay.inbox"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# see that it is there
+resource "kafka_acl" "delayd_admin_describe_topic_delay_level" {
+  resource_name                = "delay.level."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# optional: check its settings; without it they count as good, with a note
+resource "kafka_acl" "delayd_admin_describeconfigs_topic_delay_level" {
+  resource_name                = "delay.level."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# see that it is there
+resource "kafka_acl" "delayd_admin_describe_topic_delay_parked" {
+  resource_name                = "delay.parked"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# optional: check its settings; without it they count as good, with a note
+resource "kafka_acl" "delayd_admin_describeconfigs_topic_delay_parked" {
+  resource_name                = "delay.parked"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# see that it is there
+resource "kafka_acl" "delayd_admin_describe_topic_delay_dead" {
+  resource_name                = "delay.dead"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# optional: check its settings; without it they count as good, with a note
+resource "kafka_acl" "delayd_admin_describeconfigs_topic_delay_dead" {
+  resource_name                = "delay.dead"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# optional: know how large a record the brokers take; without it Kafka's default counts
+resource "kafka_acl" "delayd_admin_describeconfigs_cluster_kafka_cluster" {
+  resource_name                = "kafka-cluster"
+  resource_type                = "Cluster"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# mend its settings
+resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_inbox" {
+  resource_name                = "delay.inbox"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "AlterConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# mend its settings
+resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_level" {
+  resource_name                = "delay.level."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "AlterConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# mend its settings
+resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_parked" {
+  resource_name                = "delay.parked"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "AlterConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# mend its settings
+resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_dead" {
+  resource_name                = "delay.dead"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "AlterConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# see its commits and members
+resource "kafka_acl" "delayd_admin_describe_group_delay_router" {
+  resource_name                = "delay.router"
+  resource_type                = "Group"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# see its commits and members
+resource "kafka_acl" "delayd_admin_describe_group_delay_forwarder" {
+  resource_name                = "delay.forwarder"
+  resource_type                = "Group"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# send to the inbox
+resource "kafka_acl" "shop_write_topic_delay_inbox" {
+  resource_name                = "delay.inbox"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:shop"
+  acl_host                     = "*"
+  acl_operation                = "Write"
+  acl_permission_type          = "Allow"
+}
+
+# optional: send straight to a level; without it the inbox is the way
+resource "kafka_acl" "shop_write_topic_delay_level" {
+  resource_name                = "delay.level."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:shop"
+  acl_host                     = "*"
+  acl_operation                = "Write"
+  acl_permission_type          = "Allow"
+}
+
+# read what is delivered
+resource "kafka_acl" "shop_read_topic_orders" {
+  resource_name                = "orders"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:shop"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
+# read what is delivered
+resource "kafka_acl" "shop_read_topic_shop" {
+  resource_name                = "shop."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:shop"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
+# be a member and commit
+resource "kafka_acl" "shop_read_group_billing" {
+  resource_name                = "billing"
+  resource_type                = "Group"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:shop"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
+# read what is delivered
+resource "kafka_acl" "billing_read_topic_orders" {
+  resource_name                = "orders"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:billing"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
+# read what is delivered
+resource "kafka_acl" "billing_read_topic_shop" {
+  resource_name                = "shop."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:billing"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
+# be a member and commit
+resource "kafka_acl" "billing_read_group_billing" {
+  resource_name                = "billing"
+  resource_type                = "Group"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:billing"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}

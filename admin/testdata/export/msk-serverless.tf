@@ -1,0 +1,152 @@
+# The topics of the delay service with prefix delay and levels 5s 2h, for profile msk-serverless.
+# message.max.bytes of the brokers is taken to be 1048588.
+terraform {
+  required_providers {
+    kafka = {
+      source = "Mongey/kafka"
+    }
+  }
+}
+
+resource "kafka_topic" "delay_inbox" {
+  name               = "delay.inbox"
+  partitions         = 4
+  replication_factor = 3
+  config = {
+    "cleanup.policy"         = "delete"
+    "message.timestamp.type" = "LogAppendTime"
+    "retention.bytes"        = "-1"
+    "retention.ms"           = "-1"
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "kafka_topic" "delay_level_5s" {
+  name               = "delay.level.5s"
+  partitions         = 4
+  replication_factor = 3
+  config = {
+    "cleanup.policy"         = "delete"
+    "max.message.bytes"      = "1114124"
+    "message.timestamp.type" = "LogAppendTime"
+    "retention.bytes"        = "-1"
+    "retention.ms"           = "-1"
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "kafka_topic" "delay_level_2h" {
+  name               = "delay.level.2h"
+  partitions         = 4
+  replication_factor = 3
+  config = {
+    "cleanup.policy"         = "delete"
+    "max.message.bytes"      = "1114124"
+    "message.timestamp.type" = "LogAppendTime"
+    "retention.bytes"        = "-1"
+    "retention.ms"           = "-1"
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "kafka_topic" "delay_parked" {
+  name               = "delay.parked"
+  partitions         = 4
+  replication_factor = 3
+  config = {
+    "cleanup.policy"         = "delete"
+    "max.message.bytes"      = "1179660"
+    "message.timestamp.type" = "LogAppendTime"
+    "retention.bytes"        = "-1"
+    "retention.ms"           = "-1"
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "kafka_topic" "delay_dead" {
+  name               = "delay.dead"
+  partitions         = 1
+  replication_factor = 3
+  config = {
+    "cleanup.policy"    = "delete"
+    "max.message.bytes" = "1179660"
+    "retention.bytes"   = "-1"
+    "retention.ms"      = "-1"
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+# This cluster has no ACLs: these rights are granted by IAM policies.
+# User:delayd: router, forwarder, verifier, status
+#   READ on topic delay.inbox: read what producers send
+#   DELETE on topic delay.inbox: optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
+#   WRITE on topic delay.level.*: put records where they wait
+#   READ on group delay.router: be a member and commit
+#   DESCRIBE on group delay.forwarder: see when what is parked for a target has been delivered
+#   DESCRIBE_CONFIGS on topic delay.level.*: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
+#   READ on topic delay.parked: see for which targets records are parked, and try them again
+#   WRITE on topic delay.parked: park records whose target is sick
+#   WRITE on topic delay.dead: write dead letters
+#   DESCRIBE_CONFIGS on topic delay.parked: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
+#   DESCRIBE_CONFIGS on topic delay.dead: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
+#   WRITE on topic orders: deliver; without it the records for it are dead letters
+#   DESCRIBE_CONFIGS on topic orders: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
+#   WRITE on topic shop.*: deliver; without it the records for it are dead letters
+#   DESCRIBE_CONFIGS on topic shop.*: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
+#   WRITE on transactional id delay.router-*: deliver and commit in one transaction
+#   READ on topic delay.level.*: read what waits
+#   DELETE on topic delay.level.*: optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
+#   DELETE on topic delay.parked: optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
+#   READ on group delay.forwarder: be a member and commit
+#   WRITE on transactional id delay.forwarder-*: deliver and commit in one transaction
+#   DESCRIBE on topic delay.inbox: see that it is there
+#   DESCRIBE_CONFIGS on topic delay.inbox: optional: check its settings; without it they count as good, with a note
+#   DESCRIBE on topic delay.level.*: see that it is there
+#   DESCRIBE on topic delay.parked: see that it is there
+#   DESCRIBE on topic delay.dead: see that it is there
+#   DESCRIBE_CONFIGS on cluster kafka-cluster: optional: know how large a record the brokers take; without it Kafka's default counts
+#   DESCRIBE on group delay.router: see its commits and members
+# User:delayd-admin: mender, status
+#   CREATE on topic delay.inbox: create it
+#   CREATE on topic delay.level.*: create it
+#   CREATE on topic delay.parked: create it
+#   CREATE on topic delay.dead: create it
+#   DESCRIBE on topic delay.inbox: see that it is there
+#   DESCRIBE_CONFIGS on topic delay.inbox: optional: check its settings; without it they count as good, with a note
+#   DESCRIBE on topic delay.level.*: see that it is there
+#   DESCRIBE_CONFIGS on topic delay.level.*: optional: check its settings; without it they count as good, with a note
+#   DESCRIBE on topic delay.parked: see that it is there
+#   DESCRIBE_CONFIGS on topic delay.parked: optional: check its settings; without it they count as good, with a note
+#   DESCRIBE on topic delay.dead: see that it is there
+#   DESCRIBE_CONFIGS on topic delay.dead: optional: check its settings; without it they count as good, with a note
+#   DESCRIBE_CONFIGS on cluster kafka-cluster: optional: know how large a record the brokers take; without it Kafka's default counts
+#   ALTER_CONFIGS on topic delay.inbox: mend its settings
+#   ALTER_CONFIGS on topic delay.level.*: mend its settings
+#   ALTER_CONFIGS on topic delay.parked: mend its settings
+#   ALTER_CONFIGS on topic delay.dead: mend its settings
+#   DESCRIBE on group delay.router: see its commits and members
+#   DESCRIBE on group delay.forwarder: see its commits and members
+# User:shop: producer, consumer
+#   WRITE on topic delay.inbox: send to the inbox
+#   WRITE on topic delay.level.*: optional: send straight to a level; without it the inbox is the way
+#   READ on topic orders: read what is delivered
+#   READ on topic shop.*: read what is delivered
+#   READ on group billing: be a member and commit
+# User:billing: consumer
+#   READ on topic orders: read what is delivered
+#   READ on topic shop.*: read what is delivered
+#   READ on group billing: be a member and commit

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/forwarder"
+)
+
+// exportReplicas is how many replicas are exported unless a flag says otherwise:
+// what is made by hand is meant to last, and without a cluster there is no default
+// to leave it to.
+const exportReplicas = 3
+
+type exportCmd struct {
+	Format admin.Format `type:"choice" enum:"kafka-topics,strimzi,terraform" default:"kafka-topics" help:"${enum} (default: ${default})."`
+	nameFlags
+	ladderFlags
+	shapeFlags `set:"replicas=${export_replicas}"`
+
+	Brokers         brokerList `placeholder:"HOST:PORT,..." help:"Brokers in the lines of kafka-topics (default: kafka:9092)."`
+	CommandConfig   string     `placeholder:"FILE" help:"File in those lines that says how to connect to a secured cluster."`
+	MessageMaxBytes int64      `placeholder:"N" help:"message.max.bytes of the brokers (default: that of the profile)."`
+	StrimziCluster  string     `placeholder:"NAME" default:"my-cluster" help:"Name of Strimzi's Kafka resource (default: ${default})."`
+
+	Service     []string           `sep:"none" placeholder:"PRINCIPAL" help:"Who runs \"delayd serve\", as in User:delayd; repeatable, as the next three. Unset: no ACLs for them."`
+	Provisioner []string           `sep:"none" placeholder:"PRINCIPAL" help:"Who runs \"delayd admin\"."`
+	Producer    []string           `sep:"none" placeholder:"PRINCIPAL" help:"Who sends records to be delayed."`
+	Consumer    []string           `sep:"none" placeholder:"PRINCIPAL" help:"Who reads what is delivered."`
+	Target      []string           `placeholder:"TOPIC" help:"Topic that is delivered to; one that ends with * is all that begin so; repeatable."`
+	Group       string             `placeholder:"GROUP" help:"Consumer group of --consumer."`
+	Delivery    forwarder.Delivery `placeholder:"WHAT" default:"at-least-once" help:"As for \"delayd serve\": exactly-once needs more rights (default: ${default})."`
+}
+
+// Run prints the topics and the rights. No cluster is asked.
+func (c *exportCmd) Run(con *console) error {
+	e := admin.Export{
+		Spec: c.spec(c.Levels, c.Prefix), Brokers: "kafka:9092", CommandConfig: c.CommandConfig,
+		MaxMessage: c.MessageMaxBytes, Cluster: c.StrimziCluster,
+		Access: admin.Access{Targets: withoutEmpty(c.Target), Group: c.Group, ExactlyOnce: c.Delivery == forwarder.ExactlyOnce},
+	}
+	if len(c.Brokers) > 0 {
+		e.Brokers = strings.Join(c.Brokers, ",")
+	}
+	for _, part := range []struct {
+		flag       string
+		principals []string
+		roles      []admin.Role
+	}{
+		{"--service", c.Service, admin.ServiceRoles()},
+		{"--provisioner", c.Provisioner, admin.ProvisionerRoles()},
+		{"--producer", c.Producer, []admin.Role{admin.Producer}},
+		{"--consumer", c.Consumer, []admin.Role{admin.Consumer}},
+	} {
+		for _, p := range withoutEmpty(part.principals) {
+			if err := admin.CheckPrincipal(p); err != nil {
+				return usagef("%s: %w", part.flag, err)
+			}
+			e.Grants = append(e.Grants, admin.Grant{Principal: p, Roles: part.roles})
+		}
+	}
+	if err := e.Check(c.Format); err != nil { // begins with the name of what is wrong, as flags do
+		return usagef("--%w", err)
+	}
+	return e.Write(con.out, c.Format)
+}
