@@ -33,6 +33,10 @@ type cli struct {
 type adminCmd struct {
 	Provision provisionCmd `cmd:"" help:"Create the topics that are missing and check those that are there."`
 	Status    statusCmd    `cmd:"" help:"Print what is pending and overdue on each level."`
+	Dead      deadCmd      `cmd:"" help:"List the dead letters, and send them again."`
+	Parked    parkedCmd    `cmd:"" help:"List what waits for targets that cannot be written."`
+	Peek      peekCmd      `cmd:"" help:"Print what is due next on a level."`
+	Purge     purgeCmd     `cmd:"" help:"Delete what is pending on a level."`
 }
 
 // clientFlags are the flags of the commands that talk to a running service.
@@ -96,6 +100,12 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.NamedMapper("count", textMapper("count", parseCount)),
 		kong.NamedMapper("number", kong.MapperFunc(mapNumber)),
 		kong.NamedMapper("spread", kong.MapperFunc(mapSpread)),
+		kong.NamedMapper("codes", mapList(parseCode)),
+		kong.NamedMapper("offsets", mapList(parseOffset)),
+		kong.NamedMapper("moment", textMapper("time", parseAgo)),
+		kong.NamedMapper("level", textMapper("level", parseLevel)),
+		kong.NamedMapper("peek", textMapper("count", parsePeek)),
+		kong.NamedMapper("request", textMapper(levels.HeaderLevel, parseRequest)),
 		kong.NamedMapper("plot", textMapper("plot", parsePlot)),
 		kong.Vars{
 			"embedded":   embedded.DefaultAddr,
@@ -105,6 +115,7 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 			"wait":       levels.FormatDelay(forwarder.DefaultMissingTargetWait),
 			"give_up":    levels.FormatDelay(forwarder.DefaultGiveUp),
 			"purge":      levels.FormatDelay(forwarder.DefaultPurgeAfter),
+			"codes":      codeWords(" and "),
 			"data":       defaultDataDir(),
 		},
 	)
