@@ -1,8 +1,10 @@
 // Package admin makes sure that the topics of the delay service exist and are
-// right, and counts what is on them.
+// right, counts what is on them, and looks after what died or has to go.
 //
 // [Ensure] creates what is missing and looks at what is there; it never shrinks,
 // deletes or changes a topic that someone has made. What would lose records is an
 // error that says what to do; everything else that differs is told in the
-// [Result]. [Inspect] counts from offsets alone, without reading records.
+// [Result]. [Inspect] counts from offsets alone, without reading records. [Letters],
+// [Parked] and [Peek] read them, [ResendLetters] sends dead letters again, and a
+// [Purge] deletes what is pending.
 package admin

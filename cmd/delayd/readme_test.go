@@ -3,35 +3,48 @@ package main
 import (
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// Every command that the README shows is one that delayd takes.
+// Every command that the README and the other pages show is one that delayd takes.
 func TestReadmeCommandsParse(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
+	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	commands := readmeCommands(string(text))
-	if len(commands) == 0 {
-		t.Fatal("README.md shows no delayd command in its code blocks")
-	}
-	for _, line := range commands {
-		words, err := splitWords(line)
-		if err != nil {
-			t.Errorf("delayd %s: %v", line, err)
-			continue
-		}
-		helped := false
-		con := &console{in: strings.NewReader(""), out: io.Discard, err: io.Discard}
-		parser, err := newParser(con, func(int) { helped = true })
+	all := 0
+	for _, page := range append(pages, "../../README.md") {
+		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := parser.Parse(words); err != nil && !helped {
-			t.Errorf("delayd %s: %v", line, err)
+		for _, line := range readmeCommands(string(text)) {
+			all++
+			parseCommand(t, page, line)
 		}
+	}
+	if all == 0 {
+		t.Fatal("no page shows a delayd command in its code blocks")
+	}
+}
+
+func parseCommand(t *testing.T, page, line string) {
+	t.Helper()
+	words, err := splitWords(line)
+	if err != nil {
+		t.Errorf("%s: delayd %s: %v", page, line, err)
+		return
+	}
+	helped := false
+	con := &console{in: strings.NewReader(""), out: io.Discard, err: io.Discard}
+	parser, err := newParser(con, func(int) { helped = true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(words); err != nil && !helped {
+		t.Errorf("%s: delayd %s: %v", page, line, err)
 	}
 }
 
