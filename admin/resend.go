@@ -227,6 +227,9 @@ func (r *resending) take(ctx context.Context, s span, rec *kgo.Record, l *Letter
 	if out.Outcome == "" {
 		out.Way = r.way(l)
 		if r.limits[out.Way] == 0 {
+			if err := r.hidden(ctx, out.Way); err != nil {
+				return err
+			}
 			out.Outcome = NoWay
 			out.Why = fmt.Sprintf("topic %s does not exist; another delay sends it through %s", out.Way, r.names.Inbox())
 			out.Way = ""
@@ -244,6 +247,15 @@ func (r *resending) take(ctx context.Context, s span, rec *kgo.Record, l *Letter
 		return r.report(out)
 	}
 	return r.add(ctx, s, rec, out)
+}
+
+// hidden is an error where a topic seems not to exist because we may not see it.
+func (r *resending) hidden(ctx context.Context, way string) error {
+	_, seen, err := metadata(ctx, r.cl, way)
+	if err != nil || !connect.Denied(seen[way].err) {
+		return err
+	}
+	return fmt.Errorf("topic %s: %w", way, connect.GrantTopic(kerr.TopicAuthorizationFailed, connect.Write, way))
 }
 
 // refuse says why a letter is not to be sent, "" for nothing.

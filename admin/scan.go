@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
@@ -33,6 +34,9 @@ func readable(ctx context.Context, cl *kgo.Client, name string) ([]span, error) 
 		return nil, err
 	}
 	f := seen[name]
+	if connect.Denied(f.err) { // DESCRIBE is enough to find it, and not to read it
+		return nil, fmt.Errorf("topic %s: %w", name, connect.GrantTopic(kerr.TopicAuthorizationFailed, connect.Read, name))
+	}
 	if f.err != nil || !f.exists() {
 		return nil, f.err
 	}
