@@ -102,7 +102,7 @@ func resendOnKafka(s *secured) {
 	for range cap(ended) {
 		go func() { // both are waited for
 			_, errs, err := s.run(resend...)
-			if err != nil && !strings.Contains(errs, admin.ErrOvertaken.Error()) {
+			if err != nil && !strings.Contains(errs, admin.ErrOvertaken.Error()) && !strings.Contains(errs, "it is not known whether") {
 				s.Errorf("resend: %v\n%s", err, errs)
 			}
 			ended <- errs
