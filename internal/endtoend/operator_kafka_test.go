@@ -26,6 +26,11 @@ import (
 // rights that are listed and no others.
 func TestOperator(t *testing.T) {
 	s := newSecured(t, "delayd", "reader", "resender", "purger")
+	ladder, err := levels.Parse("1s 5s 1h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.spec.Ladder = ladder
 	s.make("orders")
 	if _, err := admin.Ensure(t.Context(), s.root, s.spec); err != nil {
 		t.Fatal(err)
@@ -186,17 +191,6 @@ func missingRightsOfOperators(s *secured) {
 // purgeOnKafka deletes what waits, which the forwarder has read ahead.
 func purgeOnKafka(s *secured, forwarder *worker) {
 	const pending = 300
-	ladder, err := levels.Parse("1s 5s 1h")
-	if err != nil {
-		s.Fatal(err)
-	}
-	s.spec.Ladder = ladder
-	forwarder.stop()
-	if _, err := admin.Ensure(s.Context(), s.root, s.spec); err != nil {
-		s.Fatal(err)
-	}
-	forwarder.forget()
-	forwarder.run()
 	topic := s.spec.Names.LevelPrefix() + "1h"
 	recs := make([]*kgo.Record, pending)
 	for i := range recs {
