@@ -227,16 +227,22 @@ func purgeOnKafka(s *secured, forwarder *worker) {
 	// Without the right to know, it is told as a loss, and what is missing.
 	forwarder.stop()
 	forwarder.forget()
+	rights := s.spec.Rights(admin.Access{}, admin.Forwarder)
+	right := rights[slices.IndexFunc(rights, func(r admin.Right) bool { return r.Name == s.spec.Names.PurgedGroup() })]
+	s.revoke("delayd", right) // in force by the time that the purge is over
 	s.send(recs[:1]...)
 	if _, errs, err = s.command("purger", "admin", "purge", "--level", "1h", "--yes"); err != nil {
 		s.Fatalf("purge: %v\n%s", err, errs)
 	}
-	rights := s.spec.Rights(admin.Access{}, admin.Forwarder)
-	right := rights[slices.IndexFunc(rights, func(r admin.Right) bool { return r.Name == s.spec.Names.PurgedGroup() })]
-	s.revoke("delayd", right)
 	forwarder.run()
+	defer func() {
+		if s.Failed() {
+			s.Logf("the log:\n%s", forwarder.said())
+		}
+	}()
 	s.eventually("the loss is told", func() bool {
 		said := forwarder.said()
 		return strings.Contains(said, "are gone from the topic") && asksFor(said, right)
 	})
+	s.grant("delayd", right)
 }
