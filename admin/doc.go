@@ -1,5 +1,5 @@
 // Package admin makes sure that the topics of the delay service exist and are
-// right, and counts what is on them.
+// right, counts what is on them, and looks after what died or has to go.
 //
 // [Ensure] creates what is missing and looks at what is there; it never shrinks,
 // deletes or changes a topic that someone has made. What would lose records is an
@@ -7,5 +7,6 @@
 // [Result]. [Plan] says beforehand what there is to do, [Apply] also sets what can
 // be set without a risk, and an [Export] is the same topics, and the rights of
 // all who use them, for other tools. [Inspect] counts from offsets alone, without
-// reading records.
+// reading records. [Letters], [Parked] and [Peek] read them, [ResendLetters] sends
+// dead letters again, and a [Purge] deletes what is pending.
 package admin

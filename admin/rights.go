@@ -33,6 +33,13 @@ const (
 	Producer
 	// Consumer reads what was delivered.
 	Consumer
+	// LetterReader looks at records: `delayd admin dead list`, `parked list` and
+	// `peek`, and `dead resend --dry-run`.
+	LetterReader
+	// Resender sends dead letters again: `delayd admin dead resend`.
+	Resender
+	// Purger deletes what is pending on a level: `delayd admin purge`.
+	Purger
 )
 
 // String is the role in a word.
@@ -54,6 +61,12 @@ func (r Role) String() string {
 		return "producer"
 	case Consumer:
 		return "consumer"
+	case LetterReader:
+		return "letters"
+	case Resender:
+		return "resender"
+	case Purger:
+		return "purger"
 	}
 	return fmt.Sprintf("Role(%d)", int(r))
 }
@@ -141,6 +154,7 @@ func (s Spec) rights(access Access, role Role) []Right {
 				optional(s.level(kmsg.ACLOperationDelete, purging)),
 				optional(onTopic(kmsg.ACLOperationDelete, n.Parked(), purging)),
 				onGroup(kmsg.ACLOperationRead, n.ForwarderGroup(), "be a member and commit"),
+				optional(onGroup(kmsg.ACLOperationDescribe, n.PurgedGroup(), "tell what an operator has deleted from a loss")),
 			}, s.delivering(access), transactions(access, n.ForwarderGroup()))
 	case Provisioner:
 		var rights []Right
@@ -172,6 +186,33 @@ func (s Spec) rights(access Access, role Role) []Right {
 		return append(rights,
 			onGroup(kmsg.ACLOperationDescribe, n.RouterGroup(), "see its commits and members"),
 			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "see its commits and members"))
+	case LetterReader:
+		return []Right{
+			onTopic(kmsg.ACLOperationRead, n.Dead(), "read the dead letters"),
+			onTopic(kmsg.ACLOperationRead, n.Resent(), "know which were sent again"),
+			onTopic(kmsg.ACLOperationRead, n.Parked(), "read what is parked"),
+			s.level(kmsg.ACLOperationRead, "read what is pending"),
+			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "know what is delivered"),
+		}
+	case Resender:
+		return []Right{
+			onTopic(kmsg.ACLOperationRead, n.Dead(), "read the dead letters"),
+			onTopic(kmsg.ACLOperationRead, n.Resent(), "know which were sent again"),
+			onTopic(kmsg.ACLOperationWrite, n.Resent(), "tell which were sent again"),
+			optional(onTopic(kmsg.ACLOperationCreate, n.Resent(), "create it; without it somebody else has to")),
+			s.inbox(kmsg.ACLOperationWrite, "send them again"),
+			s.level(kmsg.ACLOperationWrite, "send those again that were on a level"),
+			optional(s.inbox(kmsg.ACLOperationDescribeConfigs, limits)),
+			optional(s.level(kmsg.ACLOperationDescribeConfigs, limits)),
+			on(kmsg.ACLResourceTypeTransactionalId, kmsg.ACLOperationWrite, n.Resent(), "send and tell in one transaction"),
+		}
+	case Purger:
+		return []Right{
+			s.level(kmsg.ACLOperationRead, "tell the forwarders what is deleted"),
+			s.level(kmsg.ACLOperationDelete, "delete what is pending"),
+			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "know what is delivered"),
+			onGroup(kmsg.ACLOperationRead, n.PurgedGroup(), "tell the forwarders what is deleted"),
+		}
 	case Producer:
 		return []Right{
 			s.inbox(kmsg.ACLOperationWrite, "send to the inbox"),

@@ -27,6 +27,19 @@ func TestRights(t *testing.T) {
 			"DESCRIBE on topic delay.inbox", "DESCRIBE on topic delay.level.*", "DESCRIBE on topic delay.parked", "DESCRIBE on topic delay.dead",
 			"DESCRIBE on group delay.router", "DESCRIBE on group delay.forwarder",
 		},
+		LetterReader: {
+			"READ on topic delay.dead", "READ on topic delay.resent", "READ on topic delay.parked", "READ on topic delay.level.*",
+			"DESCRIBE on group delay.forwarder",
+		},
+		Resender: {
+			"READ on topic delay.dead", "READ on topic delay.resent", "WRITE on topic delay.resent", "CREATE on topic delay.resent (optional)",
+			"WRITE on topic delay.inbox", "WRITE on topic delay.level.*",
+			"DESCRIBE_CONFIGS on topic delay.inbox (optional)", "DESCRIBE_CONFIGS on topic delay.level.* (optional)",
+			"WRITE on transactional id delay.resent",
+		},
+		Purger: {
+			"READ on topic delay.level.*", "DELETE on topic delay.level.*", "DESCRIBE on group delay.forwarder", "READ on group delay.purged",
+		},
 		Producer: {"WRITE on topic delay.inbox", "WRITE on topic delay.level.* (optional)"},
 		Consumer: {"READ on topic orders", "READ on topic shop.*", "READ on group billing"},
 	} {

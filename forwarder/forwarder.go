@@ -66,6 +66,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		Budget:        cfg.Budget,
 		Gather:        gather,
 		PurgeAfter:    cfg.PurgeAfter,
+		PurgedGroup:   cfg.Names.PurgedGroup(),
 		Transactional: f.transactional,
 		Assigned:      outbox.CloseGates,
 		Log:           cfg.Log,

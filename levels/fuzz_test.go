@@ -23,7 +23,7 @@ func FuzzNames(f *testing.F) {
 			return
 		}
 		seen := make(map[string]bool)
-		ours := []string{n.Inbox(), n.Parked(), n.Dead()}
+		ours := []string{n.Inbox(), n.Parked(), n.Dead(), n.Resent()}
 		for l := range levels.Default().All() {
 			ours = append(ours, n.Level(l))
 			if d, ok := n.LevelDelay(n.Level(l)); !ok || d != l.Delay {

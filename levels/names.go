@@ -15,8 +15,10 @@ const (
 	levelInfix      = ".level."
 	parkedSuffix    = ".parked"
 	deadSuffix      = ".dead"
+	resentSuffix    = ".resent"
 	routerSuffix    = ".router"
 	forwarderSuffix = ".forwarder"
+	purgedSuffix    = ".purged"
 )
 
 // maxTopicLength is Kafka's own limit on a topic's name, in bytes: the name
@@ -83,12 +85,20 @@ func (n Names) Parked() string { return n.Prefix + parkedSuffix }
 // Dead is the topic of the records that cannot be routed or delivered.
 func (n Names) Dead() string { return n.Prefix + deadSuffix }
 
+// Resent is the topic that tells which dead letters were sent again. It exists
+// once one was.
+func (n Names) Resent() string { return n.Prefix + resentSuffix }
+
 // RouterGroup is the consumer group of the inbox.
 func (n Names) RouterGroup() string { return n.Prefix + routerSuffix }
 
 // ForwarderGroup is the consumer group of the level topics and the parked
 // records.
 func (n Names) ForwarderGroup() string { return n.Prefix + forwarderSuffix }
+
+// PurgedGroup is a consumer group without members. Its offsets on the level topics
+// say up to where an operator has deleted what was pending.
+func (n Names) PurgedGroup() string { return n.Prefix + purgedSuffix }
 
 // Owns reports whether a topic belongs to the service, which no record may have
 // as its target: it would go round in a loop. All that begins like a level topic
@@ -99,7 +109,7 @@ func (n Names) Owns(topic string) bool {
 		return false
 	}
 	switch rest {
-	case inboxSuffix, parkedSuffix, deadSuffix:
+	case inboxSuffix, parkedSuffix, deadSuffix, resentSuffix:
 		return true
 	}
 	return strings.HasPrefix(rest, levelInfix)

@@ -20,8 +20,10 @@ func TestNames(t *testing.T) {
 		{names.Level(levels.Level{Number: 1, Delay: 60 * time.Second}), "delay.level.1m"},
 		{names.Parked(), "delay.parked"},
 		{names.Dead(), "delay.dead"},
+		{names.Resent(), "delay.resent"},
 		{names.RouterGroup(), "delay.router"},
 		{names.ForwarderGroup(), "delay.forwarder"},
+		{names.PurgedGroup(), "delay.purged"},
 		{staging.Inbox(), "staging.delay.inbox"},
 		{staging.Level(levels.Default().Last()), "staging.delay.level.2h"},
 		{staging.ForwarderGroup(), "staging.delay.forwarder"},
@@ -41,6 +43,7 @@ func TestOwns(t *testing.T) {
 		{"delay.inbox", true},
 		{"delay.parked", true},
 		{"delay.dead", true},
+		{"delay.resent", true},
 		{"delay.level.5s", true},
 		{"delay.level.60s", true}, // not a level's name, and still nobody else's
 		{"delay.level.", true},
@@ -49,6 +52,7 @@ func TestOwns(t *testing.T) {
 		{"delay.inbox2", false},
 		{"delay.orders", false}, // under the prefix, but not one of ours
 		{"delay.router", false}, // a group and not a topic
+		{"delay.purged", false},
 		{"delay", false},
 		{"delayed.inbox", false},
 		{"other.delay.inbox", false},

@@ -24,7 +24,7 @@ type topicFlags struct {
 }
 
 // ask calls do with a client of a cluster that has just answered.
-func (f *topicFlags) ask(ctx context.Context, do func(*kgo.Client) error) error {
+func (f clientFlags) ask(ctx context.Context, do func(*kgo.Client) error) error {
 	cl, err := f.connectTo(zerolog.Nop())
 	if err != nil {
 		return err

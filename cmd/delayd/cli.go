@@ -35,6 +35,10 @@ type adminCmd struct {
 	Plan      planCmd      `cmd:"" help:"Print what provision would create, and what differs: exit code 0 is nothing to do, 2 something."`
 	Export    exportCmd    `cmd:"" help:"Print the topics and ACLs for Kafka's own tools, Strimzi or Terraform. Needs no cluster."`
 	Status    statusCmd    `cmd:"" help:"Print what is pending and overdue on each level."`
+	Dead      deadCmd      `cmd:"" help:"List the dead letters, and send them again."`
+	Parked    parkedCmd    `cmd:"" help:"List what waits for targets that cannot be written."`
+	Peek      peekCmd      `cmd:"" help:"Print what is due next on a level."`
+	Purge     purgeCmd     `cmd:"" help:"Delete what is pending on a level."`
 }
 
 // clientFlags are the flags of the commands that talk to a running service.
@@ -100,6 +104,12 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.NamedMapper("count", textMapper("count", parseCount)),
 		kong.NamedMapper("number", kong.MapperFunc(mapNumber)),
 		kong.NamedMapper("spread", kong.MapperFunc(mapSpread)),
+		kong.NamedMapper("codes", mapList(parseCode)),
+		kong.NamedMapper("offsets", mapList(parseOffset)),
+		kong.NamedMapper("moment", textMapper("time", parseAgo)),
+		kong.NamedMapper("level", textMapper("level", parseLevel)),
+		kong.NamedMapper("peek", textMapper("count", parsePeek)),
+		kong.NamedMapper("request", textMapper(levels.HeaderLevel, parseRequest)),
 		kong.NamedMapper("plot", textMapper("plot", parsePlot)),
 		kong.Vars{
 			"embedded":        embedded.DefaultAddr,
@@ -111,6 +121,7 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 			"wait":            levels.FormatDelay(forwarder.DefaultMissingTargetWait),
 			"give_up":         levels.FormatDelay(forwarder.DefaultGiveUp),
 			"purge":           levels.FormatDelay(forwarder.DefaultPurgeAfter),
+			"codes":           codeWords(" and "),
 			"data":            defaultDataDir(),
 		},
 	)

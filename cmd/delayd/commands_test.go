@@ -32,6 +32,11 @@ func TestNoBrokerAnswers(t *testing.T) {
 		{"admin", "provision"},
 		{"admin", "plan"},
 		{"admin", "status"},
+		{"admin", "dead", "list"},
+		{"admin", "dead", "resend"},
+		{"admin", "parked", "list"},
+		{"admin", "peek", "--level", "5s"},
+		{"admin", "purge", "--level", "5s", "--yes"},
 	} {
 		code, stdout, stderr := runDelayd(t, "", append(args, "--brokers", nobody)...)
 		if code != exitFailure || stdout != "" {

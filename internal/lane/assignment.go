@@ -100,7 +100,7 @@ func (c *Consumer) prime(ctx context.Context, lanes map[partition]*lane) error {
 			l.ahead = parseAhead(o.Metadata, o.Offset)
 		}
 		l.next = max(start.Offset, l.committed.Offset)
-		c.lose(p.topic, p.n, start.Offset-l.committed.Offset-l.ahead.below(start.Offset))
+		c.lose(p.topic, p.n, start.Offset-l.committed.Offset-l.ahead.below(start.Offset), start.Offset)
 	}
 	return nil
 }

@@ -57,6 +57,9 @@ type Config struct {
 	Gather time.Duration
 
 	PurgeAfter time.Duration // PurgeOff: never
+	// PurgedGroup is a group whose offsets say up to where an operator has deleted
+	// what was pending: that is no loss. "": nobody does.
+	PurgedGroup string
 
 	// Transactional leaves the commits to Ledgers, as part of transactions. What is
 	// handled has to be a prefix of each partition then: nothing overtakes.

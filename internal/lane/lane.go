@@ -54,7 +54,7 @@ type lane struct {
 func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	var bytes int64
 	l.mu.Lock()
-	lost := l.missed(&p)
+	lost, start := l.missed(&p)
 	l.next = p.Records[len(p.Records)-1].Offset + 1
 	tail := l.caughtUp // what comes now was appended just now
 	l.caughtUp = p.Records[len(p.Records)-1].Offset+1 >= p.HighWatermark
@@ -90,7 +90,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	news := idle || len(l.ring.early) > 0 // else run sleeps until the same record
 	more = !l.caughtUp
 	l.mu.Unlock()
-	l.c.lose(l.topic.Name, l.partition, lost)
+	l.c.lose(l.topic.Name, l.partition, lost, start)
 	l.pool.bytes.Add(bytes)
 	if news {
 		l.nudge()

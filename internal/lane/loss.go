@@ -12,13 +12,14 @@ import (
 // where nothing is written any more. Lower costs an idle service more requests.
 const lossEvery = 10 * time.Second
 
-// missed says how many offsets in front of what was just fetched are gone from the
-// topic and were never fetched: a retention that is too short, or somebody who
+// missed says how many offsets in front of what was just fetched, which begins at
+// start, are gone from the topic and were never fetched: a retention that is too short, or somebody who
 // deletes records. franz-go goes on at the log's start without a word. Offsets may
 // be missing for other reasons (compaction, aborted records), but not below the
 // log's start. It needs l.mu.
-func (l *lane) missed(p *kgo.FetchPartition) int64 {
-	return max(0, min(p.LogStartOffset, p.Records[0].Offset)-l.next)
+func (l *lane) missed(p *kgo.FetchPartition) (lost, start int64) {
+	start = min(p.LogStartOffset, p.Records[0].Offset)
+	return max(0, start-l.next), start
 }
 
 // passed says how many offsets below start will never be fetched, and takes them for
@@ -40,14 +41,23 @@ func (l *lane) passed(start int64) int64 {
 	return lost
 }
 
-// lose counts offsets of a partition that are gone and were never delivered, and
-// tells of them: this is the one thing that must never happen.
-func (c *Consumer) lose(topic string, n int32, lost int64) {
+// lose counts offsets of a partition below start that are gone and were never
+// delivered, and tells of them: this is the one thing that must never happen. What an
+// operator has deleted does not count.
+func (c *Consumer) lose(topic string, n int32, lost, start int64) {
+	if lost <= 0 {
+		return
+	}
+	purged, err := c.purged(c.work, map[string][]int32{topic: {n}})
+	if wanted := lost - max(0, start-purged[partition{topic, n}]); wanted > 0 {
+		c.tellPurged(topic, n, wanted)
+		lost -= wanted
+	}
 	if lost <= 0 {
 		return
 	}
 	c.cfg.Metrics.DataLoss.Add(float64(lost))
-	c.log.Error().Str("topic", topic).Int32("partition", n).Int64("offsets", lost).
+	c.log.Error().Err(err).Str("topic", topic).Int32("partition", n).Int64("offsets", lost).
 		Msg("offsets that were never delivered are gone from the topic: check its retention, and who deletes records")
 }
 
@@ -69,8 +79,9 @@ func (c *Consumer) watchLoss(ctx context.Context) {
 		starts, _ := c.adm.ListStartOffsets(ctx, names...)
 		starts.Each(func(o kadm.ListedOffset) {
 			if l := c.lane(o.Topic, o.Partition); l != nil && o.Err == nil {
-				c.lose(o.Topic, o.Partition, l.passed(o.Offset))
+				c.lose(o.Topic, o.Partition, l.passed(o.Offset), o.Offset)
 			}
 		})
+		c.dropPurged(ctx, starts)
 	}
 }

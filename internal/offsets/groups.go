@@ -41,13 +41,13 @@ func Committed(ctx context.Context, adm *kadm.Client, group string) (map[Partiti
 	return committed, errors.Join(errs...)
 }
 
-// OtherGroups finds what groups other than own have committed in topics, sorted
+// OtherGroups finds what groups that are not own have committed in topics, sorted
 // by topic, partition and group. Groups that we may not see count as none.
 //
 // It asks every coordinator for every offset of every group, which on a cluster
 // with thousands of groups is megabytes: ask seldom. On an error the result holds
 // what could be found: whoever deletes records by it has to leave them alone.
-func OtherGroups(ctx context.Context, adm *kadm.Client, topics []string, own string) ([]Commit, error) {
+func OtherGroups(ctx context.Context, adm *kadm.Client, topics []string, own ...string) ([]Commit, error) {
 	listed, err := adm.ListGroups(ctx)
 	if _, denied := errors.AsType[*kadm.AuthError](err); denied {
 		return nil, nil
@@ -59,7 +59,7 @@ func OtherGroups(ctx context.Context, adm *kadm.Client, topics []string, own str
 	var others []string
 	for name, g := range listed {
 		// Connect workers and share groups keep no offsets of this kind.
-		if name != own && g.ProtocolType != "connect" && g.ProtocolType != "share" {
+		if !slices.Contains(own, name) && g.ProtocolType != "connect" && g.ProtocolType != "share" {
 			others = append(others, name)
 		}
 	}

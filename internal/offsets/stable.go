@@ -34,8 +34,8 @@ func Stable(ctx context.Context, client *kgo.Client, group string, partitions ma
 	}
 	fault := func(err error) error { return fmt.Errorf("read what group %s has committed: %w", group, err) }
 	resp, err := req.RequestWith(ctx, client)
-	if err != nil {
-		return nil, fault(err)
+	if err != nil { // franz-go returns what is wrong with the group here
+		return nil, fault(connect.GrantGroup(err, connect.Describe, group))
 	}
 	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
 		return nil, fault(connect.GrantGroup(err, connect.Describe, group))

@@ -1,0 +1,400 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/levels"
+)
+
+// h is headers, as keys and values in turn.
+func h(keysAndValues ...string) []kgo.RecordHeader {
+	var list []kgo.RecordHeader
+	for i := 0; i < len(keysAndValues); i += 2 {
+		list = append(list, kgo.RecordHeader{Key: keysAndValues[i], Value: []byte(keysAndValues[i+1])})
+	}
+	return list
+}
+
+// die writes the dead letter that the service makes of src, which was read from
+// where it says.
+func die(t testing.TB, cl *kgo.Client, src *kgo.Record, code levels.Code, died time.Time) {
+	t.Helper()
+	rec := deliver.Dead(src, "delay.dead", deliver.Facts{Accepted: 7}, deliver.Refusal{Code: code, Detail: "it says why"}, 2)
+	rec.Partition, rec.Timestamp = 0, died
+	if err := cl.ProduceSync(context.Background(), rec).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// spring is when the letters of these tests died, with hours after it.
+func spring(hours int) time.Time {
+	return time.Date(2026, 3, 1, hours, 0, 0, 0, time.UTC)
+}
+
+// threeLetters are a cluster with the service's topics, and one letter from each place.
+func threeLetters(t *testing.T) (*kgo.Client, Spec) {
+	t.Helper()
+	cl := writer(t, fake(t).ListenAddrs())
+	spec := small(t)
+	everything(t, cl, spec)
+	inbox := &kgo.Record{Topic: "delay.inbox", Partition: 1, Offset: 8, Key: []byte("k"), Value: []byte("zero"),
+		Headers: h("a", "1", "delay-level", "1m", "delay-target", "orders", "delay-partition", "9")}
+	level := &kgo.Record{Topic: "delay.level.5s", Partition: 2, Offset: 5, Value: []byte("one"), Headers: h("delay-target", "gone", "delay-id", "mine")}
+	die(t, cl, inbox, levels.BadPartition, spring(0))
+	die(t, cl, level, levels.UnknownTopic, spring(1))
+	die(t, cl, &kgo.Record{Topic: "delay.level.7s", Value: []byte("two")}, levels.NoTarget, spring(2))
+	return cl, spec
+}
+
+func TestLetters(t *testing.T) {
+	t.Parallel()
+	cl, spec := threeLetters(t)
+	for name, tc := range map[string]struct {
+		filter LetterFilter
+		want   []int64
+		more   bool
+	}{
+		"all":           {LetterFilter{}, []int64{0, 1, 2}, false},
+		"a code":        {LetterFilter{Codes: []levels.Code{levels.UnknownTopic}}, []int64{1}, false},
+		"two codes":     {LetterFilter{Codes: []levels.Code{levels.UnknownTopic, levels.NoTarget}}, []int64{1, 2}, false},
+		"a target":      {LetterFilter{Target: "orders"}, []int64{0}, false},
+		"no such":       {LetterFilter{Target: "invoices"}, nil, false},
+		"since":         {LetterFilter{Since: spring(1)}, []int64{1, 2}, false},
+		"until":         {LetterFilter{Until: spring(1)}, []int64{0}, false},
+		"an offset":     {LetterFilter{Offsets: []int64{2}}, []int64{2}, false},
+		"limit":         {LetterFilter{Limit: 2}, []int64{0, 1}, true},
+		"limit reached": {LetterFilter{Limit: 3}, []int64{0, 1, 2}, false},
+		"all of it":     {LetterFilter{Target: "gone", Until: spring(1)}, nil, false},
+	} {
+		list, more, err := Letters(t.Context(), cl, spec.Names, tc.filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int64
+		for _, l := range list {
+			got = append(got, l.Offset)
+		}
+		if !slices.Equal(got, tc.want) || more != tc.more {
+			t.Errorf("%s: %d, more %t; want %d, %t", name, got, more, tc.want, tc.more)
+		}
+	}
+
+	list, _, err := Letters(t.Context(), cl, spec.Names, LetterFilter{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	orders, attempts := "orders", 2
+	want := &Letter{Topic: "delay.dead", Died: spring(0), Code: levels.BadPartition, Detail: "it says why", Deaths: 1,
+		Origin: "delay.inbox/1/8", Target: &orders, Attempts: &attempts, ID: "delay.inbox-1-8-7",
+		Key: newPreview([]byte("k")), Value: newPreview([]byte("zero")),
+		Headers: newHeaders(h("a", "1", "delay-level", "1m", "delay-target", "orders", "delay-partition", "9", "delay-id", "delay.inbox-1-8-7",
+			"delay-error", "bad-partition", "delay-error-detail", "it says why", "delay-origin", "delay.inbox/1/8", "delay-attempts", "2"))}
+	if diff := cmp.Diff([]*Letter{want}, list); diff != "" {
+		t.Errorf("letter (-want +got):\n%s", diff)
+	}
+}
+
+// A topic with nothing to be read is no letters, and neither is one that is not there.
+func TestNoLetters(t *testing.T) {
+	t.Parallel()
+	cl := writer(t, fake(t).ListenAddrs())
+	for range 2 {
+		if list, more, err := Letters(t.Context(), cl, small(t).Names, LetterFilter{}); len(list) > 0 || more || err != nil {
+			t.Errorf("%d letters, %t, %v", len(list), more, err)
+		}
+		everything(t, cl, small(t))
+	}
+}
+
+// resend sends again, and says what became of each letter, one a line.
+func resend(t *testing.T, cl *kgo.Client, spec Spec, r Resend) (lines []string) {
+	t.Helper()
+	err := ResendLetters(t.Context(), cl, spec.Names, r, func(r Resent) error {
+		line := fmt.Sprintf("%d %s", r.Offset, r.Outcome)
+		if r.Way != "" {
+			line += " " + r.Way
+		}
+		lines = append(lines, line)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// committed reads what readers of a topic see, whatever its partition.
+func committed(t testing.TB, cl *kgo.Client, topic string) (recs []*kgo.Record) {
+	t.Helper()
+	spans, err := readable(context.Background(), cl, topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range spans {
+		if err := s.read(context.Background(), cl, func(rec *kgo.Record) error { recs = append(recs, rec); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return recs
+}
+
+// headersOf is a record's headers, one a word.
+func headersOf(rec *kgo.Record) string {
+	var words []string
+	for _, h := range rec.Headers {
+		words = append(words, h.Key+"="+string(h.Value))
+	}
+	return strings.Join(words, " ")
+}
+
+func TestResendGoesTheWayThatTheyCame(t *testing.T) {
+	t.Parallel()
+	cl, spec := threeLetters(t)
+	check := func(step string, got []string, want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", step, diff)
+		}
+	}
+	first := []string{"0 sent delay.inbox", "1 sent delay.level.5s", "2 no-way"}
+	check("dry run", resend(t, cl, spec, Resend{DryRun: true}), first...)
+	if n := len(committed(t, cl, "delay.inbox")) + len(committed(t, cl, "delay.level.5s")) + len(committed(t, cl, "delay.resent")); n > 0 {
+		t.Errorf("a dry run has written %d records", n)
+	}
+	check("resend", resend(t, cl, spec, Resend{}), first...)
+	check("once more", resend(t, cl, spec, Resend{}), "0 sent-before", "1 sent-before", "2 no-way")
+	check("once more, dry", resend(t, cl, spec, Resend{DryRun: true}), "0 sent-before", "1 sent-before", "2 no-way")
+	check("the last by another way", resend(t, cl, spec, Resend{Level: "0", Target: "orders"}),
+		"0 sent-before", "1 sent-before", "2 sent delay.inbox")
+
+	inbox, level := committed(t, cl, "delay.inbox"), committed(t, cl, "delay.level.5s")
+	if len(inbox) != 2 || len(level) != 1 {
+		t.Fatalf("%d records on the inbox and %d on the level, want 2 and 1", len(inbox), len(level))
+	}
+	slices.SortFunc(inbox, func(a, b *kgo.Record) int { return strings.Compare(string(b.Value), string(a.Value)) })
+	check("headers", []string{headersOf(inbox[0]), headersOf(level[0]), headersOf(inbox[1])},
+		"a=1 delay-level=1m delay-target=orders delay-partition=9 delay-id=delay.inbox-1-8-7",
+		"delay-target=gone delay-id=mine",
+		"delay-id=delay.level.7s-0-0-7 delay-level=0 delay-target=orders")
+	if string(inbox[0].Key) != "k" || string(inbox[0].Value) != "zero" {
+		t.Errorf("key %q, value %q", inbox[0].Key, inbox[0].Value)
+	}
+	if inbox[1].Key != nil {
+		t.Errorf("the key is %q, want null", inbox[1].Key)
+	}
+
+	list, _, err := Letters(t.Context(), cl, spec.Names, LetterFilter{Limit: 1})
+	if err != nil || list[0].SentAgain == nil || !strings.HasPrefix(list[0].SentTo, "delay.inbox/") {
+		t.Errorf("the list does not say that it was sent again: %+v, %v", list[0], err)
+	}
+	check("again", resend(t, cl, spec, Resend{Again: true, Filter: LetterFilter{Offsets: []int64{1}}}), "1 sent delay.level.5s")
+	if n := len(committed(t, cl, "delay.level.5s")); n != 2 {
+		t.Errorf("%d records on the level, want 2: it was to be sent again", n)
+	}
+}
+
+// Another target takes the partition of the old one with it.
+func TestResendToAnotherTarget(t *testing.T) {
+	t.Parallel()
+	cl, spec := threeLetters(t)
+	resend(t, cl, spec, Resend{Target: "invoices", Filter: LetterFilter{Limit: 1}})
+	got := committed(t, cl, "delay.inbox")
+	want := "a=1 delay-level=1m delay-id=delay.inbox-1-8-7 delay-target=invoices"
+	if len(got) != 1 || headersOf(got[0]) != want {
+		t.Errorf("%d records, the first with %s\nwant %s", len(got), headersOf(got[0]), want)
+	}
+}
+
+// The limit counts what is sent: the same command, again and again, sends all.
+func TestResendInPortions(t *testing.T) {
+	t.Parallel()
+	cl, spec := threeLetters(t)
+	one := Resend{Level: "1m", Filter: LetterFilter{Limit: 1}}
+	for i, want := range [][]string{
+		{"0 sent delay.inbox"}, {"0 sent-before", "1 sent delay.inbox"}, {"0 sent-before", "1 sent-before", "2 sent delay.inbox"},
+	} {
+		if diff := cmp.Diff(want, resend(t, cl, spec, one)); diff != "" {
+			t.Errorf("run %d (-want +got):\n%s", i, diff)
+		}
+	}
+}
+
+// A message that dies of being sent again is known by where it was written to, and by
+// its id.
+func TestALoopIsSeen(t *testing.T) {
+	t.Parallel()
+	cl, spec := threeLetters(t)
+	// Not of a loop: the producer has used its id twice, and this one died before any
+	// was sent again.
+	die(t, cl, &kgo.Record{Topic: "delay.level.5s", Offset: 6, Headers: h("delay-id", "mine")}, levels.UnknownTopic, spring(3))
+	resend(t, cl, spec, Resend{Filter: LetterFilter{Offsets: []int64{0, 1}}})
+	list, _, err := Letters(t.Context(), cl, spec.Names, LetterFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, ok := parsePlace(list[0].SentTo)
+	if !ok {
+		t.Fatalf("sent to %q", list[0].SentTo)
+	}
+	die(t, cl, &kgo.Record{Topic: to.Topic, Partition: to.Partition, Offset: to.Offset}, levels.BadPartition, spring(4))
+	die(t, cl, &kgo.Record{Topic: "delay.level.5s", Partition: 3, Offset: 99, Headers: h("delay-id", "mine", "delay-target", "gone")}, levels.UnknownTopic, spring(4))
+
+	before := func() (lines []string) {
+		list, _, err := Letters(t.Context(), cl, spec.Names, LetterFilter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range list {
+			lines = append(lines, fmt.Sprintf("%d %s %d", l.Offset, l.DiedBefore, l.Deaths))
+		}
+		return lines
+	}
+	want := []string{"0  1", "1  1", "2  1", "3  1", "4 delay.dead/0/0 2", "5 delay.dead/0/1 2"}
+	if diff := cmp.Diff(want, before()); diff != "" {
+		t.Errorf("deaths (-want +got):\n%s", diff)
+	}
+	want = []string{"0 sent-before", "1 sent-before", "2 no-way", "3 sent delay.level.5s", "4 died-again", "5 died-again"}
+	if diff := cmp.Diff(want, resend(t, cl, spec, Resend{})); diff != "" {
+		t.Errorf("resend (-want +got):\n%s", diff)
+	}
+	// On purpose, of each message the last letter only.
+	want = []string{"0 replaced", "1 replaced", "2 no-way", "3 sent delay.level.5s", "4 sent delay.inbox", "5 sent delay.level.5s"}
+	if diff := cmp.Diff(want, resend(t, cl, spec, Resend{Again: true})); diff != "" {
+		t.Errorf("resend again (-want +got):\n%s", diff)
+	}
+	die(t, cl, &kgo.Record{Topic: "delay.level.5s", Offset: 103, Headers: h("delay-id", "mine")}, levels.UnknownTopic, spring(5))
+	if got, want := before()[6], "6 delay.dead/0/5 3"; got != want {
+		t.Errorf("the third death: %s, want %s", got, want)
+	}
+}
+
+func TestWhatIsNoLetterStays(t *testing.T) {
+	t.Parallel()
+	cl, spec := threeLetters(t)
+	appendAt(t, cl, "delay.dead", 0, spring(9))
+	want := []string{"3 no-letter"}
+	if diff := cmp.Diff(want, resend(t, cl, spec, Resend{Filter: LetterFilter{Since: spring(8)}})); diff != "" {
+		t.Errorf("resend (-want +got):\n%s", diff)
+	}
+}
+
+// A dead letters' topic that was deleted and made again has letters at the same
+// offsets, which nobody has sent.
+func TestLettersOfANewTopicWereNotSent(t *testing.T) {
+	t.Parallel()
+	cl, spec := threeLetters(t)
+	only := Resend{Filter: LetterFilter{Offsets: []int64{0}}}
+	resend(t, cl, spec, only)
+	deleteTopic(t, cl, "delay.dead")
+	cl = writer(t, cl.OptValue(kgo.SeedBrokers).([]string)) // which knows nothing of the old one
+	everything(t, cl, spec)
+	die(t, cl, &kgo.Record{Topic: "delay.inbox"}, levels.BadLevel, spring(6))
+	if diff := cmp.Diff([]string{"0 sent delay.inbox"}, resend(t, cl, spec, only)); diff != "" {
+		t.Errorf("resend (-want +got):\n%s", diff)
+	}
+}
+
+// What cannot be read is not taken for nothing: letters would be sent twice.
+func TestSendingsThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	cl, spec := threeLetters(t)
+	create(t, cl, "delay.resent", 1)
+	appendAt(t, cl, "delay.resent", 0, spring(0))
+	err := ResendLetters(t.Context(), cl, spec.Names, Resend{}, func(Resent) error { return errors.New("reported") })
+	want := "delay.resent/0/0 does not say what was sent again: invalid character 'v' looking for beginning of value; only delayd writes to this topic"
+	if err == nil || err.Error() != want {
+		t.Errorf("error %v\nwant  %s", err, want)
+	}
+}
+
+// One letter that cannot be written keeps its company from being sent, and is named.
+func TestALetterThatIsRefused(t *testing.T) {
+	t.Parallel()
+	cl, spec := threeLetters(t)
+	limit := []kadm.AlterConfig{{Name: maxMessage, Value: kadm.StringPtr("1000")}}
+	if _, err := kadm.NewClient(cl).AlterTopicConfigs(t.Context(), limit, "delay.inbox"); err != nil {
+		t.Fatal(err)
+	}
+	die(t, cl, &kgo.Record{Topic: "delay.inbox", Value: make([]byte, 1000)}, levels.TooLarge, spring(3))
+	err := ResendLetters(t.Context(), cl, spec.Names, Resend{}, func(Resent) error { return nil })
+	want := "send dead letter delay.dead/0/3 to delay.inbox: MESSAGE_TOO_LARGE"
+	if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.HasSuffix(err.Error(), "; of the last 3 dead letters none was sent") {
+		t.Errorf("error %v\nwant  %s…", err, want)
+	}
+	if n := len(committed(t, cl, "delay.inbox")) + len(committed(t, cl, "delay.resent")); n > 0 {
+		t.Errorf("%d records are committed, want none", n)
+	}
+	want1 := []string{"0 sent delay.inbox", "1 sent delay.level.5s", "2 no-way"}
+	if diff := cmp.Diff(want1, resend(t, cl, spec, Resend{Filter: LetterFilter{Until: spring(3)}})); diff != "" {
+		t.Errorf("without it (-want +got):\n%s", diff)
+	}
+}
+
+func TestPreview(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", previewBytes-1)
+	for name, tc := range map[string]struct {
+		in   []byte
+		want *Preview
+	}{
+		"null":               {nil, nil},
+		"empty":              {[]byte{}, &Preview{}},
+		"text":               {[]byte("grüß"), &Preview{Text: "grüß", Bytes: 6}},
+		"bytes":              {[]byte{0xff, 0}, &Preview{Data: []byte{0xff, 0}, Bytes: 2}},
+		"long":               {[]byte(long + "xyz"), &Preview{Text: long + "x", Bytes: previewBytes + 2}},
+		"cut in a character": {[]byte(long + "ü"), &Preview{Text: long, Bytes: previewBytes + 1}},
+		"long bytes":         {[]byte("\xff" + long + "x"), &Preview{Data: []byte("\xff" + long), Bytes: previewBytes + 1}},
+	} {
+		if diff := cmp.Diff(tc.want, newPreview(tc.in)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// FuzzSending reads what stands on the topic of sendings, which anyone may have
+// written: it is refused, or is what would be written.
+func FuzzSending(f *testing.F) {
+	good, err := Sending{Letter: place{"delay.dead", 0, 17}, ID: "i", To: place{"delay.inbox", 3, 4}, DeadEnd: 20, Times: 1}.record("delay.resent")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{string(good.Value), "", "{}", "null", `{"letter":"a/-1/2"}`, `{"letter":"a/b/0/007"}`, string(good.Value) + "x"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		s, err := parseSending(&kgo.Record{Topic: "delay.resent", Value: value})
+		if err != nil {
+			if strings.ContainsAny(err.Error(), "\n\r\x1b\x00") {
+				t.Fatalf("the error cannot be read: %q", err)
+			}
+			return
+		}
+		rec, err := s.record("delay.resent")
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := parseSending(rec)
+		if err != nil || again != s {
+			t.Fatalf("%+v becomes %+v, %v", s, again, err)
+		}
+	})
+}
+
+func deleteTopic(t *testing.T, cl *kgo.Client, topic string) {
+	t.Helper()
+	if _, err := kadm.NewClient(cl).DeleteTopic(t.Context(), topic); err != nil {
+		t.Fatal(err)
+	}
+}

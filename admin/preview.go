@@ -1,0 +1,58 @@
+package admin
+
+import (
+	"unicode/utf8"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// previewBytes is how much of a key, a value or a header is shown.
+const previewBytes = 200
+
+// Preview is the beginning of a key, a value or a header, and how long it is. A nil
+// one is null.
+type Preview struct {
+	// Text is the beginning, where that is text (UTF-8); otherwise Data is.
+	Text string `json:"text,omitempty"`
+	Data []byte `json:"base64,omitempty"`
+	// Bytes is the length of the whole.
+	Bytes int `json:"bytes"`
+}
+
+// Header is a header of a record that is shown.
+type Header struct {
+	Key   string   `json:"key"`
+	Value *Preview `json:"value"`
+}
+
+func newPreview(b []byte) *Preview {
+	if b == nil {
+		return nil
+	}
+	p := &Preview{Bytes: len(b)}
+	cut := b
+	if len(cut) > previewBytes {
+		cut = cut[:previewBytes]
+		// Up to the end of a character, if that is what it was cut in.
+		for i := 1; i < utf8.UTFMax && !utf8.Valid(cut); i++ {
+			cut = b[:previewBytes-i]
+		}
+		if !utf8.Valid(cut) {
+			cut = b[:previewBytes]
+		}
+	}
+	if utf8.Valid(cut) {
+		p.Text = string(cut)
+	} else {
+		p.Data = append([]byte(nil), cut...) // without the record that it is part of
+	}
+	return p
+}
+
+func newHeaders(h []kgo.RecordHeader) []Header {
+	list := make([]Header, len(h))
+	for i := range h {
+		list[i] = Header{h[i].Key, newPreview(h[i].Value)}
+	}
+	return list
+}

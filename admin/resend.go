@@ -1,0 +1,422 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/levels"
+)
+
+const (
+	// resendLetters and resendBytes bound what is sent again in one transaction.
+	resendLetters = 500
+	resendBytes   = 4 << 20
+	// resendTimeout is after how long the brokers abort the transaction of a process
+	// that was killed. Whoever reads the inbox or a level waits for it so long, so that
+	// it is short, and a transaction has to end in resendPatience.
+	resendTimeout  = 10 * time.Second
+	resendPatience = 8 * time.Second
+	// fenceTimeout is how long the coordinator may take to end what an earlier process
+	// has left behind.
+	fenceTimeout = 30 * time.Second
+)
+
+// ErrOvertaken says that another process has begun to send dead letters again.
+var ErrOvertaken = errors.New("another process has begun to send dead letters again")
+
+// Resend says which dead letters are sent again, and how.
+type Resend struct {
+	// Filter says which. Its limit counts those that are sent.
+	Filter LetterFilter
+	// Target replaces the one that they ask for, and the partition of it; "" keeps
+	// both.
+	Target string
+	// Level replaces what they ask for, as in the delay-level header, where "0" is at
+	// once. "" lets them wait again as they did.
+	Level string
+	// Again sends also what was sent before, and what has died again after that.
+	Again bool
+	// DryRun says what would be done, and does nothing.
+	DryRun bool
+
+	atOnce int // letters in a transaction; 0: resendLetters
+}
+
+// ResendOutcome is what became of one letter.
+type ResendOutcome string
+
+// The outcomes. All but the first leave the letter alone.
+const (
+	// Sent: it was sent, or would be but for a dry run.
+	Sent ResendOutcome = "sent"
+	// SentBefore: it was sent before, and Again is not set.
+	SentBefore ResendOutcome = "sent-before"
+	// DiedAgain: it is what became of one that was sent before, and Again is not set.
+	// Sending it once more would go round in a circle unless something has changed.
+	DiedAgain ResendOutcome = "died-again"
+	// Replaced: it was sent before and has died again: the later letter is the one to
+	// send.
+	Replaced ResendOutcome = "replaced"
+	// NoLetter: it has no delay-error, so that the service has not written it.
+	NoLetter ResendOutcome = "no-letter"
+	// NoWay: the topic that it came in by does not exist.
+	NoWay ResendOutcome = "no-way"
+)
+
+// Resent is what became of one letter.
+type Resent struct {
+	*Letter
+	Outcome ResendOutcome `json:"outcome"`
+	// Way is the topic that it is written to; "" where it is not.
+	Way string `json:"way,omitempty"`
+	// Why says why it is not sent, and what to do about it.
+	Why string `json:"why,omitempty"`
+}
+
+// ResendLetters sends dead letters again, the oldest first, and reports what became
+// of each that the filter takes.
+//
+// They go by the way that they came: to the inbox, or to the topic of the level that
+// they were read from, and from there on like every record. Only the headers that
+// their death put on are taken off, so that a consumer knows them by their delay-id.
+// Nothing is written to a target: that is left to the service, with all of its checks.
+//
+// No letter is sent twice, whatever is killed when, unless Again says so. What was
+// sent is told on a topic of its own, in the transaction that sends it: both are
+// there, or neither. It is told there and not among the letters, whose readers would
+// take it for one, and not in a group's offsets, which could not hold it. The
+// transactional id is the same for all: who begins has the transaction of everyone
+// before it ended, and only then reads what was sent. The earlier process can send no
+// more, and ends with [ErrOvertaken].
+func ResendLetters(ctx context.Context, cl *kgo.Client, names levels.Names, r Resend, report func(Resent) error) error {
+	run := &resending{Resend: r, cl: cl, names: names, report: report}
+	if !r.DryRun {
+		if err := run.open(ctx); err != nil {
+			return err
+		}
+		defer run.producer.Close()
+	}
+	if err := run.prepare(ctx); err != nil {
+		return err
+	}
+	err := eachLetter(ctx, cl, names, func(s span, rec *kgo.Record, l *Letter) error { return run.take(ctx, s, rec, l) })
+	if err != nil {
+		return err
+	}
+	return run.send(ctx)
+}
+
+// resending is one run.
+type resending struct {
+	Resend
+	cl       *kgo.Client
+	producer *kgo.Client // nil in a dry run
+	names    levels.Names
+	report   func(Resent) error
+
+	sendings *sendings
+	replaced map[place]place  // letters that died again, and where
+	limits   map[string]int32 // the topics that letters can be sent to, and how large a batch they take
+
+	count int // of those that were sent, or are about to be
+	batch []*revived
+	bytes int
+}
+
+// revived is a letter that is about to be sent.
+type revived struct {
+	*Letter
+	rec   *kgo.Record
+	end   int64 // see Sending.DeadEnd
+	times int   // see Sending.Times
+}
+
+// open makes the producer, and ends what others have begun.
+func (r *resending) open(ctx context.Context) (err error) {
+	if err := createResent(ctx, r.cl, r.names); err != nil {
+		return err
+	}
+	id := r.names.Resent()
+	r.producer, err = kgo.NewClient(append(r.cl.Opts()[:len(r.cl.Opts()):len(r.cl.Opts())],
+		kgo.TransactionalID(id),
+		kgo.TransactionTimeout(resendTimeout),
+		kgo.ProducerLinger(0),
+		kgo.RecordPartitioner(deliver.Partitioner()),
+		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 { return cmp.Or(r.limits[topic], kafkaMaxMessage) }),
+	)...)
+	if err != nil {
+		return fmt.Errorf("send dead letters again: %w", err)
+	}
+	wait, cancel := context.WithTimeout(ctx, fenceTimeout)
+	defer cancel()
+	if _, _, err := r.producer.ProducerID(wait); err != nil {
+		r.producer.Close()
+		return fmt.Errorf("begin as transactional id %s: %w", id, grantTransactions(err, id))
+	}
+	return nil
+}
+
+// grantTransactions adds which right is missing.
+func grantTransactions(err error, id string) error {
+	if !errors.Is(err, kerr.TransactionalIDAuthorizationFailed) {
+		return err
+	}
+	return connect.Grant(err, connect.Write, "transactional id "+id)
+}
+
+// prepare learns what was sent before, and which ways there are.
+func (r *resending) prepare(ctx context.Context) (err error) {
+	if r.sendings, err = readSendings(ctx, r.cl, r.names); err != nil {
+		return err
+	}
+	r.replaced = make(map[place]place)
+	if r.Again {
+		err := eachLetter(ctx, r.cl, r.names, func(_ span, _ *kgo.Record, l *Letter) error {
+			if s, ok := r.sendings.before(l); ok {
+				r.replaced[s.Letter] = l.place()
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	_, seen, err := metadata(ctx, r.cl)
+	if err != nil {
+		return err
+	}
+	r.limits = make(map[string]int32)
+	var ways []string
+	for name := range seen {
+		if _, isLevel := r.names.LevelDelay(name); isLevel || name == r.names.Inbox() {
+			r.limits[name] = kafkaMaxMessage
+			ways = append(ways, name)
+		}
+	}
+	if len(ways) == 0 || r.DryRun {
+		return nil
+	}
+	// Where they cannot be read Kafka's own default counts.
+	topics, err := describe(ctx, r.cl, kmsg.ConfigResourceTypeTopic, ways...)
+	for name, d := range topics {
+		if n, err := strconv.ParseInt(d.values[maxMessage], 10, 32); err == nil && d.err == nil && n > 0 {
+			r.limits[name] = int32(n)
+		}
+	}
+	return err
+}
+
+// take decides on one letter.
+func (r *resending) take(ctx context.Context, s span, rec *kgo.Record, l *Letter) error {
+	if !r.Filter.takes(l) {
+		return nil
+	}
+	l.tell(r.sendings)
+	out := Resent{Letter: l}
+	out.Outcome, out.Why = r.refuse(l)
+	if out.Outcome == "" {
+		out.Way = r.way(l)
+		if r.limits[out.Way] == 0 {
+			if err := r.hidden(ctx, out.Way); err != nil {
+				return err
+			}
+			out.Outcome = NoWay
+			out.Why = fmt.Sprintf("topic %s does not exist; another delay sends it through %s", out.Way, r.names.Inbox())
+			out.Way = ""
+		}
+	}
+	if out.Outcome != "" {
+		return r.report(out)
+	}
+	if r.Filter.Limit > 0 && r.count == r.Filter.Limit {
+		return errEnough
+	}
+	r.count++
+	if r.DryRun {
+		out.Outcome = Sent
+		return r.report(out)
+	}
+	return r.add(ctx, s, rec, out)
+}
+
+// hidden is an error where a topic seems not to exist because we may not see it.
+func (r *resending) hidden(ctx context.Context, way string) error {
+	_, seen, err := metadata(ctx, r.cl, way)
+	if err != nil || !connect.Denied(seen[way].err) {
+		return err
+	}
+	return fmt.Errorf("topic %s: %w", way, connect.GrantTopic(kerr.TopicAuthorizationFailed, connect.Write, way))
+}
+
+// refuse says why a letter is not to be sent, "" for nothing.
+func (r *resending) refuse(l *Letter) (ResendOutcome, string) {
+	if l.Code == "" {
+		return NoLetter, "it has no " + levels.HeaderError + ": the service has not written it"
+	}
+	if _, sent := r.sendings.of(l); sent {
+		if !r.Again {
+			return SentBefore, fmt.Sprintf("it was sent to %s at %s", l.SentTo, l.SentAgain.UTC().Format(time.RFC3339))
+		}
+		if later, died := r.replaced[l.place()]; died {
+			return Replaced, fmt.Sprintf("it was sent before and has died again as %v: that one is to be sent", later)
+		}
+	}
+	if l.DiedBefore != "" && !r.Again {
+		return DiedAgain, fmt.Sprintf("%s was sent again and died again as this one (%d times by now); see to the reason first", l.DiedBefore, l.Deaths)
+	}
+	return "", ""
+}
+
+// way is the topic that a letter came in by: the inbox, unless it was read from a
+// level. With another delay it is always the inbox.
+func (r *resending) way(l *Letter) string {
+	if origin, ok := parsePlace(l.Origin); ok && r.Level == "" {
+		if _, isLevel := r.names.LevelDelay(origin.Topic); isLevel {
+			return origin.Topic
+		}
+	}
+	return r.names.Inbox()
+}
+
+// add puts a letter into the transaction, and sends that when it is full.
+func (r *resending) add(ctx context.Context, s span, letter *kgo.Record, out Resent) error {
+	headers := deliver.Revived(letter)
+	put := func(key, value string) {
+		headers = append(headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
+	}
+	if r.Level != "" {
+		headers = deliver.Without(headers, levels.HeaderLevel)
+		put(levels.HeaderLevel, r.Level)
+	}
+	if r.Target != "" {
+		headers = deliver.Without(headers, levels.HeaderTarget, levels.HeaderPartition)
+		put(levels.HeaderTarget, r.Target)
+	}
+	sent, _ := r.sendings.of(out.Letter)
+	r.batch = append(r.batch, &revived{
+		Letter: out.Letter, end: s.to, times: max(out.Deaths-1, sent.Times) + 1,
+		rec: &kgo.Record{Topic: out.Way, Partition: deliver.ByKey, Key: letter.Key, Value: letter.Value, Headers: headers},
+	})
+	r.bytes += len(letter.Key) + len(letter.Value)
+	for _, h := range headers {
+		r.bytes += len(h.Key) + len(h.Value)
+	}
+	if len(r.batch) < cmp.Or(r.atOnce, resendLetters) && r.bytes < resendBytes {
+		return nil
+	}
+	return r.send(ctx)
+}
+
+// send sends what has come together, in one transaction.
+func (r *resending) send(ctx context.Context) error {
+	if len(r.batch) == 0 {
+		return nil
+	}
+	if err := r.producer.BeginTransaction(); err != nil {
+		return fmt.Errorf("begin a transaction: %w", err)
+	}
+	wait, cancel := context.WithTimeout(ctx, resendPatience)
+	defer cancel()
+	told, err := r.write(wait)
+	end := kgo.TryCommit
+	if err != nil {
+		end = kgo.TryAbort
+	}
+	// A person's Ctrl-C must not leave it open: whoever reads the inbox would wait.
+	last, done := context.WithTimeout(context.WithoutCancel(ctx), resendTimeout)
+	defer done()
+	if end == kgo.TryAbort {
+		_ = r.producer.AbortBufferedRecords(last)
+	}
+	switch endErr := r.producer.EndTransaction(last, end); {
+	case err != nil: // whether it was aborted or not: it cannot be committed any more
+		return fmt.Errorf("%w; of the last %s none was sent", overtaken(err), plural(len(r.batch)))
+	case endErr != nil:
+		return fmt.Errorf("commit: %w; it is not known whether %s from %v on were sent: the same command again finds out, and sends none twice",
+			overtaken(grantTransactions(endErr, r.names.Resent())), plural(len(r.batch)), r.batch[0].place())
+	}
+	for i, v := range r.batch {
+		told[i].At = time.Now()
+		r.sendings.add(told[i])
+		v.SentAgain, v.SentTo = &told[i].At, told[i].To.String()
+		if err := r.report(Resent{Letter: v.Letter, Outcome: Sent, Way: v.rec.Topic}); err != nil {
+			return err
+		}
+	}
+	r.batch, r.bytes = nil, 0
+	return nil
+}
+
+// write writes the letters and then, as it is known by then where they are, what
+// tells of them.
+func (r *resending) write(ctx context.Context) ([]Sending, error) {
+	letters := make([]*kgo.Record, len(r.batch))
+	for i, v := range r.batch {
+		letters[i] = v.rec
+	}
+	if i, err := r.produce(ctx, letters); err != nil {
+		return nil, fmt.Errorf("send dead letter %v to %s: %w", r.batch[i].place(), letters[i].Topic, err)
+	}
+	told := make([]Sending, len(r.batch))
+	records := make([]*kgo.Record, len(r.batch))
+	for i, v := range r.batch {
+		told[i] = Sending{
+			Letter: v.place(), Died: v.Died.UnixMilli(), ID: v.ID, DeadEnd: v.end, Times: v.times,
+			To: place{v.rec.Topic, v.rec.Partition, v.rec.Offset},
+		}
+		var err error
+		if records[i], err = told[i].record(r.names.Resent()); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := r.produce(ctx, records); err != nil {
+		return nil, fmt.Errorf("tell on %s what was sent again: %w", r.names.Resent(), err)
+	}
+	return told, nil
+}
+
+// produce writes records and waits for the answers, until ctx ends: franz-go itself
+// waits on, for what may have reached a broker. It returns the first that failed.
+func (r *resending) produce(ctx context.Context, records []*kgo.Record) (int, error) {
+	errs := make([]error, len(records))
+	for i, rec := range records {
+		r.producer.Produce(ctx, rec, func(_ *kgo.Record, err error) { errs[i] = err })
+	}
+	if err := r.producer.Flush(ctx); err != nil {
+		return 0, err // errs may still be written to
+	}
+	for i, err := range errs {
+		if err != nil {
+			return i, connect.GrantTopic(grantTransactions(err, r.names.Resent()), connect.Write, records[i].Topic)
+		}
+	}
+	return 0, nil
+}
+
+// overtaken adds ErrOvertaken to what a producer meets whose id another one has.
+func overtaken(err error) error {
+	for _, of := range []error{kerr.InvalidProducerEpoch, kerr.ProducerFenced, kerr.InvalidProducerIDMapping} {
+		if errors.Is(err, of) {
+			return fmt.Errorf("%w (%w)", ErrOvertaken, err)
+		}
+	}
+	return err
+}
+
+// plural is n with its noun.
+func plural(n int) string {
+	if n == 1 {
+		return "1 dead letter"
+	}
+	return strconv.Itoa(n) + " dead letters"
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/delayd-io/delayd/levels"
+)
+
+// mapList reads a flag that is a list, with commas in between. The flag can be
+// repeated.
+func mapList[T any](parse func(string) (T, error)) kong.MapperFunc {
+	return func(ctx *kong.DecodeContext, target reflect.Value) error {
+		text, err := popText(ctx)
+		if err != nil {
+			return err
+		}
+		for _, word := range withoutEmpty(strings.Split(text, ",")) {
+			v, err := parse(word)
+			if err != nil {
+				return err
+			}
+			target.Set(reflect.Append(target, reflect.ValueOf(v)))
+		}
+		return nil
+	}
+}
+
+// parseCode reads the code of a dead letter.
+func parseCode(s string) (levels.Code, error) {
+	code := levels.Code(s)
+	if !slices.Contains(levels.Codes(), code) {
+		return "", fmt.Errorf("%q: write %s", s, codeWords(" or "))
+	}
+	return code, nil
+}
+
+// codeWords lists all codes.
+func codeWords(last string) string {
+	var words []string
+	for _, c := range levels.Codes() {
+		words = append(words, string(c))
+	}
+	n := len(words) - 1
+	return strings.Join(words[:n], ", ") + last + words[n]
+}
+
+// parseOffset reads an offset.
+func parseOffset(s string) (int64, error) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%q: write an offset, a whole number from 0 on", s)
+	}
+	return n, nil
+}
+
+// parseMoment reads a time: how long before now it was, or the time itself.
+func parseMoment(s string, now time.Time) (time.Time, error) {
+	if d, err := levels.ParseDelay(s); err == nil {
+		return now.Add(-d), nil
+	}
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%q: write how long ago, as in 90s, 2h or 1d, or a time with its zone, as in 2026-03-01T12:00:00Z", s)
+	}
+	return at, nil
+}
+
+// parseAgo is parseMoment as of the present.
+func parseAgo(s string) (time.Time, error) { return parseMoment(s, time.Now()) }
+
+// parseRequest reads what a producer may ask for.
+func parseRequest(s string) (string, error) {
+	_, err := levels.ParseRequest(s)
+	return s, err
+}
