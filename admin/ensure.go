@@ -75,6 +75,7 @@ func bring(ctx context.Context, cl *kgo.Client, spec Spec, create bool) (Results
 	}
 	verify(ctx, cl, spec, c, seen, results)
 	owners(ctx, cl, spec, results)
+	results = append(results, spec.retired(ctx, cl)...)
 	return results, results.Err()
 }
 

@@ -78,7 +78,8 @@ func (r *Result) fail(err error) {
 }
 
 // Results are one result for each topic: the inbox, the levels from the shortest
-// to the longest, the parked and the dead letters' topic.
+// to the longest, the parked and the dead letters' topic. Behind them are the topics
+// of levels that are not in the ladder any more, of which none fails.
 type Results []Result
 
 // Err joins what failed, one line each; nil when nothing did.

@@ -28,7 +28,8 @@ import (
 // far below the shortest level that there can be, a second.
 const gather = 50 * time.Millisecond
 
-// Forwarder forwards the levels of one ladder.
+// Forwarder forwards the levels of one ladder, and what is left on those that were
+// taken out of it.
 type Forwarder struct {
 	consumer      *lane.Consumer
 	outbox        *deliver.Outbox
@@ -63,6 +64,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		Group:         cfg.Names.ForwarderGroup(),
 		Instance:      cfg.Instance,
 		Topics:        topics(&cfg, outbox, f.handing),
+		Discover:      retired(&cfg, outbox, f.handing),
 		Budget:        cfg.Budget,
 		Gather:        gather,
 		PurgeAfter:    cfg.PurgeAfter,
@@ -76,26 +78,6 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-// topics is what a forwarder reads: every level's topic, and what was parked.
-func topics(cfg *Config, outbox *deliver.Outbox, handing *handing) []lane.Topic {
-	var topics []lane.Topic
-	names, targets := levelNames(cfg.Ladder), cfg.targets()
-	for l := range cfg.Ladder.All() {
-		topics = append(topics, lane.Topic{
-			Name: cfg.Names.Level(l),
-			Wait: l.Delay,
-			Handler: &worker{
-				delay: l.Delay, name: l.String(), known: names, targets: targets, outbox: outbox, handing: handing,
-			},
-			OneByOne: handing != nil,
-		})
-	}
-	if handing == nil { // a handler's records are never parked
-		topics = append(topics, lane.Topic{Name: cfg.Names.Parked(), Handler: parked{outbox, targets}, Aside: true})
-	}
-	return topics
 }
 
 // Run forwards until ctx ends, lets what is on its way end in a bounded time,

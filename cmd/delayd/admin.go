@@ -95,6 +95,7 @@ func (c *statusCmd) Run(ctx context.Context, con *console) error {
 			return printJSON(con.out, statusReport{status, alarms})
 		}
 		printStatus(con.out, status)
+		printRetired(con.out, status)
 		for _, r := range alarms {
 			fmt.Fprintf(con.out, "%s: %s\n", r.Topic, detail(r))
 		}
