@@ -49,6 +49,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		Names:             cfg.Names,
 		MissingTargetWait: cfg.MissingTargetWait,
 		GiveUp:            cfg.GiveUp,
+		MaxLate:           cfg.MaxLate,
 		TransactionalID:   cfg.Delivery.TransactionalID(cfg.Names.ForwarderGroup(), cfg.Instance),
 		Log:               cfg.Log,
 		Metrics:           counters,

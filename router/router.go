@@ -48,6 +48,9 @@ type Config struct {
 	MissingTargetWait time.Duration
 	GiveUp            time.Duration
 	PurgeAfter        time.Duration
+	// MaxLate is as in forwarder.Config, for records without delay, which are due
+	// when they are accepted. All others go to their level however late it is.
+	MaxLate time.Duration
 	// Budget bounds the bytes fetched ahead.
 	Budget int64
 
@@ -85,12 +88,16 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 	if _, err := cfg.Delivery.MarshalText(); err != nil {
 		return nil, err
 	}
+	if cfg.MaxLate < 0 {
+		return nil, fmt.Errorf("max-late must be 0 (off) or more, got %v", cfg.MaxLate)
+	}
 	counters := metrics.New(cfg.Metrics)
 	counters.Expect(cfg.Ladder)
 	outbox, err := deliver.NewOutbox(deliver.Config{
 		Names:             cfg.Names,
 		MissingTargetWait: cfg.MissingTargetWait,
 		GiveUp:            cfg.GiveUp,
+		MaxLate:           cfg.MaxLate,
 		TransactionalID:   cfg.Delivery.TransactionalID(cfg.Names.RouterGroup(), cfg.Instance),
 		Log:               cfg.Log,
 		Metrics:           counters,

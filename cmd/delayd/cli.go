@@ -90,6 +90,7 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.NamedMapper("http", textMapper("address", parseHTTP)),
 		kong.NamedMapper("wait", textMapper("delay", parseWait)),
 		kong.NamedMapper("purge", textMapper("delay", parsePurge)),
+		kong.NamedMapper("max-late", textMapper("delay", parseMaxLate)),
 		kong.NamedMapper("above-zero", textMapper("delay", parseAboveZero)),
 		kong.NamedMapper("partitions", textMapper("partitions", parsePartitions)),
 		kong.NamedMapper("replicas", textMapper("replicas", parseReplicas)),

@@ -421,6 +421,7 @@ func (c *cycle) unpark(it *item) {
 // has to wait.
 func (c *cycle) route(it *item, now time.Time) bool {
 	tr := it.trial
+	c.o.expire(it, now)
 	if tr.refusal != nil && it.code == "" {
 		c.o.condemn(it, *tr.refusal)
 	}

@@ -60,7 +60,8 @@ type Config struct {
 	Names             levels.Names
 	MissingTargetWait time.Duration // 0: without end
 	GiveUp            time.Duration
-	TransactionalID   string // "": at least once; otherwise see Outbox.Transact
+	MaxLate           time.Duration // 0: never too late
+	TransactionalID   string        // "": at least once; otherwise see Outbox.Transact
 	Log               zerolog.Logger
 	Metrics           *metrics.Metrics
 }

@@ -73,6 +73,7 @@ type queue struct {
 	keyless  time.Time // when one was refused last
 	inFlight int
 	oldest   time.Time // when the first of what is in flight first failed, if it did
+	due      int64     // when it was due, in Unix milliseconds
 	progress time.Time // of the last write, or when there was first something to write
 	failed   []*item   // to be sent again, alone, in this order
 	waiting  []*item   // to be sent after that
@@ -154,6 +155,7 @@ func (q *queue) hold(it *item) {
 // pass sends it when its turn has come. It needs q.mu.
 func (q *queue) pass(it *item, now time.Time) {
 	switch {
+	case q.expired(it, now):
 	case q.keyed && q.kind != own && it.rec.Key == nil && now.Sub(q.keyless) < keylessFor:
 		q.o.Bury(it.owner, it.src, it.facts, Refusal{levels.Rejected, fmt.Sprintf(
 			"deliver to %s: %v", q.topic, errKeyless)}, it.attempts)
@@ -191,7 +193,7 @@ func (q *queue) mendAlone(it *item, err error) {
 // produce needs q.mu.
 func (q *queue) produce(it *item, now time.Time) {
 	if q.inFlight == 0 {
-		q.progress, q.oldest = now, it.since
+		q.progress, q.oldest, q.due = now, it.since, it.facts.Due
 	}
 	q.inFlight++
 	it.attempts++
@@ -264,6 +266,10 @@ func (q *queue) mend() {
 		if !it.owner.Live() {
 			q.settled(it) // its partition is another instance's: so is the record
 			q.o.dropped(it)
+			continue
+		}
+		if q.expired(it, time.Now()) {
+			q.settled(it)
 			continue
 		}
 		if it.err = q.sendAlone(it); it.err == nil {
@@ -353,7 +359,8 @@ func (q *queue) behind(now time.Time) time.Duration {
 // overdue says whether a parked record should be given up that franz-go keeps
 // trying to write, without telling us. It needs q.mu.
 func (q *queue) overdue(now time.Time) bool {
-	return q.kind == again && q.inFlight > 0 && now.Sub(q.oldest) >= q.o.cfg.GiveUp &&
+	return q.kind == again && q.inFlight > 0 &&
+		(now.Sub(q.oldest) >= q.o.cfg.GiveUp || TooLate(q.o.cfg.MaxLate, q.due, nil, now) != nil) &&
 		(q.mending || now.Sub(q.progress) >= sickAfter)
 }
 
