@@ -72,6 +72,9 @@ func bring(ctx context.Context, cl *kgo.Client, spec Spec, create bool) (Results
 	results := make(Results, len(topics))
 	for i, t := range topics {
 		results[i] = outcome(t, seen[t.name], create, refused)
+		if t.kind == control {
+			results[i].dispensable()
+		}
 	}
 	verify(ctx, cl, spec, c, seen, results)
 	owners(ctx, cl, spec, results)

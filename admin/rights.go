@@ -30,6 +30,8 @@ const (
 	Producer
 	// Consumer reads what was delivered.
 	Consumer
+	// Operator pauses and resumes: `delayd admin pause`.
+	Operator
 )
 
 // String is the role in a word.
@@ -49,6 +51,8 @@ func (r Role) String() string {
 		return "producer"
 	case Consumer:
 		return "consumer"
+	case Operator:
+		return "operator"
 	}
 	return fmt.Sprintf("Role(%d)", int(r))
 }
@@ -187,12 +191,19 @@ func (s Spec) rights(access Access, role Role) []Right {
 			Why: "know how large a record the brokers take; without it Kafka's default counts"}))
 	case StatusReader:
 		var rights []Right
-		for _, on := range s.onAll() {
+		for _, on := range s.onCounted() {
 			rights = append(rights, on(kmsg.ACLOperationDescribe, "look up its offsets"))
 		}
 		return append(rights,
+			optional(onTopic(kmsg.ACLOperationRead, n.Control(), paused)),
 			onGroup(kmsg.ACLOperationDescribe, n.RouterGroup(), "see its commits and members"),
 			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "see its commits and members"))
+	case Operator:
+		return []Right{
+			onTopic(kmsg.ACLOperationRead, n.Control(), "see what is paused"),
+			onTopic(kmsg.ACLOperationWrite, n.Control(), "pause and resume"),
+			s.level(kmsg.ACLOperationDescribe, "see that there is such a level"),
+		}
 	case Producer:
 		return []Right{
 			s.inbox(kmsg.ACLOperationWrite, "send to the inbox"),
@@ -218,6 +229,7 @@ const clusterName = "kafka-cluster"
 const (
 	purging = "delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); " +
 		"without it disk use grows, unless the topic has a retention and --purge-after is off"
+	paused = "see what is paused; without it nothing can be"
 	limits = "know how large a record it takes before one is refused; without it that is learned from the refusal"
 )
 
@@ -225,6 +237,7 @@ const (
 func (s Spec) delivering(access Access) []Right {
 	n := s.Names
 	rights := []Right{
+		optional(onTopic(kmsg.ACLOperationRead, n.Control(), paused)),
 		onTopic(kmsg.ACLOperationRead, n.Parked(), "see for which targets records are parked, and try them again"),
 		onTopic(kmsg.ACLOperationWrite, n.Parked(), "park records whose target is sick"),
 		onTopic(kmsg.ACLOperationWrite, n.Dead(), "write dead letters"),
@@ -253,6 +266,11 @@ func transactions(access Access, group string) []Right {
 
 // onAll makes rights on each of the service's own topics, the levels as one.
 func (s Spec) onAll() []func(kmsg.ACLOperation, string) Right {
+	return append(s.onCounted(), func(op kmsg.ACLOperation, why string) Right { return onTopic(op, s.Names.Control(), why) })
+}
+
+// onCounted does the same for those that hold records of producers.
+func (s Spec) onCounted() []func(kmsg.ACLOperation, string) Right {
 	on := func(topic string) func(kmsg.ACLOperation, string) Right {
 		return func(op kmsg.ACLOperation, why string) Right { return onTopic(op, topic, why) }
 	}

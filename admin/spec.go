@@ -57,6 +57,7 @@ const (
 	segmentMs      = "segment.ms"
 
 	logAppendTime = "LogAppendTime"
+	compact       = "compact"
 )
 
 // Spec says which topics there should be.
@@ -99,6 +100,7 @@ const (
 	level
 	parked
 	dead
+	control // what is paused
 )
 
 // topic is one topic as it should be.
@@ -119,7 +121,8 @@ func (s Spec) topics() []topic {
 	}
 	return append(list,
 		topic{name: s.Names.Parked(), kind: parked, partitions: s.Partitions, headroom: parkedHeadroom},
-		topic{name: s.Names.Dead(), kind: dead, partitions: 1, headroom: parkedHeadroom})
+		topic{name: s.Names.Dead(), kind: dead, partitions: 1, headroom: parkedHeadroom},
+		topic{name: s.Names.Control(), kind: control, partitions: 1})
 }
 
 // setting is one setting of a topic.
@@ -128,14 +131,17 @@ type setting struct{ key, value string }
 func (s setting) String() string { return s.key + "=" + s.value }
 
 // settings are what a new topic is created with. Everything is kept until it is
-// handled, and then deleted by us; dead letters until someone deletes them.
+// handled, and then deleted by us; dead letters until someone deletes them, and what
+// is paused until something else is said of it.
 func (t topic) settings(c cluster) []setting {
 	list := []setting{
 		{cleanupPolicy, "delete"},
 		{retentionMs, "-1"},
 		{retentionBytes, "-1"},
 	}
-	if t.kind != dead {
+	if t.kind == control { // the last record of each key is kept, and no other
+		list[0].value = compact
+	} else if t.kind != dead {
 		age := max(minSegmentAge, t.delay/segmentsPerLevel)
 		list = append(list,
 			setting{timestampType, logAppendTime},

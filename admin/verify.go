@@ -26,7 +26,7 @@ const describeTries = 20
 func verify(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, seen map[string]found, results Results) {
 	var there []string
 	for _, r := range results {
-		if r.Outcome != Failed {
+		if r.Outcome != Failed && seen[r.Topic].exists() {
 			there = append(there, r.Topic)
 		}
 	}
@@ -41,7 +41,7 @@ func verify(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, seen map[
 
 	for i, t := range spec.topics() {
 		r := &results[i]
-		if r.Outcome == Failed {
+		if r.Outcome == Failed || !seen[t.name].exists() {
 			continue
 		}
 		drifts := t.shape(spec, c, seen[t.name])
@@ -85,6 +85,9 @@ func (t topic) unsafe(values map[string]string, brokers string) error {
 	mend := func(s setting) string {
 		return fmt.Sprintf("mend it with kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config %v",
 			brokers, t.name, s)
+	}
+	if t.kind == control {
+		return nil // at worst what is paused is forgotten
 	}
 	if policy := values[cleanupPolicy]; strings.Contains(policy, "compact") {
 		return fmt.Errorf("topic %s: %s=%s would delete every record but the last of its key, handled or not; %s",
@@ -132,6 +135,9 @@ func (t topic) shape(spec Spec, c cluster, f found) (drifts []string) {
 func (t topic) drifts(values map[string]string, c cluster, f found) (drifts []string) {
 	drift := func(format string, args ...any) { drifts = append(drifts, fmt.Sprintf(format, args...)) }
 
+	if policy := values[cleanupPolicy]; t.kind == control && policy != "" && policy != compact {
+		drift("%s=%s, want %s: what is paused is forgotten when its record is deleted", cleanupPolicy, policy, compact)
+	}
 	if got := values[timestampType]; got != "" && got != logAppendTime && t.kind == level {
 		drift("%s=%s, want %s: the wait is counted from the producers' clocks, never longer than the level, and what is overdue is a guess",
 			timestampType, got, logAppendTime)
@@ -159,6 +165,8 @@ func (t topic) retentionRisk(kept time.Duration) string {
 	switch t.kind {
 	case level:
 		return fmt.Sprintf("records that are more than %s late are deleted instead of delivered", levels.FormatDelay(kept-t.delay))
+	case control:
+		return fmt.Sprintf("with another %s than %s what is paused is forgotten after %s", cleanupPolicy, compact, levels.FormatDelay(kept))
 	case dead:
 		return fmt.Sprintf("dead letters are deleted after %s", levels.FormatDelay(kept))
 	}

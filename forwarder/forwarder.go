@@ -19,9 +19,11 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/control"
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/levels"
 )
 
 // gather is how long records may lie at the broker before they are fetched. It is
@@ -35,6 +37,7 @@ type Forwarder struct {
 	outbox        *deliver.Outbox
 	transactional bool
 	handing       *handing // nil when records go to target topics
+	control       *control.Reader
 }
 
 // New returns a forwarder; Run starts it. opts say how to reach the cluster:
@@ -70,7 +73,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		Gather:        gather,
 		PurgeAfter:    cfg.PurgeAfter,
 		Transactional: f.transactional,
-		Assigned:      outbox.CloseGates,
+		Assigned:      f.assigned,
 		Log:           cfg.Log,
 		Metrics:       counters,
 	}, opts...)
@@ -78,7 +81,30 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		outbox.Close()
 		return nil, err
 	}
+	f.control = control.NewReader(cfg.Names.Control(), cfg.Log, f.controlled(cfg.Names), opts...)
 	return f, nil
+}
+
+// assigned prepares new lanes: what is paused has to be known, and what is parked.
+func (f *Forwarder) assigned(ctx context.Context) error {
+	if err := f.control.Loaded(ctx); err != nil {
+		return err
+	}
+	return f.outbox.CloseGates(ctx)
+}
+
+// controlled pauses the levels and targets that a state says, and no others.
+func (f *Forwarder) controlled(names levels.Names) func(control.State) {
+	return func(state control.State) {
+		f.outbox.Pause(state)
+		suspended := make(map[string]bool)
+		for key, s := range state {
+			if delay, err := levels.ParseDelay(key.Name); key.Kind == control.Level && s.Paused && err == nil {
+				suspended[names.Level(levels.Level{Delay: delay})] = true
+			}
+		}
+		f.consumer.Suspend(suspended)
+	}
 }
 
 // Run forwards until ctx ends, lets what is on its way end in a bounded time,
@@ -86,6 +112,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 // cannot heal: ErrFenced, or a topic that cannot be read.
 func (f *Forwarder) Run(ctx context.Context) error {
 	defer f.outbox.Close()
+	defer f.control.Start(ctx)()
 	if f.handing != nil {
 		var stop context.CancelFunc
 		f.handing.ctx, stop = context.WithCancel(context.WithoutCancel(ctx))

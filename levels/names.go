@@ -15,6 +15,7 @@ const (
 	levelInfix      = ".level."
 	parkedSuffix    = ".parked"
 	deadSuffix      = ".dead"
+	controlSuffix   = ".control"
 	routerSuffix    = ".router"
 	forwarderSuffix = ".forwarder"
 )
@@ -83,6 +84,9 @@ func (n Names) Parked() string { return n.Prefix + parkedSuffix }
 // Dead is the topic of the records that cannot be routed or delivered.
 func (n Names) Dead() string { return n.Prefix + deadSuffix }
 
+// Control is the topic of what operators have paused.
+func (n Names) Control() string { return n.Prefix + controlSuffix }
+
 // RouterGroup is the consumer group of the inbox.
 func (n Names) RouterGroup() string { return n.Prefix + routerSuffix }
 
@@ -99,7 +103,7 @@ func (n Names) Owns(topic string) bool {
 		return false
 	}
 	switch rest {
-	case inboxSuffix, parkedSuffix, deadSuffix:
+	case inboxSuffix, parkedSuffix, deadSuffix, controlSuffix:
 		return true
 	}
 	return strings.HasPrefix(rest, levelInfix)

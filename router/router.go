@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/control"
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
@@ -77,6 +78,7 @@ type Router struct {
 	consumer      *lane.Consumer
 	outbox        *deliver.Outbox
 	transactional bool
+	control       *control.Reader
 }
 
 // New returns a router; Run starts it. opts say how to reach the cluster.
@@ -114,7 +116,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		Gather:        gather,
 		PurgeAfter:    cfg.PurgeAfter,
 		Transactional: r.transactional,
-		Assigned:      outbox.CloseGates,
+		Assigned:      r.assigned,
 		Log:           cfg.Log,
 		Metrics:       counters,
 	}, opts...)
@@ -122,7 +124,17 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		outbox.Close()
 		return nil, err
 	}
+	r.control = control.NewReader(cfg.Names.Control(), cfg.Log, outbox.Pause, opts...)
 	return r, nil
+}
+
+// assigned prepares new lanes: which targets are paused has to be known, and for
+// which records are parked.
+func (r *Router) assigned(ctx context.Context) error {
+	if err := r.control.Loaded(ctx); err != nil {
+		return err
+	}
+	return r.outbox.CloseGates(ctx)
 }
 
 // Run routes until ctx ends, lets what is on its way end in a bounded time,
@@ -130,6 +142,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 // cannot heal: ErrFenced, or an inbox that cannot be read.
 func (r *Router) Run(ctx context.Context) error {
 	defer r.outbox.Close()
+	defer r.control.Start(ctx)()
 	if r.transactional {
 		err := r.outbox.Transact(ctx, r.consumer.Ledger(false), nil)
 		if ctx.Err() != nil {

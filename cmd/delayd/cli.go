@@ -33,6 +33,8 @@ type cli struct {
 type adminCmd struct {
 	Provision provisionCmd `cmd:"" help:"Create the topics that are missing and check those that are there."`
 	Status    statusCmd    `cmd:"" help:"Print what is pending and overdue on each level."`
+	Pause     pauseCmd     `cmd:"" help:"Stop delivering from a level or to a target; nothing is lost."`
+	Resume    resumeCmd    `cmd:"" help:"Deliver again from a level or to a target that was paused."`
 }
 
 // clientFlags are the flags of the commands that talk to a running service.

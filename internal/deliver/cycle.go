@@ -437,7 +437,7 @@ func (c *cycle) route(it *item, now time.Time) bool {
 	defer q.mu.Unlock()
 	tr.queue, tr.out = q, it.rec
 	switch {
-	case q.mending || q.gate.closed && q.gate.reopening:
+	case q.mending || q.gate.closed && q.gate.reopening || q.holds(it):
 		return false
 	case q.gate.closed:
 		return c.shelve(q, it, now)

@@ -80,6 +80,8 @@ type queue struct {
 	mending  bool      // new records wait
 	started  bool      // mend runs
 	gate     gate      // what stands in parked; see there
+	paused   bool      // nothing is sent; see pause
+	resumed  time.Time // when it was resumed; what was parked before failed then
 
 	// In transactions records are held by the cycle and not here.
 	scouted    scouted
@@ -161,6 +163,8 @@ func (q *queue) pass(it *item, now time.Time) {
 			"deliver to %s: %v", q.topic, errKeyless)}, it.attempts)
 	case q.mending:
 		q.hold(it)
+	case q.paused:
+		q.setAside(it)
 	case batchBytes(it.rec) > q.limit:
 		q.mendAlone(it, kerr.MessageTooLarge)
 	case q.keyed && q.kind != own && it.rec.Key == nil:
@@ -302,10 +306,10 @@ func (q *queue) mend() {
 func (q *queue) firstFailed(proved bool) *item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.sick(time.Now()) {
+	if q.sick(time.Now()) || q.paused && q.kind == direct && len(q.failed)+len(q.waiting) > 0 {
 		q.closeGate(ByKey)
 	}
-	if !q.gate.closed && len(q.failed) > 0 && !(proved && !slices.ContainsFunc(q.failed, (*item).suspect)) {
+	if !q.gate.closed && !q.paused && len(q.failed) > 0 && !(proved && !slices.ContainsFunc(q.failed, (*item).suspect)) {
 		return q.failed[0]
 	}
 	items := append(q.failed, q.waiting...)
@@ -341,7 +345,7 @@ func (q *queue) sick(now time.Time) bool {
 	}
 	held := q.inFlight + len(q.failed) + len(q.waiting)
 	idle := now.Sub(q.progress)
-	return held > 0 && (idle >= sickAfter || held >= sickHeld && max(idle, q.behind(now)) >= sickHeldAfter)
+	return held > 0 && (idle >= sickAfter || q.paused && idle >= sickHeldAfter || held >= sickHeld && max(idle, q.behind(now)) >= sickHeldAfter)
 }
 
 // behind is how long the first of what is mended has waited. A target that refuses
@@ -359,6 +363,9 @@ func (q *queue) behind(now time.Time) time.Duration {
 // overdue says whether a parked record should be given up that franz-go keeps
 // trying to write, without telling us. It needs q.mu.
 func (q *queue) overdue(now time.Time) bool {
+	if q.paused && q.kind == again && q.inFlight > 0 && now.Sub(q.progress) >= sickHeldAfter {
+		return true // or it would be sent whenever its target takes it
+	}
 	return q.kind == again && q.inFlight > 0 &&
 		(now.Sub(q.oldest) >= q.o.cfg.GiveUp || TooLate(q.o.cfg.MaxLate, q.due, nil, now) != nil) &&
 		(q.mending || now.Sub(q.progress) >= sickAfter)
@@ -487,5 +494,5 @@ func (q *queue) bury(why class, code levels.Code) {
 func (q *queue) empty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.inFlight == 0 && !q.mending && !q.gate.closed
+	return q.inFlight == 0 && !q.mending && !q.gate.closed && len(q.waiting) == 0
 }

@@ -21,7 +21,11 @@ func TestRetired(t *testing.T) {
 			c.names.Prefix = "delay-retired-" + delivery
 			target, topic := "orders-"+delivery, c.names.Level(levels.Level{Delay: 10 * time.Second})
 			d := c.serve("--delivery", delivery)
-			c.eventually("the level's topic", func() bool { return c.status().Levels[2].Members == 1 })
+			c.eventually("the level's topic", func() bool {
+				groups, err := c.adm.DescribeGroups(t.Context(), c.names.ForwarderGroup())
+				group := groups[c.names.ForwarderGroup()]
+				return err == nil && group.AssignedPartitions()[topic] != nil
+			})
 			c.send(
 				&kgo.Record{Topic: topic, Partition: -1, Value: []byte("direct"), Headers: headers(levels.HeaderTarget, target)},
 				&kgo.Record{Topic: c.names.Inbox(), Partition: -1, Value: []byte("inbox"),

@@ -42,6 +42,7 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 	c.mu.Lock()
 	for p, l := range lanes {
 		l.ready = ready
+		l.suspended.Store(c.suspended[l.topic.Name])
 		l.halt, l.stop = context.WithCancel(c.work)
 		go l.run()     // ended by lane.end, waited for by settle
 		c.lanes[p] = l // from here on drain may end it

@@ -104,6 +104,8 @@ type Consumer struct {
 	topics map[string]*Topic // that are read
 	given  map[string]bool   // up by abandon, until the next start
 	lanes  map[partition]*lane
+
+	suspended map[string]bool // by Suspend; never changed, only replaced
 }
 
 type partition struct {
