@@ -92,7 +92,7 @@ func (s Spec) find(ctx context.Context, cl *kgo.Client) (map[string]found, error
 	}
 	var hidden []string
 	for _, t := range s.topics() {
-		if _, ok := seen[t.name]; !ok {
+		if _, ok := seen[t.name]; !ok && t.kind != control {
 			hidden = append(hidden, t.name)
 		}
 	}
@@ -117,6 +117,9 @@ func (s Spec) countings(seen map[string]found) countings {
 	named := make(map[string]bool)
 	for _, t := range s.topics() {
 		named[t.name] = true
+		if t.kind == control {
+			continue // nothing waits there
+		}
 		list = append(list, newCounting(s.Names, t, seen[t.name]))
 	}
 	for name, f := range seen {

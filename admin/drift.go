@@ -121,6 +121,10 @@ func (t topic) compare(want setting, values map[string]string, f found) (d Drift
 	has, wanted := integer(got, -1), integer(want.value, 0)
 	switch want.key {
 	case cleanupPolicy:
+		if t.kind == control {
+			d.Risk = "what is paused is forgotten when its record is deleted"
+			return d, true
+		}
 		d.Unsafe, d.Risk = true, "would delete every record but the last of its key, handled or not"
 		return d, strings.Contains(got, "compact")
 	case retentionMs:

@@ -77,9 +77,13 @@ func bring(ctx context.Context, cl *kgo.Client, spec Spec, create, mend bool) (R
 	results := make(Results, len(topics))
 	for i, t := range topics {
 		results[i] = outcome(t, seen[t.name], create, refused)
+		if t.kind == control {
+			results[i].dispensable()
+		}
 	}
 	verify(ctx, cl, spec, c, seen, results, mend)
 	owners(ctx, cl, spec, results)
+	results = append(results, spec.retired(ctx, cl)...)
 	return results, results.Err()
 }
 

@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 )
 
 // Outcome is what became of one topic.
@@ -82,8 +83,20 @@ func (r *Result) fail(err error) {
 	}
 }
 
+// dispensable has a topic not fail that the service can do without: the one of what
+// is paused.
+func (r *Result) dispensable() {
+	if r.Outcome == Failed {
+		r.Outcome = Drifted
+		r.note(fmt.Sprintf("nothing can be paused: %v", r.Err))
+		r.Err = nil
+	}
+}
+
 // Results are one result for each topic: the inbox, the levels from the shortest
-// to the longest, the parked and the dead letters' topic.
+// to the longest, the parked and the dead letters' topic, and the one of
+// what is paused, which never fails. Behind them are the topics
+// of levels that are not in the ladder any more, of which none fails.
 type Results []Result
 
 // Err joins what failed, one line each; nil when nothing did.

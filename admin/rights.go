@@ -40,6 +40,8 @@ const (
 	Resender
 	// Purger deletes what is pending on a level: `delayd admin purge`.
 	Purger
+	// Operator pauses and resumes: `delayd admin pause`.
+	Operator
 )
 
 // String is the role in a word.
@@ -67,6 +69,8 @@ func (r Role) String() string {
 		return "resender"
 	case Purger:
 		return "purger"
+	case Operator:
+		return "operator"
 	}
 	return fmt.Sprintf("Role(%d)", int(r))
 }
@@ -180,10 +184,11 @@ func (s Spec) rights(access Access, role Role) []Right {
 			Why: "know how large a record the brokers take; without it Kafka's default counts"}))
 	case StatusReader:
 		var rights []Right
-		for _, on := range s.onAll() {
+		for _, on := range s.onCounted() {
 			rights = append(rights, on(kmsg.ACLOperationDescribe, "look up its offsets"))
 		}
 		return append(rights,
+			optional(onTopic(kmsg.ACLOperationRead, n.Control(), paused)),
 			onGroup(kmsg.ACLOperationDescribe, n.RouterGroup(), "see its commits and members"),
 			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "see its commits and members"))
 	case LetterReader:
@@ -213,6 +218,12 @@ func (s Spec) rights(access Access, role Role) []Right {
 			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "know what is delivered"),
 			onGroup(kmsg.ACLOperationRead, n.PurgedGroup(), "tell the forwarders what is deleted"),
 		}
+	case Operator:
+		return []Right{
+			onTopic(kmsg.ACLOperationRead, n.Control(), "see what is paused"),
+			onTopic(kmsg.ACLOperationWrite, n.Control(), "pause and resume"),
+			s.level(kmsg.ACLOperationDescribe, "see that there is such a level"),
+		}
 	case Producer:
 		return []Right{
 			s.inbox(kmsg.ACLOperationWrite, "send to the inbox"),
@@ -238,6 +249,7 @@ const clusterName = "kafka-cluster"
 const (
 	purging = "delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); " +
 		"without it disk use grows, unless the topic has a retention and --purge-after is off"
+	paused = "see what is paused; without it nothing can be"
 	limits = "know how large a record it takes before one is refused; without it that is learned from the refusal"
 )
 
@@ -245,6 +257,7 @@ const (
 func (s Spec) delivering(access Access) []Right {
 	n := s.Names
 	rights := []Right{
+		optional(onTopic(kmsg.ACLOperationRead, n.Control(), paused)),
 		onTopic(kmsg.ACLOperationRead, n.Parked(), "see for which targets records are parked, and try them again"),
 		onTopic(kmsg.ACLOperationWrite, n.Parked(), "park records whose target is sick"),
 		onTopic(kmsg.ACLOperationWrite, n.Dead(), "write dead letters"),
@@ -273,6 +286,11 @@ func transactions(access Access, group string) []Right {
 
 // onAll makes rights on each of the service's own topics, the levels as one.
 func (s Spec) onAll() []func(kmsg.ACLOperation, string) Right {
+	return append(s.onCounted(), func(op kmsg.ACLOperation, why string) Right { return onTopic(op, s.Names.Control(), why) })
+}
+
+// onCounted does the same for those that hold records of producers.
+func (s Spec) onCounted() []func(kmsg.ACLOperation, string) Right {
 	on := func(topic string) func(kmsg.ACLOperation, string) Right {
 		return func(op kmsg.ACLOperation, why string) Right { return onTopic(op, topic, why) }
 	}

@@ -17,7 +17,7 @@ func TestRights(t *testing.T) {
 			"READ on topic delay.inbox", "DELETE on topic delay.inbox (optional)",
 			"WRITE on topic delay.level.*", "READ on group delay.router", "DESCRIBE on group delay.forwarder",
 			"DESCRIBE_CONFIGS on topic delay.level.* (optional)",
-			"READ on topic delay.parked", "WRITE on topic delay.parked", "WRITE on topic delay.dead",
+			"READ on topic delay.control (optional)", "READ on topic delay.parked", "WRITE on topic delay.parked", "WRITE on topic delay.dead",
 			"DESCRIBE_CONFIGS on topic delay.parked (optional)", "DESCRIBE_CONFIGS on topic delay.dead (optional)",
 			"WRITE on topic orders", "DESCRIBE_CONFIGS on topic orders (optional)",
 			"WRITE on topic shop.*", "DESCRIBE_CONFIGS on topic shop.* (optional)",
@@ -25,7 +25,7 @@ func TestRights(t *testing.T) {
 		},
 		StatusReader: {
 			"DESCRIBE on topic delay.inbox", "DESCRIBE on topic delay.level.*", "DESCRIBE on topic delay.parked", "DESCRIBE on topic delay.dead",
-			"DESCRIBE on group delay.router", "DESCRIBE on group delay.forwarder",
+			"READ on topic delay.control (optional)", "DESCRIBE on group delay.router", "DESCRIBE on group delay.forwarder",
 		},
 		LetterReader: {
 			"READ on topic delay.dead", "READ on topic delay.resent", "READ on topic delay.parked", "READ on topic delay.level.*",
@@ -40,6 +40,7 @@ func TestRights(t *testing.T) {
 		Purger: {
 			"READ on topic delay.level.*", "DELETE on topic delay.level.*", "DESCRIBE on group delay.forwarder", "READ on group delay.purged",
 		},
+		Operator: {"READ on topic delay.control", "WRITE on topic delay.control", "DESCRIBE on topic delay.level.*"},
 		Producer: {"WRITE on topic delay.inbox", "WRITE on topic delay.level.* (optional)"},
 		Consumer: {"READ on topic orders", "READ on topic shop.*", "READ on group billing"},
 	} {

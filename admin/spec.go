@@ -58,6 +58,7 @@ const (
 	segmentMs      = "segment.ms"
 
 	logAppendTime = "LogAppendTime"
+	compact       = "compact"
 )
 
 // Spec says which topics there should be.
@@ -114,6 +115,7 @@ const (
 	level
 	parked
 	dead
+	control // what is paused
 )
 
 // topic is one topic as it should be.
@@ -141,7 +143,8 @@ func (s Spec) topics() []topic {
 	// knows how long that takes.
 	list = append(list,
 		topic{name: s.Names.Parked(), kind: parked, partitions: s.Partitions, headroom: parkedHeadroom},
-		topic{name: s.Names.Dead(), kind: dead, partitions: 1, headroom: parkedHeadroom})
+		topic{name: s.Names.Dead(), kind: dead, partitions: 1, headroom: parkedHeadroom},
+		topic{name: s.Names.Control(), kind: control, partitions: 1})
 	for i := range list {
 		list[i].rules = s.Profile.rules()
 	}
@@ -155,7 +158,8 @@ func (s setting) String() string { return s.key + "=" + s.value }
 
 // settings are what a new topic is created with, and what one that exists is
 // compared with; the export prints the same. Everything is kept until it is
-// handled, and then deleted by us; dead letters until someone deletes them.
+// handled, and then deleted by us; dead letters until someone deletes them, and what
+// is paused until something else is said of it.
 func (t topic) settings(c cluster) []setting {
 	kept := "-1"
 	if t.keep > 0 {
@@ -166,7 +170,9 @@ func (t topic) settings(c cluster) []setting {
 		{retentionMs, kept},
 		{retentionBytes, "-1"},
 	}
-	if t.kind != dead {
+	if t.kind == control { // the last record of each key is kept, and no other
+		list[0].value = compact
+	} else if t.kind != dead {
 		age := max(minSegmentAge, t.delay/segmentsPerLevel)
 		list = append(list,
 			setting{timestampType, logAppendTime},

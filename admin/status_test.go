@@ -37,7 +37,11 @@ func TestInspectWithoutTheRightToLook(t *testing.T) {
 	root, user := limited(t)
 	everything(t, root, small(t))
 	_, err := Inspect(t.Context(), user, small(t), time.Now())
-	for _, name := range names(small(t).topics()) {
+	for _, topic := range small(t).topics() {
+		name := topic.name
+		if topic.kind == control {
+			continue // status does without
+		}
 		if err == nil || !strings.Contains(err.Error(), "grant DESCRIBE on topic "+name+" to this user") {
 			t.Errorf("error %v, want one that names %s", err, name)
 		}

@@ -81,6 +81,9 @@ type Config struct {
 	MissingTargetWait time.Duration
 	// GiveUp is how long a target may refuse records before they are dead.
 	GiveUp time.Duration
+	// MaxLate is how long after its due time a record may still be delivered; later
+	// it is a dead letter, which is looked at before each attempt. 0: however late.
+	MaxLate time.Duration
 	// PurgeAfter is how long a delivered record stays on its level topic.
 	// 0: deleted at once. PurgeOff: never deleted by us.
 	PurgeAfter time.Duration
@@ -123,6 +126,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("missing-target-wait must be 0 (without end) or more, got %v", c.MissingTargetWait)
 	case c.GiveUp <= 0:
 		return fmt.Errorf("give-up must be above 0, got %v", c.GiveUp)
+	case c.MaxLate < 0:
+		return fmt.Errorf("max-late must be 0 (off) or more, got %v", c.MaxLate)
 	case c.Attempts < 1:
 		return fmt.Errorf("attempts must be at least 1, got %d", c.Attempts)
 	case c.Delivery == ExactlyOnce && c.Handler != nil:

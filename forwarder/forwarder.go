@@ -19,21 +19,25 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/control"
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/levels"
 )
 
 // gather is how long records may lie at the broker before they are fetched. It is
 // far below the shortest level that there can be, a second.
 const gather = 50 * time.Millisecond
 
-// Forwarder forwards the levels of one ladder.
+// Forwarder forwards the levels of one ladder, and what is left on those that were
+// taken out of it.
 type Forwarder struct {
 	consumer      *lane.Consumer
 	outbox        *deliver.Outbox
 	transactional bool
 	handing       *handing // nil when records go to target topics
+	control       *control.Reader
 }
 
 // New returns a forwarder; Run starts it. opts say how to reach the cluster:
@@ -48,6 +52,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		Names:             cfg.Names,
 		MissingTargetWait: cfg.MissingTargetWait,
 		GiveUp:            cfg.GiveUp,
+		MaxLate:           cfg.MaxLate,
 		TransactionalID:   cfg.Delivery.TransactionalID(cfg.Names.ForwarderGroup(), cfg.Instance),
 		Log:               cfg.Log,
 		Metrics:           counters,
@@ -63,12 +68,13 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		Group:         cfg.Names.ForwarderGroup(),
 		Instance:      cfg.Instance,
 		Topics:        topics(&cfg, outbox, f.handing),
+		Discover:      retired(&cfg, outbox, f.handing),
 		Budget:        cfg.Budget,
 		Gather:        gather,
 		PurgeAfter:    cfg.PurgeAfter,
 		PurgedGroup:   cfg.Names.PurgedGroup(),
 		Transactional: f.transactional,
-		Assigned:      outbox.CloseGates,
+		Assigned:      f.assigned,
 		Log:           cfg.Log,
 		Metrics:       counters,
 	}, opts...)
@@ -76,27 +82,30 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		outbox.Close()
 		return nil, err
 	}
+	f.control = control.NewReader(cfg.Names.Control(), cfg.Log, f.controlled(cfg.Names), opts...)
 	return f, nil
 }
 
-// topics is what a forwarder reads: every level's topic, and what was parked.
-func topics(cfg *Config, outbox *deliver.Outbox, handing *handing) []lane.Topic {
-	var topics []lane.Topic
-	names, targets := levelNames(cfg.Ladder), cfg.targets()
-	for l := range cfg.Ladder.All() {
-		topics = append(topics, lane.Topic{
-			Name: cfg.Names.Level(l),
-			Wait: l.Delay,
-			Handler: &worker{
-				delay: l.Delay, name: l.String(), known: names, targets: targets, outbox: outbox, handing: handing,
-			},
-			OneByOne: handing != nil,
-		})
+// assigned prepares new lanes: what is paused has to be known, and what is parked.
+func (f *Forwarder) assigned(ctx context.Context) error {
+	if err := f.control.Loaded(ctx); err != nil {
+		return err
 	}
-	if handing == nil { // a handler's records are never parked
-		topics = append(topics, lane.Topic{Name: cfg.Names.Parked(), Handler: parked{outbox, targets}, Aside: true})
+	return f.outbox.CloseGates(ctx)
+}
+
+// controlled pauses the levels and targets that a state says, and no others.
+func (f *Forwarder) controlled(names levels.Names) func(control.State) {
+	return func(state control.State) {
+		f.outbox.Pause(state)
+		suspended := make(map[string]bool)
+		for key, s := range state {
+			if delay, err := levels.ParseDelay(key.Name); key.Kind == control.Level && s.Paused && err == nil {
+				suspended[names.Level(levels.Level{Delay: delay})] = true
+			}
+		}
+		f.consumer.Suspend(suspended)
 	}
-	return topics
 }
 
 // Run forwards until ctx ends, lets what is on its way end in a bounded time,
@@ -104,6 +113,7 @@ func topics(cfg *Config, outbox *deliver.Outbox, handing *handing) []lane.Topic 
 // cannot heal: ErrFenced, or a topic that cannot be read.
 func (f *Forwarder) Run(ctx context.Context) error {
 	defer f.outbox.Close()
+	defer f.control.Start(ctx)()
 	if f.handing != nil {
 		var stop context.CancelFunc
 		f.handing.ctx, stop = context.WithCancel(context.WithoutCancel(ctx))

@@ -25,13 +25,14 @@ type handing struct {
 	ctx      context.Context // ends when Run has waited long enough
 	handler  Handler
 	attempts int
+	maxLate  time.Duration
 	outbox   *deliver.Outbox
 	metrics  *metrics.Metrics
 }
 
 func newHanding(cfg *Config, outbox *deliver.Outbox, counters *metrics.Metrics) *handing {
 	return &handing{
-		ctx: context.Background(), handler: cfg.Handler, attempts: cfg.Attempts, outbox: outbox, metrics: counters,
+		ctx: context.Background(), handler: cfg.Handler, attempts: cfg.Attempts, maxLate: cfg.MaxLate, outbox: outbox, metrics: counters,
 	}
 }
 
@@ -43,6 +44,10 @@ func (h *handing) hand(work *lane.Work, f deliver.Facts) {
 	rec.Topic, rec.Partition, rec.Offset, rec.Timestamp = src.Topic, src.Partition, src.Offset, src.Timestamp
 	backoff := handBackoffMin
 	for attempt := 1; ; attempt++ {
+		if r := deliver.TooLate(h.maxLate, f.Due, work, time.Now()); r != nil {
+			h.outbox.Bury(work, src, f, *r, attempt-1)
+			return
+		}
 		err := h.handler(h.ctx, rec)
 		switch {
 		case err == nil:

@@ -32,12 +32,15 @@ const (
 	// GaveUp: the delivery could have healed but did not in the time that is
 	// configured for it.
 	GaveUp Code = "gave-up"
+	// TooLate: the record would have been delivered later than is configured for
+	// it, and is of no use any more. Only where that is asked for.
+	TooLate Code = "too-late"
 )
 
 // Codes returns all codes.
 func Codes() []Code {
 	return []Code{
 		BadLevel, OverMax, NoTarget, IllegalTarget, ForbiddenTarget, UnknownTopic, BadPartition,
-		NotAuthorized, TooLarge, Rejected, GaveUp,
+		NotAuthorized, TooLarge, Rejected, GaveUp, TooLate,
 	}
 }

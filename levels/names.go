@@ -16,6 +16,7 @@ const (
 	parkedSuffix    = ".parked"
 	deadSuffix      = ".dead"
 	resentSuffix    = ".resent"
+	controlSuffix   = ".control"
 	routerSuffix    = ".router"
 	forwarderSuffix = ".forwarder"
 	purgedSuffix    = ".purged"
@@ -89,6 +90,9 @@ func (n Names) Dead() string { return n.Prefix + deadSuffix }
 // once one was.
 func (n Names) Resent() string { return n.Prefix + resentSuffix }
 
+// Control is the topic of what operators have paused.
+func (n Names) Control() string { return n.Prefix + controlSuffix }
+
 // RouterGroup is the consumer group of the inbox.
 func (n Names) RouterGroup() string { return n.Prefix + routerSuffix }
 
@@ -109,7 +113,7 @@ func (n Names) Owns(topic string) bool {
 		return false
 	}
 	switch rest {
-	case inboxSuffix, parkedSuffix, deadSuffix, resentSuffix:
+	case inboxSuffix, parkedSuffix, deadSuffix, resentSuffix, controlSuffix:
 		return true
 	}
 	return strings.HasPrefix(rest, levelInfix)

@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/control"
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
@@ -48,6 +49,9 @@ type Config struct {
 	MissingTargetWait time.Duration
 	GiveUp            time.Duration
 	PurgeAfter        time.Duration
+	// MaxLate is as in forwarder.Config, for records without delay, which are due
+	// when they are accepted. All others go to their level however late it is.
+	MaxLate time.Duration
 	// Budget bounds the bytes fetched ahead.
 	Budget int64
 
@@ -74,6 +78,7 @@ type Router struct {
 	consumer      *lane.Consumer
 	outbox        *deliver.Outbox
 	transactional bool
+	control       *control.Reader
 }
 
 // New returns a router; Run starts it. opts say how to reach the cluster.
@@ -85,12 +90,16 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 	if _, err := cfg.Delivery.MarshalText(); err != nil {
 		return nil, err
 	}
+	if cfg.MaxLate < 0 {
+		return nil, fmt.Errorf("max-late must be 0 (off) or more, got %v", cfg.MaxLate)
+	}
 	counters := metrics.New(cfg.Metrics)
 	counters.Expect(cfg.Ladder)
 	outbox, err := deliver.NewOutbox(deliver.Config{
 		Names:             cfg.Names,
 		MissingTargetWait: cfg.MissingTargetWait,
 		GiveUp:            cfg.GiveUp,
+		MaxLate:           cfg.MaxLate,
 		TransactionalID:   cfg.Delivery.TransactionalID(cfg.Names.RouterGroup(), cfg.Instance),
 		Log:               cfg.Log,
 		Metrics:           counters,
@@ -107,7 +116,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		Gather:        gather,
 		PurgeAfter:    cfg.PurgeAfter,
 		Transactional: r.transactional,
-		Assigned:      outbox.CloseGates,
+		Assigned:      r.assigned,
 		Log:           cfg.Log,
 		Metrics:       counters,
 	}, opts...)
@@ -115,7 +124,17 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		outbox.Close()
 		return nil, err
 	}
+	r.control = control.NewReader(cfg.Names.Control(), cfg.Log, outbox.Pause, opts...)
 	return r, nil
+}
+
+// assigned prepares new lanes: which targets are paused has to be known, and for
+// which records are parked.
+func (r *Router) assigned(ctx context.Context) error {
+	if err := r.control.Loaded(ctx); err != nil {
+		return err
+	}
+	return r.outbox.CloseGates(ctx)
 }
 
 // Run routes until ctx ends, lets what is on its way end in a bounded time,
@@ -123,6 +142,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 // cannot heal: ErrFenced, or an inbox that cannot be read.
 func (r *Router) Run(ctx context.Context) error {
 	defer r.outbox.Close()
+	defer r.control.Start(ctx)()
 	if r.transactional {
 		err := r.outbox.Transact(ctx, r.consumer.Ledger(false), nil)
 		if ctx.Err() != nil {

@@ -94,13 +94,19 @@ func (c *statusCmd) Run(ctx context.Context, con *console) error {
 		if err != nil {
 			return err
 		}
+		paused, err := admin.Pauses(ctx, cl, c.Prefix)
+		if err != nil {
+			fmt.Fprintf(con.err, "what is paused is not known: %v\n", err)
+		}
 		// However many partitions there are, that is no news here.
 		results, _ := admin.Verify(ctx, cl, admin.Spec{Ladder: c.Levels, Names: c.Prefix, Partitions: int32(status.Inbox.Partitions)})
 		alarms := alarming(results)
 		if c.json() {
-			return printJSON(con.out, statusReport{status, alarms})
+			return printJSON(con.out, statusReport{status, paused, alarms})
 		}
 		printStatus(con.out, status)
+		printRetired(con.out, status)
+		printPaused(con.out, paused, status.At)
 		for _, r := range alarms {
 			fmt.Fprintf(con.out, "%s: %s\n", r.Topic, detail(r))
 		}
@@ -111,7 +117,8 @@ func (c *statusCmd) Run(ctx context.Context, con *console) error {
 // statusReport is what is on the topics, and which of them are not as they should be.
 type statusReport struct {
 	admin.Status
-	Alarms admin.Results `json:"alarms,omitempty"`
+	Paused []admin.Paused `json:"paused,omitempty"`
+	Alarms admin.Results  `json:"alarms,omitempty"`
 }
 
 // alarming are the topics that are missing, or differ from what is wanted.

@@ -39,6 +39,8 @@ type adminCmd struct {
 	Parked    parkedCmd    `cmd:"" help:"List what waits for targets that cannot be written."`
 	Peek      peekCmd      `cmd:"" help:"Print what is due next on a level."`
 	Purge     purgeCmd     `cmd:"" help:"Delete what is pending on a level."`
+	Pause     pauseCmd     `cmd:"" help:"Stop delivering from a level or to a target; nothing is lost."`
+	Resume    resumeCmd    `cmd:"" help:"Deliver again from a level or to a target that was paused."`
 }
 
 // clientFlags are the flags of the commands that talk to a running service.
@@ -98,6 +100,7 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.NamedMapper("http", textMapper("address", parseHTTP)),
 		kong.NamedMapper("wait", textMapper("delay", parseWait)),
 		kong.NamedMapper("purge", textMapper("delay", parsePurge)),
+		kong.NamedMapper("max-late", textMapper("delay", parseMaxLate)),
 		kong.NamedMapper("above-zero", textMapper("delay", parseAboveZero)),
 		kong.NamedMapper("partitions", textMapper("partitions", parsePartitions)),
 		kong.NamedMapper("replicas", textMapper("replicas", parseReplicas)),

@@ -161,6 +161,18 @@ func parseAboveZero(s string) (time.Duration, error) {
 	return d, err
 }
 
+// parseMaxLate reads a delay that is one, or off.
+func parseMaxLate(s string) (time.Duration, error) {
+	if s == "off" {
+		return 0, nil
+	}
+	d, err := parseAboveZero(s)
+	if err != nil {
+		return 0, fmt.Errorf("%w, or off to deliver however late it is", err)
+	}
+	return d, nil
+}
+
 func parsePartitions(s string) (int32, error) {
 	n, err := strconv.ParseInt(s, 10, 32)
 	if err != nil || n < 1 {

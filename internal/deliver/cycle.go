@@ -458,6 +458,7 @@ func (c *cycle) unpark(it *item) {
 // has to wait.
 func (c *cycle) route(it *item, now time.Time) bool {
 	tr := it.trial
+	c.o.expire(it, now)
 	if tr.refusal != nil && it.code == "" {
 		c.o.condemn(it, *tr.refusal)
 	}
@@ -473,7 +474,7 @@ func (c *cycle) route(it *item, now time.Time) bool {
 	defer q.mu.Unlock()
 	tr.queue, tr.out = q, it.rec
 	switch {
-	case q.mending || q.gate.closed && q.gate.reopening:
+	case q.mending || q.gate.closed && q.gate.reopening || q.holds(it):
 		return false
 	case q.gate.closed:
 		return c.shelve(q, it, now)

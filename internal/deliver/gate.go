@@ -150,7 +150,7 @@ func (q *queue) look(committed kadm.OffsetResponses, now time.Time) (reopening b
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	g := &q.gate
-	if !g.closed {
+	if !g.closed || q.paused {
 		return false
 	}
 	behind, underway := g.parked.behind(func(n int32) int64 {

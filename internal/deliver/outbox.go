@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/control"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -60,7 +61,8 @@ type Config struct {
 	Names             levels.Names
 	MissingTargetWait time.Duration // 0: without end
 	GiveUp            time.Duration
-	TransactionalID   string // "": at least once; otherwise see Outbox.Transact
+	MaxLate           time.Duration // 0: never too late
+	TransactionalID   string        // "": at least once; otherwise see Outbox.Transact
 	Log               zerolog.Logger
 	Metrics           *metrics.Metrics
 }
@@ -93,6 +95,7 @@ type Outbox struct {
 	// mu is taken before a queue's own, never inside it.
 	mu     sync.Mutex
 	queues map[queueKey]*queue
+	pauses control.State
 	limits map[string]int32 // max.message.bytes of topics, where it was learned
 	keyed  map[string]bool  // topics that are compacted: they take no record without a key
 	acked  map[string]*acks // by topic; kept as long as franz-go's producer id
@@ -196,7 +199,7 @@ func (o *Outbox) Redeliver(owner Owner, parked *kgo.Record, targets *Targets) {
 		return
 	}
 	now := time.Now()
-	it := item{owner: owner, src: src, facts: f, rec: Final(src, f), since: time.UnixMilli(f.Since)}
+	it := item{owner: owner, src: src, facts: f, rec: Final(src, f), since: o.since(&f)}
 	if o.cfg.TransactionalID != "" {
 		o.parkedPost.putItem(it)
 		return
@@ -294,6 +297,7 @@ func (o *Outbox) queue(topic string, k kind, now time.Time) *queue {
 		}
 		q = &queue{o: o, topic: topic, kind: k, acks: o.acked[topic], progress: now}
 		q.promise = q.answered
+		q.paused = k != own && o.pauses.Paused(control.Target, topic)
 		o.queues[key] = q
 		q.open(o.limits[topic], o.keyed[topic])
 	}

@@ -73,12 +73,15 @@ type queue struct {
 	keyless  time.Time // when one was refused last
 	inFlight int
 	oldest   time.Time // when the first of what is in flight first failed, if it did
+	due      int64     // when it was due, in Unix milliseconds
 	progress time.Time // of the last write, or when there was first something to write
 	failed   []*item   // to be sent again, alone, in this order
 	waiting  []*item   // to be sent after that
 	mending  bool      // new records wait
 	started  bool      // mend runs
 	gate     gate      // what stands in parked; see there
+	paused   bool      // nothing is sent; see pause
+	resumed  time.Time // when it was resumed; what was parked before failed then
 
 	// In transactions records are held by the cycle and not here.
 	scouted    scouted
@@ -154,11 +157,14 @@ func (q *queue) hold(it *item) {
 // pass sends it when its turn has come. It needs q.mu.
 func (q *queue) pass(it *item, now time.Time) {
 	switch {
+	case q.expired(it, now):
 	case q.keyed && q.kind != own && it.rec.Key == nil && now.Sub(q.keyless) < keylessFor:
 		q.o.Bury(it.owner, it.src, it.facts, Refusal{levels.Rejected, fmt.Sprintf(
 			"deliver to %s: %v", q.topic, errKeyless)}, it.attempts)
 	case q.mending:
 		q.hold(it)
+	case q.paused:
+		q.setAside(it)
 	case batchBytes(it.rec) > q.limit:
 		q.mendAlone(it, kerr.MessageTooLarge)
 	case q.keyed && q.kind != own && it.rec.Key == nil:
@@ -191,7 +197,7 @@ func (q *queue) mendAlone(it *item, err error) {
 // produce needs q.mu.
 func (q *queue) produce(it *item, now time.Time) {
 	if q.inFlight == 0 {
-		q.progress, q.oldest = now, it.since
+		q.progress, q.oldest, q.due = now, it.since, it.facts.Due
 	}
 	q.inFlight++
 	it.attempts++
@@ -266,6 +272,10 @@ func (q *queue) mend() {
 			q.o.dropped(it)
 			continue
 		}
+		if q.expired(it, time.Now()) {
+			q.settled(it)
+			continue
+		}
 		if it.err = q.sendAlone(it); it.err == nil {
 			q.settled(it)
 			q.o.written(q.kind, it, time.Now())
@@ -296,10 +306,10 @@ func (q *queue) mend() {
 func (q *queue) firstFailed(proved bool) *item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.sick(time.Now()) {
+	if q.sick(time.Now()) || q.paused && q.kind == direct && len(q.failed)+len(q.waiting) > 0 {
 		q.closeGate(ByKey)
 	}
-	if !q.gate.closed && len(q.failed) > 0 && !(proved && !slices.ContainsFunc(q.failed, (*item).suspect)) {
+	if !q.gate.closed && !q.paused && len(q.failed) > 0 && !(proved && !slices.ContainsFunc(q.failed, (*item).suspect)) {
 		return q.failed[0]
 	}
 	items := append(q.failed, q.waiting...)
@@ -335,7 +345,7 @@ func (q *queue) sick(now time.Time) bool {
 	}
 	held := q.inFlight + len(q.failed) + len(q.waiting)
 	idle := now.Sub(q.progress)
-	return held > 0 && (idle >= sickAfter || held >= sickHeld && max(idle, q.behind(now)) >= sickHeldAfter)
+	return held > 0 && (idle >= sickAfter || q.paused && idle >= sickHeldAfter || held >= sickHeld && max(idle, q.behind(now)) >= sickHeldAfter)
 }
 
 // behind is how long the first of what is mended has waited. A target that refuses
@@ -353,7 +363,11 @@ func (q *queue) behind(now time.Time) time.Duration {
 // overdue says whether a parked record should be given up that franz-go keeps
 // trying to write, without telling us. It needs q.mu.
 func (q *queue) overdue(now time.Time) bool {
-	return q.kind == again && q.inFlight > 0 && now.Sub(q.oldest) >= q.o.cfg.GiveUp &&
+	if q.paused && q.kind == again && q.inFlight > 0 && now.Sub(q.progress) >= sickHeldAfter {
+		return true // or it would be sent whenever its target takes it
+	}
+	return q.kind == again && q.inFlight > 0 &&
+		(now.Sub(q.oldest) >= q.o.cfg.GiveUp || TooLate(q.o.cfg.MaxLate, q.due, nil, now) != nil) &&
 		(q.mending || now.Sub(q.progress) >= sickAfter)
 }
 
@@ -480,5 +494,5 @@ func (q *queue) bury(why class, code levels.Code) {
 func (q *queue) empty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.inFlight == 0 && !q.mending && !q.gate.closed
+	return q.inFlight == 0 && !q.mending && !q.gate.closed && len(q.waiting) == 0
 }

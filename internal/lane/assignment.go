@@ -24,10 +24,12 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 	lanes := make(map[partition]*lane)
 	for topic, ns := range added {
 		for _, n := range ns {
-			lanes[partition{topic, n}] = c.newLane(topic, n)
+			if l := c.newLane(topic, n); l != nil {
+				lanes[partition{topic, n}] = l
+			}
 		}
 	}
-	for c.prime(ctx, lanes) != nil {
+	for len(lanes) > 0 && c.prime(ctx, lanes) != nil {
 		select {
 		case <-time.After(primeRetry):
 		case <-ctx.Done():
@@ -40,6 +42,7 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 	c.mu.Lock()
 	for p, l := range lanes {
 		l.ready = ready
+		l.suspended.Store(c.suspended[l.topic.Name])
 		l.halt, l.stop = context.WithCancel(c.work)
 		go l.run()     // ended by lane.end, waited for by settle
 		c.lanes[p] = l // from here on drain may end it
@@ -52,8 +55,12 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 	}()
 }
 
+// newLane returns nil for a retired topic that was given up just now.
 func (c *Consumer) newLane(topic string, n int32) *lane {
-	t := c.topics[topic]
+	t := c.topic(topic)
+	if t == nil {
+		return nil
+	}
 	l := &lane{
 		c: c, topic: t, partition: n, pool: c.ahead, looked: -1,
 		wake: make(chan struct{}, 1), halted: make(chan struct{}),
@@ -81,6 +88,7 @@ func (c *Consumer) prime(ctx context.Context, lanes map[partition]*lane) error {
 		return err
 	}
 	starts, err := c.adm.ListStartOffsets(ctx, names...)
+	c.dropDeleted(lanes, starts)
 	if err = offsets.ListFault(starts, err); err != nil {
 		c.tries.Warn().Err(err).Msg("reading the topics' first offsets: retried")
 		return err

@@ -61,6 +61,10 @@ type Config struct {
 	// what was pending: that is no loss. "": nobody does.
 	PurgedGroup string
 
+	// Discover finds retired topics that are there besides Topics, before the group
+	// is joined and from time to time after that. Nil: there are none.
+	Discover func(context.Context, *kadm.Client) ([]Topic, error)
+
 	// Transactional leaves the commits to Ledgers, as part of transactions. What is
 	// handled has to be a prefix of each partition then: nothing overtakes.
 	Transactional bool
@@ -76,22 +80,22 @@ type Config struct {
 // Consumer is a member of a group and owns the lanes of the partitions that are
 // assigned to it.
 type Consumer struct {
-	cfg    Config
-	log    zerolog.Logger
-	tries  zerolog.Logger // what is tried all the time until it works
-	opts   []kgo.Opt
-	topics map[string]*Topic
+	cfg   Config
+	log   zerolog.Logger
+	tries zerolog.Logger // what is tried all the time until it works
+	opts  []kgo.Opt
 
 	ahead, aside *pool
 	held         atomic.Bool // some lane is held back
 	stuck        atomic.Bool // the budget is used by records that do not move
 	lease        *lease
 	reads        reads
-	handled      atomic.Int64  // since the last commit
-	some         chan struct{} // has room for one: there is something to commit
-	full         chan struct{} // has room for one: commitFrom are handled
-	committing   turn          // one commit at a time, and none across a hand-over
-	doubts       int           // ledgers that do not know what is committed; guarded by committing
+	handled      atomic.Int64   // since the last commit
+	some         chan struct{}  // has room for one: there is something to commit
+	full         chan struct{}  // has room for one: commitFrom are handled
+	committing   turn           // one commit at a time, and none across a hand-over
+	doubts       int            // ledgers that do not know what is committed; guarded by committing
+	asides       sync.WaitGroup // of abandon
 
 	opened chan struct{}           // closed when Run has set what follows
 	fail   context.CancelCauseFunc // ends Run with an error
@@ -99,8 +103,12 @@ type Consumer struct {
 	client *kgo.Client
 	adm    *kadm.Client
 
-	mu    sync.Mutex
-	lanes map[partition]*lane
+	mu     sync.Mutex
+	topics map[string]*Topic // that are read
+	given  map[string]bool   // up by abandon, until the next start
+	lanes  map[partition]*lane
+
+	suspended map[string]bool // by Suspend; never changed, only replaced
 }
 
 type partition struct {
@@ -115,7 +123,6 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		cfg:    cfg,
 		log:    log,
 		tries:  log.Sample(&zerolog.BurstSampler{Burst: tryLogs, Period: tryLogPeriod}),
-		topics: make(map[string]*Topic),
 		ahead:  newPool(cfg.Budget, cfg.Transactional),
 		aside:  newPool(cfg.Budget/4, cfg.Transactional),
 		lease:  newLease(),
@@ -124,18 +131,17 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		opened: make(chan struct{}),
 
 		committing: make(turn, 1),
+		topics:     make(map[string]*Topic),
+		given:      make(map[string]bool),
 		lanes:      make(map[partition]*lane),
 	}
-	names := make([]string, 0, len(cfg.Topics))
 	for i := range cfg.Topics {
 		c.topics[cfg.Topics[i].Name] = &cfg.Topics[i]
-		names = append(names, cfg.Topics[i].Name)
 	}
 	c.opts = append(fetching(), opts...)
 	c.opts = append(c.opts,
 		kgo.WithHooks(&c.reads),
 		kgo.ConsumerGroup(cfg.Group),
-		kgo.ConsumeTopics(names...),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(SessionTimeout),
 		kgo.HeartbeatInterval(HeartbeatInterval),
@@ -189,7 +195,12 @@ func (c *Consumer) Run(ctx context.Context) error {
 	c.client, c.adm = client, kadm.NewClient(client)
 	close(c.opened)
 
+	c.discover(ctx)
+	client.AddConsumeTopics(c.names()...)
 	var tasks sync.WaitGroup
+	if c.cfg.Discover != nil {
+		tasks.Go(func() { c.keepDiscovering(ctx) })
+	}
 	tasks.Go(func() { c.commitLoop(c.work) })
 	tasks.Go(func() { c.keepHouse(c.work) })
 	tasks.Go(func() { c.watchLoss(ctx) })
@@ -201,6 +212,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	c.drain()
 	end()
 	tasks.Wait()
+	c.asides.Wait()
 	client.CloseAllowingRebalance()
 	if fault := context.Cause(ctx); !errors.Is(fault, context.Canceled) && !errors.Is(fault, context.DeadlineExceeded) {
 		return fault
@@ -276,6 +288,8 @@ func (c *Consumer) fetchError(topic string, n int32, err error) {
 			Msg("records were lost by the broker before they were delivered")
 	case topic == "":
 		c.log.Error().Err(err).Msg("fetch")
+	case c.retired(topic):
+		c.abandon(topic, err)
 	default:
 		c.fail(fmt.Errorf("fetch %s/%d: %w; when that is mended, start again", topic, n, connect.GrantTopic(err, connect.Read, topic)))
 	}

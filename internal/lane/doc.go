@@ -115,4 +115,7 @@ type Topic struct {
 	// OneByOne has Handle called for one record at a time, for handlers that take
 	// their time: the lease is looked at before each call.
 	OneByOne bool
+	// Retired is a topic that is read until it is empty and may be deleted at any
+	// time: nothing that is wrong with it ends the consumer.
+	Retired bool
 }

@@ -25,6 +25,8 @@ type lane struct {
 	skew      skew
 	purge     purgeState
 
+	suspended atomic.Bool // by Consumer.Suspend
+
 	live   atomic.Bool     // false once the partition is revoked or lost
 	ready  chan struct{}   // closed when the lane may start (see Consumer.prime)
 	wake   chan struct{}   // has room for one: something changed
@@ -115,7 +117,11 @@ func (l *lane) run() {
 	defer timer.Stop()
 	var nap nap
 	defer nap.close()
-	batch := make([]*Work, 0, sendBatch)
+	room := sendBatch
+	if l.topic.OneByOne {
+		room = 1
+	}
+	batch := make([]*Work, 0, room)
 	for ctx.Err() == nil {
 		var sleep time.Duration
 		batch, sleep = l.due(batch[:0], time.Now())
@@ -141,6 +147,9 @@ func (l *lane) run() {
 // due takes the works that are due into batch; when none is, it says how long to
 // sleep.
 func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
+	if l.suspended.Load() {
+		return batch, time.Hour // until it is resumed
+	}
 	now = now.Add(-l.skew.correction())
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -170,12 +179,8 @@ func (l *lane) send(ctx context.Context, batch []*Work) bool {
 		return false
 	}
 	for len(batch) > 0 && l.c.lease.wait(ctx) {
-		n := len(batch)
-		if l.topic.OneByOne {
-			n = 1
-		}
-		l.topic.Handler.Handle(batch[:n])
-		batch = batch[n:]
+		l.topic.Handler.Handle(batch)
+		batch = nil
 	}
 	// What is left has not gone out: its next owner delivers it.
 	l.mu.Lock()
@@ -356,7 +361,7 @@ func (l *lane) stuck(now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := l.ring.handled()
-	if n == len(l.ring.works) || now.Sub(l.moved) < stuckAfter {
+	if l.suspended.Load() || n == len(l.ring.works) || now.Sub(l.moved) < stuckAfter {
 		return 0
 	}
 	since := l.ring.works[n].Due

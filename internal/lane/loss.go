@@ -65,10 +65,6 @@ func (c *Consumer) lose(topic string, n int32, lost, start int64) {
 func (c *Consumer) watchLoss(ctx context.Context) {
 	tick := time.NewTicker(lossEvery)
 	defer tick.Stop()
-	names := make([]string, 0, len(c.topics))
-	for name := range c.topics {
-		names = append(names, name)
-	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -76,8 +72,12 @@ func (c *Consumer) watchLoss(ctx context.Context) {
 		case <-tick.C:
 		}
 		// What cannot be asked is asked again at the next tick.
-		starts, _ := c.adm.ListStartOffsets(ctx, names...)
+		starts, _ := c.adm.ListStartOffsets(ctx, c.names()...)
 		starts.Each(func(o kadm.ListedOffset) {
+			// franz-go goes on fetching a topic that was deleted, as fast as it is answered.
+			if unknown(o.Err) && c.retired(o.Topic) {
+				c.abandon(o.Topic, o.Err)
+			}
 			if l := c.lane(o.Topic, o.Partition); l != nil && o.Err == nil {
 				c.lose(o.Topic, o.Partition, l.passed(o.Offset), o.Offset)
 			}

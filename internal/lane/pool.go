@@ -19,6 +19,9 @@ const horizon = 750 * time.Millisecond
 // holds back the lanes that use it, and goes on with the others.
 const roomWait = 100 * time.Millisecond
 
+// farOff is how far off the next record of a lane is that is suspended.
+const farOff = 365 * 24 * time.Hour
+
 // throttleEvery is how often lanes that are held back are looked at again.
 const throttleEvery = 250 * time.Millisecond
 
@@ -111,6 +114,9 @@ func (l *lane) reach() reach {
 	r := reach{lane: l, last: l.ring.lastDue, bytes: l.bytes, paused: l.paused}
 	if w := l.ring.peek(false); w != nil {
 		r.next = w.Due
+	}
+	if l.suspended.Load() { // what it has is enough for any time
+		r.next, r.last = time.Now().Add(farOff), time.Now().Add(farOff)
 	}
 	return r
 }

@@ -100,6 +100,22 @@ resource "kafka_topic" "delay_dead" {
   }
 }
 
+resource "kafka_topic" "delay_control" {
+  name               = "delay.control"
+  partitions         = 1
+  replication_factor = 3
+  config = {
+    "cleanup.policy"      = "compact"
+    "min.insync.replicas" = "2"
+    "retention.bytes"     = "-1"
+    "retention.ms"        = "-1"
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
 # read what producers send
 resource "kafka_acl" "delayd_read_topic_delay_inbox" {
   resource_name                = "delay.inbox"
@@ -163,6 +179,17 @@ resource "kafka_acl" "delayd_describeconfigs_topic_delay_level" {
   acl_principal                = "User:delayd"
   acl_host                     = "*"
   acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# optional: see what is paused; without it nothing can be
+resource "kafka_acl" "delayd_read_topic_delay_control" {
+  resource_name                = "delay.control"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Read"
   acl_permission_type          = "Allow"
 }
 
@@ -320,6 +347,17 @@ resource "kafka_acl" "delayd_read_group_delay_forwarder" {
   acl_permission_type          = "Allow"
 }
 
+# optional: tell what an operator has deleted from a loss
+resource "kafka_acl" "delayd_describe_group_delay_purged" {
+  resource_name                = "delay.purged"
+  resource_type                = "Group"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
 # deliver and commit in one transaction
 resource "kafka_acl" "delayd_write_transactionalid_delay_forwarder" {
   resource_name                = "delay.forwarder-"
@@ -386,6 +424,28 @@ resource "kafka_acl" "delayd_describe_topic_delay_dead" {
   acl_permission_type          = "Allow"
 }
 
+# see that it is there
+resource "kafka_acl" "delayd_describe_topic_delay_control" {
+  resource_name                = "delay.control"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# optional: check its settings; without it they count as good, with a note
+resource "kafka_acl" "delayd_describeconfigs_topic_delay_control" {
+  resource_name                = "delay.control"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
 # optional: know how large a record the brokers take; without it Kafka's default counts
 resource "kafka_acl" "delayd_describeconfigs_cluster_kafka_cluster" {
   resource_name                = "kafka-cluster"
@@ -444,6 +504,17 @@ resource "kafka_acl" "delayd_admin_create_topic_delay_parked" {
 # create it
 resource "kafka_acl" "delayd_admin_create_topic_delay_dead" {
   resource_name                = "delay.dead"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Create"
+  acl_permission_type          = "Allow"
+}
+
+# create it
+resource "kafka_acl" "delayd_admin_create_topic_delay_control" {
+  resource_name                = "delay.control"
   resource_type                = "Topic"
   resource_pattern_type_filter = "Literal"
   acl_principal                = "User:delayd-admin"
@@ -540,6 +611,28 @@ resource "kafka_acl" "delayd_admin_describeconfigs_topic_delay_dead" {
   acl_permission_type          = "Allow"
 }
 
+# see that it is there
+resource "kafka_acl" "delayd_admin_describe_topic_delay_control" {
+  resource_name                = "delay.control"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# optional: check its settings; without it they count as good, with a note
+resource "kafka_acl" "delayd_admin_describeconfigs_topic_delay_control" {
+  resource_name                = "delay.control"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
 # optional: know how large a record the brokers take; without it Kafka's default counts
 resource "kafka_acl" "delayd_admin_describeconfigs_cluster_kafka_cluster" {
   resource_name                = "kafka-cluster"
@@ -595,6 +688,28 @@ resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_dead" {
   acl_permission_type          = "Allow"
 }
 
+# mend its settings
+resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_control" {
+  resource_name                = "delay.control"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "AlterConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# see what is paused; without it nothing can be
+resource "kafka_acl" "delayd_admin_read_topic_delay_control" {
+  resource_name                = "delay.control"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
 # see its commits and members
 resource "kafka_acl" "delayd_admin_describe_group_delay_router" {
   resource_name                = "delay.router"
@@ -614,6 +729,138 @@ resource "kafka_acl" "delayd_admin_describe_group_delay_forwarder" {
   acl_principal                = "User:delayd-admin"
   acl_host                     = "*"
   acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# read the dead letters
+resource "kafka_acl" "delayd_admin_read_topic_delay_dead" {
+  resource_name                = "delay.dead"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
+# know which were sent again
+resource "kafka_acl" "delayd_admin_read_topic_delay_resent" {
+  resource_name                = "delay.resent"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
+# read what is parked
+resource "kafka_acl" "delayd_admin_read_topic_delay_parked" {
+  resource_name                = "delay.parked"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
+# read what is pending
+resource "kafka_acl" "delayd_admin_read_topic_delay_level" {
+  resource_name                = "delay.level."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
+# tell which were sent again
+resource "kafka_acl" "delayd_admin_write_topic_delay_resent" {
+  resource_name                = "delay.resent"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Write"
+  acl_permission_type          = "Allow"
+}
+
+# optional: create it; without it somebody else has to
+resource "kafka_acl" "delayd_admin_create_topic_delay_resent" {
+  resource_name                = "delay.resent"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Create"
+  acl_permission_type          = "Allow"
+}
+
+# send them again
+resource "kafka_acl" "delayd_admin_write_topic_delay_inbox" {
+  resource_name                = "delay.inbox"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Write"
+  acl_permission_type          = "Allow"
+}
+
+# send those again that were on a level
+resource "kafka_acl" "delayd_admin_write_topic_delay_level" {
+  resource_name                = "delay.level."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Write"
+  acl_permission_type          = "Allow"
+}
+
+# send and tell in one transaction
+resource "kafka_acl" "delayd_admin_write_transactionalid_delay_resent" {
+  resource_name                = "delay.resent"
+  resource_type                = "TransactionalID"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Write"
+  acl_permission_type          = "Allow"
+}
+
+# delete what is pending
+resource "kafka_acl" "delayd_admin_delete_topic_delay_level" {
+  resource_name                = "delay.level."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Delete"
+  acl_permission_type          = "Allow"
+}
+
+# tell the forwarders what is deleted
+resource "kafka_acl" "delayd_admin_read_group_delay_purged" {
+  resource_name                = "delay.purged"
+  resource_type                = "Group"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
+# pause and resume
+resource "kafka_acl" "delayd_admin_write_topic_delay_control" {
+  resource_name                = "delay.control"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Write"
   acl_permission_type          = "Allow"
 }
 

@@ -7,6 +7,7 @@ kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties 
 kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties --create --if-not-exists --topic delay.level.2h --partitions 4 --replication-factor 3 --config cleanup.policy=delete --config retention.ms=-1 --config retention.bytes=-1 --config message.timestamp.type=LogAppendTime --config max.message.bytes=1114124
 kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties --create --if-not-exists --topic delay.parked --partitions 4 --replication-factor 3 --config cleanup.policy=delete --config retention.ms=-1 --config retention.bytes=-1 --config message.timestamp.type=LogAppendTime --config max.message.bytes=1179660
 kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties --create --if-not-exists --topic delay.dead --partitions 1 --replication-factor 3 --config cleanup.policy=delete --config retention.ms=-1 --config retention.bytes=-1 --config max.message.bytes=1179660
+kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties --create --if-not-exists --topic delay.control --partitions 1 --replication-factor 3 --config cleanup.policy=compact --config retention.ms=-1 --config retention.bytes=-1
 # This cluster has no ACLs: these rights are granted by IAM policies.
 # User:delayd: router, forwarder, verifier, status
 #   READ on topic delay.inbox: read what producers send
@@ -15,6 +16,7 @@ kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties 
 #   READ on group delay.router: be a member and commit
 #   DESCRIBE on group delay.forwarder: see when what is parked for a target has been delivered
 #   DESCRIBE_CONFIGS on topic delay.level.*: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
+#   READ on topic delay.control: optional: see what is paused; without it nothing can be
 #   READ on topic delay.parked: see for which targets records are parked, and try them again
 #   WRITE on topic delay.parked: park records whose target is sick
 #   WRITE on topic delay.dead: write dead letters
@@ -29,19 +31,23 @@ kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties 
 #   DELETE on topic delay.level.*: optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
 #   DELETE on topic delay.parked: optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
 #   READ on group delay.forwarder: be a member and commit
+#   DESCRIBE on group delay.purged: optional: tell what an operator has deleted from a loss
 #   WRITE on transactional id delay.forwarder-*: deliver and commit in one transaction
 #   DESCRIBE on topic delay.inbox: see that it is there
 #   DESCRIBE_CONFIGS on topic delay.inbox: optional: check its settings; without it they count as good, with a note
 #   DESCRIBE on topic delay.level.*: see that it is there
 #   DESCRIBE on topic delay.parked: see that it is there
 #   DESCRIBE on topic delay.dead: see that it is there
+#   DESCRIBE on topic delay.control: see that it is there
+#   DESCRIBE_CONFIGS on topic delay.control: optional: check its settings; without it they count as good, with a note
 #   DESCRIBE_CONFIGS on cluster kafka-cluster: optional: know how large a record the brokers take; without it Kafka's default counts
 #   DESCRIBE on group delay.router: see its commits and members
-# User:delayd-admin: mender, status
+# User:delayd-admin: mender, status, letters, resender, purger, operator
 #   CREATE on topic delay.inbox: create it
 #   CREATE on topic delay.level.*: create it
 #   CREATE on topic delay.parked: create it
 #   CREATE on topic delay.dead: create it
+#   CREATE on topic delay.control: create it
 #   DESCRIBE on topic delay.inbox: see that it is there
 #   DESCRIBE_CONFIGS on topic delay.inbox: optional: check its settings; without it they count as good, with a note
 #   DESCRIBE on topic delay.level.*: see that it is there
@@ -50,13 +56,29 @@ kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties 
 #   DESCRIBE_CONFIGS on topic delay.parked: optional: check its settings; without it they count as good, with a note
 #   DESCRIBE on topic delay.dead: see that it is there
 #   DESCRIBE_CONFIGS on topic delay.dead: optional: check its settings; without it they count as good, with a note
+#   DESCRIBE on topic delay.control: see that it is there
+#   DESCRIBE_CONFIGS on topic delay.control: optional: check its settings; without it they count as good, with a note
 #   DESCRIBE_CONFIGS on cluster kafka-cluster: optional: know how large a record the brokers take; without it Kafka's default counts
 #   ALTER_CONFIGS on topic delay.inbox: mend its settings
 #   ALTER_CONFIGS on topic delay.level.*: mend its settings
 #   ALTER_CONFIGS on topic delay.parked: mend its settings
 #   ALTER_CONFIGS on topic delay.dead: mend its settings
+#   ALTER_CONFIGS on topic delay.control: mend its settings
+#   READ on topic delay.control: see what is paused; without it nothing can be
 #   DESCRIBE on group delay.router: see its commits and members
 #   DESCRIBE on group delay.forwarder: see its commits and members
+#   READ on topic delay.dead: read the dead letters
+#   READ on topic delay.resent: know which were sent again
+#   READ on topic delay.parked: read what is parked
+#   READ on topic delay.level.*: read what is pending
+#   WRITE on topic delay.resent: tell which were sent again
+#   CREATE on topic delay.resent: optional: create it; without it somebody else has to
+#   WRITE on topic delay.inbox: send them again
+#   WRITE on topic delay.level.*: send those again that were on a level
+#   WRITE on transactional id delay.resent: send and tell in one transaction
+#   DELETE on topic delay.level.*: delete what is pending
+#   READ on group delay.purged: tell the forwarders what is deleted
+#   WRITE on topic delay.control: pause and resume
 # User:shop: producer, consumer
 #   WRITE on topic delay.inbox: send to the inbox
 #   WRITE on topic delay.level.*: optional: send straight to a level; without it the inbox is the way

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/admin"
+)
+
+// pausableFlags say what is paused or resumed.
+type pausableFlags struct {
+	clientFlags
+	nameFlags
+	Level  time.Duration `type:"above-zero" xor:"what" required:"" placeholder:"LEVEL" help:"A level, as in 5m."`
+	Target string        `type:"topic" xor:"what" required:"" placeholder:"TOPIC" help:"A topic that is delivered to."`
+}
+
+// ask calls do with what is meant, and a client of a cluster that has just answered.
+func (f *pausableFlags) ask(ctx context.Context, do func(*kgo.Client, admin.Paused) error) error {
+	cl, err := f.connectTo(zerolog.Nop(), kgo.RecordDeliveryTimeout(answerTimeout), kgo.ProducerLinger(0))
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	if err := f.ping(ctx, cl); err != nil {
+		return err
+	}
+	what := admin.TargetOf(f.Target)
+	if f.Level > 0 {
+		what = admin.LevelOf(f.Level)
+	}
+	return do(cl, what)
+}
+
+type pauseCmd struct {
+	pausableFlags
+	Reason string `placeholder:"TEXT" help:"Why, for whoever looks at the status."`
+}
+
+// Run pauses a level or a target.
+func (c *pauseCmd) Run(ctx context.Context, con *console) error {
+	return c.ask(ctx, func(cl *kgo.Client, what admin.Paused) error {
+		what.Reason = c.Reason
+		if err := admin.Pause(ctx, cl, c.Prefix, what); err != nil {
+			return err
+		}
+		fmt.Fprintf(con.out, "%v is paused, until delayd admin resume; running instances stop within a second or so\n", what)
+		return nil
+	})
+}
+
+type resumeCmd struct{ pausableFlags }
+
+// Run takes a pause back.
+func (c *resumeCmd) Run(ctx context.Context, con *console) error {
+	return c.ask(ctx, func(cl *kgo.Client, what admin.Paused) error {
+		if err := admin.Resume(ctx, cl, c.Prefix, what); err != nil {
+			return err
+		}
+		fmt.Fprintf(con.out, "%v is resumed; what is overdue is delivered in order\n", what)
+		return nil
+	})
+}
+
+// printPaused says what is paused, since when and why.
+func printPaused(w io.Writer, paused []admin.Paused, now time.Time) {
+	for _, p := range paused {
+		reason := ""
+		if p.Reason != "" {
+			reason = ": " + p.Reason
+		}
+		fmt.Fprintf(w, "paused: %v, for %v%s\n", p, now.Sub(p.Since).Round(time.Second), reason)
+	}
+}

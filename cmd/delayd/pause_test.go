@@ -1,0 +1,60 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestPauseStatusAndResume(t *testing.T) {
+	t.Parallel()
+	flags := []string{"--brokers", startBroker(t)}
+	with := func(args ...string) []string { return append(append([]string{"admin"}, args...), flags...) }
+	succeed(t, "", with("provision", "--levels", "5s 1m")...)
+	for _, args := range [][]string{{"--level", "60s"}, {"--target", "orders", "--reason", "it is moved"}} {
+		if out := succeed(t, "", with(append([]string{"pause"}, args...)...)...); !strings.Contains(out, "is paused, until delayd admin resume") {
+			t.Errorf("%v: %s", args, out)
+		}
+	}
+	out := succeed(t, "", with("status", "--levels", "5s 1m")...)
+	for _, want := range []string{"paused: level 1m, for ", "paused: target orders, for ", ": it is moved\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("status\n%s\nwant %q", out, want)
+		}
+	}
+	succeed(t, "", with("resume", "--level", "1m")...)
+	succeed(t, "", with("resume", "--target", "orders")...)
+	if out := succeed(t, "", with("status", "--levels", "5s 1m")...); strings.Contains(out, "paused") {
+		t.Errorf("status after all was resumed:\n%s", out)
+	}
+}
+
+func TestPauseRefuses(t *testing.T) {
+	t.Parallel()
+	broker := startBroker(t)
+	for _, tc := range []struct{ args, want string }{
+		{"--level 7s", "level 7s: there is no topic delay.level.7s"},
+		{"", "--level"},
+		{"--level 5s --target orders", "--level"},
+		{"--level never", "--level"},
+		{"--target or/ders", "--target"},
+	} {
+		args := append([]string{"admin", "pause", "--brokers", broker}, strings.Fields(tc.args)...)
+		if code, _, stderr := runDelayd(t, "", args...); code == 0 || !strings.Contains(stderr, tc.want) {
+			t.Errorf("%q: exit code %d\n%s\nwant %s", tc.args, code, stderr, tc.want)
+		}
+	}
+}
+
+func TestMaxLateFlag(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"off": "0s", "90m": "1h30m0s"} {
+		if d, err := parseMaxLate(text); err != nil || d.String() != want {
+			t.Errorf("%s: %v, %v, want %s", text, d, err, want)
+		}
+	}
+	for _, text := range []string{"0", "-1m", "soon", ""} {
+		if _, err := parseMaxLate(text); err == nil || !strings.Contains(err.Error(), "or off to deliver however late it is") {
+			t.Errorf("%q: error %v", text, err)
+		}
+	}
+}

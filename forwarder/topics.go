@@ -1,0 +1,63 @@
+package forwarder
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/levels"
+)
+
+// topics is what a forwarder reads: every level's topic, and what was parked.
+func topics(cfg *Config, outbox *deliver.Outbox, handing *handing) []lane.Topic {
+	var topics []lane.Topic
+	for l := range cfg.Ladder.All() {
+		topics = append(topics, levelTopic(cfg, l, outbox, handing))
+	}
+	if handing == nil { // a handler's records are never parked
+		topics = append(topics, lane.Topic{Name: cfg.Names.Parked(), Handler: parked{outbox, cfg.targets()}, Aside: true})
+	}
+	return topics
+}
+
+// levelTopic is the topic of a level, in the ladder or not.
+func levelTopic(cfg *Config, l levels.Level, outbox *deliver.Outbox, handing *handing) lane.Topic {
+	return lane.Topic{
+		Name: cfg.Names.Level(l),
+		Wait: l.Delay,
+		Handler: &worker{
+			delay: l.Delay, name: l.String(), known: levelNames(cfg.Ladder), targets: cfg.targets(), outbox: outbox, handing: handing,
+		},
+		OneByOne: handing != nil,
+	}
+}
+
+// retired finds the level topics that are there and not in the ladder. Records wait
+// on them that came there before they were taken out, or that another instance
+// routes which does not have the new ladder yet: they are due when they were.
+func retired(cfg *Config, outbox *deliver.Outbox, handing *handing) func(context.Context, *kadm.Client) ([]lane.Topic, error) {
+	inLadder := make(map[time.Duration]bool)
+	for l := range cfg.Ladder.All() {
+		inLadder[l.Delay] = true
+	}
+	c := *cfg
+	return func(ctx context.Context, adm *kadm.Client) ([]lane.Topic, error) {
+		all, err := adm.ListTopics(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list the topics: %w", err)
+		}
+		var topics []lane.Topic
+		for name := range all {
+			if delay, ok := c.Names.LevelDelay(name); ok && !inLadder[delay] {
+				t := levelTopic(&c, levels.Level{Delay: delay}, outbox, handing)
+				t.Retired = true
+				topics = append(topics, t)
+			}
+		}
+		return topics, nil
+	}
+}

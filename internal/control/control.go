@@ -1,0 +1,94 @@
+// Package control is what operators have stopped: levels and targets that are
+// paused, and since when.
+//
+// It is kept on a topic of its own, compacted and with one partition, on which the
+// last record of a key counts. Unlike the offsets of a group that topic does not
+// expire, is guarded by rights of its own, and can be read with any tool: who
+// wonders why nothing is delivered finds the answer, and the reason with it.
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Kind is what can be paused.
+type Kind string
+
+const (
+	// Level is a level, by its canonical name: nothing is taken off its topic.
+	Level Kind = "level"
+	// Target is a target, by its topic: its records are parked.
+	Target Kind = "target"
+)
+
+// Key says what is paused: "level/5m", "target/orders".
+type Key struct {
+	Kind Kind
+	Name string
+}
+
+// String is the key of the record that says so.
+func (k Key) String() string { return string(k.Kind) + "/" + k.Name }
+
+// parseKey reads what String wrote.
+func parseKey(s string) (Key, bool) {
+	kind, name, ok := strings.Cut(s, "/")
+	k := Key{Kind(kind), name}
+	return k, ok && name != "" && (k.Kind == Level || k.Kind == Target)
+}
+
+// Switch is what was last said of a key.
+type Switch struct {
+	Paused bool   `json:"paused"`
+	Reason string `json:"reason,omitempty"`
+	// At is when it was said, by the broker's clock where that stamps records.
+	At time.Time `json:"-"`
+}
+
+// Record is the record that says s of k. A resumed key keeps a record: when that was
+// is needed for as long as anything may be given up.
+func Record(topic string, k Key, s Switch) (*kgo.Record, error) {
+	value, err := json.Marshal(s)
+	return &kgo.Record{Topic: topic, Partition: 0, Key: []byte(k.String()), Value: value}, err
+}
+
+// State is what is said of each key. It does not change: With makes another one.
+type State map[Key]Switch
+
+// With is the state behind rec. A record that Record did not make is an error, and
+// changes nothing; a tombstone resumes.
+func (s State) With(rec *kgo.Record) (State, error) {
+	k, ok := parseKey(string(rec.Key))
+	if !ok {
+		return s, fmt.Errorf("record %s/%d/%d: the key %q is neither level/NAME nor target/TOPIC", rec.Topic, rec.Partition, rec.Offset, rec.Key)
+	}
+	var sw Switch
+	if rec.Value != nil {
+		if err := json.Unmarshal(rec.Value, &sw); err != nil {
+			return s, fmt.Errorf("record %s/%d/%d: %w", rec.Topic, rec.Partition, rec.Offset, err)
+		}
+	}
+	sw.At = rec.Timestamp
+	next := make(State, len(s)+1)
+	for k, sw := range s {
+		next[k] = sw
+	}
+	next[k] = sw
+	return next, nil
+}
+
+// Paused says whether a key is.
+func (s State) Paused(kind Kind, name string) bool { return s[Key{kind, name}].Paused }
+
+// Resumed is when a key was resumed; zero where it never was, or is paused again.
+func (s State) Resumed(kind Kind, name string) time.Time {
+	if sw := s[Key{kind, name}]; !sw.Paused {
+		return sw.At
+	}
+	return time.Time{}
+}

@@ -1,0 +1,51 @@
+package deliver
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/delayd-io/delayd/levels"
+)
+
+// clocked is an owner who knows by how much this machine's clock is ahead of the
+// broker's, which due times follow.
+type clocked interface{ Skew() time.Duration }
+
+// TooLate says why a record is a dead letter that is due at dueMs, in Unix
+// milliseconds, and not delivered by now: nil where it may still be. A maxLate of 0
+// never has any be too late.
+func TooLate(maxLate time.Duration, dueMs int64, owner Owner, now time.Time) *Refusal {
+	if maxLate <= 0 {
+		return nil
+	}
+	late := now.Sub(time.UnixMilli(dueMs))
+	if o, ok := owner.(clocked); ok {
+		late -= o.Skew()
+	}
+	if late <= maxLate {
+		return nil
+	}
+	return &Refusal{levels.TooLate, fmt.Sprintf("due at %s, and not delivered %v later; --max-late is %v",
+		time.UnixMilli(dueMs).UTC().Format("2006-01-02T15:04:05.000Z"), late.Round(time.Millisecond), maxLate)}
+}
+
+// expired has an item be a dead letter where it is too late for its target. It is
+// asked before each attempt to send it: one that is under way is waited for.
+func (q *queue) expired(it *item, now time.Time) bool {
+	if q.o.cfg.MaxLate <= 0 || q.kind == own {
+		return false
+	}
+	r := TooLate(q.o.cfg.MaxLate, it.facts.Due, it.owner, now)
+	if r == nil {
+		return false
+	}
+	q.o.Bury(it.owner, it.src, it.facts, *r, it.attempts)
+	return true
+}
+
+// expire does the same in transactions.
+func (o *Outbox) expire(it *item, now time.Time) {
+	if o.cfg.MaxLate > 0 && !it.put && it.code == "" && it.trial.refusal == nil {
+		it.trial.refusal = TooLate(o.cfg.MaxLate, it.facts.Due, it.owner, now)
+	}
+}

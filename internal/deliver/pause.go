@@ -1,0 +1,94 @@
+package deliver
+
+import (
+	"time"
+
+	"github.com/delayd-io/delayd/internal/control"
+)
+
+// A target that is paused is as one that is sick, but that nothing is tried: what is
+// due for it is parked, in its order, and what is parked waits. Nothing is given up
+// for that: it counts from when the target was resumed.
+
+// Pause has the targets be paused that state says, and all others be well.
+func (o *Outbox) Pause(state control.State) {
+	o.mu.Lock()
+	o.pauses = state
+	o.mu.Unlock()
+	for _, q := range o.all() {
+		if q.kind != own {
+			q.pause(state.Paused(control.Target, q.topic), time.Now())
+		}
+	}
+}
+
+// since is from when a parked record's failures count.
+func (o *Outbox) since(f *Facts) time.Time {
+	o.mu.Lock()
+	resumed := o.pauses.Resumed(control.Target, f.Topic)
+	o.mu.Unlock()
+	since := time.UnixMilli(f.Since)
+	if resumed.After(since) {
+		return resumed
+	}
+	return since
+}
+
+// pause stops the queue, or starts it again.
+func (q *queue) pause(on bool, now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.paused == on {
+		return
+	}
+	q.paused = on
+	if !on {
+		q.resumed = now
+	}
+	q.o.log.Info().Str("topic", q.topic).Bool("paused", on).Msg("target is paused, or resumed")
+	switch {
+	case on && q.gate.closed: // what waits for it to open is parked
+		q.gate.reopening = false
+		q.releaseWaiting()
+	case on:
+		// What is on its way may fail, and has to be set aside before what comes.
+		q.mending = q.mending || q.inFlight > 0
+		q.startMending()
+	case !q.mending && !q.gate.closed:
+		for _, it := range q.waiting {
+			q.forgive(it)
+		}
+		q.releaseWaiting()
+	}
+}
+
+// setAside keeps it from a target that is paused. It needs q.mu.
+func (q *queue) setAside(it *item) {
+	if q.kind == again {
+		q.hold(it)
+		return
+	}
+	q.closeGate(ByKey)
+	q.park(it)
+}
+
+// holds says, in transactions, whether it has to wait for its target to be resumed.
+// What is not parked yet is to be, then. It needs q.mu.
+func (q *queue) holds(it *item) bool {
+	if q.kind == again {
+		q.forgive(it)
+		return q.paused
+	}
+	if q.paused {
+		q.closeGate(ByKey)
+	}
+	return false
+}
+
+// forgive has a parked record's failures count from when its target was resumed. It
+// needs q.mu.
+func (q *queue) forgive(it *item) {
+	if it.since.Before(q.resumed) {
+		it.since = q.resumed
+	}
+}

@@ -1,0 +1,157 @@
+//go:build synctests
+
+package endtoend
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/forwarder"
+	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/router"
+)
+
+func (w *world) pause(p admin.Paused) {
+	w.t.Helper()
+	if err := admin.Pause(context.Background(), w.client, w.names, p); err != nil {
+		w.t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+}
+
+func (w *world) resume(p admin.Paused) {
+	w.t.Helper()
+	if err := admin.Resume(context.Background(), w.client, w.names, p); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestPauseLevel pauses a level for an hour, over a restart and with an instance that
+// comes to it: nothing of it arrives, the other level is on time, nobody is unready,
+// and when it is resumed everything arrives in order.
+func TestPauseLevel(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery func(*router.Config, *forwarder.Config), slack time.Duration) {
+		virtual(t, "5s 10s", []string{"orders", "mails"}, func(w *world) {
+			got, others := w.watchCommitted("orders"), w.watchCommitted("mails")
+			one := w.serve("one", delivery)
+			n := 0
+			send := func() {
+				for range 20 {
+					n++
+					w.send(w.request("10s", "orders", "k"+strconv.Itoa(n%3), strconv.Itoa(n)),
+						w.direct("5s", "mails", "k", strconv.Itoa(n)))
+					time.Sleep(time.Second)
+				}
+			}
+			level := admin.LevelOf(10 * time.Second)
+			level.Reason = "a migration"
+			w.pause(level)
+			send()
+			one.stop()
+			one = w.serve("one", delivery)
+			time.Sleep(10 * time.Second)
+			send()
+			two := w.serve("two", delivery)
+			time.Sleep(10 * time.Minute)
+			send()
+			if all := got.now(); len(all) > 0 {
+				t.Errorf("%d records of a paused level arrived", len(all))
+			}
+			for _, s := range []*service{one, two} {
+				if err := s.forwarder.Ready(); err != nil {
+					t.Error(err)
+				}
+			}
+			paused, err := admin.Pauses(context.Background(), w.client, w.names)
+			if err != nil || len(paused) != 1 || paused[0].Level != "10s" || paused[0].Reason != "a migration" {
+				t.Errorf("paused: %+v, %v", paused, err)
+			}
+			resumed := time.Now()
+			w.resume(level)
+			all := got.wait(n, time.Minute)
+			once(t, all, n)
+			inOrder(t, all)
+			for _, a := range all {
+				if waited := a.at.Sub(resumed); waited > 2*time.Second && a.late() > slack {
+					t.Errorf("%s: %v after it was resumed", a.Value, waited)
+				}
+			}
+			all = others.wait(n, time.Minute)
+			once(t, all, n)
+			for _, a := range all[40:] {
+				if a.late() > slack {
+					t.Errorf("%s of the other level: %v late", a.Value, a.late())
+				}
+			}
+			one.stop()
+			two.stop()
+		})
+	})
+}
+
+// TestPauseTarget pauses a target for far longer than anything is given up after, over
+// a restart; and it refuses writes for a while when it is resumed.
+func TestPauseTarget(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery func(*router.Config, *forwarder.Config), slack time.Duration) {
+		virtual(t, "5s 10s", []string{"orders", "mails"}, func(w *world) {
+			got, others, dead := w.watchCommitted("orders"), w.watchCommitted("mails"), w.watchCommitted(w.names.Dead())
+			giveUp := func(rc *router.Config, fc *forwarder.Config) { rc.GiveUp, fc.GiveUp = time.Minute, time.Minute }
+			one := w.serve("one", delivery, giveUp)
+			n := 0
+			send := func() {
+				for range 20 {
+					n++
+					v := strconv.Itoa(n)
+					w.send(w.request("10s", "orders", "inbox"+strconv.Itoa(n%3), v), w.request("0", "orders", "none", v),
+						w.direct("5s", "orders", "direct", v), w.direct("5s", "mails", "k", v))
+					time.Sleep(time.Second)
+				}
+			}
+			target := admin.TargetOf("orders")
+			send()
+			w.pause(target)
+			before := len(got.now())
+			send()
+			one.stop()
+			one = w.serve("one", delivery, giveUp)
+			time.Sleep(10 * time.Second)
+			send()
+			time.Sleep(4 * time.Minute)
+			if all := got.now(); len(all) != before {
+				t.Errorf("%d records for a paused target arrived", len(all)-before)
+			}
+			fault := w.cluster.Fault(kfake.Fault{
+				Keys: []kmsg.Key{kmsg.Produce}, Topic: "orders", Err: kerr.NotEnoughReplicas, Count: -1,
+			})
+			w.resume(target)
+			send()
+			fault.Remove()
+			all := got.wait(3*n, time.Minute)
+			once(t, all, 3*n)
+			inOrder(t, all)
+			time.Sleep(10 * time.Second)
+			send() // and now it is as ever
+			for _, a := range got.wait(3*n, time.Minute)[len(all):] {
+				if a.late() > slack {
+					t.Errorf("%s: %v late after all that was parked", a.Value, a.late())
+				}
+			}
+			for i, a := range others.wait(n, time.Minute) {
+				if a.late() > slack && i >= 60 {
+					t.Errorf("%s for the other target: %v late", a.Value, a.late())
+				}
+			}
+			for _, a := range dead.now() {
+				t.Errorf("%s: %s %s", a.Value, a.header(levels.HeaderError), a.header(levels.HeaderErrorDetail))
+			}
+			one.stop()
+		})
+	})
+}
