@@ -201,7 +201,7 @@ func (f *benchFlags) measure(ctx context.Context, con *console, cfg bench.Config
 	if cfg.Program, err = os.Executable(); err != nil {
 		return fmt.Errorf("look up this program, which the service is a process of: %w", err)
 	}
-	secure, err := f.secure(log)
+	secure, err := f.secure(log, connect.DialTimeout)
 	if err != nil {
 		return err
 	}

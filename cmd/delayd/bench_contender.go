@@ -24,7 +24,7 @@ type benchContenderCmd struct {
 // Run runs until ctx ends, and says on a line of its own when it has begun.
 func (c *benchContenderCmd) Run(ctx context.Context, con *console) error {
 	log := logFlags{LogLevel: "error", LogFormat: "auto"}.logger(con.err)
-	secure, err := c.secure(log)
+	secure, err := c.secure(log, connect.DialTimeout)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -44,9 +45,12 @@ func (f securityFlags) set() string {
 	return ""
 }
 
-// secure are the options of clients that connect so.
-func (f securityFlags) secure(log zerolog.Logger) ([]kgo.Opt, error) {
-	opts, err := f.security().Options(log)
+// secure are the options of clients that connect so, and for which a broker has
+// dial to take a connection.
+func (f securityFlags) secure(log zerolog.Logger, dial time.Duration) ([]kgo.Opt, error) {
+	security := f.security()
+	security.DialTimeout = dial
+	opts, err := security.Options(log)
 	if err != nil {
 		return nil, usageError{err}
 	}

@@ -9,7 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -45,11 +45,14 @@ type Security struct {
 	// TLS encrypts, and checks that a broker is the one that was asked for.
 	TLS bool
 	// CA is a file of certificates in PEM that may have signed those of brokers.
-	// Empty: those that the machine trusts. It is read once.
+	// Empty: those that the machine trusts.
 	CA string
 	// Cert and Key are the client's certificate and its key, in PEM, for brokers
-	// that ask for one. They are read again for each connection.
+	// that ask for one.
 	Cert, Key string
+	// DialTimeout bounds a connection's start, the handshake of TLS included. 0 is
+	// [DialTimeout]. It counts with TLS alone: [kgo.DialTimeout] is for the rest.
+	DialTimeout time.Duration
 
 	// SASL is the mechanism; "" is NoSASL.
 	SASL Mechanism
@@ -145,11 +148,11 @@ func (s Security) Options(log zerolog.Logger) ([]kgo.Opt, error) {
 	}
 	var opts []kgo.Opt
 	if s.TLS {
-		cfg, err := s.tlsConfig(log)
-		if err != nil {
+		d := &dialer{security: s, log: log}
+		if err := d.load(); err != nil {
 			return nil, err
 		}
-		opts = append(opts, kgo.DialTLSConfig(cfg))
+		opts = append(opts, kgo.Dialer(d.dial))
 	}
 	mechanism, err := s.login()
 	if err != nil {
@@ -159,69 +162,6 @@ func (s Security) Options(log zerolog.Logger) ([]kgo.Opt, error) {
 		opts = append(opts, kgo.SASL(mechanism))
 	}
 	return opts, nil
-}
-
-// tlsConfig has the server's name filled in by franz-go for each broker.
-func (s Security) tlsConfig(log zerolog.Logger) (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.CA != "" {
-		pem, err := readFile("--tls-ca", s.CA)
-		if err != nil {
-			return nil, err
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf(`--tls-ca %s: no certificate in it; write PEM, which begins with "-----BEGIN CERTIFICATE-----"`, s.CA)
-		}
-	}
-	if s.Cert == "" {
-		return cfg, nil
-	}
-	c := &clientCert{cert: s.Cert, key: s.Key, log: log}
-	if _, err := c.load(); err != nil {
-		return nil, err
-	}
-	cfg.GetClientCertificate = c.get
-	return cfg, nil
-}
-
-// clientCert is the client's certificate, read again for each connection. While
-// the files do not fit together, as when one of the two is replaced already, the
-// last that did is shown.
-type clientCert struct {
-	cert, key string
-	log       zerolog.Logger
-
-	mu   sync.Mutex
-	last *tls.Certificate // guarded by mu
-}
-
-func (c *clientCert) get(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	loaded, err := c.load()
-	if err != nil {
-		c.log.Warn().Err(err).Msg("client certificate cannot be read: the one before is used")
-	}
-	return loaded, nil
-}
-
-// load returns the last good certificate beside an error.
-func (c *clientCert) load() (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	certs, err := readFile("--tls-cert", c.cert)
-	if err != nil {
-		return c.last, err
-	}
-	key, err := readFile("--tls-key", c.key)
-	if err != nil {
-		return c.last, err
-	}
-	pair, err := tls.X509KeyPair(certs, key)
-	if err != nil {
-		return c.last, fmt.Errorf("--tls-cert %s and --tls-key %s: %w; write both as PEM, the key without a password", c.cert, c.key, err)
-	}
-	c.last = &pair
-	return c.last, nil
 }
 
 // login is the mechanism of SASL, nil for none. Secrets are read for each login,

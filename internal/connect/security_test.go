@@ -3,9 +3,11 @@
 package connect
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,6 +101,20 @@ func writeFile(t *testing.T, name, content string) string {
 	return name
 }
 
+// newCerts makes certificates in dir, and what a broker shows of them.
+func newCerts(t *testing.T, dir string, clients ...string) (kafkatest.Certs, *tls.Config) {
+	t.Helper()
+	certs, err := kafkatest.NewCerts(dir, append(clients, "broker")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := certs.Server("broker")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certs, server
+}
+
 // broker starts one that wants TLS, and a login unless ways is empty: method, user
 // and password of each.
 func broker(t *testing.T, tls *tls.Config, ways ...[3]string) *kfake.Cluster {
@@ -138,15 +154,8 @@ func ping(t *testing.T, c *kfake.Cluster, s Security) error {
 func TestWaysToLogIn(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	certs, err := kafkatest.NewCerts(dir, "broker")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair, err := tls.LoadX509KeyPair(certs.Cert("broker"), certs.Cert("broker"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := broker(t, &tls.Config{Certificates: []tls.Certificate{pair}},
+	certs, server := newCerts(t, dir)
+	c := broker(t, server,
 		[3]string{"PLAIN", "plain", "hush"}, [3]string{"SCRAM-SHA-256", "small", "hush"}, [3]string{"SCRAM-SHA-512", "large", "hush"})
 	password := writeFile(t, filepath.Join(dir, "password"), "hush\n")
 	for _, s := range []Security{
@@ -195,25 +204,17 @@ func otherAuthority(t *testing.T, dir string) string {
 func TestClientCertificateIsReadAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	certs, err := kafkatest.NewCerts(dir, "broker", "old", "new")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair, err := tls.LoadX509KeyPair(certs.Cert("broker"), certs.Cert("broker"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	certs, server := newCerts(t, dir, "old", "new")
 	shown := make(chan string, 10)
-	c := broker(t, &tls.Config{
-		Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAnyClientCert,
-		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
-			cert, err := x509.ParseCertificate(raw[0])
-			if err == nil {
-				shown <- cert.Subject.CommonName
-			}
-			return err
-		},
-	})
+	server.ClientAuth = tls.RequireAnyClientCert
+	server.VerifyPeerCertificate = func(raw [][]byte, _ [][]*x509.Certificate) error {
+		cert, err := x509.ParseCertificate(raw[0])
+		if err == nil {
+			shown <- cert.Subject.CommonName
+		}
+		return err
+	}
+	c := broker(t, server)
 	s := Security{TLS: true, CA: certs.CA, Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key")}
 	read := func(name string) string {
 		data, err := os.ReadFile(name)
@@ -252,18 +253,73 @@ func TestClientCertificateIsReadAgain(t *testing.T) {
 	connect("new")
 }
 
+// Who may have signed the brokers' certificates is what is in the file when a
+// connection is made; a file that cannot be used leaves what was there before, and
+// that is logged once.
+func TestAuthoritiesAreReadAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	certs, server := newCerts(t, dir)
+	c := broker(t, server)
+	read := func(name string) string {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	good, other := read(certs.CA), read(otherAuthority(t, dir))
+	s := Security{TLS: true, CA: writeFile(t, filepath.Join(dir, "authorities"), good)}
+	var log bytes.Buffer
+	secure, err := s.Options(zerolog.New(&log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	connect := func(warnings int) error {
+		t.Helper()
+		log.Reset()
+		cl, err := kgo.NewClient(append(Options(c.ListenAddrs(), "test", zerolog.Nop()), secure...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		err = cl.Ping(ctx)
+		cl.Close() // nobody writes to the log from here on
+		if got := strings.Count(log.String(), "those before are used"); got != warnings {
+			t.Errorf("%d warnings, want %d\n%s", got, warnings, log.String())
+		}
+		return err
+	}
+	for _, step := range []struct {
+		name, content string
+		warnings      int
+		refused       bool
+	}{
+		{name: "as at the start", content: good},
+		{name: "of another authority", content: other, refused: true},
+		{name: "of both", content: other + good},
+		{name: "half of it written", content: other + good[:len(good)/2], warnings: 1},
+		{name: "the same half still", content: other + good[:len(good)/2]},
+		{name: "empty", content: "", warnings: 1},
+		{name: "mended", content: good},
+		{name: "empty again", content: "", warnings: 1},
+	} {
+		writeFile(t, s.CA, step.content)
+		err := connect(step.warnings)
+		var unknown x509.UnknownAuthorityError
+		if step.refused != errors.As(err, &unknown) || !step.refused && err != nil {
+			t.Errorf("%s: error %v, want one: %v", step.name, err, step.refused)
+		}
+	}
+}
+
 // Without a certificate that a broker wants, the hint names the flags.
 func TestHintAtACertificate(t *testing.T) {
 	t.Parallel()
-	certs, err := kafkatest.NewCerts(t.TempDir(), "broker")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair, err := tls.LoadX509KeyPair(certs.Cert("broker"), certs.Cert("broker"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := broker(t, &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAnyClientCert})
+	certs, server := newCerts(t, t.TempDir())
+	server.ClientAuth = tls.RequireAnyClientCert
+	c := broker(t, server)
 	s := Security{TLS: true, CA: certs.CA}
 	const want = "the brokers ask for a certificate; set --tls-cert and --tls-key"
 	if err := ping(t, c, s); err == nil || s.Hint(err) != want {
