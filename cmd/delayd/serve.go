@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/alecthomas/kong"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rs/zerolog"
@@ -32,7 +33,8 @@ type serveCmd struct {
 	HTTPTokenFile string `name:"http-token-file" placeholder:"FILE" help:"Holds the token that /debug/pprof asks for, as a bearer token; or it is in the environment as DELAYD_HTTP_TOKEN. --pprof needs it unless --http is on loopback."`
 	Instance      string `placeholder:"ID" help:"Name of this process among those that serve the same topics, the same after a restart (default: host name and HTTP port)."`
 	serviceFlags
-	logFlags `set:"log_level=info"`
+	logFlags    `set:"log_level=info"`
+	PrintConfig bool `env:"-" nofile:"" help:"Print every setting with its value and where that comes from, as a file for --config, and end."`
 }
 
 // gcPercent is how much the heap grows between two collections, in percent of what
@@ -43,7 +45,10 @@ const gcPercent = 200
 
 // Run serves until ctx ends. What the flags ask for and cannot have is told to
 // people; all that goes wrong after that is part of the log.
-func (c *serveCmd) Run(ctx context.Context, con *console) error {
+func (c *serveCmd) Run(ctx context.Context, con *console, config *cli, parsed *kong.Context) error {
+	if c.PrintConfig {
+		return c.printConfig(con.out, config.settings, parsed)
+	}
 	if err := c.check(); err != nil {
 		return err
 	}
