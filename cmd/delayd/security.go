@@ -20,7 +20,7 @@ type securityFlags struct {
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Our own certificate (PEM), for brokers that ask for one. Read again for each connection."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The key of --tls-cert (PEM, without a password)."`
 
-	SASL             string `name:"sasl" type:"choice" enum:"off,plain,scram-sha-256,scram-sha-512,oauthbearer" default:"off" help:"How we log in: ${enum} (default: ${default})."`
+	SASL             string `name:"sasl" type:"choice" enum:"off,plain,scram-sha-256,scram-sha-512,oauthbearer,aws-msk-iam" default:"off" help:"How we log in: ${enum} (default: ${default}). aws-msk-iam takes what the environment says of AWS."`
 	SASLUser         string `name:"sasl-user" placeholder:"USER" help:"Who logs in by a password."`
 	SASLPasswordFile string `name:"sasl-password-file" placeholder:"FILE" help:"Holds the password; or it is in the environment as DELAYD_SASL_PASSWORD. Read again for each login."`
 	SASLTokenFile    string `name:"sasl-token-file" placeholder:"FILE" help:"Holds the token of oauthbearer. Read again for each login."`

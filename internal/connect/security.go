@@ -34,6 +34,7 @@ const (
 	ScramSHA256 Mechanism = "scram-sha-256"
 	ScramSHA512 Mechanism = "scram-sha-512"
 	OAuthBearer Mechanism = "oauthbearer"
+	AWSMSKIAM   Mechanism = "aws-msk-iam" // users and roles of AWS, at Amazon MSK
 )
 
 // Security says how connections are protected, and as whom we come. The zero
@@ -103,9 +104,9 @@ func (s Security) Validate() error {
 func (s Security) validateSASL() error {
 	const passwords = "plain, scram-sha-256 or scram-sha-512"
 	switch m := s.mechanism(); m {
-	case NoSASL, Plain, ScramSHA256, ScramSHA512, OAuthBearer:
+	case NoSASL, Plain, ScramSHA256, ScramSHA512, OAuthBearer, AWSMSKIAM:
 	default:
-		return fmt.Errorf("--sasl %q: write off, plain, scram-sha-256, scram-sha-512 or oauthbearer", m)
+		return fmt.Errorf("--sasl %q: write off, plain, scram-sha-256, scram-sha-512, oauthbearer or aws-msk-iam", m)
 	}
 	switch {
 	case s.User != "" && !s.byPassword():
@@ -120,6 +121,8 @@ func (s Security) validateSASL() error {
 		return fmt.Errorf("--sasl %s needs a password: name a file that holds it with --sasl-password-file, or set %s in the environment", s.SASL, PasswordEnv)
 	case s.byPassword() && s.PasswordFile != "" && os.Getenv(PasswordEnv) != "":
 		return fmt.Errorf("--sasl-password-file %s, and %s is set in the environment too; leave one out", s.PasswordFile, PasswordEnv)
+	case s.SASL == AWSMSKIAM && !s.TLS:
+		return fmt.Errorf("--sasl aws-msk-iam needs --tls: Amazon MSK takes it no other way")
 	case s.SASL == OAuthBearer && s.TokenFile == "":
 		return fmt.Errorf("--sasl oauthbearer needs --sasl-token-file, a file that holds the token")
 	}
@@ -170,6 +173,8 @@ func (s Security) login() (sasl.Mechanism, error) {
 	switch s.mechanism() {
 	case NoSASL:
 		return nil, nil
+	case AWSMSKIAM:
+		return new(awsCredentials).mechanism()
 	case OAuthBearer:
 		token := func(context.Context) (oauth.Auth, error) {
 			token, err := ReadSecret("--sasl-token-file", s.TokenFile)
@@ -246,6 +251,7 @@ const (
 	refusedToken = "unexpected data in oauth response" // the broker's reason, which it drops
 	tlsAlert     = "tls alert record"                  // the first bytes of an answer
 	noHandshake  = "immediately after a dial"          // hung up on the first bytes of TLS
+	noRegion     = "cannot determine the region"       // of AWS, from the broker's name
 )
 
 // Hint says what is likely to be wrong with the settings where a connection
@@ -257,6 +263,10 @@ func (s Security) Hint(err error) string {
 	switch {
 	case s.SASL == OAuthBearer && (errors.Is(err, kerr.SaslAuthenticationFailed) || strings.Contains(err.Error(), refusedToken)):
 		return "the brokers refuse the token in --sasl-token-file " + s.TokenFile
+	case s.SASL == AWSMSKIAM && errors.Is(err, kerr.SaslAuthenticationFailed):
+		return "the brokers refuse these credentials of AWS; see that they are allowed kafka-cluster:Connect on this cluster"
+	case s.SASL == AWSMSKIAM && strings.Contains(err.Error(), noRegion):
+		return "set AWS_REGION to the region of the cluster, which the names of these brokers do not tell"
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		return fmt.Sprintf("the brokers refuse --sasl-user %s with that password", s.User)
 	case errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
