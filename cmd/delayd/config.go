@@ -11,7 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v4"
 
-	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/security"
 	"github.com/delayd-io/delayd/internal/settings"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -44,7 +44,7 @@ func (c *cli) BeforeResolve(ctx *kong.Context) error {
 }
 
 // secretVariables hold what is nowhere else to be seen.
-var secretVariables = []string{connect.PasswordEnv, tokenEnv}
+var secretVariables = []string{security.PasswordEnv, tokenEnv}
 
 // printConfig writes all settings of the service. What they cannot be together is
 // the error: it is told beside them.

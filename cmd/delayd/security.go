@@ -8,7 +8,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/security"
 )
 
 // securityFlags say how the brokers are connected to, and as whom. None of them
@@ -27,10 +27,10 @@ type securityFlags struct {
 }
 
 // security is what the flags say.
-func (f securityFlags) security() connect.Security {
-	return connect.Security{
+func (f securityFlags) security() security.Config {
+	return security.Config{
 		TLS: f.TLS, CA: f.TLSCA, Cert: f.TLSCert, Key: f.TLSKey,
-		SASL: connect.Mechanism(f.SASL), User: f.SASLUser, PasswordFile: f.SASLPasswordFile, TokenFile: f.SASLTokenFile,
+		SASL: security.Mechanism(f.SASL), User: f.SASLUser, PasswordFile: f.SASLPasswordFile, TokenFile: f.SASLTokenFile,
 	}
 }
 
@@ -39,7 +39,7 @@ func (f securityFlags) set() string {
 	switch {
 	case f.TLS:
 		return "--tls"
-	case f.SASL != "" && f.SASL != string(connect.NoSASL):
+	case f.SASL != "" && f.SASL != string(security.NoSASL):
 		return "--sasl"
 	}
 	return ""
@@ -48,9 +48,9 @@ func (f securityFlags) set() string {
 // secure are the options of clients that connect so, and for which a broker has
 // dial to take a connection.
 func (f securityFlags) secure(log zerolog.Logger, dial time.Duration) ([]kgo.Opt, error) {
-	security := f.security()
-	security.DialTimeout = dial
-	opts, err := security.Options(log)
+	config := f.security()
+	config.DialTimeout = dial
+	opts, err := config.Options(log)
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -69,7 +69,7 @@ func (f securityFlags) environ() []string {
 		{"DELAYD_SASL_USER", f.SASLUser},
 		{"DELAYD_SASL_PASSWORD_FILE", f.SASLPasswordFile},
 		{"DELAYD_SASL_TOKEN_FILE", f.SASLTokenFile},
-		{connect.PasswordEnv, os.Getenv(connect.PasswordEnv)},
+		{security.PasswordEnv, os.Getenv(security.PasswordEnv)},
 	} {
 		if v.value != "" {
 			vars = append(vars, v.name+"="+v.value)

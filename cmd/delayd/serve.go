@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/delayd-io/delayd/forwarder"
-	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/embedded"
+	"github.com/delayd-io/delayd/internal/security"
 	"github.com/delayd-io/delayd/router"
 )
 
@@ -167,7 +167,7 @@ func securitySetting(environ []string) string {
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
 		ours := strings.HasPrefix(name, "DELAYD_") || strings.HasPrefix(name, "KAFKA_")
-		off := value == "" || value == "false" || value == string(connect.NoSASL)
+		off := value == "" || value == "false" || value == string(security.NoSASL)
 		if ours && !off && (strings.Contains(name, "TLS") || strings.Contains(name, "SSL") || strings.Contains(name, "SASL")) {
 			return name
 		}
@@ -188,7 +188,7 @@ func (c *serveCmd) token(ln net.Listener) (string, error) {
 			return "", usagef("--http-token-file %s, and %s is set in the environment too; leave one out", c.HTTPTokenFile, tokenEnv)
 		}
 		var err error
-		if token, err = connect.ReadSecret("--http-token-file", c.HTTPTokenFile); err != nil {
+		if token, err = security.ReadSecret("--http-token-file", c.HTTPTokenFile); err != nil {
 			return "", usageError{err}
 		}
 	}

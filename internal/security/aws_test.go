@@ -1,6 +1,6 @@
 //go:build unix
 
-package connect
+package security
 
 import (
 	"context"
@@ -16,6 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/connect"
 )
 
 // The keys that Amazon's documentation shows.
@@ -50,7 +52,7 @@ type login struct {
 
 // awsBroker starts a broker that wants a login, and takes any. kfake knows others
 // than Amazon's.
-func awsBroker(t *testing.T) (s Security, addrs []string, logins <-chan login) {
+func awsBroker(t *testing.T) (s Config, addrs []string, logins <-chan login) {
 	t.Helper()
 	certs, server := newCerts(t, t.TempDir())
 	c := broker(t, server)
@@ -74,7 +76,7 @@ func awsBroker(t *testing.T) (s Security, addrs []string, logins <-chan login) {
 		resp.SASLAuthBytes = []byte(`{"version":"2020_10_22","request-id":"x"}`)
 		return resp, nil, true
 	})
-	return Security{TLS: true, CA: certs.CA, SASL: AWSMSKIAM}, c.ListenAddrs(), seen
+	return Config{TLS: true, CA: certs.CA, SASL: AWSMSKIAM}, c.ListenAddrs(), seen
 }
 
 // The login is of the form that Amazon's own client documents, in the name of the
@@ -87,9 +89,9 @@ func TestLoginAtMSK(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	connect := func() login {
+	dial := func() login {
 		t.Helper()
-		cl, err := kgo.NewClient(append(Options(addrs, "test", zerolog.Nop()), secure...)...)
+		cl, err := kgo.NewClient(append(connect.Options(addrs, "test", zerolog.Nop()), secure...)...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +106,7 @@ func TestLoginAtMSK(t *testing.T) {
 	}
 
 	profile(exampleKey, exampleSecret, "")
-	got := connect()
+	got := dial()
 	day := time.Now().UTC().Format("20060102")
 	for claim, want := range map[string]string{
 		"version": "2020_10_22", "host": "127.0.0.1", "action": "kafka-cluster:Connect",
@@ -123,14 +125,14 @@ func TestLoginAtMSK(t *testing.T) {
 	}
 
 	profile("AKIAROTATED", exampleSecret, "session")
-	got = connect()
+	got = dial()
 	if !strings.HasPrefix(got.claims["x-amz-credential"], "AKIAROTATED/") || got.claims["x-amz-security-token"] != "session" {
 		t.Errorf("the file was replaced, and the login is %v", got.claims)
 	}
 
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENT")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", exampleSecret)
-	if got = connect(); !strings.HasPrefix(got.claims["x-amz-credential"], "AKIAENVIRONMENT/") {
+	if got = dial(); !strings.HasPrefix(got.claims["x-amz-credential"], "AKIAENVIRONMENT/") {
 		t.Errorf("the environment has keys, and the login is %v", got.claims)
 	}
 }
@@ -171,7 +173,7 @@ func TestLoginAtMSKThatFails(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		cl, err := kgo.NewClient(append(Options(addrs, "test", zerolog.Nop()), secure...)...)
+		cl, err := kgo.NewClient(append(connect.Options(addrs, "test", zerolog.Nop()), secure...)...)
 		if err != nil {
 			t.Fatal(err)
 		}

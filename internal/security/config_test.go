@@ -1,6 +1,6 @@
 //go:build unix
 
-package connect
+package security
 
 import (
 	"bytes"
@@ -18,38 +18,39 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/kafkatest"
 )
 
 func TestSecurityThatDoesNotGoTogether(t *testing.T) {
 	for _, tc := range []struct {
-		s        Security
+		s        Config
 		password string // in the environment
 		want     string // what the error has to hold; "" for none
 	}{
-		{s: Security{}},
-		{s: Security{TLS: true}},
-		{s: Security{TLS: true, CA: "ca.pem", Cert: "a.pem", Key: "b.pem"}},
-		{s: Security{SASL: Plain, User: "me", PasswordFile: "p"}},
-		{s: Security{SASL: ScramSHA512, User: "me"}, password: "secret"},
-		{s: Security{SASL: OAuthBearer, TokenFile: "t"}},
-		{s: Security{CA: "ca.pem"}, want: "--tls-ca ca.pem: it is for --tls, which is not set; set both or none"},
-		{s: Security{Cert: "a.pem"}, want: "--tls-cert a.pem: it is for --tls"},
-		{s: Security{Key: "b.pem"}, want: "--tls-key b.pem: it is for --tls"},
-		{s: Security{TLS: true, Cert: "a.pem"}, want: "--tls-cert a.pem: its key is missing; name the file with --tls-key"},
-		{s: Security{TLS: true, Key: "b.pem"}, want: "--tls-key b.pem: its certificate is missing; name the file with --tls-cert"},
-		{s: Security{SASL: "kerberos"}, want: `--sasl "kerberos": write off, plain, scram-sha-256, scram-sha-512, oauthbearer or aws-msk-iam`},
-		{s: Security{SASL: AWSMSKIAM, TLS: true}},
-		{s: Security{SASL: AWSMSKIAM}, want: "--sasl aws-msk-iam needs --tls"},
-		{s: Security{SASL: AWSMSKIAM, TLS: true, User: "me"}, want: "--sasl-user me: it is for --sasl plain, scram-sha-256 or scram-sha-512, and --sasl is aws-msk-iam"},
-		{s: Security{User: "me"}, want: "--sasl-user me: it is for --sasl plain, scram-sha-256 or scram-sha-512, and --sasl is off"},
-		{s: Security{SASL: OAuthBearer, TokenFile: "t", User: "me"}, want: "--sasl-user me: it is for --sasl plain, scram-sha-256 or scram-sha-512, and --sasl is oauthbearer"},
-		{s: Security{PasswordFile: "p"}, want: "--sasl-password-file p: it is for --sasl plain"},
-		{s: Security{SASL: Plain, User: "me", PasswordFile: "p", TokenFile: "t"}, want: "--sasl-token-file t: it is for --sasl oauthbearer, and --sasl is plain"},
-		{s: Security{SASL: ScramSHA256}, want: "--sasl scram-sha-256 needs --sasl-user"},
-		{s: Security{SASL: ScramSHA256, User: "me"}, want: "--sasl scram-sha-256 needs a password: name a file that holds it with --sasl-password-file, or set DELAYD_SASL_PASSWORD in the environment"},
-		{s: Security{SASL: Plain, User: "me", PasswordFile: "p"}, password: "secret", want: "--sasl-password-file p, and DELAYD_SASL_PASSWORD is set in the environment too; leave one out"},
-		{s: Security{SASL: OAuthBearer}, want: "--sasl oauthbearer needs --sasl-token-file"},
+		{s: Config{}},
+		{s: Config{TLS: true}},
+		{s: Config{TLS: true, CA: "ca.pem", Cert: "a.pem", Key: "b.pem"}},
+		{s: Config{SASL: Plain, User: "me", PasswordFile: "p"}},
+		{s: Config{SASL: ScramSHA512, User: "me"}, password: "secret"},
+		{s: Config{SASL: OAuthBearer, TokenFile: "t"}},
+		{s: Config{CA: "ca.pem"}, want: "--tls-ca ca.pem: it is for --tls, which is not set; set both or none"},
+		{s: Config{Cert: "a.pem"}, want: "--tls-cert a.pem: it is for --tls"},
+		{s: Config{Key: "b.pem"}, want: "--tls-key b.pem: it is for --tls"},
+		{s: Config{TLS: true, Cert: "a.pem"}, want: "--tls-cert a.pem: its key is missing; name the file with --tls-key"},
+		{s: Config{TLS: true, Key: "b.pem"}, want: "--tls-key b.pem: its certificate is missing; name the file with --tls-cert"},
+		{s: Config{SASL: "kerberos"}, want: `--sasl "kerberos": write off, plain, scram-sha-256, scram-sha-512, oauthbearer or aws-msk-iam`},
+		{s: Config{SASL: AWSMSKIAM, TLS: true}},
+		{s: Config{SASL: AWSMSKIAM}, want: "--sasl aws-msk-iam needs --tls"},
+		{s: Config{SASL: AWSMSKIAM, TLS: true, User: "me"}, want: "--sasl-user me: it is for --sasl plain, scram-sha-256 or scram-sha-512, and --sasl is aws-msk-iam"},
+		{s: Config{User: "me"}, want: "--sasl-user me: it is for --sasl plain, scram-sha-256 or scram-sha-512, and --sasl is off"},
+		{s: Config{SASL: OAuthBearer, TokenFile: "t", User: "me"}, want: "--sasl-user me: it is for --sasl plain, scram-sha-256 or scram-sha-512, and --sasl is oauthbearer"},
+		{s: Config{PasswordFile: "p"}, want: "--sasl-password-file p: it is for --sasl plain"},
+		{s: Config{SASL: Plain, User: "me", PasswordFile: "p", TokenFile: "t"}, want: "--sasl-token-file t: it is for --sasl oauthbearer, and --sasl is plain"},
+		{s: Config{SASL: ScramSHA256}, want: "--sasl scram-sha-256 needs --sasl-user"},
+		{s: Config{SASL: ScramSHA256, User: "me"}, want: "--sasl scram-sha-256 needs a password: name a file that holds it with --sasl-password-file, or set DELAYD_SASL_PASSWORD in the environment"},
+		{s: Config{SASL: Plain, User: "me", PasswordFile: "p"}, password: "secret", want: "--sasl-password-file p, and DELAYD_SASL_PASSWORD is set in the environment too; leave one out"},
+		{s: Config{SASL: OAuthBearer}, want: "--sasl oauthbearer needs --sasl-token-file"},
 	} {
 		t.Setenv(PasswordEnv, tc.password)
 		err := tc.s.Validate()
@@ -74,20 +75,20 @@ func TestSecurityFilesThatAreWrong(t *testing.T) {
 	write := func(name, content string) string { return writeFile(t, filepath.Join(dir, name), content) }
 	empty, lines, secret := write("empty", "\n"), write("lines", "hush\nhush\n"), write("large", strings.Repeat("hush", maxFile))
 	for _, tc := range []struct {
-		s    Security
+		s    Config
 		want string
 	}{
-		{Security{TLS: true, CA: dir + "/none"}, "--tls-ca: open " + dir + "/none: no such file"},
-		{Security{TLS: true, CA: dir}, "--tls-ca: read " + dir + ": is a directory"},
-		{Security{TLS: true, CA: lines}, "--tls-ca " + lines + ": no certificate in it"},
-		{Security{TLS: true, Cert: dir + "/none", Key: certs.Cert("me")}, "--tls-cert: open "},
-		{Security{TLS: true, Cert: certs.Cert("me"), Key: dir + "/none"}, "--tls-key: open "},
-		{Security{TLS: true, Cert: certs.Cert("me"), Key: certs.Cert("you")}, "private key does not match public key"},
-		{Security{TLS: true, Cert: certs.CA, Key: certs.CA}, "write both as PEM, the key without a password"},
-		{Security{SASL: Plain, User: "me", PasswordFile: empty}, "--sasl-password-file " + empty + ": the file is empty"},
-		{Security{SASL: ScramSHA256, User: "me", PasswordFile: lines}, "--sasl-password-file " + lines + ": write one line, and nothing else"},
-		{Security{SASL: ScramSHA512, User: "me", PasswordFile: secret}, "--sasl-password-file " + secret + ": larger than"},
-		{Security{SASL: OAuthBearer, TokenFile: dir + "/none"}, "--sasl-token-file: open "},
+		{Config{TLS: true, CA: dir + "/none"}, "--tls-ca: open " + dir + "/none: no such file"},
+		{Config{TLS: true, CA: dir}, "--tls-ca: read " + dir + ": is a directory"},
+		{Config{TLS: true, CA: lines}, "--tls-ca " + lines + ": no certificate in it"},
+		{Config{TLS: true, Cert: dir + "/none", Key: certs.Cert("me")}, "--tls-cert: open "},
+		{Config{TLS: true, Cert: certs.Cert("me"), Key: dir + "/none"}, "--tls-key: open "},
+		{Config{TLS: true, Cert: certs.Cert("me"), Key: certs.Cert("you")}, "private key does not match public key"},
+		{Config{TLS: true, Cert: certs.CA, Key: certs.CA}, "write both as PEM, the key without a password"},
+		{Config{SASL: Plain, User: "me", PasswordFile: empty}, "--sasl-password-file " + empty + ": the file is empty"},
+		{Config{SASL: ScramSHA256, User: "me", PasswordFile: lines}, "--sasl-password-file " + lines + ": write one line, and nothing else"},
+		{Config{SASL: ScramSHA512, User: "me", PasswordFile: secret}, "--sasl-password-file " + secret + ": larger than"},
+		{Config{SASL: OAuthBearer, TokenFile: dir + "/none"}, "--sasl-token-file: open "},
 	} {
 		_, err := tc.s.Options(zerolog.Nop())
 		if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "hush") {
@@ -138,13 +139,13 @@ func broker(t *testing.T, tls *tls.Config, ways ...[3]string) *kfake.Cluster {
 }
 
 // ping connects and asks something.
-func ping(t *testing.T, c *kfake.Cluster, s Security) error {
+func ping(t *testing.T, c *kfake.Cluster, s Config) error {
 	t.Helper()
 	secure, err := s.Options(zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
-	cl, err := kgo.NewClient(append(Options(c.ListenAddrs(), "test", zerolog.Nop()), secure...)...)
+	cl, err := kgo.NewClient(append(connect.Options(c.ListenAddrs(), "test", zerolog.Nop()), secure...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +162,7 @@ func TestWaysToLogIn(t *testing.T) {
 	c := broker(t, server,
 		[3]string{"PLAIN", "plain", "hush"}, [3]string{"SCRAM-SHA-256", "small", "hush"}, [3]string{"SCRAM-SHA-512", "large", "hush"})
 	password := writeFile(t, filepath.Join(dir, "password"), "hush\n")
-	for _, s := range []Security{
+	for _, s := range []Config{
 		{SASL: Plain, User: "plain"},
 		{SASL: ScramSHA256, User: "small"},
 		{SASL: ScramSHA512, User: "large"},
@@ -171,14 +172,14 @@ func TestWaysToLogIn(t *testing.T) {
 			t.Errorf("%s: %v", s.SASL, err)
 		}
 	}
-	good := Security{TLS: true, CA: certs.CA, SASL: ScramSHA512, User: "large", PasswordFile: password}
-	for want, change := range map[string]func(*Security){
-		"the brokers hang up at the login; see whether they take --sasl scram-sha-512, and that user": func(s *Security) {
+	good := Config{TLS: true, CA: certs.CA, SASL: ScramSHA512, User: "large", PasswordFile: password}
+	for want, change := range map[string]func(*Config){
+		"the brokers hang up at the login; see whether they take --sasl scram-sha-512, and that user": func(s *Config) {
 			s.PasswordFile = writeFile(t, filepath.Join(dir, "wrong"), "wrong")
 		},
-		"name who signed the brokers' certificates with --tls-ca":    func(s *Security) { s.CA = "" },
-		"--tls-ca " + dir + "/other/ca.pem does not hold who signed": func(s *Security) { s.CA = otherAuthority(t, dir) },
-		"if the brokers want TLS or SASL there, set --tls or --sasl": func(s *Security) { *s = Security{} },
+		"name who signed the brokers' certificates with --tls-ca":    func(s *Config) { s.CA = "" },
+		"--tls-ca " + dir + "/other/ca.pem does not hold who signed": func(s *Config) { s.CA = otherAuthority(t, dir) },
+		"if the brokers want TLS or SASL there, set --tls or --sasl": func(s *Config) { *s = Config{} },
 	} {
 		s := good
 		change(&s)
@@ -218,7 +219,7 @@ func TestClientCertificateIsReadAgain(t *testing.T) {
 		return err
 	}
 	c := broker(t, server)
-	s := Security{TLS: true, CA: certs.CA, Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key")}
+	s := Config{TLS: true, CA: certs.CA, Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key")}
 	read := func(name string) string {
 		data, err := os.ReadFile(name)
 		if err != nil {
@@ -233,9 +234,9 @@ func TestClientCertificateIsReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	connect := func(want string) {
+	dial := func(want string) {
 		t.Helper()
-		cl, err := kgo.NewClient(append(Options(c.ListenAddrs(), "test", zerolog.Nop()), secure...)...)
+		cl, err := kgo.NewClient(append(connect.Options(c.ListenAddrs(), "test", zerolog.Nop()), secure...)...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -247,13 +248,13 @@ func TestClientCertificateIsReadAgain(t *testing.T) {
 			t.Errorf("shown the certificate of %s, want %s", got, want)
 		}
 	}
-	connect("old")
+	dial("old")
 	writeFile(t, s.Cert, newPair)
-	connect("old") // the key is not there yet
+	dial("old") // the key is not there yet
 	writeFile(t, s.Key, newPair)
-	connect("new")
+	dial("new")
 	os.Remove(s.Key)
-	connect("new")
+	dial("new")
 }
 
 // Who may have signed the brokers' certificates is what is in the file when a
@@ -272,16 +273,16 @@ func TestAuthoritiesAreReadAgain(t *testing.T) {
 		return string(data)
 	}
 	good, other := read(certs.CA), read(otherAuthority(t, dir))
-	s := Security{TLS: true, CA: writeFile(t, filepath.Join(dir, "authorities"), good)}
+	s := Config{TLS: true, CA: writeFile(t, filepath.Join(dir, "authorities"), good)}
 	var log bytes.Buffer
 	secure, err := s.Options(zerolog.New(&log))
 	if err != nil {
 		t.Fatal(err)
 	}
-	connect := func(warnings int) error {
+	dial := func(warnings int) error {
 		t.Helper()
 		log.Reset()
-		cl, err := kgo.NewClient(append(Options(c.ListenAddrs(), "test", zerolog.Nop()), secure...)...)
+		cl, err := kgo.NewClient(append(connect.Options(c.ListenAddrs(), "test", zerolog.Nop()), secure...)...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -309,7 +310,7 @@ func TestAuthoritiesAreReadAgain(t *testing.T) {
 		{name: "empty again", content: "", warnings: 1},
 	} {
 		writeFile(t, s.CA, step.content)
-		err := connect(step.warnings)
+		err := dial(step.warnings)
 		var unknown x509.UnknownAuthorityError
 		if step.refused != errors.As(err, &unknown) || !step.refused && err != nil {
 			t.Errorf("%s: error %v, want one: %v", step.name, err, step.refused)
@@ -323,7 +324,7 @@ func TestHintAtACertificate(t *testing.T) {
 	certs, server := newCerts(t, t.TempDir())
 	server.ClientAuth = tls.RequireAnyClientCert
 	c := broker(t, server)
-	s := Security{TLS: true, CA: certs.CA}
+	s := Config{TLS: true, CA: certs.CA}
 	const want = "the brokers ask for a certificate; set --tls-cert and --tls-key"
 	if err := ping(t, c, s); err == nil || s.Hint(err) != want {
 		t.Errorf("error %v, hint %q, want %q", err, s.Hint(err), want)

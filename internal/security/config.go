@@ -1,4 +1,9 @@
-package connect
+// Package security says how a client's connections are protected, and as whom it
+// comes: TLS, certificates, and the mechanisms of SASL.
+//
+// It is apart from package connect because of what it needs: whoever embeds the
+// router or the forwarder brings options of franz-go, and nothing of AWS.
+package security
 
 import (
 	"context"
@@ -37,12 +42,12 @@ const (
 	AWSMSKIAM   Mechanism = "aws-msk-iam" // users and roles of AWS, at Amazon MSK
 )
 
-// Security says how connections are protected, and as whom we come. The zero
+// Config says how connections are protected, and as whom we come. The zero
 // value is connections in plain text as nobody.
 //
 // It holds names of files and no secrets: what is in them is read when a
 // connection is made, so that a secret can be changed while the process runs.
-type Security struct {
+type Config struct {
 	// TLS encrypts, and checks that a broker is the one that was asked for.
 	TLS bool
 	// CA is a file of certificates in PEM that may have signed those of brokers.
@@ -68,9 +73,9 @@ type Security struct {
 }
 
 // Off reports whether nothing is protected.
-func (s Security) Off() bool { return !s.TLS && s.mechanism() == NoSASL }
+func (s Config) Off() bool { return !s.TLS && s.mechanism() == NoSASL }
 
-func (s Security) mechanism() Mechanism {
+func (s Config) mechanism() Mechanism {
 	if s.SASL == "" {
 		return NoSASL
 	}
@@ -78,13 +83,13 @@ func (s Security) mechanism() Mechanism {
 }
 
 // byPassword reports whether the mechanism asks for a user and a password.
-func (s Security) byPassword() bool {
+func (s Config) byPassword() bool {
 	return s.SASL == Plain || s.SASL == ScramSHA256 || s.SASL == ScramSHA512
 }
 
 // Validate reports the first setting that does not go with the others, by its
 // flag. It reads no file.
-func (s Security) Validate() error {
+func (s Config) Validate() error {
 	const needsTLS = "%s %s: it is for --tls, which is not set; set both or none"
 	switch {
 	case s.CA != "" && !s.TLS:
@@ -101,7 +106,7 @@ func (s Security) Validate() error {
 	return s.validateSASL()
 }
 
-func (s Security) validateSASL() error {
+func (s Config) validateSASL() error {
 	const passwords = "plain, scram-sha-256 or scram-sha-512"
 	switch m := s.mechanism(); m {
 	case NoSASL, Plain, ScramSHA256, ScramSHA512, OAuthBearer, AWSMSKIAM:
@@ -131,7 +136,7 @@ func (s Security) validateSASL() error {
 
 // Exposed says what goes over the network in the clear that should not, "" for
 // nothing.
-func (s Security) Exposed() string {
+func (s Config) Exposed() string {
 	switch {
 	case s.TLS:
 		return ""
@@ -145,13 +150,13 @@ func (s Security) Exposed() string {
 
 // Options are the options of a client that connects so. They fail where a file
 // cannot be read or does not hold what it should; log tells of that later on.
-func (s Security) Options(log zerolog.Logger) ([]kgo.Opt, error) {
+func (s Config) Options(log zerolog.Logger) ([]kgo.Opt, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
 	var opts []kgo.Opt
 	if s.TLS {
-		d := &dialer{security: s, log: log}
+		d := &dialer{files: s, log: log}
 		if err := d.load(); err != nil {
 			return nil, err
 		}
@@ -169,7 +174,7 @@ func (s Security) Options(log zerolog.Logger) ([]kgo.Opt, error) {
 
 // login is the mechanism of SASL, nil for none. Secrets are read for each login,
 // and once here, so that a mistake is told at the start.
-func (s Security) login() (sasl.Mechanism, error) {
+func (s Config) login() (sasl.Mechanism, error) {
 	switch s.mechanism() {
 	case NoSASL:
 		return nil, nil
@@ -202,7 +207,7 @@ func (s Security) login() (sasl.Mechanism, error) {
 	}), nil
 }
 
-func (s Security) password() (string, error) {
+func (s Config) password() (string, error) {
 	if s.PasswordFile == "" {
 		return os.Getenv(PasswordEnv), nil
 	}
@@ -256,7 +261,7 @@ const (
 
 // Hint says what is likely to be wrong with the settings where a connection
 // fails with err, "" where nothing is known.
-func (s Security) Hint(err error) string {
+func (s Config) Hint(err error) string {
 	var notTLS tls.RecordHeaderError
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError

@@ -1,4 +1,4 @@
-package connect
+package security
 
 import (
 	"bytes"
@@ -27,8 +27,8 @@ const DialTimeout = 10 * time.Second
 // While files cannot be used, as when one of two is replaced already or half of one
 // is written, the last that could be are.
 type dialer struct {
-	security Security
-	log      zerolog.Logger
+	files Config
+	log   zerolog.Logger
 
 	mu   sync.Mutex
 	ca   *x509.CertPool   // guarded by mu; the last good one, nil for the machine's own
@@ -43,7 +43,7 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 		return nil, fmt.Errorf("dial %s: %w", addr, err)
 	}
 	by := &tls.Dialer{
-		NetDialer: &net.Dialer{Timeout: cmp.Or(d.security.DialTimeout, DialTimeout)},
+		NetDialer: &net.Dialer{Timeout: cmp.Or(d.files.DialTimeout, DialTimeout)},
 		Config:    d.config(host),
 	}
 	return by.DialContext(ctx, network, addr)
@@ -80,8 +80,8 @@ func (d *dialer) reload() {
 
 // load reads the files. What cannot be used leaves what was there.
 func (d *dialer) load() error {
-	ca, errCA := d.security.authorities()
-	cert, errCert := d.security.certificate()
+	ca, errCA := d.files.authorities()
+	cert, errCert := d.files.certificate()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if errCA == nil {
@@ -95,7 +95,7 @@ func (d *dialer) load() error {
 
 // authorities are who may have signed the brokers' certificates, nil for those
 // that the machine trusts.
-func (s Security) authorities() (*x509.CertPool, error) {
+func (s Config) authorities() (*x509.CertPool, error) {
 	if s.CA == "" {
 		return nil, nil
 	}
@@ -127,7 +127,7 @@ func endsWithin(data []byte) bool {
 }
 
 // certificate is the client's own, nil for none.
-func (s Security) certificate() (*tls.Certificate, error) {
+func (s Config) certificate() (*tls.Certificate, error) {
 	if s.Cert == "" {
 		return nil, nil
 	}
