@@ -16,9 +16,9 @@ import (
 // flags.
 type securityFlags struct {
 	TLS     bool   `name:"tls" help:"Connect to the brokers by TLS."`
-	TLSCA   string `name:"tls-ca" placeholder:"FILE" help:"Certificates (PEM) that may have signed those of the brokers (default: those that this machine trusts)."`
+	TLSCA   string `name:"tls-ca" placeholder:"FILE" help:"Certificates (PEM) that may have signed those of the brokers (default: those that this machine trusts). Read again for each connection."`
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Our own certificate (PEM), for brokers that ask for one. Read again for each connection."`
-	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The key of --tls-cert (PEM, without a password)."`
+	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The key of --tls-cert (PEM, without a password). Read again for each connection."`
 
 	SASL             string `name:"sasl" type:"choice" enum:"off,plain,scram-sha-256,scram-sha-512,oauthbearer,aws-msk-iam" default:"off" help:"How we log in: ${enum} (default: ${default}). aws-msk-iam takes what the environment says of AWS."`
 	SASLUser         string `name:"sasl-user" placeholder:"USER" help:"Who logs in by a password."`
