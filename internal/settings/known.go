@@ -84,17 +84,32 @@ func unknown(key string, command *kong.Node, known map[string][]*kong.Flag) stri
 			names = append(names, below.Name)
 		}
 	}
+	told := fmt.Sprintf("unknown setting %q%s", key, where)
 	if len(names) == 0 {
-		return fmt.Sprintf("unknown setting %q%s, which has none", key, where)
+		return told + ", which has none"
 	}
-	return fmt.Sprintf("unknown setting %q%s, did you mean %q?", key, where, nearest(dashed, names))
+	if near := nearest(dashed, names); near != "" {
+		told += fmt.Sprintf(", did you mean %q?", near)
+	}
+	return told
 }
 
-// nearest is the name that takes the fewest letters to get to.
+// likeness is how many letters of a name, as a part of them, may be other ones for it
+// to be what was meant; fewWrong is how many may always be.
+const (
+	likeness = 2 // half of them
+	fewWrong = 2
+)
+
+// nearest is the name that takes the fewest letters to get to, "" where none is like it.
 func nearest(name string, names []string) string {
-	return slices.MinFunc(names, func(a, b string) int {
+	near := slices.MinFunc(names, func(a, b string) int {
 		return levenshtein.ComputeDistance(name, a) - levenshtein.ComputeDistance(name, b)
 	})
+	if levenshtein.ComputeDistance(name, near) > max(fewWrong, len(name)/likeness) {
+		return ""
+	}
+	return near
 }
 
 // commandsWith are the commands that have a setting.
