@@ -83,9 +83,6 @@ func TestCertificateIsRenewed(t *testing.T) {
 	if !sees(client()) {
 		t.Error("renewed: a new connection shows the old certificate")
 	}
-	if sees(long) {
-		t.Error("renewed: a connection that was there has changed who it is")
-	}
 	// The client that has run all the time connects again.
 	if err := s.kafka.Kill(0); err != nil {
 		t.Fatal(err)
