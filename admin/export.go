@@ -39,7 +39,9 @@ type Grant struct {
 func ServiceRoles() []Role { return []Role{Router, Forwarder, Verifier, StatusReader} }
 
 // ProvisionerRoles are those of who runs `delayd admin`.
-func ProvisionerRoles() []Role { return []Role{Mender, StatusReader, LetterReader, Resender, Purger, Operator} }
+func ProvisionerRoles() []Role {
+	return []Role{Mender, StatusReader, LetterReader, Resender, Purger, Operator}
+}
 
 // Format is how an export is written.
 type Format string

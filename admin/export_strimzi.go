@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 )
 
 // strimziVersion is the version of Strimzi's resources, from Strimzi 0.49 on.

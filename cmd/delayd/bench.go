@@ -14,6 +14,7 @@ import (
 	"github.com/delayd-io/delayd/internal/bench"
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/embedded"
+	"github.com/delayd-io/delayd/internal/security"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -201,7 +202,7 @@ func (f *benchFlags) measure(ctx context.Context, con *console, cfg bench.Config
 	if cfg.Program, err = os.Executable(); err != nil {
 		return fmt.Errorf("look up this program, which the service is a process of: %w", err)
 	}
-	secure, err := f.secure(log)
+	secure, err := f.secure(log, security.DialTimeout)
 	if err != nil {
 		return err
 	}

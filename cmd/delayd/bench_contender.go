@@ -7,6 +7,7 @@ import (
 
 	"github.com/delayd-io/delayd/internal/bench"
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/security"
 )
 
 // benchContenderCmd is a yardstick of "delayd bench", which runs each in a
@@ -24,7 +25,7 @@ type benchContenderCmd struct {
 // Run runs until ctx ends, and says on a line of its own when it has begun.
 func (c *benchContenderCmd) Run(ctx context.Context, con *console) error {
 	log := logFlags{LogLevel: "error", LogFormat: "auto"}.logger(con.err)
-	secure, err := c.secure(log)
+	secure, err := c.secure(log, security.DialTimeout)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,8 @@ import (
 // cli is every command and flag. The defaults of flags come from the packages
 // that give them their meaning.
 type cli struct {
+	configFlags
+
 	Serve   serveCmd   `cmd:"" help:"Run the delay service."`
 	Send    sendCmd    `cmd:"" help:"Send records to be delivered later."`
 	Tail    tailCmd    `cmd:"" help:"Print the records of a topic as they arrive, and how late they were."`
@@ -56,7 +58,7 @@ type nameFlags struct {
 
 // ladderFlags say which levels there are.
 type ladderFlags struct {
-	Levels levels.Ladder `placeholder:"LADDER" default:"${levels}" help:"The levels, as in \"5s 10s 1m 2h\" (default: ${levels})."`
+	Levels levels.Ladder `words:"" placeholder:"LADDER" default:"${levels}" help:"The levels, as in \"5s 10s 1m 2h\" (default: ${levels})."`
 }
 
 // grantFlags say which level a delay gets.
@@ -79,7 +81,8 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 	return kong.New(new(cli),
 		kong.Name("delayd"),
 		kong.Description("Delivers Kafka records after the delay that their producer asked for.\n\n"+
-			"Every flag can be set in the environment as DELAYD_ and its name, as in DELAYD_BROKERS. "+
+			"Every flag can be set in the environment as DELAYD_ and its name, as in DELAYD_BROKERS, "+
+			"or in the file that --config names. The command line counts first, then the environment, then the file. "+
 			"Durations take the units ms, s, m, h and d."),
 		kong.Writers(con.out, con.err),
 		kong.Exit(exit),

@@ -70,7 +70,7 @@ func TestUsageErrors(t *testing.T) {
 		}, {
 			name: "a mechanism that is none",
 			args: []string{"tail", "orders", "--sasl", "kerberos"},
-			want: `delayd: --sasl: "kerberos": write off, plain, scram-sha-256, scram-sha-512 or oauthbearer
+			want: `delayd: --sasl: "kerberos": write off, plain, scram-sha-256, scram-sha-512, oauthbearer or aws-msk-iam
 "delayd tail --help" says what is allowed
 `,
 		}, {

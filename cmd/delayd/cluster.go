@@ -35,11 +35,11 @@ func (f clientFlags) connectTo(log zerolog.Logger, opts ...kgo.Opt) (*kgo.Client
 }
 
 func (f clientFlags) options(log zerolog.Logger, opts ...kgo.Opt) ([]kgo.Opt, error) {
-	secure, err := f.secure(log)
+	// A dial does not end with the context of the request that waits for it.
+	secure, err := f.secure(log, answerTimeout)
 	if err != nil {
 		return nil, err
 	}
-	// A dial does not end with the context of the request that waits for it.
 	all := append(connect.Options(f.brokers(), "delayd-cli", log), kgo.DialTimeout(answerTimeout))
 	return append(append(all, secure...), opts...), nil
 }

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/security"
 )
 
 const deployFolder = "../../deploy"
@@ -47,7 +47,7 @@ func serveVariables(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	variables := []string{connect.PasswordEnv, tokenEnv}
+	variables := []string{security.PasswordEnv, tokenEnv}
 	for _, command := range parser.Model.Children {
 		if command.Name != "serve" {
 			continue

@@ -3,11 +3,12 @@ package main
 import (
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/security"
 )
 
 // securityFlags say how the brokers are connected to, and as whom. None of them
@@ -15,21 +16,21 @@ import (
 // flags.
 type securityFlags struct {
 	TLS     bool   `name:"tls" help:"Connect to the brokers by TLS."`
-	TLSCA   string `name:"tls-ca" placeholder:"FILE" help:"Certificates (PEM) that may have signed those of the brokers (default: those that this machine trusts)."`
+	TLSCA   string `name:"tls-ca" placeholder:"FILE" help:"Certificates (PEM) that may have signed those of the brokers (default: those that this machine trusts). Read again for each connection."`
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Our own certificate (PEM), for brokers that ask for one. Read again for each connection."`
-	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The key of --tls-cert (PEM, without a password)."`
+	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The key of --tls-cert (PEM, without a password). Read again for each connection."`
 
-	SASL             string `name:"sasl" type:"choice" enum:"off,plain,scram-sha-256,scram-sha-512,oauthbearer" default:"off" help:"How we log in: ${enum} (default: ${default})."`
+	SASL             string `name:"sasl" type:"choice" enum:"off,plain,scram-sha-256,scram-sha-512,oauthbearer,aws-msk-iam" default:"off" help:"How we log in: ${enum} (default: ${default}). aws-msk-iam takes what the environment says of AWS."`
 	SASLUser         string `name:"sasl-user" placeholder:"USER" help:"Who logs in by a password."`
 	SASLPasswordFile string `name:"sasl-password-file" placeholder:"FILE" help:"Holds the password; or it is in the environment as DELAYD_SASL_PASSWORD. Read again for each login."`
 	SASLTokenFile    string `name:"sasl-token-file" placeholder:"FILE" help:"Holds the token of oauthbearer. Read again for each login."`
 }
 
 // security is what the flags say.
-func (f securityFlags) security() connect.Security {
-	return connect.Security{
+func (f securityFlags) security() security.Config {
+	return security.Config{
 		TLS: f.TLS, CA: f.TLSCA, Cert: f.TLSCert, Key: f.TLSKey,
-		SASL: connect.Mechanism(f.SASL), User: f.SASLUser, PasswordFile: f.SASLPasswordFile, TokenFile: f.SASLTokenFile,
+		SASL: security.Mechanism(f.SASL), User: f.SASLUser, PasswordFile: f.SASLPasswordFile, TokenFile: f.SASLTokenFile,
 	}
 }
 
@@ -38,15 +39,18 @@ func (f securityFlags) set() string {
 	switch {
 	case f.TLS:
 		return "--tls"
-	case f.SASL != "" && f.SASL != string(connect.NoSASL):
+	case f.SASL != "" && f.SASL != string(security.NoSASL):
 		return "--sasl"
 	}
 	return ""
 }
 
-// secure are the options of clients that connect so.
-func (f securityFlags) secure(log zerolog.Logger) ([]kgo.Opt, error) {
-	opts, err := f.security().Options(log)
+// secure are the options of clients that connect so, and for which a broker has
+// dial to take a connection.
+func (f securityFlags) secure(log zerolog.Logger, dial time.Duration) ([]kgo.Opt, error) {
+	config := f.security()
+	config.DialTimeout = dial
+	opts, err := config.Options(log)
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -65,7 +69,7 @@ func (f securityFlags) environ() []string {
 		{"DELAYD_SASL_USER", f.SASLUser},
 		{"DELAYD_SASL_PASSWORD_FILE", f.SASLPasswordFile},
 		{"DELAYD_SASL_TOKEN_FILE", f.SASLTokenFile},
-		{connect.PasswordEnv, os.Getenv(connect.PasswordEnv)},
+		{security.PasswordEnv, os.Getenv(security.PasswordEnv)},
 	} {
 		if v.value != "" {
 			vars = append(vars, v.name+"="+v.value)

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -37,11 +36,11 @@ func startSecured(t *testing.T) (flags []string, passwordFile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pair, err := tls.LoadX509KeyPair(certs.Cert("broker"), certs.Cert("broker"))
+	server, err := certs.Server("broker")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.TLS(&tls.Config{Certificates: []tls.Certificate{pair}}),
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.TLS(server),
 		kfake.EnableSASL(), kfake.Superuser("PLAIN", testUser, testPassword), kfake.SeedTopics(1, "orders"))
 	if err != nil {
 		t.Fatal(err)

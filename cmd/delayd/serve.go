@@ -10,14 +10,15 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/alecthomas/kong"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/delayd-io/delayd/forwarder"
-	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/embedded"
+	"github.com/delayd-io/delayd/internal/security"
 	"github.com/delayd-io/delayd/router"
 )
 
@@ -32,7 +33,8 @@ type serveCmd struct {
 	HTTPTokenFile string `name:"http-token-file" placeholder:"FILE" help:"Holds the token that /debug/pprof asks for, as a bearer token; or it is in the environment as DELAYD_HTTP_TOKEN. --pprof needs it unless --http is on loopback."`
 	Instance      string `placeholder:"ID" help:"Name of this process among those that serve the same topics, the same after a restart (default: host name and HTTP port)."`
 	serviceFlags
-	logFlags `set:"log_level=info"`
+	logFlags    `set:"log_level=info"`
+	PrintConfig bool `env:"-" nofile:"" help:"Print every setting with its value and where that comes from, as a file for --config, and end."`
 }
 
 // gcPercent is how much the heap grows between two collections, in percent of what
@@ -48,7 +50,10 @@ const memoryLimit = 224 << 20
 
 // Run serves until ctx ends. What the flags ask for and cannot have is told to
 // people; all that goes wrong after that is part of the log.
-func (c *serveCmd) Run(ctx context.Context, con *console) error {
+func (c *serveCmd) Run(ctx context.Context, con *console, config *cli, parsed *kong.Context) error {
+	if c.PrintConfig {
+		return c.printConfig(con.out, config.settings, parsed)
+	}
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -170,7 +175,7 @@ func securitySetting(environ []string) string {
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
 		ours := strings.HasPrefix(name, "DELAYD_") || strings.HasPrefix(name, "KAFKA_")
-		off := value == "" || value == "false" || value == string(connect.NoSASL)
+		off := value == "" || value == "false" || value == string(security.NoSASL)
 		if ours && !off && (strings.Contains(name, "TLS") || strings.Contains(name, "SSL") || strings.Contains(name, "SASL")) {
 			return name
 		}
@@ -191,7 +196,7 @@ func (c *serveCmd) token(ln net.Listener) (string, error) {
 			return "", usagef("--http-token-file %s, and %s is set in the environment too; leave one out", c.HTTPTokenFile, tokenEnv)
 		}
 		var err error
-		if token, err = connect.ReadSecret("--http-token-file", c.HTTPTokenFile); err != nil {
+		if token, err = security.ReadSecret("--http-token-file", c.HTTPTokenFile); err != nil {
 			return "", usageError{err}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/security"
 	"github.com/delayd-io/delayd/router"
 )
 
@@ -37,7 +38,7 @@ type serviceFlags struct {
 type service struct {
 	serviceFlags
 	brokers  []string
-	security connect.Security
+	security security.Config
 	instance string // "" joins the groups as a dynamic member
 	log      zerolog.Logger
 	registry *prometheus.Registry

@@ -23,6 +23,7 @@ import (
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/kafkatest"
+	"github.com/delayd-io/delayd/internal/security"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 )
@@ -65,11 +66,11 @@ func (s *secured) in(t *testing.T) *secured {
 }
 
 // security is how a user comes in: by SCRAM and TLS.
-func (s *secured) security(user string) connect.Security {
+func (s *secured) security(user string) security.Config {
 	s.Helper()
 	at := s.kafka.Secure()
-	return connect.Security{
-		TLS: true, CA: at.CA, SASL: connect.ScramSHA512, User: user,
+	return security.Config{
+		TLS: true, CA: at.CA, SASL: security.ScramSHA512, User: user,
 		PasswordFile: s.file(user+".password", at.Password(user)+"\n"),
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -29,6 +30,15 @@ type Certs struct {
 
 // Cert is the file of someone's certificate and its key.
 func (c Certs) Cert(name string) string { return filepath.Join(c.dir, name+".pem") }
+
+// Server is the TLS of a broker that shows someone's certificate.
+func (c Certs) Server(name string) (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(c.Cert(name), c.Cert(name))
+	if err != nil {
+		return nil, fmt.Errorf("load the certificate of %s: %w", name, err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}}, nil
+}
 
 // NewCerts makes an authority, and certificates of it in dir, which are good for
 // both ends of a connection on 127.0.0.1. Who has been there gets a new one, of a

@@ -1,4 +1,9 @@
-package connect
+// Package security says how a client's connections are protected, and as whom it
+// comes: TLS, certificates, and the mechanisms of SASL.
+//
+// It is apart from package connect because of what it needs: whoever embeds the
+// router or the forwarder brings options of franz-go, and nothing of AWS.
+package security
 
 import (
 	"context"
@@ -9,7 +14,7 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -34,22 +39,26 @@ const (
 	ScramSHA256 Mechanism = "scram-sha-256"
 	ScramSHA512 Mechanism = "scram-sha-512"
 	OAuthBearer Mechanism = "oauthbearer"
+	AWSMSKIAM   Mechanism = "aws-msk-iam" // users and roles of AWS, at Amazon MSK
 )
 
-// Security says how connections are protected, and as whom we come. The zero
+// Config says how connections are protected, and as whom we come. The zero
 // value is connections in plain text as nobody.
 //
 // It holds names of files and no secrets: what is in them is read when a
 // connection is made, so that a secret can be changed while the process runs.
-type Security struct {
+type Config struct {
 	// TLS encrypts, and checks that a broker is the one that was asked for.
 	TLS bool
 	// CA is a file of certificates in PEM that may have signed those of brokers.
-	// Empty: those that the machine trusts. It is read once.
+	// Empty: those that the machine trusts.
 	CA string
 	// Cert and Key are the client's certificate and its key, in PEM, for brokers
-	// that ask for one. They are read again for each connection.
+	// that ask for one.
 	Cert, Key string
+	// DialTimeout bounds a connection's start, the handshake of TLS included. 0 is
+	// [DialTimeout]. It counts with TLS alone: [kgo.DialTimeout] is for the rest.
+	DialTimeout time.Duration
 
 	// SASL is the mechanism; "" is NoSASL.
 	SASL Mechanism
@@ -64,9 +73,9 @@ type Security struct {
 }
 
 // Off reports whether nothing is protected.
-func (s Security) Off() bool { return !s.TLS && s.mechanism() == NoSASL }
+func (s Config) Off() bool { return !s.TLS && s.mechanism() == NoSASL }
 
-func (s Security) mechanism() Mechanism {
+func (s Config) mechanism() Mechanism {
 	if s.SASL == "" {
 		return NoSASL
 	}
@@ -74,13 +83,13 @@ func (s Security) mechanism() Mechanism {
 }
 
 // byPassword reports whether the mechanism asks for a user and a password.
-func (s Security) byPassword() bool {
+func (s Config) byPassword() bool {
 	return s.SASL == Plain || s.SASL == ScramSHA256 || s.SASL == ScramSHA512
 }
 
 // Validate reports the first setting that does not go with the others, by its
 // flag. It reads no file.
-func (s Security) Validate() error {
+func (s Config) Validate() error {
 	const needsTLS = "%s %s: it is for --tls, which is not set; set both or none"
 	switch {
 	case s.CA != "" && !s.TLS:
@@ -97,12 +106,12 @@ func (s Security) Validate() error {
 	return s.validateSASL()
 }
 
-func (s Security) validateSASL() error {
+func (s Config) validateSASL() error {
 	const passwords = "plain, scram-sha-256 or scram-sha-512"
 	switch m := s.mechanism(); m {
-	case NoSASL, Plain, ScramSHA256, ScramSHA512, OAuthBearer:
+	case NoSASL, Plain, ScramSHA256, ScramSHA512, OAuthBearer, AWSMSKIAM:
 	default:
-		return fmt.Errorf("--sasl %q: write off, plain, scram-sha-256, scram-sha-512 or oauthbearer", m)
+		return fmt.Errorf("--sasl %q: write off, plain, scram-sha-256, scram-sha-512, oauthbearer or aws-msk-iam", m)
 	}
 	switch {
 	case s.User != "" && !s.byPassword():
@@ -117,6 +126,8 @@ func (s Security) validateSASL() error {
 		return fmt.Errorf("--sasl %s needs a password: name a file that holds it with --sasl-password-file, or set %s in the environment", s.SASL, PasswordEnv)
 	case s.byPassword() && s.PasswordFile != "" && os.Getenv(PasswordEnv) != "":
 		return fmt.Errorf("--sasl-password-file %s, and %s is set in the environment too; leave one out", s.PasswordFile, PasswordEnv)
+	case s.SASL == AWSMSKIAM && !s.TLS:
+		return fmt.Errorf("--sasl aws-msk-iam needs --tls: Amazon MSK takes it no other way")
 	case s.SASL == OAuthBearer && s.TokenFile == "":
 		return fmt.Errorf("--sasl oauthbearer needs --sasl-token-file, a file that holds the token")
 	}
@@ -125,7 +136,7 @@ func (s Security) validateSASL() error {
 
 // Exposed says what goes over the network in the clear that should not, "" for
 // nothing.
-func (s Security) Exposed() string {
+func (s Config) Exposed() string {
 	switch {
 	case s.TLS:
 		return ""
@@ -139,17 +150,17 @@ func (s Security) Exposed() string {
 
 // Options are the options of a client that connects so. They fail where a file
 // cannot be read or does not hold what it should; log tells of that later on.
-func (s Security) Options(log zerolog.Logger) ([]kgo.Opt, error) {
+func (s Config) Options(log zerolog.Logger) ([]kgo.Opt, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
 	var opts []kgo.Opt
 	if s.TLS {
-		cfg, err := s.tlsConfig(log)
-		if err != nil {
+		d := &dialer{files: s, log: log}
+		if err := d.load(); err != nil {
 			return nil, err
 		}
-		opts = append(opts, kgo.DialTLSConfig(cfg))
+		opts = append(opts, kgo.Dialer(d.dial))
 	}
 	mechanism, err := s.login()
 	if err != nil {
@@ -161,75 +172,14 @@ func (s Security) Options(log zerolog.Logger) ([]kgo.Opt, error) {
 	return opts, nil
 }
 
-// tlsConfig has the server's name filled in by franz-go for each broker.
-func (s Security) tlsConfig(log zerolog.Logger) (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.CA != "" {
-		pem, err := readFile("--tls-ca", s.CA)
-		if err != nil {
-			return nil, err
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf(`--tls-ca %s: no certificate in it; write PEM, which begins with "-----BEGIN CERTIFICATE-----"`, s.CA)
-		}
-	}
-	if s.Cert == "" {
-		return cfg, nil
-	}
-	c := &clientCert{cert: s.Cert, key: s.Key, log: log}
-	if _, err := c.load(); err != nil {
-		return nil, err
-	}
-	cfg.GetClientCertificate = c.get
-	return cfg, nil
-}
-
-// clientCert is the client's certificate, read again for each connection. While
-// the files do not fit together, as when one of the two is replaced already, the
-// last that did is shown.
-type clientCert struct {
-	cert, key string
-	log       zerolog.Logger
-
-	mu   sync.Mutex
-	last *tls.Certificate // guarded by mu
-}
-
-func (c *clientCert) get(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	loaded, err := c.load()
-	if err != nil {
-		c.log.Warn().Err(err).Msg("client certificate cannot be read: the one before is used")
-	}
-	return loaded, nil
-}
-
-// load returns the last good certificate beside an error.
-func (c *clientCert) load() (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	certs, err := readFile("--tls-cert", c.cert)
-	if err != nil {
-		return c.last, err
-	}
-	key, err := readFile("--tls-key", c.key)
-	if err != nil {
-		return c.last, err
-	}
-	pair, err := tls.X509KeyPair(certs, key)
-	if err != nil {
-		return c.last, fmt.Errorf("--tls-cert %s and --tls-key %s: %w; write both as PEM, the key without a password", c.cert, c.key, err)
-	}
-	c.last = &pair
-	return c.last, nil
-}
-
 // login is the mechanism of SASL, nil for none. Secrets are read for each login,
 // and once here, so that a mistake is told at the start.
-func (s Security) login() (sasl.Mechanism, error) {
+func (s Config) login() (sasl.Mechanism, error) {
 	switch s.mechanism() {
 	case NoSASL:
 		return nil, nil
+	case AWSMSKIAM:
+		return new(awsCredentials).mechanism()
 	case OAuthBearer:
 		token := func(context.Context) (oauth.Auth, error) {
 			token, err := ReadSecret("--sasl-token-file", s.TokenFile)
@@ -257,7 +207,7 @@ func (s Security) login() (sasl.Mechanism, error) {
 	}), nil
 }
 
-func (s Security) password() (string, error) {
+func (s Config) password() (string, error) {
 	if s.PasswordFile == "" {
 		return os.Getenv(PasswordEnv), nil
 	}
@@ -306,17 +256,22 @@ const (
 	refusedToken = "unexpected data in oauth response" // the broker's reason, which it drops
 	tlsAlert     = "tls alert record"                  // the first bytes of an answer
 	noHandshake  = "immediately after a dial"          // hung up on the first bytes of TLS
+	noRegion     = "cannot determine the region"       // of AWS, from the broker's name
 )
 
 // Hint says what is likely to be wrong with the settings where a connection
 // fails with err, "" where nothing is known.
-func (s Security) Hint(err error) string {
+func (s Config) Hint(err error) string {
 	var notTLS tls.RecordHeaderError
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
 	switch {
 	case s.SASL == OAuthBearer && (errors.Is(err, kerr.SaslAuthenticationFailed) || strings.Contains(err.Error(), refusedToken)):
 		return "the brokers refuse the token in --sasl-token-file " + s.TokenFile
+	case s.SASL == AWSMSKIAM && errors.Is(err, kerr.SaslAuthenticationFailed):
+		return "the brokers refuse these credentials of AWS; see that they are allowed kafka-cluster:Connect on this cluster"
+	case s.SASL == AWSMSKIAM && strings.Contains(err.Error(), noRegion):
+		return "set AWS_REGION to the region of the cluster, which the names of these brokers do not tell"
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		return fmt.Sprintf("the brokers refuse --sasl-user %s with that password", s.User)
 	case errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
