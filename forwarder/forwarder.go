@@ -84,8 +84,9 @@ func topics(cfg *Config, outbox *deliver.Outbox, handing *handing) []lane.Topic 
 	names, targets := levelNames(cfg.Ladder), cfg.targets()
 	for l := range cfg.Ladder.All() {
 		topics = append(topics, lane.Topic{
-			Name: cfg.Names.Level(l),
-			Wait: l.Delay,
+			Name:  cfg.Names.Level(l),
+			Label: l.String(),
+			Wait:  l.Delay,
 			Handler: &worker{
 				delay: l.Delay, name: l.String(), known: names, targets: targets, outbox: outbox, handing: handing,
 			},
@@ -93,7 +94,9 @@ func topics(cfg *Config, outbox *deliver.Outbox, handing *handing) []lane.Topic 
 		})
 	}
 	if handing == nil { // a handler's records are never parked
-		topics = append(topics, lane.Topic{Name: cfg.Names.Parked(), Handler: parked{outbox, targets}, Aside: true})
+		topics = append(topics, lane.Topic{
+			Name: cfg.Names.Parked(), Label: metrics.Parked, Handler: parked{outbox, targets}, Aside: true,
+		})
 	}
 	return topics
 }

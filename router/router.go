@@ -102,7 +102,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 	r.consumer, err = lane.New(lane.Config{
 		Group:         cfg.Names.RouterGroup(),
 		Instance:      cfg.Instance,
-		Topics:        []lane.Topic{{Name: cfg.Names.Inbox(), Handler: newWorker(&cfg, outbox, counters)}},
+		Topics:        []lane.Topic{{Name: cfg.Names.Inbox(), Label: metrics.Inbox, Handler: newWorker(&cfg, outbox, counters)}},
 		Budget:        cfg.Budget,
 		Gather:        gather,
 		PurgeAfter:    cfg.PurgeAfter,

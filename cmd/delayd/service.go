@@ -71,7 +71,9 @@ func (s *service) run(ctx context.Context) error {
 		return err
 	}
 
-	s.registry.MustRegister(admin.NewCollector(cl, s.spec(), s.log))
+	collector := admin.NewCollector(cl, s.spec(), s.log)
+	s.registry.MustRegister(collector)
+	defer func() { cl.Close(); collector.Close() }() // in this order: see Collector.Close
 	r, err := router.New(s.routerConfig(), opts("router", more...)...)
 	if err != nil {
 		return err
