@@ -8,10 +8,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/internal/tracing"
 )
 
 // gather is how long records may lie in the inbox behind one that was just
@@ -55,6 +57,8 @@ type Config struct {
 	// Metrics publishes the counters. A router and a forwarder may share one.
 	// Nil: counted, not published.
 	Metrics prometheus.Registerer
+	// Tracing is as in forwarder.Config.
+	Tracing trace.TracerProvider
 }
 
 // DefaultConfig returns the configuration that `delayd serve` starts from.
@@ -94,6 +98,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		TransactionalID:   cfg.Delivery.TransactionalID(cfg.Names.RouterGroup(), cfg.Instance),
 		Log:               cfg.Log,
 		Metrics:           counters,
+		Tracer:            tracing.New(cfg.Tracing),
 	}, opts...)
 	if err != nil {
 		return nil, err

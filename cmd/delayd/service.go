@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/delayd-io/delayd/admin"
@@ -40,7 +41,8 @@ type service struct {
 	log      zerolog.Logger
 	registry *prometheus.Registry
 	ready    *readiness
-	watch    *watch // set by run
+	tracing  trace.TracerProvider // nil: no spans
+	watch    *watch               // set by run
 }
 
 // reconnectWait is the pause between attempts to reach the cluster at the start.
@@ -195,6 +197,7 @@ func (s *service) routerConfig() router.Config {
 	cfg.Policy, cfg.Instance, cfg.Delivery = s.policy(), s.instance, s.Delivery
 	cfg.MissingTargetWait, cfg.GiveUp, cfg.PurgeAfter = s.MissingTargetWait, s.GiveUp, s.PurgeAfter
 	cfg.Log, cfg.Metrics = s.log.With().Str("part", "router").Logger(), s.registry
+	cfg.Tracing = s.tracing
 	return cfg
 }
 
@@ -204,5 +207,6 @@ func (s *service) forwarderConfig() forwarder.Config {
 	cfg.DefaultTarget, cfg.AllowTargets, cfg.DenyTargets = s.DefaultTarget, s.AllowTarget, s.DenyTarget
 	cfg.MissingTargetWait, cfg.GiveUp, cfg.PurgeAfter = s.MissingTargetWait, s.GiveUp, s.PurgeAfter
 	cfg.Log, cfg.Metrics = s.log.With().Str("part", "forwarder").Logger(), s.registry
+	cfg.Tracing = s.tracing
 	return cfg
 }
