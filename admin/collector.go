@@ -87,11 +87,11 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 		switch t.kind {
 		case inbox:
 			gauge(c.pending, t.Pending, "inbox")
-			gauge(c.held, t.held, "inbox")
+			gauge(c.held, t.Held, "inbox")
 		case level:
 			gauge(c.pending, t.Pending, t.Level)
 			gauge(c.overdue, t.Overdue, t.Level)
-			gauge(c.held, t.held, t.Level)
+			gauge(c.held, t.Held, t.Level)
 		case parked:
 			gauge(c.pending, t.Pending, "parked")
 		case dead:
