@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/levels"
 )
 
 const (
@@ -28,6 +29,9 @@ const (
 //	delayd_pending_records{level}     what waits to be handled; the inbox and the parked records
 //	                                  are the levels "inbox" and "parked"
 //	delayd_overdue_records{level}     what should have been delivered by now; levels only
+//	delayd_due_within_records{level,within}
+//	                                  what is not due yet and becomes due in the next 1m, 10m or 1h;
+//	                                  each has those of the one before
 //	delayd_held_records{level}        what of it is behind a transaction that its producer has not
 //	                                  ended, and that nobody can read until the broker ends it
 //	delayd_dead_records               dead letters; they are not pending
@@ -42,7 +46,7 @@ type Collector struct {
 	spec Spec
 	log  zerolog.Logger
 
-	pending, overdue, held, dead, up, age *prometheus.Desc
+	pending, overdue, due, held, dead, up, age *prometheus.Desc
 
 	ctx   context.Context // ends with Close
 	close context.CancelFunc
@@ -67,6 +71,9 @@ func NewCollector(cl *kgo.Client, spec Spec, log zerolog.Logger) *Collector {
 			"Records that wait to be delivered, to be routed (inbox) or to be tried again (parked).", []string{"level"}, nil),
 		overdue: prometheus.NewDesc("delayd_overdue_records",
 			"Records that should have been delivered by now.", []string{"level"}, nil),
+		due: prometheus.NewDesc("delayd_due_within_records",
+			"Records that are not due yet and become due in the next 1m, 10m or 1h; each has those of the one before.",
+			[]string{"level", "within"}, nil),
 		held: prometheus.NewDesc("delayd_held_records",
 			"Pending records behind a producer's transaction that is not ended: nobody can read them yet.", []string{"level"}, nil),
 		dead: prometheus.NewDesc("delayd_dead_records",
@@ -82,6 +89,7 @@ func NewCollector(cl *kgo.Client, spec Spec, log zerolog.Logger) *Collector {
 func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- c.pending
 	descs <- c.overdue
+	descs <- c.due
 	descs <- c.held
 	descs <- c.dead
 	descs <- c.up
@@ -107,11 +115,14 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 		switch t.kind {
 		case inbox:
 			gauge(c.pending, t.Pending, metrics.Inbox)
-			gauge(c.held, t.held, metrics.Inbox)
+			gauge(c.held, t.Held, metrics.Inbox)
 		case level:
 			gauge(c.pending, t.Pending, t.Level)
 			gauge(c.overdue, t.Overdue, t.Level)
-			gauge(c.held, t.held, t.Level)
+			for horizon, n := range t.DueWithin.horizons() {
+				gauge(c.due, *n, t.Level, levels.FormatDelay(horizon))
+			}
+			gauge(c.held, t.Held, t.Level)
 		case parked:
 			gauge(c.pending, t.Pending, metrics.Parked)
 		case dead:
@@ -162,6 +173,9 @@ func (c *Collector) count() {
 	defer cancel()
 	now := time.Now()
 	counted, err := count(ctx, c.cl, c.spec, now)
+	if err == nil {
+		err = counted.findDueWithin(ctx, c.cl, now)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {

@@ -60,6 +60,12 @@ func TestCollector(t *testing.T) {
 	}
 	want := []string{
 		`delayd_dead_records 5`,
+		`delayd_due_within_records{level="1m"}{within="10m"} 1`,
+		`delayd_due_within_records{level="1m"}{within="1h"} 1`,
+		`delayd_due_within_records{level="1m"}{within="1m"} 1`,
+		`delayd_due_within_records{level="5s"}{within="10m"} 0`,
+		`delayd_due_within_records{level="5s"}{within="1h"} 0`,
+		`delayd_due_within_records{level="5s"}{within="1m"} 0`,
 		`delayd_held_records{level="1m"} 0`,
 		`delayd_held_records{level="5s"} 0`,
 		`delayd_held_records{level="inbox"} 0`,
