@@ -55,7 +55,7 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 func (c *Consumer) newLane(topic string, n int32) *lane {
 	t := c.topics[topic]
 	l := &lane{
-		c: c, topic: t, partition: n, pool: c.ahead, looked: -1,
+		c: c, topic: t, partition: n, pool: c.ahead, looked: -1, fetched: time.Now(),
 		wake: make(chan struct{}, 1), halted: make(chan struct{}),
 	}
 	if t.Aside {

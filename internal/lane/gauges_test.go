@@ -4,15 +4,11 @@ package lane
 
 import (
 	"context"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // TestGauges: what the lanes hold is shown under the label of their topic, and how
@@ -64,66 +60,5 @@ func TestGauges(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		check("done", "1h", 2, 0, false, 0)
 		check("done", "inbox", 1, 0, false, 0)
-	})
-}
-
-// unready fails the test unless c is unready for a reason that has all of the words.
-func unready(t *testing.T, c *Consumer, words ...string) {
-	t.Helper()
-	err := c.Ready()
-	for _, word := range words {
-		if err == nil || !strings.Contains(err.Error(), word) {
-			t.Errorf("ready says %v, want %q in it", err, word)
-		}
-	}
-}
-
-// TestReadySaysWhichLane: also where records are handled at once, as in the inbox.
-func TestReadySaysWhichLane(t *testing.T) {
-	virtual(t, 3, func(w *world) {
-		h := &handler{finish: func(h *handed) {
-			if h.partition != 1 {
-				h.end()
-			}
-		}}
-		c, stop := w.consume(h)
-		defer stop()
-		for p := range int32(3) {
-			w.fill(p, 0, 10, 10)
-		}
-		time.Sleep(stuckAfter + 5*time.Second)
-		unready(t, c, "t/1: overdue by ", " and not moving")
-		for _, h := range h.now() {
-			if h.partition == 1 {
-				h.end()
-			}
-		}
-		time.Sleep(time.Second)
-		if err := c.Ready(); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// TestReadyWithoutLease: the group's coordinator takes no commit.
-func TestReadyWithoutLease(t *testing.T) {
-	virtual(t, 1, func(w *world) {
-		c, stop := w.consume(new(handler))
-		defer stop()
-		time.Sleep(time.Minute)
-		if err := c.Ready(); err != nil {
-			t.Fatal(err)
-		}
-		fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RequestTimedOut, Count: -1})
-		time.Sleep(SessionTimeout + leaseTime)
-		unready(t, c, group, "the lease is lost: no commit succeeded for ")
-		if age := testutil.ToFloat64(c.cfg.Metrics.LeaseAge.WithLabelValues(group)); age < leaseTime.Seconds() {
-			t.Errorf("the lease is %v seconds old", age)
-		}
-		fault.Remove()
-		time.Sleep(time.Minute)
-		if err := c.Ready(); err != nil {
-			t.Error(err)
-		}
 	})
 }

@@ -108,7 +108,7 @@ func (l *lane) hold(paused bool, changed map[string][]int32) {
 	if l.paused == paused {
 		return
 	}
-	l.paused = paused
+	l.paused, l.fetched = paused, time.Now()
 	l.caughtUp = false
 	changed[l.topic.Name] = append(changed[l.topic.Name], l.partition)
 }
