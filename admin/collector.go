@@ -8,11 +8,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/levels"
 )
 
 const (
 	// scrapeTimeout is how long a scrape waits for the brokers. Prometheus gives
-	// up after 10 s unless configured.
+	// up after 10 s unless configured. A count may take longer: franz-go has a
+	// request wait for the connection that it goes over, which a broker that is
+	// cut off holds up for tens of seconds whatever the request's own context says.
 	scrapeTimeout = 5 * time.Second
 	// scrapeAge is how old a count may be for a scrape: several Prometheuses, or
 	// someone who reloads the page, cost the cluster one count.
@@ -21,45 +26,62 @@ const (
 
 // Collector publishes what is on the topics, counted when it is scraped:
 //
-//	delayd_pending_records{level}  what waits to be handled; the inbox and the parked records
-//	                               are the levels "inbox" and "parked"
-//	delayd_overdue_records{level}  what should have been delivered by now; levels only
-//	delayd_held_records{level}     what of it is behind a transaction that its producer has not
-//	                               ended, and that nobody can read until the broker ends it
-//	delayd_dead_records            dead letters; they are not pending
-//	delayd_status_up               1, or 0 when the brokers could not be asked: the others are
-//	                               missing then
+//	delayd_pending_records{level}     what waits to be handled; the inbox and the parked records
+//	                                  are the levels "inbox" and "parked"
+//	delayd_overdue_records{level}     what should have been delivered by now; levels only
+//	delayd_due_within_records{level,within}
+//	                                  what is not due yet and becomes due in the next 1m, 10m or 1h;
+//	                                  each has those of the one before
+//	delayd_held_records{level}        what of it is behind a transaction that its producer has not
+//	                                  ended, and that nobody can read until the broker ends it
+//	delayd_dead_records               dead letters; they are not pending
+//	delayd_status_up                  1, or 0 when not all brokers answered in time: the others
+//	                                  are those of the last time then
+//	delayd_status_age_seconds         how old they are
 //
-// The numbers are the whole cluster's, so they are the same whichever process is
-// scraped.
+// Nothing but delayd_status_up is there before the brokers have answered once. The
+// numbers are the whole cluster's, so they are the same whichever process is scraped.
 type Collector struct {
 	cl   *kgo.Client
 	spec Spec
 	log  zerolog.Logger
 
-	pending, overdue, held, dead, up *prometheus.Desc
+	pending, overdue, due, held, dead, up, age *prometheus.Desc
 
-	mu      sync.Mutex
-	counted countings
-	err     error
-	at      time.Time // of counted and err; zero before the first scrape
+	ctx   context.Context // ends with Close
+	close context.CancelFunc
+	wg    sync.WaitGroup
+
+	mu       sync.Mutex
+	counted  countings     // the last time that all could be counted
+	at       time.Time     // of counted; zero before
+	err      error         // of the last try
+	tried    time.Time     // when that ended
+	underway chan struct{} // closed when the count that is under way ends; nil: none is
 }
 
 // NewCollector returns a Collector that asks through cl. It logs when the brokers
-// cannot be asked any more, and when they can again.
+// cannot be asked any more, and when they can again. Close ends it.
 func NewCollector(cl *kgo.Client, spec Spec, log zerolog.Logger) *Collector {
+	ctx, stop := context.WithCancel(context.Background())
 	return &Collector{
+		ctx: ctx, close: stop,
 		cl: cl, spec: spec, log: log,
 		pending: prometheus.NewDesc("delayd_pending_records",
 			"Records that wait to be delivered, to be routed (inbox) or to be tried again (parked).", []string{"level"}, nil),
 		overdue: prometheus.NewDesc("delayd_overdue_records",
 			"Records that should have been delivered by now.", []string{"level"}, nil),
+		due: prometheus.NewDesc("delayd_due_within_records",
+			"Records that are not due yet and become due in the next 1m, 10m or 1h; each has those of the one before.",
+			[]string{"level", "within"}, nil),
 		held: prometheus.NewDesc("delayd_held_records",
 			"Pending records behind a producer's transaction that is not ended: nobody can read them yet.", []string{"level"}, nil),
 		dead: prometheus.NewDesc("delayd_dead_records",
 			"Records on the dead letters' topic.", nil, nil),
 		up: prometheus.NewDesc("delayd_status_up",
-			"Whether the records could be counted.", nil, nil),
+			"Whether the records could be counted just now, in time for this scrape.", nil, nil),
+		age: prometheus.NewDesc("delayd_status_age_seconds",
+			"How long ago the records were counted: what is pending, overdue, due, held and dead is from then.", nil, nil),
 	}
 }
 
@@ -67,55 +89,106 @@ func NewCollector(cl *kgo.Client, spec Spec, log zerolog.Logger) *Collector {
 func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- c.pending
 	descs <- c.overdue
+	descs <- c.due
 	descs <- c.held
 	descs <- c.dead
 	descs <- c.up
+	descs <- c.age
 }
 
 // Collect is part of prometheus.Collector.
-func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
+func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, value int64, labels ...string) {
-		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value), labels...)
+		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value), labels...)
 	}
-	counted, err := c.count()
-	if err != nil {
+	counted, at, up := c.latest()
+	if up {
+		gauge(c.up, 1)
+	} else {
 		gauge(c.up, 0)
+	}
+	if at.IsZero() {
 		return
 	}
-	gauge(c.up, 1)
+	out <- prometheus.MustNewConstMetric(c.age, prometheus.GaugeValue, time.Since(at).Seconds())
 	for _, t := range counted {
 		switch t.kind {
 		case inbox:
-			gauge(c.pending, t.Pending, "inbox")
-			gauge(c.held, t.held, "inbox")
+			gauge(c.pending, t.Pending, metrics.Inbox)
+			gauge(c.held, t.Held, metrics.Inbox)
 		case level:
 			gauge(c.pending, t.Pending, t.Level)
 			gauge(c.overdue, t.Overdue, t.Level)
-			gauge(c.held, t.held, t.Level)
+			for horizon, n := range t.DueWithin.horizons() {
+				gauge(c.due, *n, t.Level, levels.FormatDelay(horizon))
+			}
+			gauge(c.held, t.Held, t.Level)
 		case parked:
-			gauge(c.pending, t.Pending, "parked")
+			gauge(c.pending, t.Pending, metrics.Parked)
 		case dead:
 			gauge(c.dead, t.Pending)
 		}
 	}
 }
 
-// count counts, or returns what was counted less than scrapeAge ago.
-func (c *Collector) count() (countings, error) {
+// Close ends a count that is under way. What the client waits for ends no sooner than
+// the client: close that first.
+func (c *Collector) Close() {
+	c.close()
+	c.wg.Wait()
+}
+
+// latest has the records counted, unless they were less than scrapeAge ago, and waits
+// for that no longer than scrapeTimeout. It returns the last complete count, when that
+// was, and whether it is the present one.
+func (c *Collector) latest() (counted countings, at time.Time, up bool) {
+	if underway := c.start(); underway != nil {
+		timer := time.NewTimer(scrapeTimeout)
+		defer timer.Stop()
+		select {
+		case <-underway:
+		case <-timer.C:
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.at.IsZero() && time.Since(c.at) < scrapeAge {
-		return c.counted, c.err
+	return c.counted, c.at, c.underway == nil && c.err == nil
+}
+
+// start starts a count where one is wanted and none is under way. It returns what is
+// closed when the one that is under way ends, nil where none is.
+func (c *Collector) start() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.underway == nil && c.ctx.Err() == nil && (c.tried.IsZero() || time.Since(c.tried) >= scrapeAge) {
+		c.underway = make(chan struct{})
+		c.wg.Go(c.count)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	return c.underway
+}
+
+// count counts, and lets those know who wait for it.
+func (c *Collector) count() {
+	ctx, cancel := context.WithTimeout(c.ctx, scrapeTimeout)
 	defer cancel()
-	counted, err := count(ctx, c.cl, c.spec, time.Now())
+	now := time.Now()
+	counted, err := count(ctx, c.cl, c.spec, now)
+	if err == nil {
+		err = counted.findDueWithin(ctx, c.cl, now)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch {
+	case c.ctx.Err() != nil: // closed: nobody asks any more
 	case err != nil && c.err == nil:
 		c.log.Warn().Err(err).Msg("counting pending records")
 	case err == nil && c.err != nil:
 		c.log.Info().Msg("counting pending records works again")
 	}
-	c.counted, c.err, c.at = counted, err, time.Now()
-	return counted, err
+	if err == nil {
+		c.counted, c.at = counted, now
+	}
+	c.err, c.tried = err, time.Now()
+	close(c.underway)
+	c.underway = nil
 }

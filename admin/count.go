@@ -21,13 +21,13 @@ type counting struct {
 	kind  kind
 	delay time.Duration // of a level
 	group string        // that handles it; "" for the dead letters
-	heads []*head       // of a level: one for each partition with something pending
-	held  int64         // of what is pending: behind a transaction that is not ended
+	heads []*head       // one for each partition with something pending; none of the dead letters
+	ahead []ahead       // of a level: what is pending there and not due yet
 }
 
 type countings []*counting
 
-// count finds the topics and counts them, without NextDue and Members.
+// count finds the topics and counts them, without what the other find… find.
 func count(ctx context.Context, cl *kgo.Client, spec Spec, now time.Time) (countings, error) {
 	if err := spec.check(); err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func count(ctx context.Context, cl *kgo.Client, spec Spec, now time.Time) (count
 			c.add(p, next, end.Offset, first, now)
 			if o, ok := stable.Lookup(p.Topic, p.Partition); ok && o.Err == nil {
 				// Looked up later than the end: nobody may hold anything.
-				c.held += max(0, end.Offset-max(next, o.Offset))
+				c.Held += max(0, end.Offset-max(next, o.Offset))
 			}
 		}
 	}
@@ -199,6 +199,11 @@ func (c *counting) add(p offsets.Partition, next, end int64, due offsets.Found, 
 		return
 	}
 	c.Pending += end - next
+	if c.kind == dead {
+		return
+	}
+	h := newHead(p, next, now)
+	c.heads = append(c.heads, h)
 	if c.kind != level {
 		return
 	}
@@ -207,46 +212,8 @@ func (c *counting) add(p offsets.Partition, next, end int64, due offsets.Found, 
 		first = due.Offset
 	}
 	c.Overdue += max(0, first-next)
-	h := newHead(p, next, now)
 	h.learn(now.Add(-c.delay).UnixMilli(), due)
-	c.heads = append(c.heads, h)
-}
-
-// findMembers counts the members that have a partition of each topic.
-func (list countings) findMembers(ctx context.Context, adm *kadm.Client) {
-	members := make(map[string]map[string]int) // by group and topic
-	for _, c := range list {
-		if c.group == "" {
-			continue
-		}
-		if _, ok := members[c.group]; !ok {
-			members[c.group] = membersOf(ctx, adm, c.group)
-		}
-		c.Members = -1
-		if of := members[c.group]; of != nil {
-			c.Members = of[c.Topic]
-		}
-	}
-}
-
-// membersOf counts the members of a group by the topics that they have a
-// partition of. It is nil when we may not look.
-func membersOf(ctx context.Context, adm *kadm.Client, group string) map[string]int {
-	groups, err := adm.DescribeGroups(ctx, group)
-	if err != nil {
-		return nil
-	}
-	members := make(map[string]int)
-	for _, m := range groups[group].Members {
-		if has, ok := m.Assigned.AsConsumer(); ok {
-			for _, t := range has.Topics {
-				if len(t.Partitions) > 0 {
-					members[t.Topic]++
-				}
-			}
-		}
-	}
-	return members
+	c.ahead = append(c.ahead, ahead{p, max(next, first), end})
 }
 
 // status is the result.

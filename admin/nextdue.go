@@ -56,7 +56,8 @@ func (h *head) next() (int64, bool) {
 	return h.after + (h.before-h.after)/2, h.before-h.after > 1
 }
 
-// findNextDue finds when the first pending record of each level is due. The
+// findNextDue finds when the first pending record of each level is due, and since
+// when the first one is on the inbox and on the parked records' topic. The
 // look-ups that counted what is overdue have found the heads already where
 // deliveries keep up: there the first record that is not due is the head.
 func (list countings) findNextDue(ctx context.Context, cl *kgo.Client, now time.Time) error {
@@ -82,20 +83,23 @@ func (list countings) findNextDue(ctx context.Context, cl *kgo.Client, now time.
 		}
 	}
 	for _, c := range list {
-		c.setNextDue()
+		c.setFirst()
 	}
 	return nil
 }
 
-// setNextDue takes the earliest head of the partitions.
-func (c *counting) setNextDue() {
+// setFirst takes the earliest head of the partitions.
+func (c *counting) setFirst() {
 	for _, h := range c.heads {
 		if !h.known || h.after >= h.before {
 			continue // deleted meanwhile, or timestamps that do not rise
 		}
-		due := time.UnixMilli(h.after).Add(c.delay + dueAfter)
-		if c.NextDue == nil || due.Before(*c.NextDue) {
-			c.NextDue = &due
+		first, at := &c.Oldest, time.UnixMilli(h.after)
+		if c.kind == level {
+			first, at = &c.NextDue, at.Add(c.delay+dueAfter)
+		}
+		if *first == nil || at.Before(**first) {
+			*first = &at
 		}
 	}
 }

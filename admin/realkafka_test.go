@@ -219,7 +219,7 @@ func statusAgreesWithScan(t *testing.T, brokers []string, spec Spec) {
 		var want []TopicStatus
 		now := logs[offsets.Partition{Topic: "scan.level.1m", Partition: 0}][40*round].Add(time.Minute + time.Millisecond)
 		for l := range spec.Ladder.All() {
-			row := TopicStatus{Level: l.String(), Topic: spec.Names.Level(l), Partitions: 2}
+			row := TopicStatus{Level: l.String(), Topic: spec.Names.Level(l), Partitions: 2, DueWithin: new(DueWithin)}
 			for p := range int32(2) {
 				log := logs[offsets.Partition{Topic: row.Topic, Partition: p}]
 				handled := len(log) * share / 10

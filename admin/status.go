@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -11,6 +12,7 @@ import (
 // Status is what is on the topics of the service at one time.
 type Status struct {
 	At     time.Time     `json:"at"`
+	Clock  *Clock        `json:"clock,omitempty"` // nil where nothing is known
 	Inbox  TopicStatus   `json:"inbox"`
 	Levels []TopicStatus `json:"levels"` // from the shortest to the longest
 	Parked TopicStatus   `json:"parked"`
@@ -29,6 +31,9 @@ type TopicStatus struct {
 	// topic, how many there are. The end of a producer's transaction counts as
 	// a record until it is handled.
 	Pending int64 `json:"pending"`
+	// Held is how many of them are behind a producer's transaction that is not
+	// ended: nobody can read those yet.
+	Held int64 `json:"held,omitempty"`
 	// Overdue is how many of them should have been delivered by now. 0 but for
 	// levels.
 	Overdue int64 `json:"overdue"`
@@ -37,9 +42,17 @@ type TopicStatus struct {
 	// up. When records are overdue it is searched for, and may then be too early
 	// by as much as 1/2000 of the time since the oldest record on the topic.
 	NextDue *time.Time `json:"next_due"`
+	// Oldest is since when the first record that is not handled is on the inbox or
+	// the parked records' topic, where nothing should stay: found as NextDue is, and
+	// as exact. nil where nothing is pending, and for levels.
+	Oldest *time.Time `json:"oldest,omitempty"`
+	// DueWithin is what becomes due soon; nil but for levels.
+	DueWithin *DueWithin `json:"due_within,omitempty"`
 	// Members is how many members of the group have a partition of it assigned,
 	// -1 when the group could not be looked at.
 	Members int `json:"members"`
+	// Holders are those members, by instance id.
+	Holders []Holder `json:"holders,omitempty"`
 	// Retired marks a level that is not in the ladder any more. It is drained.
 	Retired bool `json:"retired,omitempty"`
 }
@@ -59,7 +72,27 @@ func Inspect(ctx context.Context, cl *kgo.Client, spec Spec, now time.Time) (Sta
 	if err != nil {
 		return counted.status(now), err
 	}
-	err = counted.findNextDue(ctx, cl, now)
-	counted.findMembers(ctx, kadm.NewClient(cl))
-	return counted.status(now), err
+	err = errors.Join(counted.findNextDue(ctx, cl, now), counted.findDueWithin(ctx, cl, now))
+	counted.findHolders(ctx, kadm.NewClient(cl))
+	status := counted.status(now)
+	status.Clock = counted.clock(ctx, cl)
+	return status, err
+}
+
+// Late is for how long a topic has had a record that should have been handled: for
+// how long a level's oldest has been overdue, and for how long the oldest has been on
+// the inbox or parked. late is false where there is none; by is negative where there
+// is one whose time could not be found.
+func (t TopicStatus) Late(at time.Time) (by time.Duration, late bool) {
+	since := t.Oldest
+	switch {
+	case t.Level != "" && t.Overdue == 0, t.Pending == 0:
+		return 0, false
+	case t.Level != "":
+		since = t.NextDue
+	}
+	if since == nil {
+		return -1, true
+	}
+	return max(0, at.Sub(*since)), true
 }

@@ -70,9 +70,10 @@ func TestInspect(t *testing.T) {
 	create(t, cl, "delay.level.30s", 2)
 	appendAt(t, cl, "delay.level.30s", 0, ago(10*time.Second))
 	// The others.
+	oldest := ago(3 * time.Second)
 	for range 3 {
-		appendAt(t, cl, "delay.inbox", 0, now)
-		appendAt(t, cl, "delay.parked", 0, now)
+		appendAt(t, cl, "delay.inbox", 0, oldest)
+		appendAt(t, cl, "delay.parked", 0, oldest)
 		appendAt(t, cl, "delay.dead", 0, now)
 	}
 	commit(t, cl, "delay.router", "delay.inbox", 0, 1)
@@ -86,13 +87,15 @@ func TestInspect(t *testing.T) {
 	}
 	want := Status{
 		At:    now,
-		Inbox: TopicStatus{Topic: "delay.inbox", Partitions: 4, Pending: 2},
+		Inbox: TopicStatus{Topic: "delay.inbox", Partitions: 4, Pending: 2, Oldest: &oldest},
 		Levels: []TopicStatus{
-			{Level: "5s", Topic: "delay.level.5s", Partitions: 4, Pending: 4, Overdue: 2, NextDue: due(7*time.Second, 5*time.Second)},
-			{Level: "30s", Topic: "delay.level.30s", Partitions: 2, Pending: 1, NextDue: due(10*time.Second, 30*time.Second), Retired: true},
-			{Level: "1m", Topic: "delay.level.1m", Partitions: 4, Pending: 2, NextDue: due(20*time.Second, time.Minute)},
+			{Level: "5s", Topic: "delay.level.5s", Partitions: 4, Pending: 4, Overdue: 2, NextDue: due(7*time.Second, 5*time.Second),
+				DueWithin: &DueWithin{2, 2, 2}},
+			{Level: "30s", Topic: "delay.level.30s", Partitions: 2, Pending: 1, NextDue: due(10*time.Second, 30*time.Second),
+				DueWithin: &DueWithin{1, 1, 1}, Retired: true},
+			{Level: "1m", Topic: "delay.level.1m", Partitions: 4, Pending: 2, NextDue: due(20*time.Second, time.Minute), DueWithin: &DueWithin{2, 2, 2}},
 		},
-		Parked: TopicStatus{Topic: "delay.parked", Partitions: 4, Pending: 1},
+		Parked: TopicStatus{Topic: "delay.parked", Partitions: 4, Pending: 1, Oldest: &oldest},
 		Dead:   TopicStatus{Topic: "delay.dead", Partitions: 1, Pending: 3},
 	}
 	if diff := cmp.Diff(want, inspect(t, cl, spec, now)); diff != "" {
@@ -102,7 +105,7 @@ func TestInspect(t *testing.T) {
 	// All is delivered.
 	commit(t, cl, "delay.forwarder", "delay.level.5s", 1, 6)
 	got := inspect(t, cl, spec, now).Levels[0]
-	if diff := cmp.Diff(TopicStatus{Level: "5s", Topic: "delay.level.5s", Partitions: 4}, got); diff != "" {
+	if diff := cmp.Diff(TopicStatus{Level: "5s", Topic: "delay.level.5s", Partitions: 4, DueWithin: new(DueWithin)}, got); diff != "" {
 		t.Errorf("status when nothing is pending (-want +got):\n%s", diff)
 	}
 }
@@ -141,8 +144,8 @@ func TestInspectBeforeThereAreTopics(t *testing.T) {
 	}
 	want := `{"at":"` + time.UnixMilli(0).Format(time.RFC3339Nano) + `",` +
 		`"inbox":{"topic":"delay.inbox","partitions":0,"pending":0,"overdue":0,"next_due":null,"members":0},` +
-		`"levels":[{"level":"5s","topic":"delay.level.5s","partitions":0,"pending":0,"overdue":0,"next_due":null,"members":0},` +
-		`{"level":"1m","topic":"delay.level.1m","partitions":0,"pending":0,"overdue":0,"next_due":null,"members":0}],` +
+		`"levels":[{"level":"5s","topic":"delay.level.5s","partitions":0,"pending":0,"overdue":0,"next_due":null,"due_within":{"1m":0,"10m":0,"1h":0},"members":0},` +
+		`{"level":"1m","topic":"delay.level.1m","partitions":0,"pending":0,"overdue":0,"next_due":null,"due_within":{"1m":0,"10m":0,"1h":0},"members":0}],` +
 		`"parked":{"topic":"delay.parked","partitions":0,"pending":0,"overdue":0,"next_due":null,"members":0},` +
 		`"dead":{"topic":"delay.dead","partitions":0,"pending":0,"overdue":0,"next_due":null,"members":0}}`
 	if string(text) != want {
@@ -190,14 +193,14 @@ func TestInspectAgreesWithAFullScan(t *testing.T) {
 	installations := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		installations++
-		spec := Spec{Ladder: ladder(t, "5s 1m"), Names: levels.Names{Prefix: fmt.Sprint("i", installations)}, Partitions: partitions}
+		spec := Spec{Ladder: ladder(t, "5s 1m 10m 15m 2h"), Names: levels.Names{Prefix: fmt.Sprint("i", installations)}, Partitions: partitions}
 		everything(t, cl, spec)
 
 		var want []TopicStatus
 		for l := range spec.Ladder.All() {
-			row := TopicStatus{Level: l.String(), Topic: spec.Names.Level(l), Partitions: partitions}
+			row := TopicStatus{Level: l.String(), Topic: spec.Names.Level(l), Partitions: partitions, DueWithin: new(DueWithin)}
 			for p := range int32(partitions) {
-				ages := rapid.SliceOfN(rapid.Int64Range(0, 3*time.Minute.Milliseconds()), 0, 12).Draw(rt, "ages")
+				ages := rapid.SliceOfN(rapid.Int64Range(0, 3*l.Delay.Milliseconds()), 0, 12).Draw(rt, "ages")
 				slices.Sort(ages)
 				var written []time.Time
 				for _, age := range slices.Backward(ages) {
@@ -215,7 +218,7 @@ func TestInspectAgreesWithAFullScan(t *testing.T) {
 		}
 		got := inspect(t, cl, spec, now).Levels
 		tolerant := cmp.Comparer(func(a, b *time.Time) bool {
-			return (a == nil) == (b == nil) && (a == nil || a.Sub(*b).Abs() <= 4*time.Minute/2000)
+			return (a == nil) == (b == nil) && (a == nil || a.Sub(*b).Abs() <= 7*time.Hour/2000)
 		})
 		if diff := cmp.Diff(want, got, tolerant); diff != "" {
 			rt.Fatalf("levels (-scanned +looked up):\n%s", diff)
@@ -233,6 +236,11 @@ func scan(row *TopicStatus, pending []time.Time, delay time.Duration, now time.T
 		}
 		if row.NextDue == nil || due.Before(*row.NextDue) {
 			row.NextDue = &due
+		}
+		for horizon, n := range row.DueWithin.horizons() {
+			if due.After(now) && !due.After(now.Add(horizon)) {
+				*n++
+			}
 		}
 	}
 }

@@ -112,7 +112,7 @@ func TestScrapesWithinASecondShareACount(t *testing.T) {
 	onVirtualTime(t, func(t *testing.T, broker *kfake.Cluster, cl *kgo.Client) {
 		spec := small(t)
 		everything(t, cl, spec)
-		c := NewCollector(cl, spec, zerolog.Nop())
+		c := collector(t, cl, spec, zerolog.Nop())
 		pending := func() (line string) {
 			for _, line := range gather(t, c) {
 				if line == `delayd_pending_records{level="5s"} 0` || line == `delayd_pending_records{level="5s"} 1` {

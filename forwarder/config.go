@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
@@ -101,6 +102,10 @@ type Config struct {
 	// Metrics publishes the counters. A router and a forwarder may share one.
 	// Nil: counted, not published.
 	Metrics prometheus.Registerer
+	// Tracing gets a span of each delivery of a record that has a traceparent header,
+	// with a link to the span that sent it. Nil: none. A Handler traces by itself: the
+	// header is on its record.
+	Tracing trace.TracerProvider
 }
 
 // DefaultConfig returns the configuration that `delayd serve` starts from.

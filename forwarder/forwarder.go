@@ -23,6 +23,7 @@ import (
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/internal/tracing"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -56,6 +57,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		TransactionalID:   cfg.Delivery.TransactionalID(cfg.Names.ForwarderGroup(), cfg.Instance),
 		Log:               cfg.Log,
 		Metrics:           counters,
+		Tracer:            tracing.New(cfg.Tracing),
 	}, opts...)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -19,7 +20,9 @@ func topics(cfg *Config, outbox *deliver.Outbox, handing *handing) []lane.Topic 
 		topics = append(topics, levelTopic(cfg, l, outbox, handing))
 	}
 	if handing == nil { // a handler's records are never parked
-		topics = append(topics, lane.Topic{Name: cfg.Names.Parked(), Handler: parked{outbox, cfg.targets()}, Aside: true})
+		topics = append(topics, lane.Topic{
+			Name: cfg.Names.Parked(), Label: metrics.Parked, Handler: parked{outbox, cfg.targets()}, Aside: true,
+		})
 	}
 	return topics
 }
@@ -27,8 +30,9 @@ func topics(cfg *Config, outbox *deliver.Outbox, handing *handing) []lane.Topic 
 // levelTopic is the topic of a level, in the ladder or not.
 func levelTopic(cfg *Config, l levels.Level, outbox *deliver.Outbox, handing *handing) lane.Topic {
 	return lane.Topic{
-		Name: cfg.Names.Level(l),
-		Wait: l.Delay,
+		Name:  cfg.Names.Level(l),
+		Label: l.String(),
+		Wait:  l.Delay,
 		Handler: &worker{
 			delay: l.Delay, name: l.String(), known: levelNames(cfg.Ladder), targets: cfg.targets(), outbox: outbox, handing: handing,
 		},

@@ -8,11 +8,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/delayd-io/delayd/internal/control"
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/internal/tracing"
 )
 
 // gather is how long records may lie in the inbox behind one that was just
@@ -59,6 +61,8 @@ type Config struct {
 	// Metrics publishes the counters. A router and a forwarder may share one.
 	// Nil: counted, not published.
 	Metrics prometheus.Registerer
+	// Tracing is as in forwarder.Config.
+	Tracing trace.TracerProvider
 }
 
 // DefaultConfig returns the configuration that `delayd serve` starts from.
@@ -103,6 +107,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		TransactionalID:   cfg.Delivery.TransactionalID(cfg.Names.RouterGroup(), cfg.Instance),
 		Log:               cfg.Log,
 		Metrics:           counters,
+		Tracer:            tracing.New(cfg.Tracing),
 	}, opts...)
 	if err != nil {
 		return nil, err
@@ -111,7 +116,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 	r.consumer, err = lane.New(lane.Config{
 		Group:         cfg.Names.RouterGroup(),
 		Instance:      cfg.Instance,
-		Topics:        []lane.Topic{{Name: cfg.Names.Inbox(), Handler: newWorker(&cfg, outbox, counters)}},
+		Topics:        []lane.Topic{{Name: cfg.Names.Inbox(), Label: metrics.Inbox, Handler: newWorker(&cfg, outbox, counters)}},
 		Budget:        cfg.Budget,
 		Gather:        gather,
 		PurgeAfter:    cfg.PurgeAfter,

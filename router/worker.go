@@ -76,7 +76,7 @@ func (w *worker) observe(rec *kgo.Record, d *Decision) {
 		return
 	}
 	granted := time.Duration(d.Facts.Due-d.Facts.Accepted-cutMs) * time.Millisecond
-	w.metrics.Rounding.Observe((granted - d.Asked).Abs().Seconds())
+	w.metrics.Rounding.WithLabelValues(d.Facts.Granted).Observe((granted - d.Asked).Abs().Seconds())
 	if d.Clamped {
 		w.metrics.Clamped.WithLabelValues(d.Facts.Granted).Inc()
 		w.clamps.Warn().Stringer("asked", d.Asked).Str("granted", d.Facts.Granted).Str("origin", deliver.Origin(rec)).

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,7 +27,8 @@ const clientNamespace = "delayd_kafka"
 
 func newClientMetrics(reg prometheus.Registerer) *clientMetrics {
 	m := &clientMetrics{
-		Metrics: kprom.NewMetrics(clientNamespace, kprom.Registerer(withoutGaugeFuncs{reg})),
+		// How long a quota holds requests up is the one histogram that is worth its series.
+		Metrics: kprom.NewMetrics(clientNamespace, kprom.Registerer(counted{reg}), kprom.Histograms(kprom.RequestThrottled)),
 		clients: make(map[*kgo.Client]struct{}),
 	}
 	m.gauge(reg, "buffered_produce_records", "Records buffered to be produced.", (*kgo.Client).BufferedProduceRecords)
@@ -64,13 +68,32 @@ func (m *clientMetrics) OnClientClosed(cl *kgo.Client) {
 	delete(m.clients, cl)
 }
 
-// withoutGaugeFuncs leaves out kprom's gauges, which know the first client only.
-type withoutGaugeFuncs struct{ prometheus.Registerer }
+// counted registers those of kprom's metrics that have something to say. Its gauges
+// know the first client only; the others that it leaves out are not counted unless
+// asked for, which costs time for every batch.
+type counted struct{ prometheus.Registerer }
 
-func (r withoutGaugeFuncs) MustRegister(cs ...prometheus.Collector) {
+// uncounted are those that would stay empty.
+var uncounted = []string{
+	"write_wait_seconds", "write_time_seconds", "read_wait_seconds", "read_time_seconds", "request_duration_e2e_seconds",
+	"produce_compressed_bytes_total", "produce_batches_total", "produce_records_total",
+	"fetch_compressed_bytes_total", "fetch_batches_total", "fetch_records_total",
+}
+
+func (r counted) MustRegister(cs ...prometheus.Collector) {
 	for _, c := range cs {
-		if _, ok := c.(prometheus.GaugeFunc); !ok {
+		if _, ok := c.(prometheus.GaugeFunc); !ok && !isUncounted(c) {
 			r.Registerer.MustRegister(c)
 		}
 	}
+}
+
+// isUncounted goes by the printed form: client_golang tells a name in no other way.
+func isUncounted(c prometheus.Collector) bool {
+	descs := make(chan *prometheus.Desc, 1)
+	c.Describe(descs)
+	desc := (<-descs).String()
+	return slices.ContainsFunc(uncounted, func(name string) bool {
+		return strings.Contains(desc, strconv.Quote(clientNamespace+"_"+name))
+	})
 }

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	}
 	for _, entry := range os.Environ() { // whoever runs the tests may use delayd too
 		name, _, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, "DELAYD_") || strings.HasPrefix(name, "KAFKA_") {
+		if strings.HasPrefix(name, "DELAYD_") || strings.HasPrefix(name, "KAFKA_") || strings.HasPrefix(name, "OTEL_") {
 			os.Unsetenv(name)
 		}
 	}

@@ -114,17 +114,24 @@ func (c *serveCmd) serve(ctx context.Context, log zerolog.Logger) error {
 		log.Warn().Str("sasl", c.SASL).Msg(what + " goes over the network in plain text: set --tls, unless that network is a safe one")
 	}
 
+	tracing, stopTracing, err := startTracing(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
+
+	ready := new(readiness)
 	s := &service{
 		serviceFlags: c.serviceFlags,
 		brokers:      c.Brokers,
 		security:     c.security(),
 		instance:     instance,
 		log:          log,
-		registry:     prometheus.NewRegistry(),
-		ready:        new(readiness),
+		registry:     newRegistry(ready),
+		ready:        ready,
+		tracing:      tracing,
 	}
 	s.ready.not("starting")
-	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	log.Info().Str("version", version()).Strs("brokers", c.Brokers).Str("instance", instance).
 		Stringer("levels", c.Levels).Msg("starting")
 

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/delayd-io/delayd/admin"
@@ -43,7 +44,8 @@ type service struct {
 	log      zerolog.Logger
 	registry *prometheus.Registry
 	ready    *readiness
-	watch    *watch // set by run
+	tracing  trace.TracerProvider // nil: no spans
+	watch    *watch               // set by run
 }
 
 // reconnectWait is the pause between attempts to reach the cluster at the start.
@@ -74,7 +76,9 @@ func (s *service) run(ctx context.Context) error {
 		return err
 	}
 
-	s.registry.MustRegister(admin.NewCollector(cl, s.spec(), s.log))
+	collector := admin.NewCollector(cl, s.spec(), s.log)
+	s.registry.MustRegister(collector)
+	defer func() { cl.Close(); collector.Close() }() // in this order: see Collector.Close
 	r, err := router.New(s.routerConfig(), opts("router", more...)...)
 	if err != nil {
 		return err
@@ -197,6 +201,7 @@ func (s *service) routerConfig() router.Config {
 	cfg.MissingTargetWait, cfg.GiveUp, cfg.PurgeAfter = s.MissingTargetWait, s.GiveUp, s.PurgeAfter
 	cfg.MaxLate = s.MaxLate
 	cfg.Log, cfg.Metrics = s.log.With().Str("part", "router").Logger(), s.registry
+	cfg.Tracing = s.tracing
 	return cfg
 }
 
@@ -207,5 +212,6 @@ func (s *service) forwarderConfig() forwarder.Config {
 	cfg.MissingTargetWait, cfg.GiveUp, cfg.PurgeAfter = s.MissingTargetWait, s.GiveUp, s.PurgeAfter
 	cfg.MaxLate = s.MaxLate
 	cfg.Log, cfg.Metrics = s.log.With().Str("part", "forwarder").Logger(), s.registry
+	cfg.Tracing = s.tracing
 	return cfg
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/control"
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/internal/tracing"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -65,6 +66,7 @@ type Config struct {
 	TransactionalID   string        // "": at least once; otherwise see Outbox.Transact
 	Log               zerolog.Logger
 	Metrics           *metrics.Metrics
+	Tracer            *tracing.Tracer // nil: no spans
 }
 
 // Outbox writes records to their topics. It returns at once; a record that is
@@ -271,12 +273,26 @@ func (o *Outbox) count(k kind, it *item, rec *kgo.Record, now time.Time) {
 	switch {
 	case it.code != "":
 		o.cfg.Metrics.Dead.WithLabelValues(string(it.code)).Inc()
+		o.trace(it, rec, now)
 	case it.parkedBy != nil:
 		it.parkedBy.gate.parked.end(rec)
 		o.cfg.Metrics.Parked.WithLabelValues(it.facts.Granted).Inc()
 	case k != own:
 		o.cfg.Metrics.Late(it.facts.Granted, time.UnixMilli(it.facts.Due), now)
+		o.trace(it, rec, now)
 	}
+}
+
+// trace makes the span of an item that has come to its end, as rec.
+func (o *Outbox) trace(it *item, rec *kgo.Record, now time.Time) {
+	if o.cfg.Tracer == nil {
+		return
+	}
+	end := tracing.End{Record: rec, Level: it.facts.Granted, Now: now, Code: it.code}
+	if it.facts.Due > 0 {
+		end.Due = time.UnixMilli(it.facts.Due)
+	}
+	o.cfg.Tracer.Ended(end)
 }
 
 // dropped forgets an item whose partition is another instance's now.

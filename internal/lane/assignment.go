@@ -62,7 +62,7 @@ func (c *Consumer) newLane(topic string, n int32) *lane {
 		return nil
 	}
 	l := &lane{
-		c: c, topic: t, partition: n, pool: c.ahead, looked: -1,
+		c: c, topic: t, partition: n, pool: c.ahead, looked: -1, fetched: time.Now(),
 		wake: make(chan struct{}, 1), halted: make(chan struct{}),
 	}
 	if t.Aside {

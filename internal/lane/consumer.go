@@ -319,6 +319,9 @@ func (c *Consumer) Ready() error {
 		if d := l.stuck(now); d > 0 {
 			return fmt.Errorf("%s/%d: overdue by %v and not moving", l.topic.Name, l.partition, d.Round(time.Second))
 		}
+		if err := c.unread(l, now); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -103,7 +103,10 @@ type Handler interface {
 
 // Topic is one topic to be read.
 type Topic struct {
-	Name    string
+	Name string
+	// Label is what the topic is called in metrics: the level's name, inbox or
+	// parked.
+	Label   string
 	Handler Handler
 	// Wait is the longest that a record of this topic waits. Non-zero has the
 	// time at which records were first seen kept with the commit, so that a

@@ -33,7 +33,7 @@ func (c *Consumer) keepHouse(ctx context.Context) {
 		}
 		c.cfg.Metrics.Skew.WithLabelValues(c.cfg.Group).Set(skew.Seconds())
 		c.cfg.Metrics.LeaseAge.WithLabelValues(c.cfg.Group).Set(c.lease.age(now).Seconds())
-		c.cfg.Metrics.Queued.WithLabelValues(c.cfg.Group).Set(float64(c.ahead.bytes.Load() + c.aside.bytes.Load()))
+		c.measure(now)
 		every := houseEvery
 		if !c.ahead.pressed() {
 			c.stuck.Store(false)
@@ -108,7 +108,7 @@ func (l *lane) hold(paused bool, changed map[string][]int32) {
 	if l.paused == paused {
 		return
 	}
-	l.paused = paused
+	l.paused, l.fetched = paused, time.Now()
 	l.caughtUp = false
 	changed[l.topic.Name] = append(changed[l.topic.Name], l.partition)
 }

@@ -48,6 +48,7 @@ type lane struct {
 	ahead      ahead           // from there too
 	marksDirty bool            // what is first seen is not in the commit yet
 	paused     bool            // not fetched: the budget is used by nearer lanes
+	fetched    time.Time       // from when it is, where it is
 	caughtUp   bool            // the last fetch reached the end, and the next was not held back
 }
 

@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -44,4 +45,32 @@ func (c *Consumer) received(topic string, n int32, now time.Time) time.Time {
 		return at
 	}
 	return now
+}
+
+// unread says that nothing can be known of a lane, what is overdue on it least of all:
+// it is to be fetched, and its leader has not answered for stuckAfter.
+func (c *Consumer) unread(l *lane, now time.Time) error {
+	l.mu.Lock()
+	paused, since := l.paused, l.fetched
+	l.mu.Unlock()
+	if paused {
+		return nil
+	}
+	leader, _, err := c.client.PartitionLeader(l.topic.Name, l.partition)
+	if err == nil {
+		c.reads.mu.Lock()
+		if at := c.reads.at[leader]; at.After(since) {
+			since = at
+		}
+		c.reads.mu.Unlock()
+	}
+	wait := c.client.OptValue(kgo.FetchMaxWait).(time.Duration) // for a record to come
+	silent := now.Sub(since)
+	switch {
+	case silent <= stuckAfter+wait:
+		return nil
+	case err != nil:
+		return fmt.Errorf("%s/%d: no leader to read it from for %v: %w", l.topic.Name, l.partition, silent.Round(time.Second), err)
+	}
+	return fmt.Errorf("%s/%d: its leader, broker %d, has answered no fetch for %v", l.topic.Name, l.partition, leader, silent.Round(time.Second))
 }

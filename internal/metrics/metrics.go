@@ -23,12 +23,15 @@ type Metrics struct {
 	Clamped   *prometheus.CounterVec // by level that was granted
 	Retried   prometheus.Counter
 	Lateness  *prometheus.HistogramVec // by level
-	Rounding  prometheus.Histogram
+	Rounding  *prometheus.HistogramVec // by level that was granted
 	RouterLag prometheus.Gauge
 	Sick      prometheus.Gauge
 	LeaseAge  *prometheus.GaugeVec // by group
 	Skew      *prometheus.GaugeVec // by group
-	Queued    *prometheus.GaugeVec // by group
+
+	// What the lanes of this process hold, by level.
+	Assigned, Queued, InFlight, Overdue *prometheus.GaugeVec
+
 	Purged    *prometheus.CounterVec
 	PurgeFail *prometheus.CounterVec
 	DataLoss  prometheus.Counter
@@ -44,6 +47,12 @@ type deliveries struct {
 	delivered prometheus.Counter
 	lateness  prometheus.Observer
 }
+
+// What the inbox and the parked records are called where levels are told apart.
+const (
+	Inbox  = "inbox"
+	Parked = "parked"
+)
 
 // The outcomes of transactions.
 const (
@@ -77,11 +86,11 @@ func New(reg prometheus.Registerer) *Metrics {
 			Help:    "Time from a record's due time to the acknowledgement of its delivery.",
 			Buckets: latenessBuckets,
 		}, []string{"level"}),
-		Rounding: prometheus.NewHistogram(prometheus.HistogramOpts{
+		Rounding: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "delayd_rounding_error_seconds",
 			Help:    "How far the granted level is from the delay that was asked for.",
 			Buckets: roundingBuckets,
-		}),
+		}, []string{"level"}),
 		RouterLag: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "delayd_router_lag_seconds", Help: "Age of the record that the router handled last."}),
 		Sick: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -89,7 +98,14 @@ func New(reg prometheus.Registerer) *Metrics {
 		LeaseAge: gauges("delayd_lease_age_seconds", "Time since the last commit that proved membership.", "group"),
 		Skew: gauges("delayd_clock_skew_seconds",
 			"Estimate of this clock minus the brokers', the one that is furthest from zero.", "group"),
-		Queued: gauges("delayd_queued_bytes", "Memory held by records fetched ahead.", "group"),
+		Assigned: gauges("delayd_assigned_partitions",
+			"Partitions that this instance holds.", "level"),
+		Queued: gauges("delayd_queued_bytes",
+			"Memory held by records that this instance has fetched and not handled.", "level"),
+		InFlight: gauges("delayd_in_flight_records",
+			"Records that this instance has sent and that are not acknowledged.", "level"),
+		Overdue: gauges("delayd_oldest_overdue_seconds",
+			"How long ago the oldest record that this instance holds was due; in the inbox and among the parked, how long it has been there.", "level"),
 		Purged: vec("delayd_purged_records_total", "Offsets deleted behind the commit.", "topic"),
 		PurgeFail: vec("delayd_purge_errors_total",
 			"Purges that the broker refused; disk use grows while this rises.", "topic"),
@@ -108,7 +124,9 @@ func New(reg prometheus.Registerer) *Metrics {
 	m.Parked, m.Clamped, m.Retried = register(reg, m.Parked), register(reg, m.Clamped), register(reg, m.Retried)
 	m.Lateness, m.Rounding, m.RouterLag = register(reg, m.Lateness), register(reg, m.Rounding), register(reg, m.RouterLag)
 	m.Sick, m.LeaseAge, m.Skew = register(reg, m.Sick), register(reg, m.LeaseAge), register(reg, m.Skew)
-	m.Queued, m.Purged, m.PurgeFail = register(reg, m.Queued), register(reg, m.Purged), register(reg, m.PurgeFail)
+	m.Assigned, m.Queued = register(reg, m.Assigned), register(reg, m.Queued)
+	m.InFlight, m.Overdue = register(reg, m.InFlight), register(reg, m.Overdue)
+	m.Purged, m.PurgeFail = register(reg, m.Purged), register(reg, m.PurgeFail)
 	m.DataLoss, m.Transactions = register(reg, m.DataLoss), register(reg, m.Transactions)
 	return m
 }
@@ -143,6 +161,7 @@ func (m *Metrics) expectLevel(name string) {
 	for _, v := range []*prometheus.CounterVec{m.Routed, m.Parked, m.Clamped} {
 		v.WithLabelValues(name)
 	}
+	m.Rounding.WithLabelValues(name)
 	m.levels[name] = m.deliveries(name)
 }
 

@@ -22,9 +22,14 @@ type Commit struct {
 }
 
 // Committed is what one group has committed, in every topic. A group that does
-// not exist has committed nothing.
+// not exist has committed nothing. One whose coordinator is not there yet is waited
+// for: half a minute, or until ctx ends.
 func Committed(ctx context.Context, adm *kadm.Client, group string) (map[Partition]int64, error) {
-	fetched, err := adm.FetchOffsets(ctx, group)
+	var fetched kadm.OffsetResponses
+	err := awaitCoordinator(ctx, func() (err error) {
+		fetched, err = adm.FetchOffsets(ctx, group)
+		return err
+	})
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return nil, fmt.Errorf("fetch the offsets of group %s: %w", group, connect.GrantGroup(err, connect.Describe, group))
 	}

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// newRegistry returns a registry of metrics with those of the process itself: Go's,
+// the operating system's, what was built, and whether it is ready.
+func newRegistry(ready *readiness) *prometheus.Registry {
+	built := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "delayd_build_info", Help: "1; the label says which version this is.",
+		ConstLabels: prometheus.Labels{"version": version()},
+	})
+	built.Set(1)
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), built,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "delayd_ready", Help: "1 while /readyz says that the service can do its work, else 0.",
+		}, func() float64 {
+			if ready.check() != nil {
+				return 0
+			}
+			return 1
+		}),
+	)
+	return reg
+}

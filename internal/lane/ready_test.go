@@ -1,0 +1,104 @@
+//go:build synctests
+
+package lane
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// unready fails the test unless c is unready for a reason that has all of the words.
+func unready(t *testing.T, c *Consumer, words ...string) {
+	t.Helper()
+	err := c.Ready()
+	for _, word := range words {
+		if err == nil || !strings.Contains(err.Error(), word) {
+			t.Errorf("ready says %v, want %q in it", err, word)
+		}
+	}
+}
+
+// TestReadySaysWhichLane: also where records are handled at once, as in the inbox.
+func TestReadySaysWhichLane(t *testing.T) {
+	virtual(t, 3, func(w *world) {
+		h := &handler{finish: func(h *handed) {
+			if h.partition != 1 {
+				h.end()
+			}
+		}}
+		c, stop := w.consume(h)
+		defer stop()
+		for p := range int32(3) {
+			w.fill(p, 0, 10, 10)
+		}
+		time.Sleep(stuckAfter + 5*time.Second)
+		unready(t, c, "t/1: overdue by ", " and not moving")
+		for _, h := range h.now() {
+			if h.partition == 1 {
+				h.end()
+			}
+		}
+		time.Sleep(time.Second)
+		if err := c.Ready(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestReadyWithoutLease: the group's coordinator takes no commit.
+func TestReadyWithoutLease(t *testing.T) {
+	virtual(t, 1, func(w *world) {
+		c, stop := w.consume(new(handler))
+		defer stop()
+		time.Sleep(time.Minute)
+		if err := c.Ready(); err != nil {
+			t.Fatal(err)
+		}
+		fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RequestTimedOut, Count: -1})
+		time.Sleep(SessionTimeout + leaseTime)
+		unready(t, c, group, "the lease is lost: no commit succeeded for ")
+		if age := testutil.ToFloat64(c.cfg.Metrics.LeaseAge.WithLabelValues(group)); age < leaseTime.Seconds() {
+			t.Errorf("the lease is %v seconds old", age)
+		}
+		fault.Remove()
+		time.Sleep(time.Minute)
+		if err := c.Ready(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestReadyWhenALeaderIsSilent: what is overdue on a partition that cannot be read is
+// not known, so that the partition may not pass for one that is well.
+func TestReadyWhenALeaderIsSilent(t *testing.T) {
+	virtual(t, 2, func(w *world) {
+		c, stop := w.consume(new(handler))
+		defer stop()
+		time.Sleep(time.Minute) // idle is not silent
+		if err := c.Ready(); err != nil {
+			t.Fatal(err)
+		}
+		answer := make(chan struct{})
+		w.cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.SleepControl(func() { <-answer })
+			return nil, nil, false
+		})
+		time.Sleep(stuckAfter / 2)
+		if err := c.Ready(); err != nil {
+			t.Errorf("after %v: %v", stuckAfter/2, err)
+		}
+		time.Sleep(stuckAfter)
+		unready(t, c, "t/", "its leader, broker 0, has answered no fetch for 1")
+		close(answer)
+		time.Sleep(10 * time.Second)
+		if err := c.Ready(); err != nil {
+			t.Error(err)
+		}
+	})
+}
