@@ -32,7 +32,7 @@ type cli struct {
 // adminCmd groups the commands for operators.
 type adminCmd struct {
 	Provision provisionCmd `cmd:"" help:"Create the topics that are missing and check those that are there."`
-	Status    statusCmd    `cmd:"" help:"Print what is pending and overdue on each level."`
+	Status    statusCmd    `cmd:"" help:"Print what is pending, overdue and due soon on each level, and who handles it."`
 }
 
 // clientFlags are the flags of the commands that talk to a running service.
