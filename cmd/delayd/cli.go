@@ -91,6 +91,7 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.NamedMapper("wait", textMapper("delay", parseWait)),
 		kong.NamedMapper("purge", textMapper("delay", parsePurge)),
 		kong.NamedMapper("above-zero", textMapper("delay", parseAboveZero)),
+		kong.NamedMapper("interval", textMapper("delay", parseInterval)),
 		kong.NamedMapper("partitions", textMapper("partitions", parsePartitions)),
 		kong.NamedMapper("replicas", textMapper("replicas", parseReplicas)),
 		kong.NamedMapper("count", textMapper("count", parseCount)),

@@ -15,7 +15,7 @@ import (
 
 type statusCmd struct {
 	Watch         bool          `help:"Look again every --interval, until Ctrl-C: on a terminal in one place, else a table or a line of JSON each time."`
-	Interval      time.Duration `placeholder:"D" default:"2s" help:"The pause between two looks of --watch (default: ${default})."`
+	Interval      time.Duration `type:"interval" placeholder:"D" default:"2s" help:"The pause between two looks of --watch (default: ${default})."`
 	FailOnOverdue time.Duration `type:"above-zero" placeholder:"D" help:"End with exit code 4, and say so, when something has been overdue for longer than D."`
 	Output        string        `type:"choice" short:"o" enum:"text,wide,json" default:"text" help:"text, wide (with topics, and who holds which partitions) or json."`
 	clientFlags
@@ -38,9 +38,6 @@ const (
 
 // Run looks once, or until ctx ends.
 func (c *statusCmd) Run(ctx context.Context, con *console) error {
-	if c.Interval < leastInterval {
-		return usagef("--interval %s: must be at least %s: each look asks every broker", levels.FormatDelay(c.Interval), leastInterval)
-	}
 	return c.ask(ctx, func(cl *kgo.Client) error {
 		look := (&look{cl: cl, cmd: c}).now
 		switch {
@@ -55,6 +52,15 @@ func (c *statusCmd) Run(ctx context.Context, con *console) error {
 		}
 		return c.again(ctx, con, look)
 	})
+}
+
+// parseInterval reads the pause between two looks.
+func parseInterval(s string) (time.Duration, error) {
+	d, err := levels.ParseDelay(s)
+	if err == nil && d < leastInterval {
+		err = fmt.Errorf("%q: each look asks every broker; write %s or more", s, leastInterval)
+	}
+	return d, err
 }
 
 // lookFunc looks at the cluster once.
