@@ -30,7 +30,6 @@ func TestOnKafka(t *testing.T) {
 		"unsafe":      refuseUnsafe,
 		"others":      refuseOtherGroups,
 		"scan":        statusAgreesWithScan,
-		"holders":     holdersOnKafka,
 	} {
 		t.Run(name, func(t *testing.T) {
 			test(t, brokers, Spec{Ladder: levels.Default(), Names: levels.Names{Prefix: name}})
@@ -165,37 +164,6 @@ func refuseOtherGroups(t *testing.T, brokers []string, spec Spec) {
 		t.Fatal(err)
 	}
 	everything(t, cl, spec)
-}
-
-// holdersOnKafka has a member that goes, and its partitions are nobody's.
-func holdersOnKafka(t *testing.T, brokers []string, spec Spec) {
-	cl := client(t, brokers)
-	spec.Ladder = ladder(t, "5s 1m")
-	everything(t, cl, spec)
-	member := client(t, brokers, kgo.ConsumerGroup("holders.forwarder"), kgo.ConsumeTopics("holders.level.5s", "holders.level.1m"),
-		kgo.DisableAutoCommit(), kgo.InstanceID("one"))
-	want := []Holder{{Instance: "one", Host: "127.0.0.1", Partitions: []int32{0, 1, 2, 3}}}
-	for _, held := range []bool{true, false} {
-		if !held {
-			if _, err := kadm.NewClient(cl).LeaveGroup(t.Context(), kadm.LeaveGroup("holders.forwarder").InstanceIDs("one")); err != nil {
-				t.Fatal(err)
-			}
-			member.Close()
-		}
-		settled := func() bool {
-			for _, l := range inspect(t, cl, spec, time.Now()).Levels {
-				if held && !cmp.Equal(want, l.Holders) || !held && len(l.Holders) > 0 {
-					return false
-				}
-			}
-			return true
-		}
-		for !settled() {
-			if t.Context().Err() != nil {
-				t.Fatalf("the member holds all: never %v", held)
-			}
-		}
-	}
 }
 
 // statusAgreesWithScan fills two levels in batches, with producers' transactions
