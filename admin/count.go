@@ -27,7 +27,8 @@ type counting struct {
 
 type countings []*counting
 
-// count finds the topics and counts them, without what the other find… find.
+// count finds the topics and counts them. What has to be searched for is left to the
+// find methods.
 func count(ctx context.Context, cl *kgo.Client, spec Spec, now time.Time) (countings, error) {
 	if err := spec.check(); err != nil {
 		return nil, err

@@ -263,10 +263,8 @@ func (p *Producer) writeError(topic string, cause error) error {
 		}
 	case errors.Is(cause, kerr.MessageTooLarge):
 		mend = "; send a smaller record, or raise the topic's max.message.bytes and kgo.ProducerBatchMaxBytes"
-	case errors.Is(cause, kerr.TopicAuthorizationFailed):
-		mend = "; allow this client to write to the topic"
 	case errors.Is(cause, kgo.ErrClientClosed):
 		mend = "; the producer is closed"
 	}
-	return fmt.Errorf("write to topic %s: %w%s", topic, cause, mend)
+	return fmt.Errorf("write to topic %s: %w%s", topic, connect.GrantWrite(cause, topic), mend)
 }

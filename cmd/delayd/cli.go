@@ -36,7 +36,7 @@ type adminCmd struct {
 	Provision provisionCmd `cmd:"" help:"Create the topics that are missing and check those that are there."`
 	Plan      planCmd      `cmd:"" help:"Print what provision would create, and what differs: exit code 0 is nothing to do, 2 something."`
 	Export    exportCmd    `cmd:"" help:"Print the topics and ACLs for Kafka's own tools, Strimzi or Terraform. Needs no cluster."`
-	Status    statusCmd    `cmd:"" help:"Print what is pending and overdue on each level."`
+	Status    statusCmd    `cmd:"" help:"Print what is pending, overdue and due soon on each level, and who handles it."`
 	Dead      deadCmd      `cmd:"" help:"List the dead letters, and send them again."`
 	Parked    parkedCmd    `cmd:"" help:"List what waits for targets that cannot be written."`
 	Peek      peekCmd      `cmd:"" help:"Print what is due next on a level."`
@@ -105,6 +105,7 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.NamedMapper("purge", textMapper("delay", parsePurge)),
 		kong.NamedMapper("max-late", textMapper("delay", parseMaxLate)),
 		kong.NamedMapper("above-zero", textMapper("delay", parseAboveZero)),
+		kong.NamedMapper("interval", textMapper("delay", parseInterval)),
 		kong.NamedMapper("partitions", textMapper("partitions", parsePartitions)),
 		kong.NamedMapper("replicas", textMapper("replicas", parseReplicas)),
 		kong.NamedMapper("count", textMapper("count", parseCount)),

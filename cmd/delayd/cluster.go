@@ -68,6 +68,9 @@ func (f clientFlags) lookUp(ctx context.Context, cl *kgo.Client, topic string) (
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	topics, err := kadm.NewClient(cl).ListTopics(ctx, topic)
+	if connect.Denied(err) {
+		return detail, false, fmt.Errorf("look up topic %s: %w", topic, connect.GrantTopic(err, connect.Describe, topic))
+	}
 	if err != nil {
 		return detail, false, f.unreachable(err)
 	}

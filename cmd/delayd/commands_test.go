@@ -148,40 +148,6 @@ func compact(t *testing.T, broker, topic string) {
 	}
 }
 
-// The table of `admin status`, with everything in it that a row can say.
-func TestStatusTable(t *testing.T) {
-	t.Parallel()
-	var status admin.Status
-	err := json.Unmarshal([]byte(`{
-		"at": "2025-01-01T12:00:00Z",
-		"inbox": {"topic": "delay.inbox", "partitions": 4, "pending": 7, "members": 2},
-		"levels": [
-			{"level": "5s", "topic": "delay.level.5s", "partitions": 4, "pending": 30, "overdue": 3, "next_due": "2025-01-01T11:59:58Z", "members": 2},
-			{"level": "45s", "topic": "delay.level.45s", "partitions": 4, "pending": 1, "next_due": "2025-01-01T12:00:40Z", "members": 0, "retired": true},
-			{"level": "1m", "topic": "delay.level.1m", "members": 0}
-		],
-		"parked": {"topic": "delay.parked", "partitions": 4, "members": -1},
-		"dead": {"topic": "delay.dead", "partitions": 1, "pending": 2}
-	}`), &status)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out strings.Builder
-	printStatus(&out, status)
-	want := strings.TrimPrefix(`
-LEVEL          TOPIC            PARTITIONS  PENDING  OVERDUE  NEXT DUE   MEMBERS
-inbox          delay.inbox               4        7                            2
-5s             delay.level.5s            4       30        3  2s ago           2
-45s (retired)  delay.level.45s           4        1        0  in 40s           0
-1m             delay.level.1m            0        0        0  -         no topic
-parked         delay.parked              4        0                      unknown
-dead           delay.dead                1        2
-`, "\n")
-	if diff := cmp.Diff(want, out.String()); diff != "" {
-		t.Errorf("table (-want +got):\n%s", diff)
-	}
-}
-
 // The demo shows what the service promises: everything arrives, on the level
 // that is nearest to what was asked for, and nothing is early.
 func TestDemo(t *testing.T) {

@@ -27,6 +27,7 @@ const (
 	exitFailure = 1
 	exitUsage   = 2 // the command line or the environment asks for what cannot be
 	exitFenced  = 3 // another process uses the same instance id
+	exitOverdue = 4 // something is overdue for longer than --fail-on-overdue
 
 	// A plan that is not empty. Its report is on stdout, where wrong usage has
 	// nothing.
@@ -112,6 +113,8 @@ func exitCode(err error) int {
 		return exitToDo
 	case errors.Is(err, forwarder.ErrFenced), errors.Is(err, router.ErrFenced):
 		return exitFenced
+	case errors.As(err, new(overdueError)):
+		return exitOverdue
 	}
 	return exitFailure
 }

@@ -262,7 +262,7 @@ func inboxSend(cl *kgo.Client, inbox, delay string) func(context.Context, *kgo.R
 		rec.Topic = inbox
 		cl.Produce(ctx, rec, func(rec *kgo.Record, err error) {
 			if err != nil {
-				err = fmt.Errorf("send to %s: %w", inbox, connect.GrantTopic(err, connect.Write, inbox))
+				err = fmt.Errorf("send to %s: %w", inbox, connect.GrantWrite(err, inbox))
 			}
 			done(rec, err)
 		})

@@ -39,6 +39,14 @@ func GrantTopic(err error, operation, topic string) error {
 	return Grant(err, operation, "topic "+topic)
 }
 
+// GrantWrite is Grant for an error of writing to a topic.
+func GrantWrite(err error, topic string) error {
+	if errors.Is(err, kerr.ClusterAuthorizationFailed) { // before Kafka 3.0, and with no right to write at all
+		return Grant(err, IdempotentWrite, "the cluster, or "+Write+" on topic "+topic+",")
+	}
+	return GrantTopic(err, Write, topic)
+}
+
 // GrantGroup is Grant for an error that is about a consumer group.
 func GrantGroup(err error, operation, group string) error {
 	if !errors.Is(err, kerr.GroupAuthorizationFailed) {

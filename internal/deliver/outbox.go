@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
@@ -456,17 +454,8 @@ func (q *queue) retryLog(it *item) {
 		return
 	}
 	q.logged = now
-	q.o.log.Warn().Err(writeFault(it.err, q.topic)).Str("topic", q.topic).Str("origin", it.facts.origin(it.src)).Int("attempts", it.attempts).
+	q.o.log.Warn().Err(connect.GrantWrite(it.err, q.topic)).Str("topic", q.topic).Str("origin", it.facts.origin(it.src)).Int("attempts", it.attempts).
 		Msg("send: tried again")
-}
-
-// writeFault adds to an error of writing to a topic which right is missing, if one
-// is.
-func writeFault(err error, topic string) error {
-	if errors.Is(err, kerr.ClusterAuthorizationFailed) { // before Kafka 3.0, and with no right to write at all
-		return connect.Grant(err, connect.IdempotentWrite, "the cluster, or "+connect.Write+" on topic "+topic+",")
-	}
-	return connect.GrantTopic(err, connect.Write, topic)
 }
 
 // badPartitionChoice is how franz-go says that a record names a partition which

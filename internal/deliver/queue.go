@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -485,7 +486,7 @@ func (q *queue) bury(why class, code levels.Code) {
 		}
 		if it.owner.Live() {
 			q.o.Bury(it.owner, it.src, it.facts,
-				Refusal{code, fmt.Sprintf("deliver to %s: %v", q.topic, writeFault(it.err, q.topic))}, it.attempts)
+				Refusal{code, fmt.Sprintf("deliver to %s: %v", q.topic, connect.GrantWrite(it.err, q.topic))}, it.attempts)
 		}
 	}
 }

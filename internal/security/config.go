@@ -284,6 +284,8 @@ func (s Config) Hint(err error) string {
 		return fmt.Sprintf("--tls-ca %s does not hold who signed the brokers' certificates", s.CA)
 	case errors.As(err, &host):
 		return "name the brokers with --brokers as their certificates do"
+	case errors.Is(err, io.EOF) && !s.TLS && s.mechanism() != NoSASL:
+		return fmt.Sprintf("the brokers hang up at the login; see whether they take --sasl %s, and that user, and set --tls if they want TLS there", s.SASL)
 	case (errors.Is(err, io.EOF) || strings.Contains(err.Error(), tlsAlert)) && !s.TLS:
 		return "if the brokers want TLS or SASL there, set --tls or --sasl"
 	case errors.Is(err, io.EOF) && s.mechanism() != NoSASL:

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/levels"
+)
+
+type statusCmd struct {
+	Watch         bool          `help:"Look again every --interval, until Ctrl-C: on a terminal in one place, else a table or a line of JSON each time."`
+	Interval      time.Duration `type:"interval" placeholder:"D" default:"2s" help:"The pause between two looks of --watch (default: ${default})."`
+	FailOnOverdue time.Duration `type:"above-zero" placeholder:"D" help:"End with exit code 4, and say so, when something has been overdue for longer than D."`
+	Output        string        `type:"choice" short:"o" enum:"text,wide,json" default:"text" help:"text, wide (with topics, and who holds which partitions) or json."`
+	clientFlags
+	nameFlags
+	ladderFlags
+}
+
+// Help is shown by kong below the flags.
+func (statusCmd) Help() string {
+	return "IN 1M, IN 10M and IN 1H are what becomes due in that time and is not due yet. " +
+		"The counts come from offsets alone: a look costs the same whatever waits."
+}
+
+const (
+	// lookTimeout bounds one look at the cluster.
+	lookTimeout = 45 * time.Second
+	// leastInterval is the shortest pause of --watch: each look asks every broker.
+	leastInterval = 100 * time.Millisecond
+)
+
+// Run looks once, or until ctx ends.
+func (c *statusCmd) Run(ctx context.Context, con *console) error {
+	return c.ask(ctx, func(cl *kgo.Client) error {
+		look := (&look{cl: cl, cmd: c}).now
+		switch {
+		case !c.Watch:
+			report, err := look(ctx)
+			if err != nil {
+				return err
+			}
+			return c.show(con.out, report)
+		case c.Output != "json" && isTerminal(con.in) && isTerminal(con.out):
+			return c.onScreen(ctx, con, look)
+		}
+		return c.again(ctx, con, look)
+	})
+}
+
+// parseInterval reads the pause between two looks.
+func parseInterval(s string) (time.Duration, error) {
+	d, err := levels.ParseDelay(s)
+	if err == nil && d < leastInterval {
+		err = fmt.Errorf("%q: each look asks every broker; write %s or more", s, leastInterval)
+	}
+	return d, err
+}
+
+// lookFunc looks at the cluster once.
+type lookFunc func(context.Context) (statusReport, error)
+
+// look is what one look after the other has to remember.
+type look struct {
+	cl  *kgo.Client
+	cmd *statusCmd
+
+	alarms   admin.Results
+	verified time.Time // when the alarms are from
+}
+
+// statusReport is what is on the topics, and which of them are not as they should be.
+type statusReport struct {
+	admin.Status
+	Paused []admin.Paused `json:"paused,omitempty"`
+	Alarms admin.Results  `json:"alarms,omitempty"`
+
+	unpaused error  // why it is not known what is paused
+	brokers  string // as a command of Kafka's own tools names them
+}
+
+// now counts. The topics' settings are looked at as seldom as a running service
+// does: that asks for the offsets of every group there is.
+func (l *look) now(ctx context.Context) (statusReport, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	spec := admin.Spec{Ladder: l.cmd.Levels, Names: l.cmd.Prefix}
+	status, err := admin.Inspect(ctx, l.cl, spec, time.Now())
+	if err != nil {
+		return statusReport{}, err
+	}
+	if time.Since(l.verified) >= watchEvery {
+		// However many partitions there are, that is no news here.
+		spec.Partitions = int32(status.Inbox.Partitions)
+		results, _ := admin.Verify(ctx, l.cl, spec)
+		l.alarms, l.verified = alarming(results), time.Now()
+	}
+	paused, unknown := admin.Pauses(ctx, l.cl, l.cmd.Prefix)
+	return statusReport{status, paused, l.alarms, unknown, l.cmd.String()}, nil
+}
+
+// alarming are the topics that are missing, or differ from what is wanted.
+func alarming(results admin.Results) (alarms admin.Results) {
+	for _, r := range results {
+		if r.Outcome == admin.Drifted || r.Outcome == admin.Failed {
+			alarms = append(alarms, r)
+		}
+	}
+	return alarms
+}
+
+// show prints a report, and fails where it says what --fail-on-overdue asks about.
+func (c *statusCmd) show(w io.Writer, report statusReport) error {
+	if c.Output == "json" {
+		if err := printJSON(w, report); err != nil {
+			return err
+		}
+	} else {
+		printStatus(w, report, c.Output == "wide")
+	}
+	return c.overdue(report.Status)
+}
+
+// again prints one report after the other until ctx ends. A look that fails is noted,
+// and tried again: but the first one has to succeed.
+func (c *statusCmd) again(ctx context.Context, con *console, look lookFunc) error {
+	tick := time.NewTicker(c.Interval)
+	defer tick.Stop()
+	for first := true; ; first = false {
+		report, err := look(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && first:
+			return err
+		case err != nil:
+			con.note("%s  %v; trying again", clockTime(time.Now()), err)
+		default:
+			if c.Output != "json" {
+				fmt.Fprintln(con.out, clockTime(report.At))
+			}
+			if err := c.show(con.out, report); err != nil {
+				return err
+			}
+			if c.Output != "json" {
+				fmt.Fprintln(con.out)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func clockTime(t time.Time) string { return t.Local().Format(time.TimeOnly) }
+
+// overdueError marks what --fail-on-overdue asks about.
+type overdueError struct{ error }
+
+func (e overdueError) Unwrap() error { return e.error }
+
+// overdue is an error where something has been overdue for longer than
+// --fail-on-overdue, which says what and for how long. A record on the inbox that is
+// not routed, and one that is parked, counts from when it got there.
+func (c *statusCmd) overdue(s admin.Status) error {
+	if c.FailOnOverdue == 0 {
+		return nil
+	}
+	var late []string
+	for _, t := range everyTopic(s) {
+		by, is := t.Late(s.At)
+		n := t.Pending
+		if t.Level != "" {
+			n = t.Overdue
+		}
+		switch {
+		case !is || by >= 0 && by <= c.FailOnOverdue:
+		case by < 0:
+			late = append(late, fmt.Sprintf("%s for a time that is not known (%s)", nameOf(s, t), plural(int(n), "record")))
+		default:
+			late = append(late, fmt.Sprintf("%s for %s (%s)", nameOf(s, t), roughly(by), plural(int(n), "record")))
+		}
+	}
+	if len(late) == 0 {
+		return nil
+	}
+	return overdueError{fmt.Errorf("overdue for longer than --fail-on-overdue %s: %s",
+		levels.FormatDelay(c.FailOnOverdue), strings.Join(late, ", "))}
+}
+
+// everyTopic are the topics on which something can be late.
+func everyTopic(s admin.Status) []admin.TopicStatus {
+	return append(append([]admin.TopicStatus{s.Inbox}, s.Levels...), s.Parked)
+}
+
+// nameOf is what a topic is called in a sentence.
+func nameOf(s admin.Status, t admin.TopicStatus) string {
+	switch t.Topic {
+	case s.Inbox.Topic:
+		return "inbox"
+	case s.Parked.Topic:
+		return "parked"
+	}
+	return "level " + t.Level
+}
+
+// roughly is a time for people: to the second, and below a second to the millisecond.
+func roughly(d time.Duration) time.Duration {
+	if d < time.Second {
+		return d.Round(time.Millisecond)
+	}
+	return d.Round(time.Second)
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+)
+
+// statusScreen shows the last report in one place of a terminal, and replaces it with
+// the next.
+type statusScreen struct {
+	ctx  context.Context
+	cmd  *statusCmd
+	look lookFunc
+
+	text    string // the last report
+	failed  error  // why there is none that is newer
+	overdue error  // of --fail-on-overdue, which ends it
+}
+
+// looked is the outcome of a look.
+type looked struct {
+	report statusReport
+	err    error
+}
+
+// again is the end of the pause between two looks.
+type again struct{}
+
+// onScreen watches until Ctrl-C, q, or the end of ctx. The last report stays on the
+// terminal, as the ones of other commands do.
+func (c *statusCmd) onScreen(ctx context.Context, con *console, look lookFunc) error {
+	screen := &statusScreen{ctx: ctx, cmd: c, look: look}
+	report, err := look(ctx)
+	if err != nil {
+		return err
+	}
+	screen.take(looked{report: report})
+	if screen.overdue == nil {
+		_, err := tea.NewProgram(screen, tea.WithContext(ctx), tea.WithInput(con.in), tea.WithOutput(con.out),
+			tea.WithoutSignalHandler()).Run()
+		if err != nil && ctx.Err() == nil && !errors.Is(err, tea.ErrInterrupted) {
+			return fmt.Errorf("watch: %w; with -o json, or its output in a pipe, it needs no terminal", err)
+		}
+	}
+	_, err = io.WriteString(con.out, screen.text)
+	return errors.Join(err, screen.overdue)
+}
+
+// Init is part of tea.Model.
+func (s *statusScreen) Init() tea.Cmd { return s.pause() }
+
+// Update is part of tea.Model.
+func (s *statusScreen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.KeyPressMsg:
+		switch msg.String() {
+		case "ctrl+c", "q", "esc":
+			return s, tea.Quit
+		}
+	case again:
+		return s, s.next
+	case looked:
+		if s.take(msg); s.overdue != nil {
+			return s, tea.Quit
+		}
+		return s, s.pause()
+	}
+	return s, nil
+}
+
+// View is part of tea.Model.
+func (s *statusScreen) View() tea.View {
+	view := tea.NewView(fmt.Sprintf("every %v, Ctrl-C ends it\n\n%s", s.cmd.Interval, s.text))
+	if s.failed != nil {
+		view.Content = fmt.Sprintf("no news: %v; trying again\n\n%s", visible(s.failed.Error()), s.text)
+	}
+	view.AltScreen = true
+	return view
+}
+
+func (s *statusScreen) pause() tea.Cmd {
+	return tea.Tick(s.cmd.Interval, func(time.Time) tea.Msg { return again{} })
+}
+
+// next looks.
+func (s *statusScreen) next() tea.Msg {
+	report, err := s.look(s.ctx)
+	return looked{report, err}
+}
+
+// take keeps what was seen, or why nothing was.
+func (s *statusScreen) take(l looked) {
+	if s.failed = l.err; l.err != nil {
+		return
+	}
+	var text strings.Builder
+	fmt.Fprintln(&text, clockTime(l.report.At))
+	s.overdue = s.cmd.show(&text, l.report)
+	s.text = text.String()
+}
