@@ -55,14 +55,15 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer stop()
-		return m.Run()
+		code := m.Run()
+		stop(code != 0)
+		return code
 	}())
 }
 
-// serve builds and starts delayd, and returns when its topics are there. What it
-// says is shown if it ends by itself.
-func serve(dir string) (stop func(), err error) {
+// serve builds and starts delayd, and returns when its topics are there. stop
+// shows what delayd said if something failed.
+func serve(dir string) (stop func(failed bool), err error) {
 	program := filepath.Join(dir, "delayd")
 	if err := command(context.Background(), "", "go", "build", "-o", program, "github.com/delayd-io/delayd/cmd/delayd"); err != nil {
 		return nil, err
@@ -74,16 +75,15 @@ func serve(dir string) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	stop = func() {
-		if delayd.Ended() {
-			fmt.Fprintf(os.Stderr, "delayd ended: %v; it said\n%s", delayd.Err(), log)
-			return
-		}
+	stop = func(failed bool) {
 		cmd.Process.Kill()
 		<-delayd.Done()
+		if failed {
+			fmt.Fprintf(os.Stderr, "delayd ended: %v; it said\n%s", delayd.Err(), log)
+		}
 	}
 	if err := awaitTopics(); err != nil {
-		stop()
+		stop(true)
 		return nil, err
 	}
 	return stop, nil

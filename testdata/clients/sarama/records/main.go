@@ -111,7 +111,7 @@ func message(r record) *sarama.ProducerMessage {
 	return m
 }
 
-// read reads one partition after the other, so that it needs no group.
+// read reads all partitions at the same time, without a group.
 func read(brokers []string, topic, count string) error {
 	left, err := strconv.Atoi(count)
 	if err != nil {
