@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/levels"
@@ -38,11 +41,18 @@ type cycle struct {
 	// what was committed last, whichever id's transaction is marked as ended first.
 	writer, next *writer
 
+	unstable atomic.Bool // offsets of the group have been pending for long
+
 	pending []*item
 	last    *queue        // of the record that was routed last
 	resting map[any]*rest // sources that wait before they are tried again
 	aborts  int           // in a row
 }
+
+// unstableFor is how long offsets may be pending before it is taken for a broker that
+// has not marked the end of a transaction: one that another instance has left open is
+// ended by the broker some seconds later.
+const unstableFor = 5 * time.Second
 
 // rest is the wait of a source.
 type rest struct {
@@ -63,6 +73,10 @@ func (c *cycle) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for c.o.ctx.Err() == nil {
+		if c.unstable.Swap(false) {
+			c.remark(c.writer)
+			c.remark(c.next)
+		}
 		c.take()
 		wait, soon := c.transact()
 		if !soon {
@@ -84,15 +98,26 @@ func (c *cycle) run() {
 
 // start starts both writers.
 func (c *cycle) start(ctx context.Context) error {
-	if err := c.writer.start(ctx); err != nil {
+	if err := c.writer.start(ctx, c.ledger.Group()); err != nil {
 		return err
 	}
-	return c.next.start(ctx)
+	return c.next.start(ctx, c.ledger.Group())
 }
 
 func (c *cycle) close() {
 	c.writer.close()
 	c.next.close()
+}
+
+// remark has the end of a writer's last transaction marked once more.
+func (c *cycle) remark(w *writer) {
+	if w.last == unknown {
+		return
+	}
+	err := w.remark(c.o.ctx, w.turn, c.ledger.Group(), w.last)
+	c.o.log.Warn().Err(err).Str("transactional_id", w.id(w.turn)).
+		Msg("the group's offsets are pending for long: the end of the last transaction is marked once more")
+	w.reopen(c.o.ctx) // remark has fenced it
 }
 
 // purge has both writers learn topic anew.
@@ -344,16 +369,22 @@ func (c *cycle) undo(t *transaction) {
 // resolve finds out how t ended. A new producer with the same id has the broker
 // decide it, if it has not.
 func (c *cycle) resolve(t *transaction, from time.Time) (committed bool) {
+	w := c.writer
 	if t.fault != nil {
 		c.o.log.Warn().Err(t.fault).Msg("transaction in doubt: asking the broker")
-		if c.writer.reopen(c.o.ctx) != nil {
+		w.last = c.ended(w)
+		if w.reopen(c.o.ctx) != nil {
 			return false // the outbox has ended, and so has the membership
 		}
 	}
-	for {
+	for since := time.Now(); ; {
 		var err error
 		if committed, err = c.ledger.Resolve(c.o.ctx); err == nil {
 			break
+		}
+		if errors.Is(err, kerr.UnstableOffsetCommit) && time.Since(since) >= unstableFor {
+			c.remark(w)
+			since = time.Now()
 		}
 		c.o.log.Debug().Err(err).Msg("transaction in doubt: asking again")
 		select {
@@ -381,9 +412,30 @@ func (c *cycle) resolve(t *transaction, from time.Time) (committed bool) {
 	return true
 }
 
+// ended is how the transaction has ended that w has just tried to commit. One that is
+// still open is aborted by the next producer of its id.
+func (c *cycle) ended(w *writer) ending {
+	for c.o.ctx.Err() == nil {
+		as, err := w.ended(c.o.ctx, w.turn)
+		if err == nil {
+			if as == unknown {
+				as = aborted
+			}
+			return as
+		}
+		c.o.log.Debug().Err(err).Msg("transaction in doubt: asking again")
+		select {
+		case <-time.After(backoffMin):
+		case <-c.o.ctx.Done():
+		}
+	}
+	return unknown
+}
+
 // settled tells everyone but the owners that t is committed. The next transaction is
 // the other writer's.
 func (c *cycle) settled(t *transaction) {
+	c.writer.last = committed
 	c.writer, c.next = c.next, c.writer
 	c.o.cfg.Metrics.Transactions.WithLabelValues(metrics.Committed).Inc()
 	now := time.Now()
@@ -407,6 +459,7 @@ func (c *cycle) abort(t *transaction) {
 	}
 	answered := int64(len(t.items)) > t.unanswered.Load()
 	certain := c.writer.abort(c.o.ctx)
+	c.writer.last = aborted // at the latest by the next producer of its id
 	for t.unanswered.Load() > 0 {
 		<-t.news // the client has been told to drop everything
 	}

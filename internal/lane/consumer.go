@@ -73,6 +73,10 @@ type Config struct {
 	// retried. Nil: nothing.
 	Assigned func(context.Context) error
 
+	// Unstable is called, from time to time, while a new assignment cannot start
+	// because offsets of the group are pending in a transaction. Nil: nothing.
+	Unstable func()
+
 	Log     zerolog.Logger
 	Metrics *metrics.Metrics
 }
@@ -99,6 +103,7 @@ type Consumer struct {
 
 	opened chan struct{}           // closed when Run has set what follows
 	fail   context.CancelCauseFunc // ends Run with an error
+	asked  context.Context         // ends when Run is to end
 	work   context.Context         // ends when Run has drained
 	client *kgo.Client
 	adm    *kadm.Client
@@ -184,6 +189,7 @@ func retryTimeout(key int16) time.Duration {
 func (c *Consumer) Run(ctx context.Context) error {
 	ctx, c.fail = context.WithCancelCause(ctx)
 	defer c.fail(nil)
+	c.asked = ctx
 	var end context.CancelFunc
 	c.work, end = context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
