@@ -109,15 +109,22 @@ func (c *cycle) close() {
 	c.next.close()
 }
 
-// remark has the end of a writer's last transaction marked once more.
-func (c *cycle) remark(w *writer) {
-	if w.last == unknown {
-		return
+// remark has the end of a writer's last transaction marked once more, and says whether
+// it has been. The writer can be used then.
+func (c *cycle) remark(w *writer) bool {
+	if w.last != unknown {
+		err := w.remark(c.o.ctx, w.turn, c.ledger.Group(), w.parts, w.last)
+		c.o.log.Warn().Err(err).Str("transactional_id", w.id(w.turn)).
+			Msg("a broker may not have marked the end of a transaction: it is marked once more")
+		if errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.OperationNotAttempted) {
+			w.parts = nil // one is gone, or nobody may write there any more: the others are marked by what is written next
+		}
+		if err != nil {
+			return false
+		}
 	}
-	err := w.remark(c.o.ctx, w.turn, c.ledger.Group(), w.last)
-	c.o.log.Warn().Err(err).Str("transactional_id", w.id(w.turn)).
-		Msg("the group's offsets are pending for long: the end of the last transaction is marked once more")
-	w.reopen(c.o.ctx) // remark has fenced it
+	w.unmarked = false
+	return w.open(c.o.ctx) == nil // remark has fenced it
 }
 
 // purge has both writers learn topic anew.
@@ -269,14 +276,21 @@ func (c *cycle) write(t *transaction, it *item, now time.Time) bool {
 	return true
 }
 
+// errUnmarked says that the end of a producer's last transaction may have yet to be
+// marked.
+var errUnmarked = errors.New("the end of the last transaction could not be marked once more")
+
 // begin begins a transaction, with another producer where this one cannot.
 func (c *cycle) begin() error {
-	err := c.writer.begin(c.o.ctx)
+	err := errUnmarked
+	if !c.writer.unmarked || c.remark(c.writer) {
+		err = c.writer.begin(c.o.ctx)
+	}
 	if err == nil {
 		return nil
 	}
 	c.o.log.Debug().Err(err).Msg("beginning a transaction: its producer is replaced")
-	if err = c.writer.move(c.o.ctx); err == nil {
+	if err = c.writer.move(c.o.ctx, c.ledger.Group()); err == nil {
 		err = c.writer.begin(c.o.ctx)
 	}
 	if err != nil && hopeless(err) {
@@ -336,6 +350,7 @@ func (c *cycle) commit(t *transaction) bool {
 		t.fault = fmt.Errorf("%d records are written, and the offsets of %d would be committed", len(t.items), n)
 		c.o.log.Error().Err(t.fault).Msg("transaction aborted")
 	default:
+		c.writer.parts = t.partitions()
 		refused, t.fault = c.writer.commit(c.o.ctx, offsets)
 	}
 	switch {
@@ -402,6 +417,7 @@ func (c *cycle) resolve(t *transaction, from time.Time) (committed bool) {
 	c.ledger.Certain()
 	c.ledger.Unlock()
 	if !committed {
+		w.last = aborted
 		c.requeue(t)
 		return false
 	}
@@ -409,6 +425,7 @@ func (c *cycle) resolve(t *transaction, from time.Time) (committed bool) {
 		c.writer.learn(t)
 	}
 	c.settled(t)
+	w.unmarked = t.fault != nil
 	return true
 }
 
@@ -459,16 +476,18 @@ func (c *cycle) abort(t *transaction) {
 	}
 	answered := int64(len(t.items)) > t.unanswered.Load()
 	certain := c.writer.abort(c.o.ctx)
-	c.writer.last = aborted // at the latest by the next producer of its id
 	for t.unanswered.Load() > 0 {
 		<-t.news // the client has been told to drop everything
 	}
+	c.writer.last, c.writer.parts = aborted, t.partitions() // at the latest by the next producer of its id
 	c.o.log.Debug().Err(t.fault).Int("records", len(t.items)).Msg("transaction aborted")
 	if !certain && !hung {
 		c.writer.reopen(c.o.ctx)
 	}
+	// The broker has gone, and may not have marked the end of what came before.
+	c.next.unmarked = c.next.unmarked || !certain
 	if hung {
-		c.writer.move(c.o.ctx)
+		c.writer.move(c.o.ctx, c.ledger.Group())
 		// Without any answer it may have been the id that hung, and not the targets:
 		// then they get another chance.
 		if answered || c.aborts > 0 || c.kind == again {

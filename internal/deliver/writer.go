@@ -39,7 +39,11 @@ type writer struct {
 	turn   int    // which of them is used
 	client *kgo.Client
 	left   [spareIDs]func() // ends what runs to end an id's transaction, and waits for it
-	last   ending           // of the id in use: how its last transaction ended
+
+	// Of the id in use: how its last transaction ended, and where it wrote.
+	last     ending
+	parts    map[string][]int32
+	unmarked bool // a broker may not have marked that end: see remark
 
 	// The producer of the transaction under way. franz-go can take a new epoch in
 	// the middle of one, which silently aborts what was written before.
@@ -66,13 +70,13 @@ func (w *writer) start(ctx context.Context, group string) error {
 	for turn := range spareIDs {
 		// A fenced id has forgotten how its last transaction ended.
 		if as, err := w.ended(ctx, turn); err == nil && as != unknown {
-			if err := w.remark(ctx, turn, group, as); err == nil {
+			if err := w.remark(ctx, turn, group, nil, as); err == nil {
 				continue
 			}
 		}
 		if _, _, err := w.fence(ctx, turn); err != nil {
 			w.o.log.Debug().Err(err).Str("transactional_id", w.id(turn)).Msg("ending a former transaction")
-			w.end(turn)
+			w.end(turn, group)
 		}
 	}
 	return w.reopen(ctx)
@@ -93,20 +97,26 @@ func (w *writer) fence(ctx context.Context, turn int) (producer int64, epoch int
 	return resp.ProducerID, resp.ProducerEpoch, kerr.ErrorForCode(resp.ErrorCode)
 }
 
-// end fences an id that is left as soon as its coordinator takes that, or until the
-// id is used again: by itself a broker aborts a transaction only 10 to 20 s after the
-// last that was heard of it, and until then readers wait behind it.
-func (w *writer) end(turn int) {
+// end fences the id in use, which is left, as soon as its coordinator takes that, or
+// until the id is used again: by itself a broker aborts a transaction only 10 to 20 s
+// after the last that was heard of it, and until then readers wait behind it.
+func (w *writer) end(turn int, group string) {
 	if w.left[turn] != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(w.o.ctx)
 	ended := make(chan struct{})
 	w.left[turn] = func() { cancel(); <-ended }
+	unmarked, last, parts := w.unmarked && w.last != unknown, w.last, w.parts
 	w.o.wg.Go(func() {
 		defer close(ended)
 		for ctx.Err() == nil {
-			_, _, err := w.fence(ctx, turn)
+			var err error
+			if unmarked {
+				err = w.remark(ctx, turn, group, parts, last)
+			} else {
+				_, _, err = w.fence(ctx, turn)
+			}
 			if err == nil || hopeless(err) {
 				return
 			}
@@ -138,10 +148,10 @@ func (w *writer) reopen(ctx context.Context) error {
 
 // move takes a new client with the next id that can be used. The former one's
 // transaction will be aborted if it is not yet.
-func (w *writer) move(ctx context.Context) error {
+func (w *writer) move(ctx context.Context, group string) error {
 	for range spareIDs {
-		w.end(w.turn)
-		w.turn, w.last = (w.turn+1)%spareIDs, unknown
+		w.end(w.turn, group)
+		w.turn, w.last, w.parts, w.unmarked = (w.turn+1)%spareIDs, unknown, nil, false
 		err := w.open(ctx)
 		if err == nil || ctx.Err() != nil || hopeless(err) {
 			return err
