@@ -96,6 +96,13 @@ func create(t *testing.T, cl *kgo.Client, topic string, partitions int32, settin
 	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), partitions, 1, configs, topic); err != nil {
 		t.Fatal(err)
 	}
+	for { // a broker may not know yet what the controller has created
+		if _, seen, err := metadata(t.Context(), cl, topic); err != nil {
+			t.Fatal(err)
+		} else if seen[topic].exists() {
+			return
+		}
+	}
 }
 
 // settingsOf reads a topic's settings as its creator gave them.

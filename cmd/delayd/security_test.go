@@ -140,6 +140,27 @@ func TestBenchLogsIn(t *testing.T) {
 	}
 }
 
+// A wrong password is no reason to end: somebody may be about to mend it. Whoever
+// looks at the instance is told what it waits for.
+func TestReadyzSaysWhatIsWrongWithTheLogin(t *testing.T) {
+	t.Parallel()
+	flags, _ := startSecured(t)
+	wrong := filepath.Join(t.TempDir(), "wrong")
+	if err := os.WriteFile(wrong, []byte("wrong"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := start(t, append([]string{"serve", "--http", "127.0.0.1:0", "--sasl-password-file", wrong}, flags...)...)
+	url := "http://" + logged(t, c.err, "addr", "http listens")
+	c.err.await(t, "no answer from the cluster; trying again")
+	const want = "; the brokers hang up at the login; " // the fake one does; Apache Kafka says why
+	if code, body := get(t, url+"/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, want) {
+		t.Errorf("readyz: %d %s, want %q", code, body, want)
+	}
+	if code := c.stop(t); code != exitOK {
+		t.Errorf("exit code %d\n%s", code, c.err)
+	}
+}
+
 // Profiles are for this machine, or for those who have the token.
 func TestProfilesNeedATokenElsewhere(t *testing.T) {
 	dir := t.TempDir()

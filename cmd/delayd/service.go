@@ -108,11 +108,12 @@ func (s *service) prepare(ctx context.Context, cl *kgo.Client) error {
 		if answered {
 			return err
 		}
-		s.ready.not("no answer from the cluster: " + err.Error())
-		warning := s.log.Warn().Err(err).Strs("brokers", s.brokers)
+		reason, warning := "no answer from the cluster: "+err.Error(), s.log.Warn().Err(err).Strs("brokers", s.brokers)
 		if hint := s.security.Hint(err); hint != "" {
+			reason += "; " + hint
 			warning.Str("hint", hint)
 		}
+		s.ready.not(reason)
 		warning.Msg("no answer from the cluster; trying again")
 		select {
 		case <-ctx.Done():

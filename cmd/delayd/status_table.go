@@ -115,12 +115,16 @@ func remarks(s statusReport) (lines []string) {
 	lines = append(lines, clockLine(s.Clock))
 	for _, l := range s.Levels {
 		if l.Retired && l.Pending == 0 {
-			lines = append(lines, fmt.Sprintf("%s: no level of the ladder, and empty; once nobody writes to it any more, delete it with "+
+			lines = append(lines, fmt.Sprintf("%s: no level of --levels, and empty; once no instance has it in its --levels and nobody writes to it any more, delete it with "+
 				"kafka-topics.sh --bootstrap-server %s --delete --topic %s", l.Topic, s.brokers, l.Topic))
 		}
 	}
 	for _, r := range s.Alarms {
-		lines = append(lines, fmt.Sprintf("%s: %s", r.Topic, detail(r)))
+		line := detail(r)
+		if name := "topic " + r.Topic + ": "; !strings.HasPrefix(line, name) { // an error has it already
+			line = name + line
+		}
+		lines = append(lines, line)
 	}
 	return lines
 }

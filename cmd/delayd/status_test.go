@@ -50,8 +50,8 @@ func TestStatusTable(t *testing.T) {
 	t.Parallel()
 	below := `oldest overdue: 2s, on level 5s
 clock: this machine is 8ms behind the cluster's controller, give or take 4ms
-delay.level.50s: no level of the ladder, and empty; once nobody writes to it any more, delete it with kafka-topics.sh --bootstrap-server kafka:9092 --delete --topic delay.level.50s
-delay.dead: retention.ms=604800000, want -1: dead letters are deleted after 7d
+delay.level.50s: no level of --levels, and empty; once no instance has it in its --levels and nobody writes to it any more, delete it with kafka-topics.sh --bootstrap-server kafka:9092 --delete --topic delay.level.50s
+topic delay.dead: retention.ms=604800000, want -1: dead letters are deleted after 7d
 `
 	for _, tc := range []struct {
 		wide bool

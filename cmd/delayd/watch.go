@@ -61,11 +61,11 @@ func (w *watch) run(ctx context.Context, cl *kgo.Client) {
 func (w *watch) tell(results admin.Results) {
 	drifted, unsafe := 0, 0
 	for _, r := range results {
-		text, level := "", zerolog.WarnLevel
+		text, level, message := "", zerolog.WarnLevel, "topic differs from what is wanted"
 		switch r.Outcome {
 		case admin.Failed:
 			unsafe++
-			text, level = detail(r), zerolog.ErrorLevel
+			text, level, message = detail(r), zerolog.ErrorLevel, "topic cannot be used"
 		case admin.Drifted:
 			drifted++
 			text = r.Detail
@@ -75,7 +75,7 @@ func (w *watch) tell(results admin.Results) {
 		switch {
 		case known && text == before:
 		case text != "":
-			w.s.log.WithLevel(level).Str("topic", r.Topic).Str("detail", text).Msg("topic differs from what is wanted")
+			w.s.log.WithLevel(level).Str("topic", r.Topic).Str("detail", text).Msg(message)
 		case before != "":
 			w.s.log.Info().Str("topic", r.Topic).Msg("topic is as it should be again")
 		}

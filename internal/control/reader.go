@@ -166,11 +166,11 @@ func span(ctx context.Context, client *kgo.Client, topic string) (b bounds, err 
 	adm := kadm.NewClient(client)
 	starts, err := adm.ListStartOffsets(ctx, topic)
 	if err = offsets.ListFault(starts, err); err != nil {
-		return b, fmt.Errorf("look for what is paused: %w", err)
+		return b, fmt.Errorf("look for what is paused: %w", connect.GrantTopic(err, connect.Read, topic))
 	}
 	ends, err := adm.ListEndOffsets(ctx, topic)
 	if err = offsets.ListFault(ends, err); err != nil {
-		return b, fmt.Errorf("look for what is paused: %w", err)
+		return b, fmt.Errorf("look for what is paused: %w", connect.GrantTopic(err, connect.Read, topic))
 	}
 	start, _ := starts.Lookup(topic, 0)
 	end, _ := ends.Lookup(topic, 0)

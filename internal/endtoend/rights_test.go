@@ -257,7 +257,7 @@ func TestLeastPrivilege(t *testing.T) {
 	// Made by one who may do nothing else.
 	ladder := []string{"--levels", "1s 5s"}
 	out, errs, err := s.run(append(append([]string{"admin", "provision", "--partitions", "1"}, ladder...), s.flags("maker")...)...)
-	if err != nil || strings.Count(out, "created") != 5 || strings.Contains(out+errs, "grant") {
+	if err != nil || strings.Count(out, "created") != 6 || strings.Contains(out+errs, "grant") {
 		t.Fatalf("provision: %v\n%s%s", err, out, errs)
 	}
 
@@ -617,12 +617,14 @@ func TestMissingRightsOfAdmins(t *testing.T) {
 		s.revoke("viewer", right)
 		s.eventually("asked for "+right.String(), func() bool {
 			_, err := admin.Inspect(t.Context(), viewer, s.spec, time.Now())
-			return err != nil && asksFor(err.Error(), right)
+			_, unknown := admin.Pauses(t.Context(), viewer, s.spec.Names)
+			return asksFor(fmt.Sprint(err, unknown), right)
 		})
 		s.grant("viewer", right)
 		s.eventually("all is seen with "+right.String(), func() bool {
 			status, err := admin.Inspect(t.Context(), viewer, s.spec, time.Now())
-			return err == nil && len(status.Levels) == 2 && status.Levels[0].Partitions == 1
+			_, unknown := admin.Pauses(t.Context(), viewer, s.spec.Names)
+			return err == nil && unknown == nil && len(status.Levels) == 2 && status.Levels[0].Partitions == 1
 		})
 	}
 }
@@ -641,7 +643,7 @@ func (s *secured) client(user string) *kgo.Client {
 func (s *secured) deleteTopics() {
 	s.Helper()
 	n := s.spec.Names
-	if _, err := s.adm.DeleteTopics(s.Context(), n.Inbox(), n.Parked(), n.Dead(), n.LevelPrefix()+"1s", n.LevelPrefix()+"5s"); err != nil {
+	if _, err := s.adm.DeleteTopics(s.Context(), n.Inbox(), n.Parked(), n.Dead(), n.Control(), n.LevelPrefix()+"1s", n.LevelPrefix()+"5s"); err != nil {
 		s.Fatal(err)
 	}
 }
