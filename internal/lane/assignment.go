@@ -17,6 +17,7 @@ const primeRetry = 100 * time.Millisecond
 // assigned makes the lanes of a new assignment. It runs before their first
 // fetch and never overlaps with poll appending.
 func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string][]int32) {
+	c.away.Store(false)
 	if len(added) == 0 {
 		return
 	}
@@ -160,6 +161,7 @@ func (c *Consumer) revoked(_ context.Context, _ *kgo.Client, gone map[string][]i
 
 // lost drops partitions that are another member's already.
 func (c *Consumer) lost(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+	c.away.Store(true)
 	if len(c.pick(gone)) == 0 {
 		return
 	}
