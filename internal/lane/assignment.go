@@ -23,6 +23,7 @@ const unstableFor = 5 * time.Second
 // assigned makes the lanes of a new assignment. It runs before their first
 // fetch and never overlaps with poll appending.
 func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string][]int32) {
+	c.away.Store(false)
 	if len(added) == 0 {
 		return
 	}
@@ -176,6 +177,7 @@ func (c *Consumer) revoked(_ context.Context, _ *kgo.Client, gone map[string][]i
 
 // lost drops partitions that are another member's already.
 func (c *Consumer) lost(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+	c.away.Store(true)
 	if len(c.pick(gone)) == 0 {
 		return
 	}

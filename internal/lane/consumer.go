@@ -113,6 +113,8 @@ type Consumer struct {
 	given  map[string]bool   // up by abandon, until the next start
 	lanes  map[partition]*lane
 
+	away atomic.Bool // from the group, since an error of its session; until the next assignment
+
 	suspended map[string]bool // by Suspend; never changed, only replaced
 }
 
@@ -315,6 +317,9 @@ func (c *Consumer) Ready() error {
 	}
 	if _, generation := c.client.GroupMetadata(); generation < 0 {
 		return fmt.Errorf("group %s: not joined yet", c.cfg.Group)
+	}
+	if c.away.Load() { // with no lane there is no lease to miss, and the generation stays
+		return fmt.Errorf("group %s: the membership is lost, and joining again has not succeeded", c.cfg.Group)
 	}
 	lanes := c.each()
 	now := time.Now()
