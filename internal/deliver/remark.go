@@ -41,14 +41,14 @@ func (w *writer) ended(ctx context.Context, turn int) (ending, error) {
 	if err != nil {
 		return unknown, err
 	}
-	for _, s := range resp.TransactionStates {
-		err := kerr.ErrorForCode(s.ErrorCode)
-		if err != nil && !errors.Is(err, kerr.TransactionalIDNotFound) {
-			return unknown, err
-		}
-		return states[s.State], nil
+	if len(resp.TransactionStates) == 0 {
+		return unknown, nil
 	}
-	return unknown, nil
+	s := resp.TransactionStates[0]
+	if err := kerr.ErrorForCode(s.ErrorCode); err != nil && !errors.Is(err, kerr.TransactionalIDNotFound) {
+		return unknown, err
+	}
+	return states[s.State], nil
 }
 
 // partitions are where a transaction wrote, by topic. They are known once all is
