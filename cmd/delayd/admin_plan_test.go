@@ -48,7 +48,7 @@ func TestPlanAndApply(t *testing.T) {
 	args := []string{"--brokers", broker, "--levels", "1s", "--partitions", "1"}
 
 	code, plan := planOf(t, args...)
-	want := []string{"delay.inbox create", "delay.level.1s mend", "delay.parked create", "delay.dead create"}
+	want := []string{"delay.inbox create", "delay.level.1s mend", "delay.parked create", "delay.dead create", "delay.control create"}
 	if diff := cmp.Diff(want, plan.actions()); diff != "" || code != exitToDo || !plan.ToDo {
 		t.Errorf("exit code %d, to do %v, actions (-want +got):\n%s", code, plan.ToDo, diff)
 	}
@@ -59,7 +59,7 @@ func TestPlanAndApply(t *testing.T) {
 	}
 
 	out := succeed(t, "", append([]string{"admin", "provision", "--apply-config"}, args...)...)
-	if !strings.Contains(out, "delay.level.1s   mended  set cleanup.policy=delete retention.ms=-1 ") || strings.Count(out, "created") != 3 {
+	if !strings.Contains(out, "delay.level.1s   mended  set cleanup.policy=delete retention.ms=-1 ") || strings.Count(out, "created") != 4 {
 		t.Errorf("provision:\n%s", out)
 	}
 	code, plan = planOf(t, args...)
@@ -67,7 +67,7 @@ func TestPlanAndApply(t *testing.T) {
 		t.Errorf("afterwards: exit code %d, %+v", code, plan)
 	}
 	code, stdout, stderr := runDelayd(t, "", append([]string{"admin", "plan"}, args...)...)
-	if code != exitOK || stderr != "" || !strings.HasSuffix(stdout, "delay.dead      keep\n\nnothing to do\n") {
+	if code != exitOK || stderr != "" || !strings.HasSuffix(stdout, "delay.control   keep\n\nnothing to do\n") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 }
@@ -109,7 +109,7 @@ func TestTopicFlagsThatDoNotFit(t *testing.T) {
 		{"admin export --format helm", "delayd: --format: \"helm\": write kafka-topics, strimzi or terraform\n\"delayd admin export --help\" says what is allowed\n"},
 		{"admin export --producer shop", "delayd: --producer: principal \"shop\": write a type and a name, as in User:delayd\n"},
 		{"admin export --target a/b", "delayd: --target \"a/b\": '/' is not allowed; use letters a-z and A-Z, digits, \".\", \"_\" and \"-\"\n"},
-		{"admin export --message-max-bytes=-1", "delayd: --message-max-bytes must be above 0, got -1\n"},
+		{"admin export --message-max-bytes=-1", "delayd: --message-max-bytes: \"-1\": write a number from 1 to 2147483647\n\"delayd admin export --help\" says what is allowed\n"},
 	} {
 		code, stdout, stderr := runDelayd(t, "", strings.Fields(tc.args)...)
 		if code != exitUsage || stdout != "" {

@@ -9,8 +9,12 @@ import (
 
 // Every command that a page shows is one that delayd takes.
 func TestReadmeCommandsParse(t *testing.T) {
+	shown := map[string][]string{}
 	for _, page := range pages(t) {
-		commands := readmeCommands(readFile(t, page))
+		shown[page] = readmeCommands(readFile(t, page))
+	}
+	t.Chdir("../..") // the files that commands name are named from there
+	for page, commands := range shown {
 		if len(commands) == 0 && filepath.Base(page) == "README.md" {
 			t.Errorf("%s shows no delayd command in its code blocks", page)
 		}
@@ -57,7 +61,7 @@ func readmeCommands(page string) []string {
 	return commands
 }
 
-// splitCommands splits a line of a shell at "|", "&" and ";" outside of quotes.
+// splitCommands splits a line of a shell at "|", "&", ";" and ">" outside of quotes.
 func splitCommands(line string) []string {
 	var quote rune
 	return strings.FieldsFunc(line, func(r rune) bool {
@@ -67,7 +71,7 @@ func splitCommands(line string) []string {
 		case quote == 0 && (r == '"' || r == '\''):
 			quote = r
 		}
-		return quote == 0 && strings.ContainsRune("|&;", r)
+		return quote == 0 && strings.ContainsRune("|&;>", r)
 	})
 }
 
@@ -92,10 +96,10 @@ func delaydArgs(command string) (args string, ok bool) {
 
 func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
-	page := "delayd not in a block\n```sh\n$ delayd serve &\n  DELAYD_BROKERS=a:1 delayd tail orders  # watch\n" +
+	page := "delayd not in a block\n```sh\n$ delayd serve &\n  DELAYD_BROKERS=a:1 delayd tail orders  # watch\ndelayd levels 45m >/dev/null\n" +
 		"echo 'a|b' | go run ./cmd/delayd send \\\n  --to orders\nkcat -t delayd\n```\ndelayd outside\n"
 	got := strings.Join(readmeCommands(page), "\n")
-	want := " serve\n tail orders  # watch\n send    --to orders"
+	want := " serve\n tail orders  # watch\n levels 45m\n send    --to orders"
 	if got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}

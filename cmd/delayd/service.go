@@ -22,7 +22,7 @@ import (
 type serviceFlags struct {
 	grantFlags
 	nameFlags
-	Delivery          forwarder.Delivery `placeholder:"WHAT" default:"at-least-once" help:"What is promised: at-least-once, or exactly-once to consumers that read what is committed, some 20 ms later (default: ${default})."`
+	Delivery          forwarder.Delivery `placeholder:"WHAT" default:"at-least-once" help:"What is promised: at-least-once, or exactly-once to consumers that read what is committed, some 10 ms later (default: ${default})."`
 	DefaultTarget     string             `type:"topic" placeholder:"TOPIC" help:"Where records without a delay-target go. Unset: to the dead letters."`
 	AllowTarget       []string           `placeholder:"PATTERN" help:"Targets that may be delivered to, as in \"orders.*\"; repeatable. Unset: all."`
 	DenyTarget        []string           `placeholder:"PATTERN" help:"Targets that may not, whatever is allowed; repeatable."`

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/levels"
@@ -38,11 +41,18 @@ type cycle struct {
 	// what was committed last, whichever id's transaction is marked as ended first.
 	writer, next *writer
 
+	unstable atomic.Bool // offsets of the group have been pending for long
+
 	pending []*item
 	last    *queue        // of the record that was routed last
 	resting map[any]*rest // sources that wait before they are tried again
 	aborts  int           // in a row
 }
+
+// unstableFor is how long offsets may be pending before it is taken for a broker that
+// has not marked the end of a transaction: one that another instance has left open is
+// ended by the broker some seconds later.
+const unstableFor = 5 * time.Second
 
 // rest is the wait of a source.
 type rest struct {
@@ -63,6 +73,10 @@ func (c *cycle) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for c.o.ctx.Err() == nil {
+		if c.unstable.Swap(false) {
+			c.remark(c.writer)
+			c.remark(c.next)
+		}
 		c.take()
 		wait, soon := c.transact()
 		if !soon {
@@ -84,15 +98,33 @@ func (c *cycle) run() {
 
 // start starts both writers.
 func (c *cycle) start(ctx context.Context) error {
-	if err := c.writer.start(ctx); err != nil {
+	if err := c.writer.start(ctx, c.ledger.Group()); err != nil {
 		return err
 	}
-	return c.next.start(ctx)
+	return c.next.start(ctx, c.ledger.Group())
 }
 
 func (c *cycle) close() {
 	c.writer.close()
 	c.next.close()
+}
+
+// remark has the end of a writer's last transaction marked once more, and says whether
+// it has been. The writer can be used then.
+func (c *cycle) remark(w *writer) bool {
+	if w.last != unknown {
+		err := w.remark(c.o.ctx, w.turn, c.ledger.Group(), w.parts, w.last)
+		c.o.log.Warn().Err(err).Str("transactional_id", w.id(w.turn)).
+			Msg("a broker may not have marked the end of a transaction: it is marked once more")
+		if errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.OperationNotAttempted) {
+			w.parts = nil // one is gone, or nobody may write there any more: the others are marked by what is written next
+		}
+		if err != nil {
+			return false
+		}
+	}
+	w.unmarked = false
+	return w.open(c.o.ctx) == nil // remark has fenced it
 }
 
 // purge has both writers learn topic anew.
@@ -244,14 +276,21 @@ func (c *cycle) write(t *transaction, it *item, now time.Time) bool {
 	return true
 }
 
+// errUnmarked says that the end of a producer's last transaction may have yet to be
+// marked.
+var errUnmarked = errors.New("the end of the last transaction could not be marked once more")
+
 // begin begins a transaction, with another producer where this one cannot.
 func (c *cycle) begin() error {
-	err := c.writer.begin(c.o.ctx)
+	err := errUnmarked
+	if !c.writer.unmarked || c.remark(c.writer) {
+		err = c.writer.begin(c.o.ctx)
+	}
 	if err == nil {
 		return nil
 	}
 	c.o.log.Debug().Err(err).Msg("beginning a transaction: its producer is replaced")
-	if err = c.writer.move(c.o.ctx); err == nil {
+	if err = c.writer.move(c.o.ctx, c.ledger.Group()); err == nil {
 		err = c.writer.begin(c.o.ctx)
 	}
 	if err != nil && hopeless(err) {
@@ -311,6 +350,7 @@ func (c *cycle) commit(t *transaction) bool {
 		t.fault = fmt.Errorf("%d records are written, and the offsets of %d would be committed", len(t.items), n)
 		c.o.log.Error().Err(t.fault).Msg("transaction aborted")
 	default:
+		c.writer.parts = t.partitions()
 		refused, t.fault = c.writer.commit(c.o.ctx, offsets)
 	}
 	switch {
@@ -344,16 +384,22 @@ func (c *cycle) undo(t *transaction) {
 // resolve finds out how t ended. A new producer with the same id has the broker
 // decide it, if it has not.
 func (c *cycle) resolve(t *transaction, from time.Time) (committed bool) {
+	w := c.writer
 	if t.fault != nil {
 		c.o.log.Warn().Err(t.fault).Msg("transaction in doubt: asking the broker")
-		if c.writer.reopen(c.o.ctx) != nil {
+		w.last = c.ended(w)
+		if w.reopen(c.o.ctx) != nil {
 			return false // the outbox has ended, and so has the membership
 		}
 	}
-	for {
+	for since := time.Now(); ; {
 		var err error
 		if committed, err = c.ledger.Resolve(c.o.ctx); err == nil {
 			break
+		}
+		if errors.Is(err, kerr.UnstableOffsetCommit) && time.Since(since) >= unstableFor {
+			c.remark(w)
+			since = time.Now()
 		}
 		c.o.log.Debug().Err(err).Msg("transaction in doubt: asking again")
 		select {
@@ -371,6 +417,7 @@ func (c *cycle) resolve(t *transaction, from time.Time) (committed bool) {
 	c.ledger.Certain()
 	c.ledger.Unlock()
 	if !committed {
+		w.last = aborted
 		c.requeue(t)
 		return false
 	}
@@ -378,12 +425,34 @@ func (c *cycle) resolve(t *transaction, from time.Time) (committed bool) {
 		c.writer.learn(t)
 	}
 	c.settled(t)
+	w.unmarked = t.fault != nil
 	return true
+}
+
+// ended is how the transaction has ended that w has just tried to commit. One that is
+// still open is aborted by the next producer of its id.
+func (c *cycle) ended(w *writer) ending {
+	for c.o.ctx.Err() == nil {
+		as, err := w.ended(c.o.ctx, w.turn)
+		if err == nil {
+			if as == unknown {
+				as = aborted
+			}
+			return as
+		}
+		c.o.log.Debug().Err(err).Msg("transaction in doubt: asking again")
+		select {
+		case <-time.After(backoffMin):
+		case <-c.o.ctx.Done():
+		}
+	}
+	return unknown
 }
 
 // settled tells everyone but the owners that t is committed. The next transaction is
 // the other writer's.
 func (c *cycle) settled(t *transaction) {
+	c.writer.last = committed
 	c.writer, c.next = c.next, c.writer
 	c.o.cfg.Metrics.Transactions.WithLabelValues(metrics.Committed).Inc()
 	now := time.Now()
@@ -410,12 +479,15 @@ func (c *cycle) abort(t *transaction) {
 	for t.unanswered.Load() > 0 {
 		<-t.news // the client has been told to drop everything
 	}
+	c.writer.last, c.writer.parts = aborted, t.partitions() // at the latest by the next producer of its id
 	c.o.log.Debug().Err(t.fault).Int("records", len(t.items)).Msg("transaction aborted")
 	if !certain && !hung {
 		c.writer.reopen(c.o.ctx)
 	}
+	// The broker has gone, and may not have marked the end of what came before.
+	c.next.unmarked = c.next.unmarked || !certain
 	if hung {
-		c.writer.move(c.o.ctx)
+		c.writer.move(c.o.ctx, c.ledger.Group())
 		// Without any answer it may have been the id that hung, and not the targets:
 		// then they get another chance.
 		if answered || c.aborts > 0 || c.kind == again {

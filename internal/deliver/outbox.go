@@ -91,6 +91,7 @@ type Outbox struct {
 	shelves                shelves
 	post                   post
 	parkedPost             post // of what is parked, in transactions
+	cycles                 []*cycle
 
 	// mu is taken before a queue's own, never inside it.
 	mu     sync.Mutex
@@ -160,10 +161,20 @@ func (o *Outbox) Transact(ctx context.Context, ledger, parked Ledger) error {
 			return fmt.Errorf("exactly-once delivery: %w", err)
 		}
 	}
+	o.cycles = cycles
 	for _, c := range cycles {
 		o.wg.Go(c.run)
 	}
 	return nil
+}
+
+// Unstable says that offsets of the group have been pending for longer than any
+// transaction takes: see writer.remark. Nothing else is under way here then.
+func (o *Outbox) Unstable() {
+	for _, c := range o.cycles {
+		c.unstable.Store(true)
+		signal(c.post.ready)
+	}
 }
 
 // producerOptions are what delivery needs of a producer: acknowledged by all

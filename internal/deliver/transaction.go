@@ -12,6 +12,7 @@ import (
 // Ledger commits the offsets of the records that a transaction handles:
 // lane.Ledger says how it is used.
 type Ledger interface {
+	Group() string
 	Lock()
 	Unlock()
 	Handled() (req *kmsg.TxnOffsetCommitRequest, records int)

@@ -38,7 +38,12 @@ type writer struct {
 	base   string // the first of its transactional ids
 	turn   int    // which of them is used
 	client *kgo.Client
-	ending [spareIDs]func() // ends what runs to end an id's transaction, and waits for it
+	left   [spareIDs]func() // ends what runs to end an id's transaction, and waits for it
+
+	// Of the id in use: how its last transaction ended, and where it wrote.
+	last     ending
+	parts    map[string][]int32
+	unmarked bool // a broker may not have marked that end: see remark
 
 	// The producer of the transaction under way. franz-go can take a new epoch in
 	// the middle of one, which silently aborts what was written before.
@@ -61,18 +66,25 @@ func (w *writer) id(turn int) string {
 
 // start makes the first client, and ends what a former process with the same ids
 // has left open: the group's offsets cannot be read before that.
-func (w *writer) start(ctx context.Context) error {
-	for turn := 1; turn < spareIDs; turn++ {
-		if err := w.fence(ctx, turn); err != nil {
+func (w *writer) start(ctx context.Context, group string) error {
+	for turn := range spareIDs {
+		// A fenced id has forgotten how its last transaction ended.
+		if as, err := w.ended(ctx, turn); err == nil && as != unknown {
+			if err := w.remark(ctx, turn, group, nil, as); err == nil {
+				continue
+			}
+		}
+		if _, _, err := w.fence(ctx, turn); err != nil {
 			w.o.log.Debug().Err(err).Str("transactional_id", w.id(turn)).Msg("ending a former transaction")
-			w.end(turn)
+			w.end(turn, group)
 		}
 	}
 	return w.reopen(ctx)
 }
 
-// fence has the broker abort what an id has left open.
-func (w *writer) fence(ctx context.Context, turn int) error {
+// fence has the broker abort what an id has left open, and gives the id's producer a
+// new epoch.
+func (w *writer) fence(ctx context.Context, turn int) (producer int64, epoch int16, err error) {
 	ctx, cancel := context.WithTimeout(ctx, abortWithin)
 	defer cancel()
 	req := kmsg.NewPtrInitProducerIDRequest()
@@ -80,25 +92,31 @@ func (w *writer) fence(ctx context.Context, turn int) error {
 	req.TransactionalID, req.TransactionTimeoutMillis = &id, int32(transactionTimeout.Milliseconds())
 	resp, err := req.RequestWith(ctx, w.o.client)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
-	return kerr.ErrorForCode(resp.ErrorCode)
+	return resp.ProducerID, resp.ProducerEpoch, kerr.ErrorForCode(resp.ErrorCode)
 }
 
-// end fences an id that is left as soon as its coordinator takes that, or until the
-// id is used again: by itself a broker aborts a transaction only 10 to 20 s after the
-// last that was heard of it, and until then readers wait behind it.
-func (w *writer) end(turn int) {
-	if w.ending[turn] != nil {
+// end fences the id in use, which is left, as soon as its coordinator takes that, or
+// until the id is used again: by itself a broker aborts a transaction only 10 to 20 s
+// after the last that was heard of it, and until then readers wait behind it.
+func (w *writer) end(turn int, group string) {
+	if w.left[turn] != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(w.o.ctx)
 	ended := make(chan struct{})
-	w.ending[turn] = func() { cancel(); <-ended }
+	w.left[turn] = func() { cancel(); <-ended }
+	unmarked, last, parts := w.unmarked && w.last != unknown, w.last, w.parts
 	w.o.wg.Go(func() {
 		defer close(ended)
 		for ctx.Err() == nil {
-			err := w.fence(ctx, turn)
+			var err error
+			if unmarked {
+				err = w.remark(ctx, turn, group, parts, last)
+			} else {
+				_, _, err = w.fence(ctx, turn)
+			}
 			if err == nil || hopeless(err) {
 				return
 			}
@@ -130,10 +148,10 @@ func (w *writer) reopen(ctx context.Context) error {
 
 // move takes a new client with the next id that can be used. The former one's
 // transaction will be aborted if it is not yet.
-func (w *writer) move(ctx context.Context) error {
+func (w *writer) move(ctx context.Context, group string) error {
 	for range spareIDs {
-		w.end(w.turn)
-		w.turn = (w.turn + 1) % spareIDs
+		w.end(w.turn, group)
+		w.turn, w.last, w.parts, w.unmarked = (w.turn+1)%spareIDs, unknown, nil, false
 		err := w.open(ctx)
 		if err == nil || ctx.Err() != nil || hopeless(err) {
 			return err
@@ -146,9 +164,9 @@ func (w *writer) move(ctx context.Context) error {
 // open replaces the client, and has the broker end what its id has left open.
 func (w *writer) open(ctx context.Context) error {
 	w.close()
-	if stop := w.ending[w.turn]; stop != nil {
+	if stop := w.left[w.turn]; stop != nil {
 		stop()
-		w.ending[w.turn] = nil
+		w.left[w.turn] = nil
 	}
 	client, err := kgo.NewClient(append(producerOptions(w.o.opts),
 		kgo.ProducerBatchMaxBytesFn(w.o.limit),

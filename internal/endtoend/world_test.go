@@ -134,11 +134,13 @@ func (w *world) serve(instance string, change ...func(*router.Config, *forwarder
 	return s
 }
 
-// joined waits until the service has its partitions.
+// joined waits until the service is a member of its groups, and its lanes have had the
+// time to start: what they begin with is looked up first.
 func (s *service) joined() {
 	for s.router.Ready() != nil || s.forwarder.Ready() != nil {
 		time.Sleep(10 * time.Millisecond)
 	}
+	time.Sleep(5 * time.Second)
 }
 
 // run starts f and returns what ends it.

@@ -2,10 +2,12 @@ package lane
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/offsets"
@@ -14,9 +16,14 @@ import (
 // primeRetry is the pause between looks at what a new assignment starts from.
 const primeRetry = 100 * time.Millisecond
 
+// unstableFor is how long the group's offsets may be pending before Config.Unstable is
+// called, and again.
+const unstableFor = 5 * time.Second
+
 // assigned makes the lanes of a new assignment. It runs before their first
 // fetch and never overlaps with poll appending.
 func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string][]int32) {
+	c.away.Store(false)
 	if len(added) == 0 {
 		return
 	}
@@ -29,12 +36,22 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 			}
 		}
 	}
-	for len(lanes) > 0 && c.prime(ctx, lanes) != nil {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.asked, cancel)() // poll waits for us before it ends
+	unstable := time.Now()
+	for len(lanes) > 0 {
+		err := c.prime(ctx, lanes)
+		if err == nil {
+			break
+		}
+		if c.cfg.Unstable != nil && errors.Is(err, kerr.UnstableOffsetCommit) && time.Since(unstable) >= unstableFor {
+			c.cfg.Unstable()
+			unstable = time.Now()
+		}
 		select {
 		case <-time.After(primeRetry):
 		case <-ctx.Done():
-			return
-		case <-c.work.Done():
 			return
 		}
 	}
@@ -160,6 +177,7 @@ func (c *Consumer) revoked(_ context.Context, _ *kgo.Client, gone map[string][]i
 
 // lost drops partitions that are another member's already.
 func (c *Consumer) lost(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+	c.away.Store(true)
 	if len(c.pick(gone)) == 0 {
 		return
 	}

@@ -73,6 +73,10 @@ type Config struct {
 	// retried. Nil: nothing.
 	Assigned func(context.Context) error
 
+	// Unstable is called, from time to time, while a new assignment cannot start
+	// because offsets of the group are pending in a transaction. Nil: nothing.
+	Unstable func()
+
 	Log     zerolog.Logger
 	Metrics *metrics.Metrics
 }
@@ -99,6 +103,7 @@ type Consumer struct {
 
 	opened chan struct{}           // closed when Run has set what follows
 	fail   context.CancelCauseFunc // ends Run with an error
+	asked  context.Context         // ends when Run is to end
 	work   context.Context         // ends when Run has drained
 	client *kgo.Client
 	adm    *kadm.Client
@@ -107,6 +112,8 @@ type Consumer struct {
 	topics map[string]*Topic // that are read
 	given  map[string]bool   // up by abandon, until the next start
 	lanes  map[partition]*lane
+
+	away atomic.Bool // from the group, since an error of its session; until the next assignment
 
 	suspended map[string]bool // by Suspend; never changed, only replaced
 }
@@ -184,6 +191,7 @@ func retryTimeout(key int16) time.Duration {
 func (c *Consumer) Run(ctx context.Context) error {
 	ctx, c.fail = context.WithCancelCause(ctx)
 	defer c.fail(nil)
+	c.asked = ctx
 	var end context.CancelFunc
 	c.work, end = context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -309,6 +317,9 @@ func (c *Consumer) Ready() error {
 	}
 	if _, generation := c.client.GroupMetadata(); generation < 0 {
 		return fmt.Errorf("group %s: not joined yet", c.cfg.Group)
+	}
+	if c.away.Load() { // with no lane there is no lease to miss, and the generation stays
+		return fmt.Errorf("group %s: the membership is lost, and joining again has not succeeded", c.cfg.Group)
 	}
 	lanes := c.each()
 	now := time.Now()

@@ -94,6 +94,60 @@ func TestMemoryIsBounded(t *testing.T) {
 	})
 }
 
+// TestUnstableOffsets: as long as the group's offsets are pending nothing starts. The
+// owner hears of it from time to time, and can end all the same.
+func TestUnstableOffsets(t *testing.T) {
+	virtual(t, 1, func(w *world) {
+		w.fill(0, 0, 10, 10)
+		var told atomic.Int64
+		var stable atomic.Bool
+		w.cluster.ControlKey(int16(kmsg.OffsetFetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			return unstable(req.(*kmsg.OffsetFetchRequest)), nil, !stable.Load()
+		})
+		tell := func(cfg *Config) { cfg.Unstable = func() { told.Add(1) } }
+		h := new(handler)
+		_, stop := w.consume(h, tell)
+		time.Sleep(unstableFor * 9 / 2)
+		if n := told.Load(); n != 4 {
+			t.Errorf("told %d times in %v, want 4", n, unstableFor*9/2)
+		}
+		asked := time.Now()
+		stop()
+		if took := time.Since(asked); took > time.Second {
+			t.Errorf("it took %v to end", took)
+		}
+		stable.Store(true)
+		_, stop = w.consume(h, tell)
+		time.Sleep(10 * time.Second)
+		stop()
+		if n := len(h.now()); n != 10 {
+			t.Errorf("%d records were handled, want 10", n)
+		}
+	})
+}
+
+// unstable is the answer while transactions are pending in all partitions.
+func unstable(req *kmsg.OffsetFetchRequest) *kmsg.OffsetFetchResponse {
+	resp := req.ResponseKind().(*kmsg.OffsetFetchResponse)
+	for _, g := range req.Groups {
+		group := kmsg.NewOffsetFetchResponseGroup()
+		group.Group = g.Group
+		for _, t := range g.Topics {
+			topic := kmsg.NewOffsetFetchResponseGroupTopic()
+			topic.Topic, topic.TopicID = t.Topic, t.TopicID
+			for _, n := range t.Partitions {
+				part := kmsg.NewOffsetFetchResponseGroupTopicPartition()
+				part.Partition, part.ErrorCode = n, kerr.UnstableOffsetCommit.Code
+				topic.Partitions = append(topic.Partitions, part)
+			}
+			group.Topics = append(group.Topics, topic)
+		}
+		resp.Groups = append(resp.Groups, group)
+	}
+	return resp
+}
+
 // TestHandOver: what is on its way when a second member joins ends and is
 // committed before the partitions go to it. Nothing is handled twice.
 func TestHandOver(t *testing.T) {

@@ -29,6 +29,9 @@ type Ledger struct {
 // their commits applied in the wrong order.
 func (c *Consumer) Ledger(aside bool) *Ledger { return &Ledger{c: c, aside: aside} }
 
+// Group is the group that it commits for.
+func (l *Ledger) Group() string { return l.c.cfg.Group }
+
 // Lock has nothing else be committed, and no partition be handed over, until
 // Unlock: what is between them has to end in a bounded time.
 func (l *Ledger) Lock() { l.c.committing.Lock() }

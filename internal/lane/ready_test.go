@@ -3,7 +3,9 @@
 package lane
 
 import (
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,6 +69,35 @@ func TestReadyWithoutLease(t *testing.T) {
 			t.Errorf("the lease is %v seconds old", age)
 		}
 		fault.Remove()
+		time.Sleep(time.Minute)
+		if err := c.Ready(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestReadyWithoutCluster: every connection ends at once. What was assigned is given
+// up after a while, and a member without lanes is no more ready than one with a stuck
+// one.
+func TestReadyWithoutCluster(t *testing.T) {
+	virtual(t, 1, func(w *world) {
+		c, stop := w.consume(new(handler))
+		defer stop()
+		time.Sleep(time.Minute)
+		if err := c.Ready(); err != nil {
+			t.Fatal(err)
+		}
+		var back atomic.Bool
+		w.cluster.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
+			if back.Load() {
+				return nil, nil, false
+			}
+			w.cluster.KeepControl()
+			return nil, errors.New("the broker is away"), true
+		})
+		time.Sleep(2 * time.Minute)
+		unready(t, c, group, "the membership is lost")
+		back.Store(true)
 		time.Sleep(time.Minute)
 		if err := c.Ready(); err != nil {
 			t.Error(err)

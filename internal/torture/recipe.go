@@ -164,7 +164,7 @@ func (c *recipe) dueMs(accepted int64) int64 {
 	if c.level.Delay == 0 {
 		return accepted
 	}
-	if forged, err := strconv.ParseInt(c.hopDue, 10, 64); err == nil && c.way == straight && forged < accepted {
+	if forged, err := strconv.ParseInt(c.hopDue, 10, 64); err == nil && forged >= 0 && c.way == straight && forged < accepted {
 		return forged // nobody but its producer can tell it from the router's
 	}
 	return accepted + (c.level.Delay + cut).Milliseconds()
