@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/internal/offsets"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -48,11 +49,6 @@ type cycle struct {
 	resting map[any]*rest // sources that wait before they are tried again
 	aborts  int           // in a row
 }
-
-// unstableFor is how long offsets may be pending before it is taken for a broker that
-// has not marked the end of a transaction: one that another instance has left open is
-// ended by the broker some seconds later.
-const unstableFor = 5 * time.Second
 
 // rest is the wait of a source.
 type rest struct {
@@ -397,7 +393,7 @@ func (c *cycle) resolve(t *transaction, from time.Time) (committed bool) {
 		if committed, err = c.ledger.Resolve(c.o.ctx); err == nil {
 			break
 		}
-		if errors.Is(err, kerr.UnstableOffsetCommit) && time.Since(since) >= unstableFor {
+		if errors.Is(err, kerr.UnstableOffsetCommit) && time.Since(since) >= offsets.UnstableFor {
 			c.remark(w)
 			since = time.Now()
 		}

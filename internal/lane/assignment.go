@@ -16,10 +16,6 @@ import (
 // primeRetry is the pause between looks at what a new assignment starts from.
 const primeRetry = 100 * time.Millisecond
 
-// unstableFor is how long the group's offsets may be pending before Config.Unstable is
-// called, and again.
-const unstableFor = 5 * time.Second
-
 // assigned makes the lanes of a new assignment. It runs before their first
 // fetch and never overlaps with poll appending.
 func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string][]int32) {
@@ -45,7 +41,7 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 		if err == nil {
 			break
 		}
-		if c.cfg.Unstable != nil && errors.Is(err, kerr.UnstableOffsetCommit) && time.Since(unstable) >= unstableFor {
+		if c.cfg.Unstable != nil && errors.Is(err, kerr.UnstableOffsetCommit) && time.Since(unstable) >= offsets.UnstableFor {
 			c.cfg.Unstable()
 			unstable = time.Now()
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/internal/offsets"
 )
 
 // TestUncommittedIsBounded: a handler that never ends is handed no more than what
@@ -108,9 +109,9 @@ func TestUnstableOffsets(t *testing.T) {
 		tell := func(cfg *Config) { cfg.Unstable = func() { told.Add(1) } }
 		h := new(handler)
 		_, stop := w.consume(h, tell)
-		time.Sleep(unstableFor * 9 / 2)
+		time.Sleep(offsets.UnstableFor * 9 / 2)
 		if n := told.Load(); n != 4 {
-			t.Errorf("told %d times in %v, want 4", n, unstableFor*9/2)
+			t.Errorf("told %d times in %v, want 4", n, offsets.UnstableFor*9/2)
 		}
 		asked := time.Now()
 		stop()

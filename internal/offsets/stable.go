@@ -3,6 +3,7 @@ package offsets
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -17,6 +18,11 @@ type StableCommit struct {
 	Epoch    int32 // of the leader when the record before was read; -1: not known
 	Metadata string
 }
+
+// UnstableFor is how long offsets may be pending before it is taken for a broker that
+// has not marked the end of a transaction: one that another process has left open is
+// ended by the broker some seconds later.
+const UnstableFor = 5 * time.Second
 
 // Stable reads what group has committed in partitions, by topic. Partitions without a
 // commit are left out. While a transaction that commits there has not ended, to the
