@@ -79,6 +79,7 @@ func once(t *testing.T, all []arrival, want int) {
 func TestDay(t *testing.T) {
 	const records = 1440 * 2
 	virtual(t, "", []string{"orders", "mails"}, func(w *world) {
+		w.idle = 5 * time.Second // virtual time costs as much as there is to do in it
 		s := w.serve("one")
 		defer s.stop()
 		got := w.watch("orders", "mails")

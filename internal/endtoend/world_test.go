@@ -36,8 +36,9 @@ type world struct {
 	client  *kgo.Client
 	adm     *kadm.Client
 	running sync.WaitGroup
-	ends    []func() // called when the test is over
-	mend    func()   // what takes back a fault that a test put in
+	ends    []func()      // called when the test is over
+	mend    func()        // what takes back a fault that a test put in
+	idle    time.Duration // how long an idle fetch lasts; 0: as long as the product's
 
 	dial func(ctx context.Context, network, addr string) (net.Conn, error) // by the net, unless a test loses answers
 }
@@ -83,12 +84,13 @@ func virtual(t *testing.T, spec string, targets []string, test func(w *world)) {
 	})
 }
 
-// opts reach the world's broker. An idle fetch ends after five seconds instead of
-// a fraction of one: virtual time costs as much as there is to do in it.
+// opts reach the world's broker.
 func (w *world) opts() []kgo.Opt {
-	return []kgo.Opt{
-		kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.Dialer(w.dial), kgo.FetchMaxWait(5 * time.Second),
+	opts := []kgo.Opt{kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.Dialer(w.dial)}
+	if w.idle > 0 {
+		opts = append(opts, kgo.FetchMaxWait(w.idle))
 	}
+	return opts
 }
 
 func (w *world) newClient(opts ...kgo.Opt) *kgo.Client {
