@@ -55,6 +55,15 @@ func GrantGroup(err error, operation, group string) error {
 	return Grant(err, operation, "group "+group)
 }
 
+// GrantTransactions is Grant for an error that is about transactional ids, all of
+// which begin with prefix.
+func GrantTransactions(err error, prefix string) error {
+	if !errors.Is(err, kerr.TransactionalIDAuthorizationFailed) {
+		return err
+	}
+	return Grant(err, Write, "all transactional ids that begin with "+prefix)
+}
+
 // Denied reports whether err says that a right is missing.
 func Denied(err error) bool {
 	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.GroupAuthorizationFailed) ||

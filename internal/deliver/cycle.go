@@ -290,7 +290,7 @@ func (c *cycle) begin() error {
 		err = c.writer.begin(c.o.ctx)
 	}
 	if err != nil && hopeless(err) {
-		c.ledger.Fail(fmt.Errorf("%w: exactly-once delivery needs the rights WRITE and DESCRIBE on its transactional ids", err))
+		c.ledger.Fail(fmt.Errorf("exactly-once delivery: %w", err))
 	}
 	return err
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/connect"
 )
 
 const (
@@ -180,7 +182,7 @@ func (w *writer) open(ctx context.Context) error {
 	defer cancel()
 	if _, _, err := client.ProducerID(try); err != nil {
 		client.Close()
-		return fmt.Errorf("produce with transactional id %s: %w", w.id(w.turn), err)
+		return fmt.Errorf("produce with transactional id %s: %w", w.id(w.turn), w.explain(err))
 	}
 	w.client, w.known = client, make(map[string]bool)
 	return nil
@@ -193,11 +195,16 @@ func (w *writer) close() {
 	}
 }
 
-// hopeless says that no transaction can be begun, however often it is tried.
-func hopeless(err error) bool {
-	return errors.Is(err, kerr.TransactionalIDAuthorizationFailed) ||
-		errors.Is(err, kerr.ClusterAuthorizationFailed) ||
-		errors.Is(err, kerr.InvalidTransactionTimeout)
+// hopeless says that no transaction can be begun, however often it is tried. A right
+// that is missing may be granted, as it may be to a group.
+func hopeless(err error) bool { return errors.Is(err, kerr.InvalidTransactionTimeout) }
+
+// explain adds to a broker's answer what the operator can do about it.
+func (w *writer) explain(err error) error {
+	if hopeless(err) {
+		return fmt.Errorf("%w; set transaction.max.timeout.ms of the brokers to %d or more", err, transactionTimeout.Milliseconds())
+	}
+	return connect.GrantTransactions(err, w.base)
 }
 
 // purge has the client learn topic anew. It is not called within a transaction.

@@ -324,6 +324,37 @@ func TestExactlyOnceCoordinatorAway(t *testing.T) {
 	})
 }
 
+// TestExactlyOnceDenied takes the right to the transactional ids away for eight seconds.
+// Everything waits until it is granted again.
+func TestExactlyOnceDenied(t *testing.T) {
+	const records, away = 300, 8 * time.Second
+	virtual(t, "1s", []string{"orders"}, func(w *world) {
+		var denied atomic.Bool
+		w.cluster.Fault(kfake.Fault{
+			Keys: []kmsg.Key{kmsg.InitProducerID, kmsg.EndTxn, kmsg.TxnOffsetCommit}, Err: kerr.TransactionalIDAuthorizationFailed, Count: -1,
+			When: func(kmsg.Request) bool { return denied.Load() },
+		})
+		s := w.serve("one", exactly)
+		defer s.stop()
+		got := w.watchCommitted("orders")
+		for i := range records {
+			if i == records/3 {
+				denied.Store(true)
+				time.AfterFunc(away, func() { denied.Store(false) })
+			}
+			w.send(w.direct("1s", "orders", "k", strconv.Itoa(i+1)))
+			time.Sleep(100 * time.Millisecond)
+		}
+		worst := time.Duration(0)
+		for _, a := range got.onceInOrder(t, records) {
+			worst = max(worst, a.late())
+		}
+		if worst < time.Second || worst > away+4*time.Second {
+			t.Errorf("%v late at most, and nothing was allowed for %v", worst, away)
+		}
+	})
+}
+
 // TestExactlyOnceRefused has single records refused in the middle of a thousand, each
 // in its own way: they are dead letters, and the others arrive.
 func TestExactlyOnceRefused(t *testing.T) {

@@ -45,7 +45,7 @@ func (l *lane) measure(sum *load, now time.Time) {
 // once, from when it was appended.
 func (w *Work) since() time.Time {
 	if w.Due.IsZero() {
-		return w.Record.Timestamp
+		return time.UnixMilli(w.appended)
 	}
 	return w.Due
 }

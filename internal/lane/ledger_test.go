@@ -117,3 +117,27 @@ func TestLedgerProperty(t *testing.T) {
 		}
 	})
 }
+
+// inbox is a Handler whose records are handled at once.
+type inbox struct{ dueIn }
+
+func (inbox) Due(*kgo.Record, time.Time) time.Time { return time.Time{} }
+
+// TestUndoneOverdue: a record that is handled at once is overdue from when it was
+// appended, also when its transaction was aborted.
+func TestUndoneOverdue(t *testing.T) {
+	l := newTransactionalLane()
+	l.topic.Handler = inbox{}
+	l.push(fetched(record(0, epoch, created)), epoch)
+	batch, _ := l.due(make([]*Work, 0, 1), epoch)
+	if len(batch) != 1 || !l.claim(context.Background(), batch) {
+		t.Fatalf("%d works are due, want 1", len(batch))
+	}
+	batch[0].Done(epoch)
+	batch[0].Undo()
+	var sum load
+	l.measure(&sum, epoch.Add(time.Minute))
+	if sum.overdue != time.Minute || sum.unfinished != 1 {
+		t.Errorf("%d records overdue by %v, want 1 by a minute", sum.unfinished, sum.overdue)
+	}
+}

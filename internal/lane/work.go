@@ -13,16 +13,16 @@ type Work struct {
 	// Due is when the record is to be handled; zero is at once.
 	Due time.Time
 
-	lane   *lane
-	offset int64
-	epoch  int32
-	bytes  int64     // what it takes of the budget while it is not done
-	seen   time.Time // zero but on CreateTime topics
-	state  state     // guarded by lane.mu
-
+	lane     *lane
+	offset   int64
+	appended int64     // when the record was, in Unix ms: Record is gone when it is asked for after Undo
+	bytes    int64     // what it takes of the budget while it is not done
+	seen     time.Time // zero but on CreateTime topics
 	turn     time.Time // when it can be sent at the earliest
-	overtook bool      // was sent before a record that stands in front of it
-	behind   bool      // was overdue by more than behindAfter when it was sent
+	epoch    int32
+	state    state // guarded by lane.mu
+	overtook bool  // was sent before a record that stands in front of it
+	behind   bool  // was overdue by more than behindAfter when it was sent
 }
 
 type state uint8
@@ -40,6 +40,7 @@ const recordOverhead = 320
 // set makes w the work for rec.
 func (w *Work) set(l *lane, rec *kgo.Record) {
 	w.Record, w.lane, w.offset, w.epoch = rec, l, rec.Offset, rec.LeaderEpoch
+	w.appended = rec.Timestamp.UnixMilli()
 	w.bytes = int64(recordOverhead + len(rec.Key) + len(rec.Value))
 	for i := range rec.Headers {
 		w.bytes += int64(40 + len(rec.Headers[i].Key) + len(rec.Headers[i].Value))

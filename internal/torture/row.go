@@ -41,6 +41,8 @@ type row struct {
 	// disk has the broker's data on a file system of its own of so many bytes, 0 for
 	// none; see [world.disk]. For one node only.
 	disk int64
+	// secured has delayd log in, with no more rights than it needs.
+	secured bool
 	// clocked gives the brokers a clock that can be set; see [world.clock].
 	clocked bool
 	// properties are settings of every broker.
@@ -146,7 +148,7 @@ func (l limits) perCrash(rate int) int64 {
 // its own.
 func rows() []row {
 	return slices.Concat(calmRows, processRows, scaleRows, singleRows, clockRows, memoryRows,
-		brokerRows, networkRows, inputRows, targetRows, topicRows)
+		brokerRows, networkRows, inputRows, targetRows, topicRows, rightsRows)
 }
 
 // findRows returns the rows whose names match one of the patterns, as path.Match

@@ -86,6 +86,9 @@ func (w *world) build(ctx context.Context) (err error) {
 		properties["log.dirs"] = w.disk.data()
 	}
 	cfg := kafkatest.Config{Nodes: w.row.nodes, Properties: properties, Proxied: w.row.proxied}
+	if w.row.secured {
+		cfg.Users = []string{user}
+	}
 	if w.row.clocked {
 		if w.clock, err = kafkatest.NewClock(w.dir); err != nil {
 			return err
@@ -116,7 +119,10 @@ func (w *world) build(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	return w.provision(ctx)
+	if err := w.provision(ctx); err != nil || !w.row.secured {
+		return err
+	}
+	return w.admit(ctx)
 }
 
 // createTarget makes a topic that the broker stamps, replicated and set up as the
@@ -188,6 +194,9 @@ func (w *world) brokersOf(name string) []string {
 	if w.proxies != nil && !slices.Contains(w.row.direct, name) {
 		return w.proxies.addrs()
 	}
+	if w.row.secured {
+		return w.cluster.Secure().SASL
+	}
 	return w.cluster.Brokers()
 }
 
@@ -230,6 +239,9 @@ func (w *world) twin(name, id string) (*instance, error) {
 		"--levels", ladder, "--partitions", strconv.Itoa(int(w.partitions())), "--http", addrs[0], "--instance", id)
 	if w.delivery != "" {
 		command = append(command, "--delivery", string(w.delivery))
+	}
+	if w.row.secured {
+		command = append(command, w.login()...)
 	}
 	i := newInstance(w.dir, name, addrs[0], append(command, w.row.flags...))
 	i.env, i.restarts = w.row.env, w.row.restarts
