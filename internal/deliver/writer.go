@@ -204,7 +204,7 @@ func (w *writer) explain(err error) error {
 	if hopeless(err) {
 		return fmt.Errorf("%w; set transaction.max.timeout.ms of the brokers to %d or more", err, transactionTimeout.Milliseconds())
 	}
-	return connect.GrantTransactions(err, w.base)
+	return connect.GrantTransactions(err, w.o.cfg.TransactionalID)
 }
 
 // purge has the client learn topic anew. It is not called within a transaction.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -40,8 +41,9 @@ var rightsRows = []row{
 			"connections.max.reauth.ms": fmt.Sprint(reauthentication.Milliseconds()),
 		},
 		least:  30 * time.Second,
-		limits: limits{worst: denied + 5*time.Second, recover: 5*time.Second + echo},
+		limits: limits{worst: denied + 5*time.Second, recover: 5*time.Second + echo, twice: twicePerCrash},
 		run:    changePassword,
+		after:  saying("SASL_AUTHENTICATION_FAILED"),
 	},
 	{
 		name: "groups-denied", matrix: 27,
@@ -54,6 +56,7 @@ var rightsRows = []row{
 			return w.whileDenied(ctx, "groups denied", kadm.NewACLs().Groups(w.names.RouterGroup(), w.names.ForwarderGroup()).
 				ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpRead))
 		},
+		after: saying("grant READ on group delay.router", "grant READ on group delay.forwarder"),
 	},
 	{
 		name: "transactions-denied", matrix: 27,
@@ -66,6 +69,8 @@ var rightsRows = []row{
 			return w.whileDenied(ctx, "transactional ids denied", kadm.NewACLs().TransactionalIDs(w.names.Prefix).
 				ResourcePatternType(kadm.ACLPatternPrefixed).Operations(kadm.OpWrite))
 		},
+		after: saying("grant WRITE on all transactional ids that begin with delay.router-one",
+			"grant WRITE on all transactional ids that begin with delay.forwarder-one"),
 	},
 }
 
@@ -125,6 +130,26 @@ func (w *world) createACLs(ctx context.Context, acls *kadm.ACLBuilder) error {
 		}
 	}
 	return nil
+}
+
+// saying sees to it that delayd has told of what it lacked.
+func saying(all ...string) func(context.Context, *world) error {
+	return func(_ context.Context, w *world) error {
+		i, err := w.instance("one")
+		if err != nil {
+			return err
+		}
+		log, err := os.ReadFile(i.logFile)
+		if err != nil {
+			return err
+		}
+		for _, text := range all {
+			if !bytes.Contains(log, []byte(text)) {
+				w.violated("the log does not say %q", text)
+			}
+		}
+		return nil
+	}
 }
 
 // changePassword gives the user another password, and tells delayd later.

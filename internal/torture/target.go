@@ -129,9 +129,11 @@ var targetRows = []row{
 		load:       func(m *mix) { m.targets = withBroken },
 		apart:      []string{broken},
 		least:      45 * time.Second,
-		limits:     limits{worst: 15 * time.Second, late: time.Second, recover: 10*time.Second + echo, drain: 20 * time.Second},
-		run:        stickTarget,
-		after:      wasParked,
+		// Twice: what was on its way to the target when it was found to be sick, and was
+		// written after all.
+		limits: limits{worst: 15 * time.Second, late: time.Second, recover: 10*time.Second + echo, drain: 20 * time.Second, twice: 1000},
+		run:    stickTarget,
+		after:  wasParked,
 	},
 }
 
