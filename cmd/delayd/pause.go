@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -59,6 +60,14 @@ type resumeCmd struct{ pausableFlags }
 // Run takes a pause back.
 func (c *resumeCmd) Run(ctx context.Context, con *console) error {
 	return c.ask(ctx, func(cl *kgo.Client, what admin.Paused) error {
+		paused, err := admin.Pauses(ctx, cl, c.Prefix)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(paused, func(p admin.Paused) bool { return p.Level == what.Level && p.Target == what.Target }) {
+			fmt.Fprintf(con.out, "%v was not paused\n", what)
+			return nil
+		}
 		if err := admin.Resume(ctx, cl, c.Prefix, what); err != nil {
 			return err
 		}

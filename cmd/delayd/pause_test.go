@@ -22,6 +22,9 @@ func TestPauseStatusAndResume(t *testing.T) {
 		}
 	}
 	succeed(t, "", with("resume", "--level", "1m")...)
+	if out := succeed(t, "", with("resume", "--level", "1m")...); !strings.Contains(out, "level 1m was not paused") {
+		t.Errorf("resuming what is not paused says %q", out)
+	}
 	succeed(t, "", with("resume", "--target", "orders")...)
 	if out := succeed(t, "", with("status", "--levels", "5s 1m")...); strings.Contains(out, "paused") {
 		t.Errorf("status after all was resumed:\n%s", out)

@@ -135,6 +135,7 @@ func (r *Reader) follow(ctx context.Context) error {
 	}
 	// Not before: clients that may create topics would create this one.
 	client.AddConsumePartitions(map[string]map[int32]kgo.Offset{r.topic: {0: kgo.NewOffset().AtStart()}})
+	r.told = "" // it can be read again
 	state := State(nil)
 	if left.next >= left.end {
 		r.state = state
