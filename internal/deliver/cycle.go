@@ -598,7 +598,7 @@ func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 			q.scout()
 			return nil, true
 		}
-		return &Refusal{code, fmt.Sprintf("deliver to %s: %v", q.topic, err)}, false
+		return undelivered(code, q.topic, err), false
 	}
 	switch {
 	case q.kind == again && s.missing:
@@ -617,7 +617,7 @@ func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 	case q.keyed && q.kind != own && it.rec.Key == nil:
 		return refuse(levels.Rejected, errKeyless)
 	case q.kind != own && now.Sub(s.denied) < deniedFor:
-		return &Refusal{levels.NotAuthorized, fmt.Sprintf("deliver to %s: %v", q.topic, s.why)}, false
+		return undelivered(levels.NotAuthorized, q.topic, s.why), false
 	}
 	return nil, false
 }

@@ -2,9 +2,11 @@ package deliver
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -49,6 +51,16 @@ func classify(err error) (class, levels.Code) {
 		return refused, levels.Rejected
 	}
 	return passing, levels.GaveUp
+}
+
+// undelivered is why a record for a topic is a dead letter, and what can be done about
+// it.
+func undelivered(code levels.Code, topic string, err error) *Refusal {
+	err = connect.GrantWrite(err, topic)
+	if code == levels.UnknownTopic {
+		err = fmt.Errorf("%w; create topic %s, and send this again with delayd admin dead resend", err, topic)
+	}
+	return &Refusal{code, fmt.Sprintf("deliver to %s: %v", topic, err)}
 }
 
 // unanswered says that no broker has said what is wrong: franz-go has failed the

@@ -129,7 +129,7 @@ func (c *cycle) suspect(q *queue, failed []*item, code levels.Code) {
 		return
 	}
 	if it := failed[0]; it.code == "" { // else it stops its partition, loudly
-		it.trial.refusal = &Refusal{code, fmt.Sprintf("deliver to %s: %v", q.topic, it.trial.err)}
+		it.trial.refusal = undelivered(code, q.topic, it.trial.err)
 	}
 }
 
@@ -167,7 +167,7 @@ func (c *cycle) sick(q *queue, items []*item) {
 				if foreign(err) {
 					err = fmt.Errorf("not acknowledged for %v", now.Sub(it.since).Round(time.Second))
 				}
-				it.trial.refusal = &Refusal{levels.GaveUp, fmt.Sprintf("deliver to %s: %v", q.topic, err)}
+				it.trial.refusal = undelivered(levels.GaveUp, q.topic, err)
 			}
 		}
 		c.rest(items[0].trial.source, now)

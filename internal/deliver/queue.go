@@ -12,7 +12,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -485,8 +484,7 @@ func (q *queue) bury(why class, code levels.Code) {
 			it.err = fmt.Errorf("not acknowledged for %v", time.Since(it.since).Round(time.Second))
 		}
 		if it.owner.Live() {
-			q.o.Bury(it.owner, it.src, it.facts,
-				Refusal{code, fmt.Sprintf("deliver to %s: %v", q.topic, connect.GrantWrite(it.err, q.topic))}, it.attempts)
+			q.o.Bury(it.owner, it.src, it.facts, *undelivered(code, q.topic, it.err), it.attempts)
 		}
 	}
 }
