@@ -384,3 +384,31 @@ func TestPurgeLosesNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestPurgeKeepsOrder: such a record is sent again, and nothing that came behind it is
+// on its way before.
+func TestPurgeKeepsOrder(t *testing.T) {
+	for _, c := range []struct{ before, after int }{{1, 5}, {3, 3}, {6, 5}} {
+		virtual(t, Config{GiveUp: time.Hour}, func(w *world) {
+			n := 0
+			send := func(count int, every time.Duration) {
+				for range count {
+					n++
+					w.deliver("sick", strconv.Itoa(n))
+					time.Sleep(every)
+				}
+			}
+			send(c.before, time.Second) // a batch each
+			for range 3 {
+				w.out.purge("sick")
+				w.slow.Store(int64(100 * time.Millisecond))
+				send(c.after, 110*time.Millisecond) // the second before the first is answered
+				time.Sleep(10 * time.Second)
+				w.slow.Store(0)
+			}
+			if diff := cmp.Diff(numbers(1, n), texts(w.log("sick"))); diff != "" {
+				t.Errorf("%d before, %d after: delivered (- want, + got):\n%s", c.before, c.after, diff)
+			}
+		})
+	}
+}

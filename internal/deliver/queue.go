@@ -169,6 +169,8 @@ func (q *queue) pass(it *item, now time.Time) {
 		q.mendAlone(it, kerr.MessageTooLarge)
 	case q.keyed && q.kind != own && it.rec.Key == nil:
 		q.mendAlone(it, errKeyless)
+	case q.acks.sendAlone(it.rec.Key, q.partition(it)):
+		q.mendAlone(it, errDoubted)
 	default:
 		q.produce(it, now)
 	}
@@ -194,6 +196,17 @@ func (q *queue) mendAlone(it *item, err error) {
 	q.startMending()
 }
 
+// partition is where it is to be written, or ByKey.
+func (q *queue) partition(it *item) int32 {
+	switch {
+	case it.parkedBy != nil:
+		return it.shelf
+	case q.kind != own:
+		return it.facts.Partition
+	}
+	return ByKey
+}
+
 // produce needs q.mu.
 func (q *queue) produce(it *item, now time.Time) {
 	if q.inFlight == 0 {
@@ -203,13 +216,7 @@ func (q *queue) produce(it *item, now time.Time) {
 	it.attempts++
 	// franz-go has written the partition that it chose into a record that was
 	// tried before.
-	it.rec.Partition, it.rec.Timestamp = ByKey, now
-	switch {
-	case it.parkedBy != nil:
-		it.rec.Partition = it.shelf
-	case q.kind != own:
-		it.rec.Partition = it.facts.Partition
-	}
+	it.rec.Partition, it.rec.Timestamp = q.partition(it), now
 	it.rec.Context = it
 	q.o.client.Produce(q.o.ctx, it.rec, q.promise)
 }
@@ -349,9 +356,12 @@ func (q *queue) sick(now time.Time) bool {
 }
 
 // behind is how long the first of what is mended has waited. A target that refuses
-// many single records makes progress, and may never catch up. It needs q.mu.
+// many single records makes progress, and may never catch up; one whose records are
+// sent alone because of doubts will. It needs q.mu.
 func (q *queue) behind(now time.Time) time.Duration {
 	switch {
+	case q.acks.trying():
+		return 0
 	case len(q.failed) > 0:
 		return now.Sub(q.failed[0].since)
 	case len(q.waiting) > 0:
