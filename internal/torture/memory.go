@@ -21,53 +21,65 @@ const (
 	drainWait = 10 * time.Minute
 
 	// softMemory is what Go is told to stay within, and cannot where more is in use.
-	// The kernel gives the process no more than hardMemory for its data, of which the
+	// The kernel gives the process no more than a row says for its data, of which the
 	// stacks of its threads take threadStack each.
 	softMemory  = "GOMEMLIMIT=64MiB"
-	hardMemory  = 256 << 20
 	threadStack = 1 << 20
 )
 
-// memoryRows are short of memory.
-var memoryRows = []row{{
-	name:       "memory",
-	about:      fmt.Sprintf("--backlog records of up to %d bytes are overdue, and delayd may have little memory", hugePadding),
-	deliveries: bothDeliveries,
-	instances:  []string{}, backlog: true, rate: backlogRate,
-	env:   []string{softMemory},
-	under: []string{"sh", "-c", fmt.Sprintf(`ulimit -s %d && ulimit -d %d && exec "$0" "$@"`, threadStack>>10, hardMemory>>10)},
-	load: func(m *mix) {
-		m.alter = func(c *recipe, r *rand.Rand) {
-			if r.IntN(hugeValues) == 0 {
-				c.padding = hugePadding
+// memoryRows are short of memory. In transactions twice as much is held: what one has
+// written, and what the next one gets.
+var memoryRows = []row{
+	memoryRow("memory", atLeastOnce, 256<<20),
+	memoryRow("memory-exactly-once", exactlyOnce, 512<<20),
+}
+
+// memoryRow gives delayd so many bytes for its data.
+func memoryRow(name string, d delivery, hard int64) row {
+	return row{
+		name:       name,
+		about:      fmt.Sprintf("--backlog records of up to %d bytes are overdue, and delayd may have %d MiB of memory", hugePadding, hard>>20),
+		deliveries: []delivery{d},
+		instances:  []string{}, backlog: true, rate: backlogRate,
+		env:   []string{softMemory},
+		under: []string{"sh", "-c", fmt.Sprintf(`ulimit -s %d && ulimit -d %d && exec "$0" "$@"`, threadStack>>10, hard>>10)},
+		load: func(m *mix) {
+			m.alter = func(c *recipe, r *rand.Rand) {
+				if r.IntN(hugeValues) == 0 {
+					c.padding = hugePadding
+				}
 			}
-		}
-	},
-	run: func(ctx context.Context, w *world) error {
-		select {
-		case <-w.loadOver:
-		case <-ctx.Done():
-		}
-		if err := sleep(ctx, w.longest()); err != nil {
-			return err
-		}
-		if missing, _ := w.history.waitingFor(); missing < w.backlog/2 { // the rest is aborted
-			return fmt.Errorf("%d records are overdue, want more than half of %d", missing, w.backlog)
-		}
-		defer w.faults.begin("drain")()
-		one, err := w.instance("one")
-		if err == nil {
-			err = one.start()
-		}
-		if err == nil {
-			err = w.drained(ctx, one)
-		}
-		if running, _ := one.running(); err != nil || !running {
-			return err // that it has ended is a violation
-		}
-		return w.peaked(one)
-	},
-}}
+		},
+		run: func(ctx context.Context, w *world) error { return releaseInLittle(ctx, w, hard) },
+	}
+}
+
+// releaseInLittle starts a delayd when all are overdue, and looks at the memory that it
+// has had when all have arrived.
+func releaseInLittle(ctx context.Context, w *world, hard int64) error {
+	select {
+	case <-w.loadOver:
+	case <-ctx.Done():
+	}
+	if err := sleep(ctx, w.longest()); err != nil {
+		return err
+	}
+	if missing, _ := w.history.waitingFor(); missing < w.backlog/2 { // the rest is aborted
+		return fmt.Errorf("%d records are overdue, want more than half of %d", missing, w.backlog)
+	}
+	defer w.faults.begin("drain")()
+	one, err := w.instance("one")
+	if err == nil {
+		err = one.start()
+	}
+	if err == nil {
+		err = w.drained(ctx, one)
+	}
+	if running, _ := one.running(); err != nil || !running {
+		return err // that it has ended is a violation
+	}
+	return w.peaked(one, hard)
+}
 
 // drained waits until all that was acknowledged has arrived, while a delayd runs.
 func (w *world) drained(ctx context.Context, i *instance) error {
@@ -87,8 +99,8 @@ func (w *world) drained(ctx context.Context, i *instance) error {
 // peak is what the kernel says of the most memory that a process has had.
 var peak = regexp.MustCompile(`(?m)^VmHWM:\s*(\d+) kB$`)
 
-// peaked notes how much memory a delayd has had at most.
-func (w *world) peaked(i *instance) error {
+// peaked notes how much memory a delayd has had at most, which may be so many bytes.
+func (w *world) peaked(i *instance, hard int64) error {
 	file := fmt.Sprintf("/proc/%d/status", i.pid())
 	status, err := os.ReadFile(file)
 	if err != nil {
@@ -105,8 +117,8 @@ func (w *world) peaked(i *instance) error {
 	w.mu.Lock()
 	w.memory = kb << 10
 	w.mu.Unlock()
-	if kb<<10 > hardMemory {
-		w.violated("delayd %s had %d MiB of memory, at most %d allowed", i.name, kb>>10, hardMemory>>20)
+	if kb<<10 > hard {
+		w.violated("delayd %s had %d MiB of memory, at most %d allowed", i.name, kb>>10, hard>>20)
 	}
 	return nil
 }
