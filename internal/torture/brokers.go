@@ -211,7 +211,7 @@ func fillDisk(ctx context.Context, w *world) error {
 // there is a backlog, which takes as long as the quota says.
 func limitDelayd(ctx context.Context, w *world) error {
 	const (
-		quota  = 250_000          // bytes a second, of the 700,000 or so that there are
+		quota  = 300_000          // bytes a second, of the 700,000 or so that there are
 		filled = 10 * time.Second // brokers average over that
 	)
 	if !w.whileLoad(ctx, filled) {
