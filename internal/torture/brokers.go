@@ -105,7 +105,9 @@ var brokerRows = []row{
 		name: "quota", matrix: 29,
 		about: "the brokers let delayd write less than there is to deliver",
 		nodes: 1, deliveries: bothDeliveries, least: 60 * time.Second,
-		limits: limits{late: lateAfterwards, worst: 2 * time.Minute, recover: 60*time.Second + echo},
+		// Twice: a broker may let nothing through for more than five seconds at a time,
+		// and its targets count as sick.
+		limits: limits{late: lateAfterwards, twice: twicePerCrash, worst: 2 * time.Minute, recover: 60*time.Second + echo},
 		run:    limitDelayd,
 	}, {
 		name: "hung-transaction", matrix: 33,
