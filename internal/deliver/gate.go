@@ -175,15 +175,6 @@ func (q *queue) look(committed kadm.OffsetResponses, now time.Time) (reopening b
 	return g.reopening
 }
 
-// releaseWaiting needs q.mu.
-func (q *queue) releaseWaiting() {
-	items := q.waiting
-	q.waiting = nil
-	for _, it := range items {
-		q.release(it)
-	}
-}
-
 // watch finds targets that hang without an error, and opens gates.
 func (o *Outbox) watch() {
 	timer := time.NewTimer(watchEvery)
@@ -195,7 +186,7 @@ func (o *Outbox) watch() {
 		case <-timer.C:
 		}
 		next := idleEvery
-		if o.unstick(time.Now()) {
+		if o.tick(time.Now()) {
 			next = watchEvery
 		}
 		if o.openGates() {
@@ -206,21 +197,12 @@ func (o *Outbox) watch() {
 	}
 }
 
-// unstick has franz-go fail what it keeps trying to write to sick targets. It
-// would do so for ever; failed, the records can be parked, or given up. It says
-// whether anything is on its way or parked.
-func (o *Outbox) unstick(now time.Time) (busy bool) {
-	var topics []string
+// tick finds queues that make no progress. It returns whether anything is on its way
+// or parked.
+func (o *Outbox) tick(now time.Time) (busy bool) {
 	for _, q := range o.all() {
-		q.mu.Lock()
-		busy = busy || q.inFlight > 0 || q.mending || q.gate.closed
-		if q.inFlight > 0 && q.sick(now) || q.overdue(now) {
-			q.mending = true
-			topics = append(topics, q.topic)
-		}
-		q.mu.Unlock()
+		busy = q.tick(now) || busy
 	}
-	o.purge(topics...)
 	return busy
 }
 

@@ -29,13 +29,18 @@ func TooLate(maxLate time.Duration, dueMs int64, owner Owner, now time.Time) *Re
 		time.UnixMilli(dueMs).UTC().Format("2006-01-02T15:04:05.000Z"), late.Round(time.Millisecond), maxLate)}
 }
 
-// expired has an item be a dead letter where it is too late for its target. It is
-// asked before each attempt to send it: one that is under way is waited for.
-func (q *queue) expired(it *item, now time.Time) bool {
+// tooLate returns why an item is too late for its target, nil where it is not.
+func (q *queue) tooLate(it *item, now time.Time) *Refusal {
 	if q.o.cfg.MaxLate <= 0 || q.kind == own {
-		return false
+		return nil
 	}
-	r := TooLate(q.o.cfg.MaxLate, it.facts.Due, it.owner, now)
+	return TooLate(q.o.cfg.MaxLate, it.facts.Due, it.owner, now)
+}
+
+// expired dead-letters an item that is too late for its target. It is checked before
+// each attempt; an attempt in flight is waited for.
+func (q *queue) expired(it *item, now time.Time) bool {
+	r := q.tooLate(it, now)
 	if r == nil {
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -15,6 +16,7 @@ import (
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/control"
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/internal/produce"
 	"github.com/delayd-io/delayd/internal/tracing"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -80,6 +82,12 @@ type Outbox struct {
 	opts   []kgo.Opt
 	client *kgo.Client
 	adm    *kadm.Client
+
+	producer *produce.Producer // of what is delivered at least once
+	// missing counts the missing targets that are waited for, missingHeld their records
+	// in memory.
+	missing, missingHeld atomic.Int64
+
 	dead   string
 	parked string
 
@@ -99,7 +107,6 @@ type Outbox struct {
 	pauses control.State
 	limits map[string]int32 // max.message.bytes of topics, where it was learned
 	keyed  map[string]bool  // topics that are compacted: they take no record without a key
-	acked  map[string]*acks // by topic; kept as long as franz-go's producer id
 }
 
 type queueKey struct {
@@ -122,15 +129,18 @@ func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 		queues: make(map[queueKey]*queue),
 		limits: make(map[string]int32),
 		keyed:  make(map[string]bool),
-		acked:  make(map[string]*acks),
 		post:   newPost(),
 	}
 	o.parkedPost = newPost()
-	client, err := kgo.NewClient(append(producerOptions(opts), kgo.ProducerBatchMaxBytesFn(o.limit))...)
+	client, err := kgo.NewClient(append(connect.Serving(), opts...)...)
 	if err != nil {
 		return nil, fmt.Errorf("produce: %w", err)
 	}
 	o.client, o.adm = client, kadm.NewClient(client)
+	if err := o.startProducer(); err != nil {
+		client.Close()
+		return nil, err
+	}
 	o.ctx, o.stop = context.WithCancel(context.Background())
 	now := time.Now()
 	o.parkedQueue, o.deadQueue = o.queue(o.parked, own, now), o.queue(o.dead, own, now)
@@ -192,8 +202,21 @@ func producerOptions(opts []kgo.Opt) []kgo.Opt {
 // been told, so that it is read and delivered again.
 func (o *Outbox) Close() {
 	o.stop()
+	o.producer.Close()
 	o.client.Close()
 	o.wg.Wait()
+}
+
+// startProducer starts what writes at least once.
+func (o *Outbox) startProducer() error {
+	compressor, err := kgo.DefaultCompressor(kgo.SnappyCompression())
+	if err == nil {
+		o.producer, err = produce.New(o.client, compressor, o.log)
+	}
+	if err != nil {
+		return fmt.Errorf("produce: %w", err)
+	}
+	return nil
 }
 
 // Redeliver tries a parked record again. Records that Parked did not make are
@@ -251,9 +274,10 @@ type item struct {
 	trial *trial // in transactions
 
 	attempts int
-	since    time.Time  // when it first failed, or was parked
-	err      error      // of the last attempt
-	alone    chan error // where it is sent by itself and waited for
+	since    time.Time // when it first failed, or was parked
+	err      error     // of the last attempt
+	alone    bool      // it has no company in its batch
+	small    bool      // compressed as far as possible: its topic refused it for its size
 }
 
 // As a context an item has nothing to say, and its fields are not looked at: franz-go
@@ -317,14 +341,10 @@ func (o *Outbox) queue(topic string, k kind, now time.Time) *queue {
 	key := queueKey{topic, k}
 	q := o.queues[key]
 	if q == nil {
-		if o.acked[topic] == nil {
-			o.acked[topic] = new(acks)
-		}
-		q = &queue{o: o, topic: topic, kind: k, acks: o.acked[topic], progress: now}
-		q.promise = q.answered
+		q = &queue{o: o, topic: topic, kind: k, progress: now}
 		q.paused = k != own && o.pauses.Paused(control.Target, topic)
 		o.queues[key] = q
-		q.open(o.limits[topic], o.keyed[topic])
+		q.open()
 	}
 	q.used = now
 	return q
@@ -341,40 +361,18 @@ func (o *Outbox) all() []*queue {
 	return qs
 }
 
-// forgetIdle drops the queues of targets that nothing goes to any more, so that
-// invented target names fill neither our memory nor franz-go's. It leaves
-// franz-go alone with topics that exist: a record may be on its way there again.
+// forgetIdle forgets the queues that nothing goes to any more: of a topic that does
+// not exist, or takes nothing, at once, because anyone can invent names.
 func (o *Outbox) forgetIdle(now time.Time) {
 	o.mu.Lock()
-	var missing []string
+	defer o.mu.Unlock()
 	for key, q := range o.queues {
-		if q.kind == own || now.Sub(q.used) < idleQueue || !q.empty() {
+		if q.kind == own || now.Sub(q.used) < askMissing || !q.empty() || now.Sub(q.used) < idleQueue && q.exists() {
 			continue
 		}
 		delete(o.queues, key)
-		if q.missing.Load() {
-			missing = append(missing, key.topic)
-		}
+		q.leave()
 	}
-	o.mu.Unlock()
-	o.purge(missing...)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, topic := range missing {
-		if o.queues[queueKey{topic, direct}] == nil && o.queues[queueKey{topic, again}] == nil && o.acked[topic].empty() {
-			delete(o.acked, topic)
-		}
-	}
-}
-
-// purge has franz-go fail what it has for topics, and forget them.
-func (o *Outbox) purge(topics ...string) {
-	o.mu.Lock()
-	for _, topic := range topics {
-		o.acked[topic].doubt()
-	}
-	o.mu.Unlock()
-	o.client.PurgeTopicsFromProducing(topics...)
 }
 
 // limit is how large a batch for topic may be. franz-go asks when it first
@@ -458,9 +456,7 @@ func (o *Outbox) partitions(topic string) (int32, error) {
 }
 
 // retryLog logs a record that is sent again, at most once a queue and second.
-func (q *queue) retryLog(it *item) {
-	q.o.cfg.Metrics.Retried.Inc()
-	now := time.Now()
+func (q *queue) retryLog(it *item, now time.Time) {
 	if now.Sub(q.logged) < time.Second {
 		return
 	}

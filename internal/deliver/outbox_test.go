@@ -58,7 +58,7 @@ func TestRefusals(t *testing.T) {
 				if diff := cmp.Diff(dead, w.codes()); diff != "" {
 					t.Errorf("dead letters (- want, + got):\n%s", diff)
 				}
-				if diff := cmp.Diff(delivered, sorted(texts(w.log("sick")))); diff != "" {
+				if diff := cmp.Diff(delivered, texts(w.log("sick"))); diff != "" {
 					t.Errorf("delivered (- want, + got):\n%s", diff)
 				}
 				if n := len(w.log(w.names.Parked())); n > 0 {
@@ -89,7 +89,7 @@ func TestPoison(t *testing.T) {
 		if diff := cmp.Diff(map[string]levels.Code{"poison": levels.Rejected}, w.codes()); diff != "" {
 			t.Errorf("dead letters (- want, + got):\n%s", diff)
 		}
-		if diff := cmp.Diff(numbers(1, 40), sorted(texts(w.log("sick")))); diff != "" {
+		if diff := cmp.Diff(numbers(1, 40), texts(w.log("sick"))); diff != "" {
 			t.Errorf("delivered (- want, + got):\n%s", diff)
 		}
 	})
@@ -238,10 +238,7 @@ func TestLimits(t *testing.T) {
 						t.Errorf("%d of %d records are handled", n, len(owners))
 					}
 				}
-				round() // the limit is learned
-				if n := strconv.Itoa(int(w.out.limit("limited"))); n != c.limit && n != strconv.Itoa(defaultBatchBytes) {
-					t.Errorf("limit %s was learned", n)
-				}
+				round()
 				round()
 				if c.code != "" {
 					sizes = slices.Delete(sizes, around/2, around/2+1)
@@ -254,10 +251,6 @@ func TestLimits(t *testing.T) {
 					t.Fatalf("%d records were delivered, want %d; %d dead letters", len(got), 2*len(sizes), len(w.log(w.names.Dead())))
 				}
 				got = got[len(sizes):]
-				if c.small > 100 { // batches are refused: see sorted
-					slices.Sort(sizes)
-					slices.Sort(got)
-				}
 				if diff := cmp.Diff(sizes, got); diff != "" {
 					t.Errorf("sizes delivered (- want, + got):\n%s", diff)
 				}
@@ -356,59 +349,4 @@ func TestForgetsMissingTargets(t *testing.T) {
 			t.Errorf("%d dead letters, want 100", n)
 		}
 	})
-}
-
-// TestPurgeLosesNothing: after a purge franz-go numbers its batches from zero
-// again, and a broker that remembers such a batch acknowledges a record that it
-// does not write.
-func TestPurgeLosesNothing(t *testing.T) {
-	for _, c := range []struct{ before, after int }{{1, 1}, {1, 5}, {3, 3}, {6, 2}} {
-		virtual(t, Config{GiveUp: time.Hour}, func(w *world) {
-			n := 0
-			send := func(count int) {
-				for range count {
-					n++
-					w.deliver("sick", strconv.Itoa(n))
-					time.Sleep(time.Second) // a batch each
-				}
-			}
-			send(c.before)
-			for range 3 {
-				w.out.purge("sick")
-				send(c.after)
-			}
-			time.Sleep(10 * time.Second)
-			if diff := cmp.Diff(numbers(1, n), texts(w.log("sick"))); diff != "" {
-				t.Errorf("%d before, %d after: delivered (- want, + got):\n%s", c.before, c.after, diff)
-			}
-		})
-	}
-}
-
-// TestPurgeKeepsOrder: such a record is sent again, and nothing that came behind it is
-// on its way before.
-func TestPurgeKeepsOrder(t *testing.T) {
-	for _, c := range []struct{ before, after int }{{1, 5}, {3, 3}, {6, 5}} {
-		virtual(t, Config{GiveUp: time.Hour}, func(w *world) {
-			n := 0
-			send := func(count int, every time.Duration) {
-				for range count {
-					n++
-					w.deliver("sick", strconv.Itoa(n))
-					time.Sleep(every)
-				}
-			}
-			send(c.before, time.Second) // a batch each
-			for range 3 {
-				w.out.purge("sick")
-				w.slow.Store(int64(100 * time.Millisecond))
-				send(c.after, 110*time.Millisecond) // the second before the first is answered
-				time.Sleep(10 * time.Second)
-				w.slow.Store(0)
-			}
-			if diff := cmp.Diff(numbers(1, n), texts(w.log("sick"))); diff != "" {
-				t.Errorf("%d before, %d after: delivered (- want, + got):\n%s", c.before, c.after, diff)
-			}
-		})
-	}
 }

@@ -50,26 +50,34 @@ func (q *queue) pause(on bool, now time.Time) {
 	case on && q.gate.closed: // what waits for it to open is parked
 		q.gate.reopening = false
 		q.releaseWaiting()
-	case on:
-		// What is on its way may fail, and has to be set aside before what comes.
-		q.mending = q.mending || q.inFlight > 0
-		q.startMending()
-	case !q.mending && !q.gate.closed:
-		for _, it := range q.waiting {
-			q.forgive(it)
+	case on && q.kind == direct && q.held > 0:
+		// A batch in flight may fail, and has to be parked before what comes after it.
+		q.draining = q.inFlight > 0
+		if !q.draining {
+			q.closeGate(ByKey)
+			q.parkAll()
 		}
+	case !on && !q.gate.closed:
+		q.draining = false
+		q.forgiveAll()
 		q.releaseWaiting()
+		for n := range q.lines {
+			q.ready(int32(n))
+		}
 	}
 }
 
-// setAside keeps it from a target that is paused. It needs q.mu.
-func (q *queue) setAside(it *item) {
-	if q.kind == again {
-		q.hold(it)
-		return
+// forgiveAll has the failures of all records count from when the target was resumed.
+// It needs q.mu.
+func (q *queue) forgiveAll() {
+	for _, it := range q.waiting {
+		q.forgive(it)
 	}
-	q.closeGate(ByKey)
-	q.park(it)
+	for n := range q.lines {
+		for _, it := range q.lines[n].items {
+			q.forgive(it)
+		}
+	}
 }
 
 // holds says, in transactions, whether it has to wait for its target to be resumed.

@@ -1,17 +1,13 @@
 package deliver
 
 import (
-	"errors"
-	"fmt"
-	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/produce"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -20,26 +16,21 @@ const (
 	// are parked.
 	sickAfter = 5 * time.Second
 	// sickHeld and sickHeldAfter park sooner what piles up fast: so many records,
-	// and none of them answered, or the first of them not written, for so long.
+	// and none of them written, or the first that failed still not, for so long.
 	sickHeld      = 2000
 	sickHeldAfter = time.Second
 
-	// backoffMin and backoffMax bound the wait before a failed record is sent
+	// backoffMin and backoffMax bound the wait before a failed batch is sent
 	// again. The upper one bounds how late a target's recovery is noticed.
 	backoffMin = 20 * time.Millisecond
 	backoffMax = 2 * time.Second
-
-	// keylessFor is how long the refusal of a record without a key stands for those
-	// of all others. Each of them would take the time of an answer, in which the
-	// others wait. It bounds how late a changed cleanup.policy is noticed.
-	keylessFor = time.Second
 )
 
 // kind is how a queue treats what it cannot write.
 type kind int
 
 const (
-	// direct: parks the records of a sick target.
+	// direct: parks the records of a target that makes no progress.
 	direct kind = iota
 	// again: tries parked records until they are given up.
 	again
@@ -49,73 +40,52 @@ const (
 
 // queue is the records on their way to one topic.
 //
-// While all goes well a record is produced as it comes. franz-go fails whatever
-// is buffered for a partition together with the one record at fault, so after a
-// failure the queue mends: it waits for every answer that is outstanding, sends
-// what failed one by one in its order, and only then what has come since. That
-// is how nothing overtakes, and how a record that is refused alone, and only
-// that one, is a dead letter.
+// At least once, each partition of the topic has a line of its own, and at most one
+// batch of it is in flight (package produce). A batch that is refused is cut in
+// half until the record at fault stands alone and becomes a dead letter; the records
+// after it have not been sent meanwhile. So nothing is ever overtaken.
 type queue struct {
-	o       *Outbox
-	topic   string
-	kind    kind
-	acks    *acks                    // shared with the topic's other queue
-	promise func(*kgo.Record, error) // answered: a method value costs an allocation
-	used    time.Time                // guarded by Outbox.mu
+	o     *Outbox
+	topic string
+	kind  kind
+	used  time.Time // guarded by Outbox.mu
 
-	missing atomic.Bool // the last record died because there is no such topic
+	mu      sync.Mutex
+	gate    gate      // what stands in parked; see there
+	paused  bool      // nothing is sent; see pause
+	resumed time.Time // when it was resumed; what was parked before failed then
 
-	logged time.Time // owned by mend
-
-	mu       sync.Mutex
-	limit    int64     // a batch that is larger is refused
-	keyed    bool      // the topic is compacted: a record without a key is refused
-	keyless  time.Time // when one was refused last
-	inFlight int
-	oldest   time.Time // when the first of what is in flight first failed, if it did
-	due      int64     // when it was due, in Unix milliseconds
-	progress time.Time // of the last write, or when there was first something to write
-	failed   []*item   // to be sent again, alone, in this order
-	waiting  []*item   // to be sent after that
-	mending  bool      // new records wait
-	started  bool      // mend runs
-	gate     gate      // what stands in parked; see there
-	paused   bool      // nothing is sent; see pause
-	resumed  time.Time // when it was resumed; what was parked before failed then
+	place    place
+	waiting  []*item // in order, until there is a line for them
+	lines    []line  // by partition
+	turn     int     // whose line the next records without a key go to
+	held     int     // records in waiting and lines
+	inFlight int     // records in batches without an answer
+	draining bool    // the target is paused: what is in flight ends, then all is parked
+	progress time.Time
+	room     int64     // bytes of a batch before compression
+	lowered  time.Time // when the topic refused a batch for its size
+	keyless  time.Time // when it refused a record without a key
+	aside    []*item   // dead letters that their topic refused, each for itself
+	asideAt  time.Time // when they were tried again
+	logged   time.Time
 
 	// In transactions records are held by the cycle and not here.
+	missing    atomic.Bool // there is no such topic
 	scouted    scouted
 	unanswered atomic.Int32
+	limit      int64 // a batch that is larger is refused
+	keyed      bool  // the topic is compacted: a record without a key is refused
+	mending    bool  // new records wait until the topic is looked up
+	started    bool
 }
 
-// open makes a new queue ready. Where the topic's limit is not known yet, the queue
-// mends until it is: records wait for the answer.
-func (q *queue) open(limit int32, keyed bool) {
+// open makes a new queue ready.
+func (q *queue) open() {
+	q.room, q.limit = defaultBatchBytes, defaultBatchBytes
 	if q.o.cfg.TransactionalID != "" {
-		q.limit = defaultBatchBytes
 		q.scout()
-		return
 	}
-	q.limit, q.keyed = int64(limit), keyed
-	if limit > 0 {
-		return
-	}
-	q.limit = defaultBatchBytes
-	q.mending, q.started = true, true
-	q.o.wg.Go(func() {
-		q.learn(0)
-		q.mend()
-	})
-}
-
-// learn looks up the topic's limit; see Outbox.learn.
-func (q *queue) learn(need int64) (news bool) {
-	news = q.o.learn(q.topic, need)
-	limit, keyed := q.o.limit(q.topic), !q.o.takesKeyless(q.topic)
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.limit, q.keyed = int64(limit), keyed
-	return news
 }
 
 // send writes it behind everything that came before.
@@ -123,6 +93,7 @@ func (q *queue) send(it *item, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.enter(it, now)
+	q.rotate()
 }
 
 // sendAll writes items behind everything that came before.
@@ -132,6 +103,7 @@ func (q *queue) sendAll(items []item, now time.Time) {
 	for i := range items {
 		q.enter(&items[i], now)
 	}
+	q.rotate()
 }
 
 // enter needs q.mu.
@@ -140,368 +112,310 @@ func (q *queue) enter(it *item, now time.Time) {
 	case q.gate.closed && !q.gate.reopening:
 		q.park(it)
 	case q.gate.closed:
-		q.hold(it)
+		q.hold(it, now)
 	default:
 		q.pass(it, now)
 	}
 }
 
-// hold has it wait behind what is being mended, or parked. It needs q.mu.
-func (q *queue) hold(it *item) {
-	if it.since.IsZero() {
-		it.since = time.Now()
-	}
+// hold has it wait until there is a line for it. It needs q.mu.
+func (q *queue) hold(it *item, now time.Time) {
+	q.grow(1, now)
 	q.waiting = append(q.waiting, it)
 }
 
-// pass sends it when its turn has come. It needs q.mu.
+// grow counts n more records that the queue holds. It needs q.mu.
+func (q *queue) grow(n int, now time.Time) {
+	if q.held == 0 {
+		q.progress = now
+	}
+	q.held += n
+}
+
+// pass puts it into the line of its partition. It needs q.mu.
 func (q *queue) pass(it *item, now time.Time) {
 	switch {
 	case q.expired(it, now):
-	case q.keyed && q.kind != own && it.rec.Key == nil && now.Sub(q.keyless) < keylessFor:
-		q.o.Bury(it.owner, it.src, it.facts, Refusal{levels.Rejected, fmt.Sprintf(
-			"deliver to %s: %v", q.topic, errKeyless)}, it.attempts)
-	case q.mending:
-		q.hold(it)
-	case q.paused:
-		q.setAside(it)
-	case batchBytes(it.rec) > q.limit:
-		q.mendAlone(it, kerr.MessageTooLarge)
-	case q.keyed && q.kind != own && it.rec.Key == nil:
-		q.mendAlone(it, errKeyless)
-	case q.acks.sendAlone(it.rec.Key, q.partition(it)):
-		q.mendAlone(it, errDoubted)
+	case q.paused && q.kind == direct && q.inFlight == 0:
+		q.closeGate(ByKey)
+		q.park(it)
+	case len(q.waiting) > 0 || q.draining:
+		q.hold(it, now)
+	case !q.place.found:
+		q.locate(it, now)
 	default:
-		q.produce(it, now)
+		q.line(it, now)
 	}
 }
 
-// errKeyless is what is known of a record before it is sent.
-var errKeyless = fmt.Errorf("%w (the topic is compacted, and the record has no key)", kerr.InvalidRecord)
-
-// mendAlone sends it alone, as if it had failed with err. In a batch with others it
-// would have them refused too, and what comes behind could overtake them before we
-// hear of it. It needs q.mu.
-func (q *queue) mendAlone(it *item, err error) {
-	now := time.Now()
-	if q.inFlight == 0 {
-		q.progress = now
+// line puts it into the line of its partition, which is known. It needs q.mu.
+func (q *queue) line(it *item, now time.Time) {
+	n := q.partition(it)
+	if int(n) >= len(q.lines) {
+		q.misplaced(it, now)
+		return
 	}
-	if it.since.IsZero() {
-		it.since = now
+	q.grow(1, now)
+	l := &q.lines[n]
+	l.items = append(l.items, it)
+	if len(l.items) == 1 || !l.sending {
+		q.ready(n)
 	}
-	it.err = err
-	q.failed = append(q.failed, it)
-	q.mending = true
-	q.startMending()
 }
 
-// partition is where it is to be written, or ByKey.
+// partition is where it is written: where it says, or by its key; without a key
+// records take turns. It needs q.mu.
 func (q *queue) partition(it *item) int32 {
+	n := ByKey
 	switch {
 	case it.parkedBy != nil:
-		return it.shelf
+		n = it.shelf
 	case q.kind != own:
-		return it.facts.Partition
+		n = it.facts.Partition
 	}
-	return ByKey
+	if n != ByKey {
+		return n
+	}
+	if it.rec.Key == nil {
+		return int32(q.turn % len(q.lines))
+	}
+	return int32(byKey.Partition(it.rec, len(q.lines)))
 }
 
-// produce needs q.mu.
-func (q *queue) produce(it *item, now time.Time) {
-	if q.inFlight == 0 {
-		q.progress, q.oldest, q.due = now, it.since, it.facts.Due
+// byKey chooses a partition as Kafka's own clients do (murmur2). It has no state for
+// records with a key.
+var byKey = kgo.StickyKeyPartitioner(nil).ForTopic("")
+
+// rotate has the next records without a key go to the next partition. Those that
+// come due together stay together, so that batches are large in a release, and
+// single ones are spread. It needs q.mu.
+func (q *queue) rotate() { q.turn = (q.turn + 1) & 0xffff }
+
+// Next implements produce.Feed.
+func (q *queue) Next(n int32) *produce.Batch {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if int(n) >= len(q.lines) {
+		return nil
 	}
-	q.inFlight++
-	it.attempts++
-	// franz-go has written the partition that it chose into a record that was
-	// tried before.
-	it.rec.Partition, it.rec.Timestamp = q.partition(it), now
-	it.rec.Context = it
-	q.o.client.Produce(q.o.ctx, it.rec, q.promise)
+	l, now := &q.lines[n], time.Now()
+	switch {
+	case l.sending || q.gate.closed || q.draining || q.paused && q.kind == again || now.Before(l.retry):
+		return nil
+	case q.same(l, now): // by which the broker recognises it
+	default:
+		q.abandon(n)
+		q.fill(l, now)
+	}
+	if l.batch != nil {
+		l.sending = true
+		q.inFlight += l.n
+		for _, it := range l.items[:l.n] {
+			it.attempts++
+		}
+	}
+	return l.batch
 }
 
-// answered is franz-go's promise: in the order of each partition, and never
-// while another runs. Nothing may be produced from here.
-func (q *queue) answered(rec *kgo.Record, err error) {
-	it := rec.Context.(*item)
-	alone := it.alone // mend may set it anew as soon as it has started
-	if err == nil && !q.acks.believe(rec, alone != nil) {
-		err = errNotWritten
-	}
+// Answered implements produce.Feed.
+func (q *queue) Answered(n int32, b *produce.Batch, a produce.Answer) {
 	now := time.Now()
 	q.mu.Lock()
-	q.inFlight--
-	if err == nil {
-		q.progress = now
-		if q.missing.Load() {
-			q.missing.Store(false)
-		}
-	} else if alone == nil {
-		it.err = err
-		if it.since.IsZero() {
-			it.since = now
-		}
-		q.failed = append(q.failed, it)
-		q.mending = true
+	if int(n) >= len(q.lines) || q.lines[n].batch != b || !q.lines[n].sending {
+		q.mu.Unlock()
+		return
 	}
-	q.startMending()
+	l := &q.lines[n]
+	l.sending = false
+	q.inFlight -= l.n
+	var written []*item
+	switch {
+	case a.Err == nil && a.Offset < 0 && q == q.o.parkedQueue:
+		l.drop() // written, and the gates have to know where: once more
+	case a.Err == nil:
+		written = q.written(l, now)
+	case produce.Refused(a.Err):
+		q.refused(l, n, a, now)
+	default:
+		q.failed(l, n, a.Err, now)
+	}
+	if q.draining && q.inFlight == 0 {
+		q.closeGate(ByKey)
+		q.parkAll()
+	}
+	if len(q.lines) > int(n) && len(q.lines[n].items) > 0 {
+		q.ready(n)
+	}
 	q.mu.Unlock()
-	if alone != nil {
-		alone <- err
-	} else if err == nil {
+	for _, it := range written {
 		q.o.written(q.kind, it, now)
 		if it.batch != nil {
 			it.batch.arrived()
 		}
 	}
-}
-
-// startMending starts mend when all answers are in. It needs q.mu.
-func (q *queue) startMending() {
-	if q.mending && !q.started && q.inFlight == 0 && q.o.ctx.Err() == nil {
-		q.started = true
-		q.o.wg.Go(q.mend)
+	if written != nil {
+		b.Free()
 	}
 }
 
-// mend settles what failed, then lets go what has waited.
-func (q *queue) mend() {
-	backoff := backoffMin
-	proved := false // the topic has just taken a record
-	for q.o.ctx.Err() == nil {
-		it := q.firstFailed(proved)
-		if it == nil {
-			return
+// ready says that a line has something to send. It needs q.mu.
+func (q *queue) ready(n int32) { q.o.producer.Ready(q.topic, n, q) }
+
+// written takes the batch of a line off it. It needs q.mu.
+func (q *queue) written(l *line, now time.Time) []*item {
+	items := l.take(l.n)
+	q.held -= len(items)
+	q.progress = now
+	l.backoff, l.alike = 0, 0
+	if l.most > 0 {
+		if l.most *= 2; l.most > maxRecords {
+			l.most = 0
 		}
-		if !it.owner.Live() {
-			q.settled(it) // its partition is another instance's: so is the record
-			q.o.dropped(it)
-			continue
-		}
-		if q.expired(it, time.Now()) {
-			q.settled(it)
-			continue
-		}
-		if it.err = q.sendAlone(it); it.err == nil {
-			q.settled(it)
-			q.o.written(q.kind, it, time.Now())
-			if it.rec.Key == nil && !q.o.takesKeyless(q.topic) {
-				q.learn(0) // it is compacted no more
-			}
-			proved, backoff = true, backoffMin
-			continue
-		}
-		proved = false
-		if q.resolve(it) {
-			backoff = backoffMin
-			continue
-		}
-		q.retryLog(it)
-		select {
-		case <-time.After(backoff/2 + rand.N(backoff/2)):
-		case <-q.o.ctx.Done():
-		}
-		backoff = min(2*backoff, backoffMax)
 	}
+	return items
 }
 
-// firstFailed returns what to send next. When nothing is left to be sent alone,
-// or the target is sick, it lets everything go and ends the mending. proved says
-// that the topic takes records again: what failed for the topic's sake need not
-// be sent alone.
-func (q *queue) firstFailed(proved bool) *item {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.sick(time.Now()) || q.paused && q.kind == direct && len(q.failed)+len(q.waiting) > 0 {
-		q.closeGate(ByKey)
+// failed has a batch sent again after a while: what it failed for may pass. It needs
+// q.mu.
+func (q *queue) failed(l *line, n int32, err error, now time.Time) {
+	l.fail(err, now)
+	q.o.cfg.Metrics.Retried.Add(float64(l.n))
+	q.retryLog(l.items[0], now)
+	if q.kind == again {
+		q.giveUp(l, n, now)
 	}
-	if !q.gate.closed && !q.paused && len(q.failed) > 0 && !(proved && !slices.ContainsFunc(q.failed, (*item).suspect)) {
-		return q.failed[0]
-	}
-	items := append(q.failed, q.waiting...)
-	q.failed, q.waiting, q.mending, q.started = nil, nil, false, false
-	for _, it := range items {
-		q.release(it)
-	}
-	return nil
+	l.wait(now)
+	time.AfterFunc(l.retry.Sub(now), func() {
+		if q.o.ctx.Err() == nil {
+			q.ready(n)
+		}
+	})
 }
 
-// release lets go an item that was held back. It needs q.mu.
-func (q *queue) release(it *item) {
+// refused finds the records that a batch was refused for, and makes them dead
+// letters. It needs q.mu.
+func (q *queue) refused(l *line, n int32, a produce.Answer, now time.Time) {
+	class, code := classify(a.Err)
+	l.fail(a.Err, now)
 	switch {
-	case !it.owner.Live():
-		q.o.dropped(it)
-	case q.gate.closed:
-		q.park(it)
+	case class == passing: // by a clock, which can be set
+		q.failed(l, n, a.Err, now)
+		l.drop()
+	case class == denied && q.kind == own:
+		q.failed(l, n, a.Err, now)
+	case l.n > 1 && len(a.Faulty) > 0 && q != q.o.deadQueue:
+		q.condemn(l, l.pick(a.Faulty), class, code, now)
+	case l.n > 1:
+		q.divide(l, class, now)
+	case class == size && !l.batch.Small:
+		l.items[0].small = true
+		l.drop()
 	default:
-		q.pass(it, time.Now())
+		if l.items[0].rec.Key == nil {
+			q.keyless = now
+		}
+		q.condemn(l, l.take(max(1, min(l.alike, len(l.items)))), class, code, now)
 	}
 }
 
-// suspect says that the record itself may be at fault for its failure.
-func (it *item) suspect() bool {
-	c, _ := classify(it.err)
-	return c == size || c == refused || c == partitions
-}
-
-// sick says whether the target has made no progress for too long. It needs q.mu.
-func (q *queue) sick(now time.Time) bool {
-	if q.kind != direct {
-		return false
-	}
-	held := q.inFlight + len(q.failed) + len(q.waiting)
-	idle := now.Sub(q.progress)
-	return held > 0 && (idle >= sickAfter || q.paused && idle >= sickHeldAfter || held >= sickHeld && max(idle, q.behind(now)) >= sickHeldAfter)
-}
-
-// behind is how long the first of what is mended has waited. A target that refuses
-// many single records makes progress, and may never catch up; one whose records are
-// sent alone because of doubts will. It needs q.mu.
-func (q *queue) behind(now time.Time) time.Duration {
-	switch {
-	case q.acks.trying():
-		return 0
-	case len(q.failed) > 0:
-		return now.Sub(q.failed[0].since)
-	case len(q.waiting) > 0:
-		return now.Sub(q.waiting[0].since)
-	}
-	return 0
-}
-
-// overdue says whether a parked record should be given up that franz-go keeps
-// trying to write, without telling us. It needs q.mu.
-func (q *queue) overdue(now time.Time) bool {
-	if q.paused && q.kind == again && q.inFlight > 0 && now.Sub(q.progress) >= sickHeldAfter {
-		return true // or it would be sent whenever its target takes it
-	}
-	return q.kind == again && q.inFlight > 0 &&
-		(now.Sub(q.oldest) >= q.o.cfg.GiveUp || TooLate(q.o.cfg.MaxLate, q.due, nil, now) != nil) &&
-		(q.mending || now.Sub(q.progress) >= sickAfter)
-}
-
-// settled takes it off the head of what failed.
-func (q *queue) settled(it *item) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.failed) > 0 && q.failed[0] == it {
-		q.failed = q.failed[1:]
-	}
-}
-
-// sendAlone sends it with nothing beside it, and waits for the answer.
-func (q *queue) sendAlone(it *item) error {
-	it.alone = make(chan error, 1)
-	q.mu.Lock()
-	progress := q.progress
-	q.produce(it, time.Now())
-	q.progress = progress // trying is no progress
-	q.mu.Unlock()
-	err := <-it.alone
-	it.alone = nil
-	return err
-}
-
-// resolve decides what the failure of it, sent alone, means. It returns false
-// when the record has to be sent again after a while.
-func (q *queue) resolve(it *item) bool {
-	class, code := classify(it.err)
-	age := time.Since(it.since)
+// divide makes the next batch of a line smaller than the one that was refused. It
+// needs q.mu.
+func (q *queue) divide(l *line, class class, now time.Time) {
+	l.most = max(1, l.n/2)
 	switch class {
-	case stale:
-		q.acks.forget()
-		q.o.purge(q.topic)
-		return false
 	case size:
-		if q.learn(batchBytes(it.rec)) {
-			q.o.purge(q.topic) // franz-go reads limits when it first sees a partition
-			return true
-		}
-	case partitions:
-		n, err := q.o.partitions(q.topic)
-		if err != nil || it.facts.Partition < n {
-			q.o.client.ForceMetadataRefresh()
-			return false
-		}
-		it.err = fmt.Errorf("%s %d: the topic has %d partitions", levels.HeaderPartition, it.facts.Partition, n)
-	case refused:
-		if it.rec.Key == nil {
-			q.refusedKeyless(it)
-		}
+		q.room, q.lowered = max(l.bytes/2, minBatchBytes), now
 	case denied:
-		if q.kind == own {
-			return false
-		}
-	case missing:
-		if wait := q.o.cfg.MissingTargetWait; q.kind == own || wait == 0 || age < wait {
-			return false
-		}
-	case passing:
-		if q.kind != again || age < q.o.cfg.GiveUp {
-			return false
-		}
+		l.alike, l.most = l.n, 1
 	}
-	if it.code != "" {
-		return false // a dead letter that is refused itself: it stops its partition, loudly
-	}
-	q.bury(class, code)
-	return true
+	l.drop()
 }
 
-// refusedKeyless finds out whether it was refused because the topic is compacted.
-func (q *queue) refusedKeyless(it *item) {
-	q.learn(0)
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.keyed && errors.Is(it.err, kerr.InvalidRecord) {
-		it.err, q.keyless = errKeyless, time.Now()
-	}
-}
-
-// bury makes a dead letter of the first that failed and, where the fault is the
-// topic's and not the record's, of those behind it that failed in the same way
-// and are as old as that needs. An error that is passing is the topic's when no
-// broker has answered.
-func (q *queue) bury(why class, code levels.Code) {
-	q.mu.Lock()
-	n := 1
-	var patience time.Duration
-	switch why {
-	case missing:
-		patience = q.o.cfg.MissingTargetWait
-	case passing:
-		patience = q.o.cfg.GiveUp
-	}
-	if why == missing || why == denied || why == passing && unanswered(q.failed[0].err) {
-		for n < len(q.failed) {
-			it := q.failed[n]
-			c, _ := classify(it.err)
-			if c != why || time.Since(it.since) < patience || why == passing && !unanswered(it.err) {
-				break
-			}
-			n++
-		}
-	}
-	dead := q.failed[:n:n]
-	q.failed = q.failed[n:]
-	q.progress = time.Now() // those that are left have not been tried
-	q.mu.Unlock()
-	q.missing.Store(why == missing)
-	for _, it := range dead {
-		q.o.dropped(it)
-		if why == passing && unanswered(it.err) {
-			it.err = fmt.Errorf("not acknowledged for %v", time.Since(it.since).Round(time.Second))
-		}
-		if it.owner.Live() {
-			q.o.Bury(it.owner, it.src, it.facts, *undelivered(code, q.topic, it.err), it.attempts)
+// condemn makes dead letters of items, which were refused and are in no line any
+// more. It needs q.mu.
+func (q *queue) condemn(l *line, items []*item, class class, code levels.Code, now time.Time) {
+	l.alike, l.most = 0, 0
+	q.progress = now // those that are left have not been tried
+	for _, it := range items {
+		switch {
+		case it.code == "":
+			q.held--
+			q.bury(it, code)
+		case q.shrink(it, class):
+			it.alone = true
+			l.items = append([]*item{it}, l.items...)
+		default:
+			q.held--
+			q.aside = append(q.aside, it)
+			q.retryLog(it, now)
 		}
 	}
 }
 
-// empty says that the queue can be forgotten.
+// shrink makes a dead letter smaller that its topic refused for its size. It returns
+// false where it is no smaller than before.
+func (q *queue) shrink(it *item, class class) bool {
+	return class == size && q.o.shrink(it)
+}
+
+// bury makes it a dead letter, for the error of its last attempt. It needs q.mu.
+func (q *queue) bury(it *item, code levels.Code) {
+	q.o.dropped(it)
+	if it.owner.Live() {
+		q.o.Bury(it.owner, it.src, it.facts, *undelivered(code, q.topic, it.err), it.attempts)
+	}
+}
+
+// giveUp makes dead letters of the records in front of a line that failed for too
+// long. It needs q.mu.
+func (q *queue) giveUp(l *line, n int32, now time.Time) {
+	count := 0
+	for count < len(l.items) && l.items[count].old(q.o.cfg.GiveUp, now) {
+		count++
+	}
+	if count == 0 {
+		return
+	}
+	q.abandon(n)
+	for _, it := range l.take(count) {
+		q.held--
+		if unanswered(it.err) {
+			it.err = errNotAcknowledged(now.Sub(it.since))
+		}
+		q.bury(it, levels.GaveUp)
+	}
+	q.progress = now
+}
+
+// old reports whether it first failed so long ago.
+func (it *item) old(patience time.Duration, now time.Time) bool {
+	return patience > 0 && !it.since.IsZero() && now.Sub(it.since) >= patience
+}
+
+// sick reports whether the target has made no progress for too long. It needs q.mu.
+func (q *queue) sick(now time.Time) bool {
+	if q.kind != direct || q.held == 0 {
+		return false
+	}
+	idle := now.Sub(q.progress)
+	return idle >= sickAfter || q.draining && idle >= sickHeldAfter ||
+		q.held >= sickHeld && max(idle, q.behind(now)) >= sickHeldAfter
+}
+
+// behind is how long the first record that failed has waited. A target that refuses
+// many single records makes progress, and may never catch up. It needs q.mu.
+func (q *queue) behind(now time.Time) (longest time.Duration) {
+	for i := range q.lines {
+		if items := q.lines[i].items; len(items) > 0 && !items[0].since.IsZero() {
+			longest = max(longest, now.Sub(items[0].since))
+		}
+	}
+	return longest
+}
+
+// empty reports whether the queue can be forgotten.
 func (q *queue) empty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.inFlight == 0 && !q.mending && !q.gate.closed && len(q.waiting) == 0
+	return q.held == 0 && !q.mending && !q.gate.closed && len(q.aside) == 0
 }

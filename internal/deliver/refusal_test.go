@@ -43,9 +43,9 @@ func (w *world) poisoned(config map[string]string) (refuses *kfake.FaultHandle) 
 	})
 }
 
-// stream sends a record each millisecond, some of them poison and without a key, and
+// stream sends a record each millisecond, some of them poison with the given key, and
 // returns the longest time that one took, and that any but those took.
-func (w *world) stream(n int) (all, good time.Duration) {
+func (w *world) stream(n int, key []byte) (all, good time.Duration) {
 	type sending struct {
 		at time.Time
 		*owner
@@ -54,7 +54,7 @@ func (w *world) stream(n int) (all, good time.Duration) {
 	for i := range sent {
 		rec := &kgo.Record{Topic: "delay.level.1s", Key: []byte(strconv.Itoa(i % 100)), Value: []byte(strconv.Itoa(i))}
 		if i%poisonIn == 0 {
-			rec.Key, rec.Value = nil, []byte(poison)
+			rec.Key, rec.Value = key, []byte(poison)
 		}
 		sent[i] = sending{time.Now(), new(owner)}
 		w.send(sent[i].owner, rec, Facts{Topic: "poisoned", ID: "id", Granted: "1s", Partition: ByKey})
@@ -77,7 +77,7 @@ func (w *world) stream(n int) (all, good time.Duration) {
 func TestManyRefusalsPark(t *testing.T) {
 	virtual(t, Config{}, func(w *world) {
 		w.poisoned(nil)
-		if all, _ := w.stream(20_000); all > sickAfter {
+		if all, _ := w.stream(20_000, []byte(poison)); all > sickAfter {
 			t.Errorf("a record was neither written nor parked nor dead for %v", all)
 		}
 		if len(w.log(w.names.Parked())) == 0 {
@@ -93,7 +93,7 @@ func TestCompactedTarget(t *testing.T) {
 	virtual(t, Config{}, func(w *world) {
 		const n = 2000
 		refuses := w.poisoned(map[string]string{"cleanup.policy": "compact"})
-		if _, good := w.stream(n); good > 20*answerTime {
+		if _, good := w.stream(n, nil); good > 20*answerTime {
 			t.Errorf("a record with a key took %v", good)
 		}
 		dead := w.log(w.names.Dead())
@@ -112,8 +112,8 @@ func TestCompactedTarget(t *testing.T) {
 		if _, err := w.adm.AlterTopicConfigs(context.Background(), []kadm.AlterConfig{{Name: "cleanup.policy", Value: &deleted}}, "poisoned"); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(keylessFor)
-		w.stream(n)
+		time.Sleep(time.Second)
+		w.stream(n, nil)
 		if more := len(w.log(w.names.Dead())) - len(dead); more != 0 {
 			t.Errorf("%d dead letters when the topic is compacted no more", more)
 		}

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -68,4 +69,17 @@ func (o *Outbox) existing(topic string) (int32, error) {
 		return int32(len(t.Partitions)), kerr.ErrorForCode(t.ErrorCode)
 	}
 	return 0, kerr.UnknownTopicOrPartition
+}
+
+// errKeyless is what is known of a record before it is sent.
+var errKeyless = fmt.Errorf("%w (the topic is compacted, and the record has no key)", kerr.InvalidRecord)
+
+// learn looks up the topic's limit; see Outbox.learn.
+func (q *queue) learn(need int64) (news bool) {
+	news = q.o.learn(q.topic, need)
+	limit, keyed := q.o.limit(q.topic), !q.o.takesKeyless(q.topic)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.limit, q.keyed = int64(limit), keyed
+	return news
 }

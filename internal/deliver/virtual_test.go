@@ -6,9 +6,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net"
-	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -47,15 +45,15 @@ func (w *world) dial(ctx context.Context, network, addr string) (net.Conn, error
 	if err != nil {
 		return nil, err
 	}
-	return &line{conn, &w.slow}, nil
+	return &slowConn{conn, &w.slow}, nil
 }
 
-type line struct {
+type slowConn struct {
 	net.Conn
 	slow *atomic.Int64
 }
 
-func (l *line) Write(b []byte) (int, error) {
+func (l *slowConn) Write(b []byte) (int, error) {
 	time.Sleep(time.Duration(l.slow.Load()))
 	return l.Conn.Write(b)
 }
@@ -229,18 +227,6 @@ func numbers(from, to int) []string {
 	for i := from; i <= to; i++ {
 		vs = append(vs, strconv.Itoa(i))
 	}
-	return vs
-}
-
-// sorted puts numbers in order: what stood in a batch that was refused may be
-// overtaken by the batches that were on their way behind it.
-func sorted(vs []string) []string {
-	slices.SortFunc(vs, func(a, b string) int {
-		if d := len(a) - len(b); d != 0 {
-			return d
-		}
-		return strings.Compare(a, b)
-	})
 	return vs
 }
 

@@ -1,0 +1,217 @@
+package deliver
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/delayd-io/delayd/levels"
+)
+
+const (
+	// askMissing is how often it is asked whether a topic exists by now, and refusedFor
+	// how long the answer that nobody may write there is believed.
+	askMissing = 500 * time.Millisecond
+	refusedFor = time.Second
+	// maxMissing bounds the missing targets that are waited for. The records of more
+	// are dead letters at once: anyone can invent names.
+	maxMissing = 1000
+	// missingHeld bounds the records that wait in memory for missing targets, in case
+	// somebody is just creating them. More are parked at once.
+	missingHeld = 1000
+)
+
+// place is what is known of a topic's partitions.
+type place struct {
+	found   bool      // they are known
+	asked   time.Time // when they were last asked for
+	answer  error     // why they are not known, as of at
+	at      time.Time
+	awaited bool // the topic is missing, and counts towards maxMissing
+	held    int  // records that count towards missingHeld
+}
+
+// missing reports whether the topic does not exist.
+func (p *place) missing() bool { return errors.Is(p.answer, kerr.UnknownTopicOrPartition) }
+
+// refused reports whether nothing can be written there, whatever the record.
+func (p *place) refused() bool {
+	c, _ := classify(p.answer)
+	return p.answer != nil && (c == denied || c == refused)
+}
+
+// locate has it wait until the topic's partitions are known. It needs q.mu.
+func (q *queue) locate(it *item, now time.Time) {
+	q.hold(it, now)
+	switch {
+	case q.place.asked.IsZero(), q.place.answer != nil && now.Sub(q.place.at) >= refusedFor:
+		q.ask(now)
+	case q.place.answer != nil:
+		q.unlocated(now)
+	}
+}
+
+// ask needs q.mu.
+func (q *queue) ask(now time.Time) {
+	q.place.asked = now
+	q.o.producer.Locate(q.topic, q)
+}
+
+// Located implements produce.Feed.
+func (q *queue) Located(partitions int32, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	if q.kind == direct || q.kind == again {
+		q.count(errors.Is(err, kerr.UnknownTopicOrPartition))
+	}
+	q.place.answer, q.place.at = err, now
+	if err == nil && partitions > 0 {
+		q.place.found = true
+		q.tally()
+		if int(partitions) < len(q.lines) {
+			q.unline()
+		}
+		for len(q.lines) < int(partitions) {
+			q.lines = append(q.lines, line{})
+		}
+		if !q.gate.closed && !q.draining {
+			q.releaseWaiting()
+		}
+		for n := range q.lines {
+			if len(q.lines[n].items) > 0 {
+				q.ready(int32(n))
+			}
+		}
+		q.rotate()
+		return
+	}
+	if q.place.missing() || q.place.refused() {
+		q.place.found = false
+		q.unline()
+		q.unlocated(now)
+	}
+}
+
+// count keeps the number of missing targets that are waited for. It needs q.mu.
+func (q *queue) count(missing bool) {
+	switch {
+	case q.place.awaited && !missing:
+		q.place.awaited = false
+		q.o.missing.Add(-1)
+	case missing && !q.place.awaited && q.o.missing.Add(1) <= maxMissing:
+		q.place.awaited = true
+	case missing && !q.place.awaited:
+		q.o.missing.Add(-1)
+	}
+}
+
+// tally keeps the number of records that wait for missing targets. It needs q.mu.
+func (q *queue) tally() {
+	n := 0
+	if q.place.missing() && q.kind == direct {
+		n = len(q.waiting)
+	}
+	q.o.missingHeld.Add(int64(n - q.place.held))
+	q.place.held = n
+}
+
+// unline has all records wait until the topic is located anew. It needs q.mu.
+func (q *queue) unline() {
+	var items []*item
+	for n := range q.lines {
+		q.abandon(int32(n))
+		items = append(items, q.lines[n].items...)
+	}
+	q.lines = nil
+	q.waiting = append(items, q.waiting...)
+}
+
+// unlocated decides what becomes of records for a topic that is not there, or that
+// takes none. It needs q.mu.
+func (q *queue) unlocated(now time.Time) {
+	if q.kind == own {
+		return // asked for again, see tick
+	}
+	for _, it := range q.waiting {
+		it.err = q.place.answer
+		if it.since.IsZero() {
+			it.since = now
+		}
+	}
+	q.tally()
+	defer q.tally()
+	_, code := classify(q.place.answer)
+	switch {
+	case q.place.refused():
+		q.buryWaiting(len(q.waiting), code)
+	case !q.place.missing():
+	case !q.place.awaited:
+		for _, it := range q.waiting {
+			it.err = fmt.Errorf("%w (%d other missing targets are waited for)", it.err, maxMissing)
+		}
+		q.buryWaiting(len(q.waiting), code)
+	case q.kind == direct && len(q.waiting) > 0 && q.o.missingHeld.Load() > missingHeld && !q.gate.closed:
+		q.closeGate(ByKey)
+		q.parkAll()
+	default:
+		q.expireMissing(now)
+	}
+}
+
+// expireMissing makes dead letters of the records that have waited long enough for a
+// missing topic. It needs q.mu.
+func (q *queue) expireMissing(now time.Time) {
+	n := 0
+	for n < len(q.waiting) && q.waiting[n].old(q.o.cfg.MissingTargetWait, now) {
+		n++
+	}
+	q.buryWaiting(n, levels.UnknownTopic)
+}
+
+// buryWaiting makes dead letters of the first n records that wait. It needs q.mu.
+func (q *queue) buryWaiting(n int, code levels.Code) {
+	if n == 0 {
+		return
+	}
+	items := q.waiting[:n]
+	q.waiting = q.waiting[n:]
+	q.held -= n
+	q.progress = time.Now()
+	q.tally()
+	for _, it := range items {
+		q.bury(it, code)
+	}
+}
+
+// misplaced is called for a record that names a partition which the topic does not
+// have, as far as is known. It needs q.mu.
+func (q *queue) misplaced(it *item, now time.Time) {
+	if now.Sub(q.place.at) < refusedFor {
+		it.err = fmt.Errorf("%s %d: the topic has %d partitions", levels.HeaderPartition, it.facts.Partition, len(q.lines))
+		q.bury(it, levels.BadPartition)
+		return
+	}
+	q.hold(it, now) // and those after it, until the answer comes
+	q.ask(now)
+}
+
+// exists reports whether the topic was found.
+func (q *queue) exists() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.place.found || q.o.cfg.TransactionalID != "" && !q.missing.Load()
+}
+
+// leave is called when the queue is forgotten.
+func (q *queue) leave() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.count(false)
+	q.place.answer = nil
+	q.tally()
+	q.place = place{}
+	q.o.producer.Leave(q.topic, q)
+}

@@ -1,0 +1,100 @@
+package deliver
+
+import "time"
+
+// tick finds what makes no progress, and what may be tried again. It returns whether
+// the queue has to be looked at again soon.
+func (q *queue) tick(now time.Time) (busy bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.o.cfg.TransactionalID != "" {
+		return q.mending || q.gate.closed
+	}
+	if q.sick(now) {
+		q.closeGate(ByKey)
+		q.parkAll()
+	}
+	if q.kind == again {
+		q.tickParked(now)
+	}
+	if q.place.answer != nil && (q.held > 0 || q.gate.closed) && now.Sub(q.place.asked) >= askMissing {
+		q.ask(now)
+	}
+	if q.place.missing() && q.kind != own && !q.gate.closed {
+		q.expireMissing(now)
+	}
+	q.retryAside(now)
+	return q.held > 0 || q.gate.closed || len(q.aside) > 0
+}
+
+// tickParked gives up parked records that no broker answers for. It needs q.mu.
+func (q *queue) tickParked(now time.Time) {
+	idle := now.Sub(q.progress)
+	for n := range q.lines {
+		l := &q.lines[n]
+		switch {
+		case !l.sending:
+		case q.paused && idle >= sickHeldAfter: // or it would be sent whenever its target takes it
+			q.abandon(int32(n))
+		case idle >= sickAfter && q.tooLate(l.items[0], now) != nil:
+			q.abandon(int32(n))
+			q.cull(l, now)
+		case idle >= sickAfter:
+			q.giveUp(l, int32(n), now)
+		}
+	}
+}
+
+// retryAside tries dead letters again that their topic refused, each for itself. It
+// needs q.mu.
+func (q *queue) retryAside(now time.Time) {
+	if len(q.aside) == 0 || now.Sub(q.asideAt) < backoffMax {
+		return
+	}
+	q.asideAt = now
+	items := q.aside
+	q.aside = nil
+	for _, it := range items {
+		it.alone = true
+		q.release(it, now)
+	}
+}
+
+// release lets go a record that was held back. It needs q.mu.
+func (q *queue) release(it *item, now time.Time) {
+	switch {
+	case !it.owner.Live():
+		q.o.dropped(it)
+	case q.gate.closed:
+		q.park(it)
+	default:
+		q.pass(it, now)
+	}
+}
+
+// releaseWaiting lets all go that waits. It needs q.mu.
+func (q *queue) releaseWaiting() {
+	items, now := q.waiting, time.Now()
+	q.waiting = nil
+	q.held -= len(items)
+	for _, it := range items {
+		q.release(it, now)
+	}
+}
+
+// parkAll parks everything that the queue holds, in order. The gate is closed. It
+// needs q.mu.
+func (q *queue) parkAll() {
+	q.draining = false
+	for n := range q.lines {
+		q.abandon(int32(n))
+		l := &q.lines[n]
+		q.held -= len(l.items)
+		for _, it := range l.items {
+			q.release(it, time.Now())
+		}
+		*l = line{}
+	}
+	q.releaseWaiting()
+	q.tally()
+}
