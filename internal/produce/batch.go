@@ -24,9 +24,6 @@ type Batch struct {
 	abandoned bool // guarded by Producer.mu
 }
 
-// Attempts returns how often the batch was sent.
-func (b *Batch) Attempts() int { return b.attempts }
-
 var batches = sync.Pool{New: func() any { return new(Batch) }}
 
 // NewBatch returns an empty batch.

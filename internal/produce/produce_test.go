@@ -1,0 +1,385 @@
+//go:build synctests
+
+package produce
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// world is a producer, the two brokers it writes to, and a clock of its own.
+type world struct {
+	t        *testing.T
+	cluster  *kfake.Cluster
+	client   *kgo.Client
+	producer *Producer
+	lose     atomic.Int64
+}
+
+func virtual(t *testing.T, codec kgo.CompressionCodec, test func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { // fails when a goroutine is left
+		network := new(kfake.VirtualNetwork)
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.ListenFn(network.Listen), kfake.Ports(9092, 9093))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cluster.Close()
+		w := &world{t: t, cluster: cluster}
+		dial := func(ctx context.Context, proto, addr string) (net.Conn, error) {
+			time.Sleep(time.Millisecond)
+			conn, err := network.DialContext(ctx, proto, addr)
+			return &lossy{conn, &w.lose}, err
+		}
+		client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.Dialer(dial), kgo.AlwaysRetryEOF())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		compressor, err := kgo.DefaultCompressor(codec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := New(client, compressor, zerolog.Nop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		w.client, w.producer = client, p
+		test(w)
+	})
+}
+
+// loseAnswers closes a connection from time to time before its answer is read.
+func (w *world) loseAnswers(seed uint64) (stop func()) {
+	random := rand.New(rand.NewPCG(seed, 2))
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range 20 {
+			select {
+			case <-time.After(time.Duration(random.IntN(200)) * time.Millisecond):
+				w.lose.Store(int64(random.IntN(2) + 1))
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
+}
+
+// lossy is a connection whose next answers may be lost.
+type lossy struct {
+	net.Conn
+	lose *atomic.Int64 // answers to lose
+}
+
+func (l *lossy) Read(b []byte) (int, error) {
+	n, err := l.Conn.Read(b)
+	if l.lose.Load() > 0 && l.lose.Add(-1) >= 0 {
+		l.Conn.Close()
+		return 0, net.ErrClosed
+	}
+	return n, err
+}
+
+// source is a feed of numbered records for one topic. It does what the contract asks:
+// it sends a batch again after an error, and drops one that is refused.
+type source struct {
+	p      *Producer
+	topic  string
+	size   int // records of a batch
+	backup time.Duration
+
+	mu      sync.Mutex
+	located chan error // has room for many
+	left    []string
+	batch   *Batch
+	sending bool
+	taken   []string // written, as the producer says
+	dropped []string
+}
+
+func (w *world) source(topic string, values []string, size int) *source {
+	s := &source{p: w.producer, topic: topic, size: size, left: values, backup: 10 * time.Millisecond, located: make(chan error, 1000)}
+	w.producer.Locate(topic, s)
+	return s
+}
+
+func (s *source) Located(n int32, err error) {
+	select {
+	case s.located <- err:
+	default:
+	}
+	if err == nil {
+		s.p.Ready(s.topic, 0, s)
+	}
+}
+
+func (s *source) Next(int32) *Batch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sending || s.batch == nil && len(s.left) == 0 {
+		return nil
+	}
+	if s.batch == nil {
+		s.batch = NewBatch()
+		n := min(s.size, len(s.left))
+		for _, v := range s.left[:n] {
+			s.batch.Records = append(s.batch.Records, &kgo.Record{Key: []byte("k"), Value: []byte(v), Timestamp: time.Now()})
+		}
+		s.left = s.left[n:]
+	}
+	s.sending = true
+	return s.batch
+}
+
+func (s *source) Answered(_ int32, b *Batch, a Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sending = false
+	var values []string
+	for _, rec := range b.Records {
+		values = append(values, string(rec.Value))
+	}
+	switch {
+	case a.Err == nil:
+		s.taken, s.batch = append(s.taken, values...), nil
+	case Refused(a.Err):
+		s.dropped, s.batch = append(s.dropped, values...), nil
+	default:
+		time.AfterFunc(s.backup, func() { s.p.Ready(s.topic, 0, s) })
+		return
+	}
+	s.p.Ready(s.topic, 0, s)
+}
+
+// done waits until everything has an answer.
+func (s *source) done(within time.Duration) bool {
+	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		s.mu.Lock()
+		done := len(s.left) == 0 && s.batch == nil
+		s.mu.Unlock()
+		if done {
+			return true
+		}
+	}
+	return false
+}
+
+func numbers(n int) (values []string) {
+	for i := range n {
+		values = append(values, "<"+strconv.Itoa(i)+">")
+	}
+	return values
+}
+
+func (w *world) log(topic string) (values []string) {
+	w.t.Helper()
+	ends, err := kadm.NewClient(w.client).ListEndOffsets(context.Background(), topic)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	end, _ := ends.Lookup(topic, 0)
+	cl, err := kgo.NewClient(append(w.client.Opts(), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer cl.Close()
+	for int64(len(values)) < end.Offset {
+		fetches := cl.PollFetches(context.Background())
+		if err := fetches.Err(); err != nil {
+			w.t.Fatal(err)
+		}
+		fetches.EachRecord(func(rec *kgo.Record) { values = append(values, string(rec.Value)) })
+	}
+	return values
+}
+
+// TestCodecs writes with each codec, and with the smallest, and reads it back.
+func TestCodecs(t *testing.T) {
+	for name, codec := range map[string]kgo.CompressionCodec{
+		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
+		"lz4": kgo.Lz4Compression(), // zstd's decoder has a finalizer, which no bubble survives
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, codec, func(w *world) {
+				if err := w.cluster.CreateTopic("topic", 1, nil); err != nil {
+					t.Fatal(err)
+				}
+				values := append(numbers(100), string(bytes.Repeat([]byte("x"), 10_000)))
+				s := w.source("topic", values, 50)
+				if !s.done(time.Minute) {
+					t.Fatal("not everything has an answer")
+				}
+				if got := w.log("topic"); !slices.Equal(got, values) {
+					t.Errorf("%d records, want %d in order", len(got), len(values))
+				}
+			})
+		})
+	}
+}
+
+// retriable are answers after which the same batch is sent again.
+var retriable = []*kerr.Error{
+	kerr.NotEnoughReplicas, kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.UnknownServerError, kerr.RequestTimedOut,
+	kerr.KafkaStorageError, kerr.NetworkException,
+}
+
+// TestFaultsKeepOrder answers at random with errors and refusals, or loses answers of
+// batches that are written: what is written is written once, in order, and only what
+// was refused is missing.
+func TestFaultsKeepOrder(t *testing.T) {
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			virtual(t, kgo.NoCompression(), func(w *world) {
+				if err := w.cluster.CreateTopic("topic", 1, nil); err != nil {
+					t.Fatal(err)
+				}
+				random := rand.New(rand.NewPCG(seed, 1))
+				errs := retriable
+				if seed%2 == 0 {
+					stop := w.loseAnswers(random.Uint64())
+					defer stop()
+				} else { // a refusal after a lost answer would say that nothing is written
+					errs = append([]*kerr.Error{kerr.InvalidRecord}, retriable...)
+				}
+				for range 30 {
+					with := []byte("<" + strconv.Itoa(random.IntN(2000)) + ">")
+					w.cluster.Fault(kfake.Fault{
+						Keys: []kmsg.Key{kmsg.Produce}, Topic: "topic", Count: random.IntN(3) + 1, Err: errs[random.IntN(len(errs))],
+						When: func(req kmsg.Request) bool {
+							return bytes.Contains(req.(*kmsg.ProduceRequest).Topics[0].Partitions[0].Records, with)
+						},
+					})
+				}
+				values := numbers(2000)
+				s := w.source("topic", values, 7)
+				if !s.done(10 * time.Minute) {
+					t.Fatalf("%d of %d have no answer", len(s.left), len(values))
+				}
+				got := w.log("topic")
+				if !slices.Equal(got, s.taken) {
+					t.Errorf("%d records are written, not what was acknowledged (%d)", len(got), len(s.taken))
+				}
+				if !slices.IsSortedFunc(got, number) {
+					t.Error("out of order")
+				}
+				if n := len(got) + len(s.dropped); n != len(values) {
+					t.Errorf("%d written and %d refused of %d", len(got), len(s.dropped), len(values))
+				}
+			})
+		})
+	}
+}
+
+func number(a, b string) int {
+	x, _ := strconv.Atoi(strings.Trim(a, "<>"))
+	y, _ := strconv.Atoi(strings.Trim(b, "<>"))
+	return x - y
+}
+
+// TestMissingTopic reports that a topic is missing each time it is asked for, and
+// writes once it exists.
+func TestMissingTopic(t *testing.T) {
+	virtual(t, kgo.NoCompression(), func(w *world) {
+		s := w.source("new", numbers(10), 3)
+		for range 3 {
+			if err := <-s.located; err != kerr.UnknownTopicOrPartition {
+				t.Fatalf("located: %v", err)
+			}
+			w.producer.Locate("new", s)
+		}
+		if err := w.cluster.CreateTopic("new", 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		for !s.done(time.Second) {
+			w.producer.Locate("new", s)
+		}
+		if got := w.log("new"); !slices.Equal(got, numbers(10)) {
+			t.Errorf("written: %v", got)
+		}
+		w.producer.Leave("new", s)
+	})
+}
+
+// TestRecreatedTopic writes on when the topic was deleted and recreated: the new one
+// knows no sequence numbers.
+func TestRecreatedTopic(t *testing.T) {
+	virtual(t, kgo.NoCompression(), func(w *world) {
+		if err := w.cluster.CreateTopic("topic", 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		s := w.source("topic", numbers(10), 3)
+		if !s.done(time.Second) {
+			t.Fatal("not everything has an answer")
+		}
+		if err := w.cluster.DeleteTopic("topic"); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.cluster.CreateTopic("topic", 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		s.mu.Lock()
+		s.left = numbers(10)
+		s.mu.Unlock()
+		w.producer.Ready("topic", 0, s)
+		if !s.done(time.Minute) {
+			t.Fatal("not everything has an answer after the topic was recreated")
+		}
+		if got := w.log("topic"); !slices.Equal(got, numbers(10)) {
+			t.Errorf("written: %v", got)
+		}
+	})
+}
+
+// TestForgottenNames keeps nothing of topics that never existed, and asks for them
+// no more.
+func TestForgottenNames(t *testing.T) {
+	virtual(t, kgo.NoCompression(), func(w *world) {
+		const n = 5000
+		sources := make([]*source, n)
+		for i := range sources {
+			sources[i] = w.source("invented"+strconv.Itoa(i), nil, 1)
+		}
+		requests := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Count: -1, Observe: true})
+		for _, s := range sources {
+			if err := <-s.located; err != kerr.UnknownTopicOrPartition {
+				t.Fatalf("located: %v", err)
+			}
+			w.producer.Leave(s.topic, s)
+		}
+		if hits := requests.Hits(); hits > 2*n/lookTopics {
+			t.Errorf("%d requests for %d names", hits, n)
+		}
+		before := requests.Hits()
+		time.Sleep(10 * time.Minute)
+		if hits := requests.Hits() - before; hits > 0 {
+			t.Errorf("%d requests for names that nobody uses", hits)
+		}
+		w.producer.mu.Lock()
+		defer w.producer.mu.Unlock()
+		if len(w.producer.topics) > 0 {
+			t.Errorf("%d topics are remembered", len(w.producer.topics))
+		}
+	})
+}
