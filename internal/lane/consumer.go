@@ -235,6 +235,7 @@ func (c *Consumer) poll(ctx context.Context) {
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		c.awaitRoom(ctx)
+		c.awaitAside(ctx)
 		fetches := c.client.PollFetches(ctx)
 		if fetches.IsClientClosed() {
 			return
@@ -247,8 +248,8 @@ func (c *Consumer) poll(ctx context.Context) {
 			}
 		})
 		c.client.AllowRebalance()
-		if c.ahead.pressed() || c.aside.pressed() {
-			c.throttle(now)
+		if c.ahead.pressed() {
+			c.throttle(now, false)
 		}
 		if c.cfg.Gather > 0 && !more {
 			timer.Reset(c.cfg.Gather)

@@ -38,8 +38,8 @@ func (c *Consumer) keepHouse(ctx context.Context) {
 		if !c.ahead.pressed() {
 			c.stuck.Store(false)
 		}
-		if c.held.Load() || c.ahead.pressed() || c.aside.pressed() {
-			c.throttle(now)
+		if c.held.Load() || c.ahead.pressed() {
+			c.throttle(now, false)
 			every = throttleEvery
 		}
 		timer.Reset(every)
@@ -63,7 +63,30 @@ func (c *Consumer) awaitRoom(ctx context.Context) {
 		case <-c.ahead.room:
 		case <-timer.C:
 			c.stuck.Store(true)
-			c.throttle(time.Now())
+			c.throttle(time.Now(), false)
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// awaitAside does the same for the pool aside, whose lanes move as fast as a release, or
+// not at all for hours. While they move, the poll loop waits for them; the lanes that do
+// not move are held back, once each time that they stop.
+func (c *Consumer) awaitAside(ctx context.Context) {
+	if !c.aside.crowded() {
+		return
+	}
+	c.aside.awaited.Store(true)
+	defer c.aside.awaited.Store(false)
+	timer := time.NewTimer(roomWait)
+	defer timer.Stop()
+	for c.aside.crowded() {
+		select {
+		case <-c.aside.room:
+		case <-timer.C:
+			c.throttle(time.Now(), true)
 			return
 		case <-ctx.Done():
 			return
@@ -72,18 +95,17 @@ func (c *Consumer) awaitRoom(ctx context.Context) {
 }
 
 // throttle stops and starts the fetching of lanes, as their pools' budgets say.
-func (c *Consumer) throttle(now time.Time) {
+// asideFull says that the pool aside has had no room for roomWait.
+func (c *Consumer) throttle(now time.Time, asideFull bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	reaches := make(map[*pool][]reach, 2)
 	for _, l := range c.lanes {
 		reaches[l.pool] = append(reaches[l.pool], l.reach())
 	}
-	held := 0
 	pause, resume := make(map[string][]int32), make(map[string][]int32)
 	for p, lanes := range reaches {
-		fetch, hold := share(p.budget, lanes, now, p == c.aside || c.stuck.Load())
-		held += len(hold)
+		fetch, hold := c.share(p, lanes, now, asideFull)
 		for _, l := range hold {
 			l.hold(true, pause)
 		}
@@ -97,7 +119,25 @@ func (c *Consumer) throttle(now time.Time) {
 	if len(resume) > 0 {
 		c.client.ResumeFetchPartitions(resume)
 	}
-	c.held.Store(held > 0)
+	held := false
+	for _, l := range c.lanes {
+		held = held || l.isHeld()
+	}
+	c.held.Store(held)
+}
+
+// share decides for the lanes of p.
+func (c *Consumer) share(p *pool, lanes []reach, now time.Time, asideFull bool) (fetch, hold []*lane) {
+	if p == c.aside {
+		return shareAside(p.budget, lanes, now, asideFull)
+	}
+	return share(p.budget, lanes, now, c.stuck.Load())
+}
+
+func (l *lane) isHeld() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.paused
 }
 
 // hold notes whether the lane is held back, and adds it to changed when that
@@ -110,5 +150,10 @@ func (l *lane) hold(paused bool, changed map[string][]int32) {
 	}
 	l.paused, l.fetched = paused, time.Now()
 	l.caughtUp = false
+	if paused {
+		l.pool.held.Add(l.bytes)
+	} else {
+		l.pool.held.Add(-l.bytes)
+	}
 	changed[l.topic.Name] = append(changed[l.topic.Name], l.partition)
 }

@@ -89,7 +89,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 		bytes += w.bytes
 		l.ring.push(w)
 	}
-	l.bytes += bytes
+	l.use(bytes)
 	news := idle || len(l.ring.early) > 0 // else run sleeps until the same record
 	more = !l.caughtUp
 	l.mu.Unlock()
@@ -99,6 +99,14 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 		l.nudge()
 	}
 	return more
+}
+
+// use counts n bytes, taken of the pool or given back. It needs l.mu.
+func (l *lane) use(n int64) {
+	l.bytes += n
+	if l.paused {
+		l.pool.held.Add(n)
+	}
 }
 
 // nudge has run look at the ring again.
@@ -223,10 +231,12 @@ func (l *lane) finish(w *Work, now time.Time) {
 	w.state = done
 	w.Record = nil
 	bytes := w.bytes
-	l.bytes -= bytes
+	live := l.live.Load()
+	if live {
+		l.use(-bytes)
+	}
 	l.unfinished--
 	l.moved = now
-	live := l.live.Load()
 	l.mu.Unlock()
 	if live {
 		l.pool.give(bytes)
@@ -341,7 +351,9 @@ func (l *lane) end() {
 			l.pool.overtaking.Add(-1)
 		}
 	}
-	l.bytes, l.unheld, l.behind = 0, 0, 0
+	l.use(-bytes)
+	l.paused = false
+	l.unheld, l.behind = 0, 0
 	l.ring = ring{}
 	l.mu.Unlock()
 	l.pool.release(held, behind)

@@ -144,7 +144,7 @@ func (l *lane) undo(w *Work) {
 	}
 	w.state = sent
 	l.unfinished++
-	l.bytes += w.bytes
+	l.use(w.bytes)
 	l.pool.bytes.Add(w.bytes)
 }
 

@@ -22,7 +22,7 @@ const roomWait = 100 * time.Millisecond
 // farOff is how far off the next record of a lane is that is suspended.
 const farOff = 365 * 24 * time.Hour
 
-// throttleEvery is how often lanes that are held back are looked at again.
+// throttleEvery is how often lanes that are held back are checked again.
 const throttleEvery = 250 * time.Millisecond
 
 // pool is what lanes share: memory for what is fetched ahead, and slots for
@@ -30,12 +30,14 @@ const throttleEvery = 250 * time.Millisecond
 type pool struct {
 	budget int64
 	bytes  atomic.Int64
+	held   atomic.Int64 // bytes of lanes that are held back
 	slots  *semaphore.Weighted
 	// behind are those slots that works have to have too which are long overdue: in a
 	// release there are always more of them, and what is on time must not queue up
 	// behind them.
-	behind *semaphore.Weighted
-	room   chan struct{} // has room for one: a quarter of the budget is free again
+	behind  *semaphore.Weighted
+	room    chan struct{} // has room for one: a quarter of the budget is free again
+	awaited atomic.Bool   // somebody waits until the pool is not crowded
 
 	// overtaking is how many works were sent before a record in front of them.
 	// They stay uncommitted until that one is due, which can be hours.
@@ -91,10 +93,20 @@ func (p *pool) full() bool { return p.bytes.Load() >= p.budget }
 // pressed says that memory is getting short.
 func (p *pool) pressed() bool { return p.bytes.Load() >= p.budget/2 }
 
-// give takes back n bytes, and says so when a quarter of the budget is free again.
+// crowded reports whether the lanes that fetch use more than is left, in a pool whose
+// lanes may stop for hours at any moment. What they hold then stays in use, and half of
+// the rest is still there for others. A fetch is always allowed.
+func (p *pool) crowded() bool {
+	used := p.bytes.Load()
+	return used-p.held.Load() > max(p.budget-used, fetchMaxPartitionBytes)
+}
+
+// give takes back n bytes. It signals room when a quarter of the budget is free again,
+// and to who awaits it when the pool is not crowded any more.
 func (p *pool) give(n int64) {
 	low := p.budget / 4 * 3
-	if after := p.bytes.Add(-n); after < low && after+n >= low {
+	after := p.bytes.Add(-n)
+	if after < low && after+n >= low || p.awaited.Load() && !p.crowded() {
 		signal(p.room)
 	}
 }
@@ -104,6 +116,7 @@ type reach struct {
 	lane   *lane
 	next   time.Time // when its first waiting record is due
 	last   time.Time // the same of its last
+	moved  time.Time // when it last finished a record
 	bytes  int64
 	paused bool
 }
@@ -111,7 +124,7 @@ type reach struct {
 func (l *lane) reach() reach {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := reach{lane: l, last: l.ring.lastDue, bytes: l.bytes, paused: l.paused}
+	r := reach{lane: l, last: l.ring.lastDue, moved: l.moved, bytes: l.bytes, paused: l.paused}
 	if w := l.ring.peek(false); w != nil {
 		r.next = w.Due
 	}
@@ -154,6 +167,33 @@ func share(budget int64, lanes []reach, now time.Time, strict bool) (fetch, hold
 		default:
 			hold = append(hold, r.lane)
 		}
+	}
+	return fetch, hold
+}
+
+// shareAside returns the lanes of the pool aside that start or stop fetching. Those that
+// were held back fetch again when they have used up what they hold. When timedOut, the
+// pool has been crowded for roomWait: the lanes that have not moved are held back, or
+// all if each has moved.
+func shareAside(budget int64, lanes []reach, now time.Time, timedOut bool) (fetch, hold []*lane) {
+	own := budget / 2 / int64(max(1, len(lanes)))
+	var slow []*lane
+	for _, r := range lanes {
+		switch {
+		case r.paused && r.bytes <= own/2:
+			fetch = append(fetch, r.lane)
+		case r.paused, r.bytes <= own:
+		case now.Sub(r.moved) >= roomWait:
+			hold = append(hold, r.lane)
+		default:
+			slow = append(slow, r.lane)
+		}
+	}
+	switch {
+	case !timedOut:
+		return fetch, nil
+	case len(hold) == 0:
+		return fetch, slow
 	}
 	return fetch, hold
 }
