@@ -104,7 +104,9 @@ func (parked) Due(*kgo.Record, time.Time) time.Time { return time.Time{} }
 
 // Handle tries the records again.
 func (p parked) Handle(works []*lane.Work) {
+	batch := p.outbox.NewBatch(len(works))
 	for _, w := range works {
-		p.outbox.Redeliver(w, w.Record, p.targets)
+		batch.Redeliver(w, w.Record, p.targets)
 	}
+	batch.Send()
 }

@@ -18,6 +18,9 @@ type Batch struct {
 	records []kgo.Record
 	headers []kgo.RecordHeader
 	values  values
+	sources []kgo.Record // of parked records, as they were read first
+	target  target       // of the parked record that was added last
+	kind    kind         // direct, or again
 	trials  []trial      // in transactions
 	left    atomic.Int32 // items that have not arrived at the first attempt
 }
@@ -56,12 +59,16 @@ func (b *Batch) arrived() {
 	clear(b.trials)
 	b.items, b.records, b.headers, b.values.buf = b.items[:0], b.records[:0], b.headers[:0], b.values.buf[:0]
 	b.trials = b.trials[:0]
+	clear(b.sources)
+	b.sources, b.target, b.kind = b.sources[:0], target{}, direct
 	batches.Put(b)
 }
 
 // Deliver adds src, to be sent to its target as the record that the target's
 // consumer gets.
-func (b *Batch) Deliver(owner Owner, src *kgo.Record, f Facts) {
+func (b *Batch) Deliver(owner Owner, src *kgo.Record, f Facts) { b.deliver(owner, src, f) }
+
+func (b *Batch) deliver(owner Owner, src *kgo.Record, f Facts) *item {
 	left := cap(b.items) - len(b.items) // the others are taken to be like this one
 	if need := len(src.Headers) + finalAdds; cap(b.headers)-len(b.headers) < need {
 		b.headers = make([]kgo.RecordHeader, 0, left*need)
@@ -74,7 +81,7 @@ func (b *Batch) Deliver(owner Owner, src *kgo.Record, f Facts) {
 	b.records = append(b.records, kgo.Record{})
 	rec := &b.records[len(b.records)-1]
 	rec.Topic, rec.Key, rec.Value, rec.Headers = f.Topic, src.Key, src.Value, b.headers[start:len(b.headers):len(b.headers)]
-	b.add(owner, src, rec, f)
+	return b.add(owner, src, rec, f)
 }
 
 // Put adds rec, to be written to a topic of the service itself. src is what a
@@ -107,6 +114,10 @@ func (b *Batch) Send() {
 	b.left.Store(int32(len(b.items)))
 	if b.o.cfg.TransactionalID != "" {
 		b.try()
+	}
+	if b.kind == again && b.o.cfg.TransactionalID != "" {
+		b.o.parkedPost.put(b)
+		return
 	}
 	b.o.post.put(b)
 }
@@ -145,16 +156,6 @@ func (p *post) put(b *Batch) {
 	signal(p.ready)
 }
 
-// putItem adds a batch of it alone, to be written in a transaction.
-func (p *post) putItem(it item) {
-	b := newBatch(1)
-	it.batch = b
-	b.items = append(b.items, it)
-	b.left.Store(1)
-	b.try()
-	p.put(b)
-}
-
 // take returns what was put there since it was called last; into is used again.
 func (p *post) take(into []*Batch) (batches []*Batch) {
 	p.mu.Lock()
@@ -189,7 +190,7 @@ func (b *Batch) pass(now time.Time) {
 		for n < len(rest) && rest[n].rec.Topic == rest[0].rec.Topic {
 			n++
 		}
-		k := direct
+		k := b.kind
 		if rest[0].put {
 			k = own
 		}

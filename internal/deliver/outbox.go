@@ -153,7 +153,7 @@ func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 
 // Transact has everything be delivered in transactions, from now on: exactly once,
 // with the offsets that the ledgers commit. parked is the ledger of what comes by
-// Redeliver, nil where nothing does. It is called before the group is joined, and
+// Batch.Redeliver, nil where nothing does. It is called before the group is joined, and
 // returns when no transaction of a former process with this id is open any more.
 func (o *Outbox) Transact(ctx context.Context, ledger, parked Ledger) error {
 	if err := o.canTransact(ctx); err != nil {
@@ -219,36 +219,10 @@ func (o *Outbox) startProducer() error {
 	return nil
 }
 
-// Redeliver tries a parked record again. Records that Parked did not make are
-// dead letters, and so are those whose target may not be delivered to: someone
-// else may have got to write to the topic, and what is allowed may have changed.
-func (o *Outbox) Redeliver(owner Owner, parked *kgo.Record, targets *Targets) {
-	src, f, err := Unpark(parked)
-	if err != nil {
-		o.Bury(owner, parked, Facts{Partition: ByKey}, Refusal{levels.Rejected, err.Error()}, 0)
-		return
-	}
-	if refusal := targets.Check(f.Topic); refusal != nil {
-		o.Bury(owner, src, f, *refusal, 0)
-		return
-	}
-	now := time.Now()
-	it := item{owner: owner, src: src, facts: f, rec: Final(src, f), since: o.since(&f)}
-	if o.cfg.TransactionalID != "" {
-		o.parkedPost.putItem(it)
-		return
-	}
-	o.queue(f.Topic, again, now).send(&it, now)
-}
-
-// Bury writes src to the dead letters.
+// Bury writes src to the dead letters. In transactions use Batch.Bury.
 func (o *Outbox) Bury(owner Owner, src *kgo.Record, f Facts, r Refusal, attempts int) {
 	o.mourn(src, f, r)
 	it := item{owner: owner, src: src, facts: f, rec: Dead(src, o.dead, f, r, attempts), code: r.Code}
-	if o.cfg.TransactionalID != "" { // what Redeliver cannot read: all else goes by Batch.Bury
-		o.parkedPost.putItem(it)
-		return
-	}
 	o.deadQueue.send(&it, time.Now())
 }
 

@@ -296,7 +296,7 @@ func TestPartitions(t *testing.T) {
 func TestForeignParked(t *testing.T) {
 	virtual(t, Config{}, func(w *world) {
 		o := new(owner)
-		w.out.Redeliver(o, &kgo.Record{Topic: w.names.Parked(), Key: []byte("sick"), Value: []byte("1")}, &Targets{Names: w.names})
+		w.redeliverOne(o, &kgo.Record{Topic: w.names.Parked(), Key: []byte("sick"), Value: []byte("1")})
 		time.Sleep(time.Second)
 		if diff := cmp.Diff(all(1, levels.Rejected), w.codes()); diff != "" || o.done.Load() == nil {
 			t.Errorf("dead letters (- want, + got):\n%s", diff)

@@ -22,18 +22,6 @@ func (o *Outbox) Pause(state control.State) {
 	}
 }
 
-// since is from when a parked record's failures count.
-func (o *Outbox) since(f *Facts) time.Time {
-	o.mu.Lock()
-	resumed := o.pauses.Resumed(control.Target, f.Topic)
-	o.mu.Unlock()
-	since := time.UnixMilli(f.Since)
-	if resumed.After(since) {
-		return resumed
-	}
-	return since
-}
-
 // pause stops the queue, or starts it again.
 func (q *queue) pause(on bool, now time.Time) {
 	q.mu.Lock()

@@ -245,10 +245,17 @@ func (w *world) redeliver(from int) []*owner {
 	var owners []*owner
 	for _, rec := range w.log(w.names.Parked())[from:] {
 		o := new(owner)
-		w.out.Redeliver(o, rec, &Targets{Names: w.names})
+		w.redeliverOne(o, rec)
 		owners = append(owners, o)
 	}
 	return owners
+}
+
+// redeliverOne tries a parked record again.
+func (w *world) redeliverOne(o Owner, parked *kgo.Record) {
+	batch := w.out.NewBatch(1)
+	batch.Redeliver(o, parked, &Targets{Names: w.names})
+	batch.Send()
 }
 
 // incompressible is text of n bytes that no codec makes much smaller.

@@ -1,7 +1,6 @@
 package deliver
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -225,10 +224,19 @@ func ReadHop(h []kgo.RecordHeader) (f Facts, ok bool) {
 			id = h[i].Value
 		}
 	}
+	if f, ok = hopFacts(due, accepted, granted, id); ok {
+		f.ID = string(id)
+	}
+	return f, ok
+}
+
+// hopFacts reads the values of the headers that appendHop makes, but for the id, which
+// it only wants to be there.
+func hopFacts(due, accepted, granted, id []byte) (f Facts, ok bool) {
 	if len(id) == 0 {
 		return Facts{}, false
 	}
-	f.Partition, f.ID = ByKey, string(id)
+	f.Partition = ByKey
 	var okDue, okAccepted, okGranted bool
 	f.Due, okDue = parseNumber(due, math.MaxInt64)
 	f.Accepted, okAccepted = parseNumber(accepted, math.MaxInt64)
@@ -263,47 +271,6 @@ func Parked(src *kgo.Record, topic string, f Facts) *kgo.Record {
 		headers = add(headers, levels.HopKey, src.Key)
 	}
 	return &kgo.Record{Topic: topic, Partition: ByKey, Key: v.text(f.Topic), Value: src.Value, Headers: headers}
-}
-
-// Unpark is the inverse of Parked: the record that was parked, but for private
-// headers and for where it was read, and the facts. The error names what is wrong
-// with a record that Parked did not make.
-func Unpark(rec *kgo.Record) (src *kgo.Record, f Facts, err error) {
-	f, ok := ReadHop(rec.Headers)
-	if !ok {
-		return nil, Facts{}, fmt.Errorf(
-			"parked record %s: the private headers %s, %s, %s and %s are not all there and well formed; "+
-				"only the service writes to this topic",
-			Origin(rec), levels.HopDue, levels.HopAccepted, levels.HopGranted, levels.HopID)
-	}
-	target, _ := Last(rec.Headers, levels.HopTarget)
-	if len(target) == 0 {
-		return nil, Facts{}, fmt.Errorf("parked record %s: the private header %s is missing or empty; "+
-			"only the service writes to this topic", Origin(rec), levels.HopTarget)
-	}
-	origin, _ := Last(rec.Headers, levels.HopOrigin)
-	since, ok := lastNumber(rec.Headers, levels.HopSince)
-	if !ok {
-		since = rec.Timestamp.UnixMilli() // parked then: it failed no later
-	}
-	f.Topic, f.Origin, f.Since = string(target), string(origin), since
-	if value, given := Last(rec.Headers, levels.HopPartition); given {
-		if f.Partition, ok = parsePartition(value); !ok {
-			return nil, Facts{}, fmt.Errorf("parked record %s: %s %s is not a partition; "+
-				"only the service writes to this topic", Origin(rec), levels.HopPartition, Quote(value))
-		}
-	}
-
-	unparked := *rec
-	unparked.Headers = WithoutHop(rec.Headers, 0)
-	unparked.Key = nil
-	if key, given := Last(rec.Headers, levels.HopKey); given {
-		unparked.Key = key
-		if key == nil {
-			unparked.Key = []byte{} // there is a key, and nothing in it
-		}
-	}
-	return &unparked, f, nil
 }
 
 // parkedSource is where the record was read that rec, parked, stands for. It is
