@@ -575,7 +575,7 @@ func (c *cycle) shelve(q *queue, it *item, now time.Time) bool {
 		it.since = now
 	}
 	it.facts.Since = it.since.UnixMilli()
-	it.parkedBy, it.shelf = q, q.gate.shelfOf(it.src)
+	it.parkedBy, it.shelf = q, q.gate.places.shelf(it.src)
 	it.trial.queue, it.trial.out = c.o.parkedQueue, Parked(it.src, c.o.parked, it.facts)
 	q.gate.parked.start()
 	return true

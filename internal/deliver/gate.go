@@ -46,34 +46,7 @@ type gate struct {
 	behind    int64 // parked records at the last look
 	parked    parkedOffsets
 
-	// shelf is the partition of the parked topic that records are set aside on, but
-	// for those of a source that has some on another: another instance has parked
-	// them, and what stands behind them must not overtake them there.
-	shelf   int32
-	shelves map[source]int32
-}
-
-// source is the partition that a record was read from. The records of one source
-// keep their order.
-type source struct {
-	topic     string
-	partition int32
-}
-
-// shelfOf is the partition of the parked topic that src is set aside on.
-func (g *gate) shelfOf(src *kgo.Record) int32 {
-	if shelf, ok := g.shelves[source{src.Topic, src.Partition}]; ok {
-		return shelf
-	}
-	return g.shelf
-}
-
-// found notes that a record of from is on shelf.
-func (g *gate) found(from source, shelf int32) {
-	if g.shelves == nil {
-		g.shelves = make(map[source]int32)
-	}
-	g.shelves[from] = shelf
+	places places // where what is set aside goes
 }
 
 // parkedOffsets is what is known of the records parked for one target. It has a
@@ -126,7 +99,7 @@ func (q *queue) closeGate(shelf int32) {
 		return
 	}
 	q.gate.closed = true
-	q.gate.shelf = q.o.shelves.take(q.topic, shelf)
+	q.gate.places.shelves = q.o.shelves.take(q.topic, shelf)
 	q.o.cfg.Metrics.Sick.Inc()
 	q.o.log.Warn().Str("topic", q.topic).Msg("target is sick: its records are parked and tried again in order")
 }
@@ -140,7 +113,7 @@ func (q *queue) park(it *item) {
 	q.gate.parked.start()
 	q.o.parkedQueue.send(&item{
 		owner: it.owner, src: it.src, facts: it.facts, rec: Parked(it.src, q.o.parked, it.facts),
-		parkedBy: q, shelf: q.gate.shelfOf(it.src),
+		parkedBy: q, shelf: q.gate.places.shelf(it.src),
 	}, time.Now())
 }
 
@@ -161,8 +134,8 @@ func (q *queue) look(committed kadm.OffsetResponses, now time.Time) (reopening b
 	g.behind = behind
 	switch {
 	case behind == 0 && !underway:
-		g.closed, g.reopening, g.shelves = false, false, nil
-		q.o.shelves.give(g.shelf)
+		q.o.shelves.give(g.places.shelves)
+		g.closed, g.reopening, g.places = false, false, places{}
 		q.o.cfg.Metrics.Sick.Dec()
 		q.o.log.Info().Str("topic", q.topic).Msg("target is well: nothing is parked for it any more")
 		q.releaseWaiting()
@@ -313,7 +286,7 @@ func (o *Outbox) closeGateFor(rec *kgo.Record) {
 	defer q.mu.Unlock()
 	q.closeGate(rec.Partition)
 	if from, ok := parkedSource(rec); ok {
-		q.gate.found(from, rec.Partition)
+		q.o.shelves.found(&q.gate.places, from, rec.Partition)
 	}
 	q.gate.parked.mu.Lock()
 	defer q.gate.parked.mu.Unlock()

@@ -2,15 +2,34 @@ package deliver
 
 import (
 	"hash/fnv"
+	"slices"
 	"sync"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// shelves are the partitions of the parked topic, shared out among sick targets. A
-// partition is committed in order, so that the records of two targets on one shelf
-// wait for each other: each target has one of its own as long as there are enough.
+// shelves are the partitions of the parked topic, shared out among unavailable targets. A
+// partition is committed in order, so that the records of two targets on one shelf wait
+// for each other: as long as there are enough, each target has shelves of its own. It
+// has several, so that several lanes, and instances, drain it.
 type shelves struct {
 	mu    sync.Mutex
 	users []int // targets on each shelf; empty until the topic is known
+}
+
+// source is the partition that a record was read from. The records of one source
+// keep their order.
+type source struct {
+	topic     string
+	partition int32
+}
+
+// places says which shelf the records of each source are set aside on, for one target.
+// A source keeps its shelf as long as anything is parked: what stands behind its records
+// must not overtake them on another. The shelf may be one that another instance chose.
+type places struct {
+	shelves  []int32 // that the target uses
+	bySource map[source]int32
 }
 
 // count says how many shelves there are.
@@ -22,37 +41,78 @@ func (s *shelves) count(n int32) {
 	}
 }
 
-// take returns the shelf for a target's records: where there are some already, or
-// of those with the fewest targets the first from where the target's name points.
-// It is ByKey until the shelves are known.
-func (s *shelves) take(target string, already int32) int32 {
+// take returns the shelves for a target's records: the one where there are some already,
+// or half of those without a target, in turn from where the target's name points. It
+// leaves the other half to the next targets. With all in use it is one of those with the
+// fewest targets; none until the shelves are known.
+func (s *shelves) take(target string, already int32) []int32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := int32(len(s.users))
 	if n == 0 {
-		return ByKey
+		return nil
 	}
-	shelf := already
-	if shelf < 0 || shelf >= n {
-		h := fnv.New32a()
-		h.Write([]byte(target))
-		first := int32(h.Sum32() % uint32(n))
-		shelf = first
-		for i := range n {
-			if other := (first + i) % n; s.users[other] < s.users[shelf] {
-				shelf = other
-			}
+	if already >= 0 && already < n {
+		s.users[already]++
+		return []int32{already}
+	}
+	h := fnv.New32a()
+	h.Write([]byte(target))
+	first := int32(h.Sum32() % uint32(n))
+	fewest := slices.Min(s.users)
+	var with []int32 // the fewest targets
+	for i := range n {
+		if shelf := (first + i) % n; s.users[shelf] == fewest {
+			with = append(with, shelf)
 		}
 	}
-	s.users[shelf]++
+	share := 1
+	if fewest == 0 {
+		share = max(1, len(with)/2)
+	}
+	for _, shelf := range with[:share] {
+		s.users[shelf]++
+	}
+	return with[:share]
+}
+
+// give is called when nothing is left on the shelves that take and found returned.
+func (s *shelves) give(taken []int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, shelf := range taken {
+		s.users[shelf]--
+	}
+}
+
+// found notes in p that a record of from is on shelf.
+func (s *shelves) found(p *places, from source, shelf int32) {
+	p.note(from, shelf)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if int(shelf) < len(s.users) && !slices.Contains(p.shelves, shelf) {
+		s.users[shelf]++
+		p.shelves = append(p.shelves, shelf)
+	}
+}
+
+// shelf is the one that src is set aside on: ByKey while the shelves are not known.
+func (p *places) shelf(src *kgo.Record) int32 {
+	from := source{src.Topic, src.Partition}
+	shelf, ok := p.bySource[from]
+	if !ok {
+		shelf = ByKey
+		if n := int32(len(p.shelves)); n > 0 {
+			shelf = p.shelves[src.Partition%n]
+		}
+		p.note(from, shelf)
+	}
 	return shelf
 }
 
-// give is called when nothing is left on the shelf that take returned.
-func (s *shelves) give(shelf int32) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if shelf != ByKey {
-		s.users[shelf]--
+func (p *places) note(from source, shelf int32) {
+	if p.bySource == nil {
+		p.bySource = make(map[source]int32)
 	}
+	p.bySource[from] = shelf
 }
