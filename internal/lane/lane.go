@@ -207,6 +207,13 @@ func (l *lane) claim(ctx context.Context, batch []*Work) bool {
 			behind++
 		}
 	}
+	for l.topic.Aside && l.hoards(n) {
+		select {
+		case <-l.wake: // by commit
+		case <-ctx.Done():
+			return false
+		}
+	}
 	if !l.pool.acquire(ctx, n, behind) {
 		return false
 	}
@@ -220,6 +227,15 @@ func (l *lane) claim(ctx context.Context, batch []*Work) bool {
 	l.unheld += n
 	l.behind += behind
 	return true
+}
+
+// hoards reports whether n more works would leave others fewer slots than the lane has.
+// A lane that is aside keeps its slots for hours when its first work does not end, and
+// those behind it do.
+func (l *lane) hoards(n int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.unheld > 0 && int64(l.unheld+n) > l.pool.free.Load()
 }
 
 func (l *lane) finish(w *Work, now time.Time) {
@@ -337,6 +353,9 @@ func (l *lane) commit(p prefix) {
 	l.mu.Unlock()
 	l.pool.release(held, behind)
 	l.pool.overtaking.Add(-int64(overtook))
+	if l.topic.Aside {
+		l.nudge() // see hoards
+	}
 }
 
 // end takes the lane out of service: what it holds goes back to its pool, and

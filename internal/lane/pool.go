@@ -32,6 +32,7 @@ type pool struct {
 	bytes  atomic.Int64
 	held   atomic.Int64 // bytes of lanes that are held back
 	slots  *semaphore.Weighted
+	free   atomic.Int64 // slots that nobody has, at the least
 	// behind are those slots that works have to have too which are long overdue: in a
 	// release there are always more of them, and what is on time must not queue up
 	// behind them.
@@ -60,6 +61,7 @@ func newPool(budget int64, transactional bool) *pool {
 	if transactional {
 		p.budget, p.maxOvertaking, slots = 2*budget, 0, 2*TransactionRecords
 	}
+	p.free.Store(slots)
 	p.slots, p.behind = semaphore.NewWeighted(slots), semaphore.NewWeighted(maxBehind(slots))
 	return p
 }
@@ -78,11 +80,13 @@ func (p *pool) acquire(ctx context.Context, n, behind int) bool {
 		p.behind.Release(int64(behind))
 		return false
 	}
+	p.free.Add(-int64(n))
 	return true
 }
 
 // release gives back what acquire took.
 func (p *pool) release(n, behind int) {
+	p.free.Add(int64(n))
 	p.slots.Release(int64(n))
 	p.behind.Release(int64(behind))
 }

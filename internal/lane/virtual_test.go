@@ -61,13 +61,19 @@ func (w *world) opts() []kgo.Opt {
 // numbered on from from.
 func (w *world) fill(partition int32, from, n, size int) {
 	w.t.Helper()
+	w.fillTopic("t", partition, from, n, size)
+}
+
+// fillTopic does the same on any topic.
+func (w *world) fillTopic(topic string, partition int32, from, n, size int) {
+	w.t.Helper()
 	random := rand.NewChaCha8([32]byte{})
 	recs := make([]*kgo.Record, n)
 	for i := range recs {
 		value := make([]byte, size)
 		random.Read(value)
 		copy(value, strconv.Itoa(from+i)+" ")
-		recs[i] = &kgo.Record{Topic: "t", Partition: partition, Value: value}
+		recs[i] = &kgo.Record{Topic: topic, Partition: partition, Value: value}
 	}
 	if err := w.client.ProduceSync(context.Background(), recs...).FirstErr(); err != nil {
 		w.t.Fatal(err)
