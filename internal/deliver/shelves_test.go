@@ -49,7 +49,9 @@ func TestPlaces(t *testing.T) {
 	var s shelves
 	s.count(8)
 	p := places{shelves: s.take("a", ByKey)}
-	at := func(partition int32) int32 { return p.shelf(&kgo.Record{Topic: "delay.level.5s", Partition: partition}) }
+	at := func(partition int32) int32 {
+		return p.shelf(&kgo.Record{Topic: "delay.level.5s", Partition: partition})
+	}
 	first := make(map[int32]int32)
 	used := make(map[int32]bool)
 	for n := range int32(8) {
