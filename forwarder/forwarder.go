@@ -76,6 +76,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		PurgeAfter:    cfg.PurgeAfter,
 		PurgedGroup:   cfg.Names.PurgedGroup(),
 		Transactional: f.transactional,
+		ProbeTopic:    probeTopic(&cfg),
 		Unstable:      outbox.Unstable,
 		Assigned:      f.assigned,
 		Log:           cfg.Log,

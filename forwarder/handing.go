@@ -52,7 +52,7 @@ func (h *handing) hand(work *lane.Work, f deliver.Facts) {
 		switch {
 		case err == nil:
 			now := time.Now()
-			h.metrics.Late(f.Granted, time.UnixMilli(f.Due), now)
+			h.metrics.Late(f.Granted, time.UnixMilli(f.Due), work.Clock(now))
 			work.Done(now)
 			return
 		case attempt == h.attempts:

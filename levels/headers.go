@@ -79,6 +79,9 @@ const (
 	// HopPartition is the partition that a parked record is for. Absent means
 	// that the key chooses.
 	HopPartition = HopPrefix + "partition"
+	// HopClock marks a record of the parked topic that asks a broker for its time and
+	// holds nothing.
+	HopClock = HopPrefix + "clock"
 	// HopSince is when the delivery of a parked record first failed, in Unix
 	// milliseconds: how long it is tried counts from then.
 	HopSince = HopPrefix + "since"

@@ -32,6 +32,7 @@ func TestWireNames(t *testing.T) {
 		levels.HopOrigin:         "delay-hop-origin",
 		levels.HopTarget:         "delay-hop-target",
 		levels.HopPartition:      "delay-hop-partition",
+		levels.HopClock:          "delay-hop-clock",
 
 		string(levels.BadLevel):        "bad-level",
 		string(levels.OverMax):         "over-max",

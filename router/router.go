@@ -121,6 +121,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		Gather:        gather,
 		PurgeAfter:    cfg.PurgeAfter,
 		Transactional: r.transactional,
+		ProbeTopic:    cfg.Names.Parked(),
 		Unstable:      outbox.Unstable,
 		Assigned:      r.assigned,
 		Log:           cfg.Log,

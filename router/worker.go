@@ -36,11 +36,11 @@ func (*worker) Due(*kgo.Record, time.Time) time.Time { return time.Time{} }
 func (w *worker) Handle(works []*lane.Work) {
 	now := time.Now()
 	last := works[len(works)-1] // its record is gone once it is done
-	w.metrics.RouterLag.Set(max(0, now.Add(-last.Skew()).Sub(last.Record.Timestamp).Seconds()))
+	w.metrics.RouterLag.Set(max(0, last.Clock(now).Sub(last.Record.Timestamp).Seconds()))
 	batch := w.outbox.NewBatch(len(works))
 	for _, work := range works {
 		rec := work.Record
-		d := w.policy.Decide(rec, accepted(rec, now.Add(-work.Skew())))
+		d := w.policy.Decide(rec, accepted(rec, work.Clock(now)))
 		switch d.Kind {
 		case Dead:
 			batch.Bury(work, rec, d.Facts, *d.Refusal)

@@ -7,9 +7,29 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// clocked is an owner who knows by how much this machine's clock is ahead of the
-// broker's, which due times follow.
-type clocked interface{ Skew() time.Duration }
+// clocked is an owner who knows the clock of the broker that the record came from,
+// which due times follow, and how to stamp a record by it.
+type clocked interface {
+	Clock(now time.Time) time.Time
+	Stamp(now time.Time) time.Time
+}
+
+// clock returns now as owner knows it.
+func clock(owner Owner, now time.Time) time.Time {
+	if o, ok := owner.(clocked); ok {
+		return o.Clock(now)
+	}
+	return now
+}
+
+// stamp returns the timestamp for a record that is written at now: by the broker's
+// clock, or a topic may refuse it for ours.
+func stamp(owner Owner, now time.Time) time.Time {
+	if o, ok := owner.(clocked); ok {
+		return o.Stamp(now)
+	}
+	return now
+}
 
 // TooLate says why a record is a dead letter that is due at dueMs, in Unix
 // milliseconds, and not delivered by now: nil where it may still be. A maxLate of 0
@@ -18,10 +38,7 @@ func TooLate(maxLate time.Duration, dueMs int64, owner Owner, now time.Time) *Re
 	if maxLate <= 0 {
 		return nil
 	}
-	late := now.Sub(time.UnixMilli(dueMs))
-	if o, ok := owner.(clocked); ok {
-		late -= o.Skew()
-	}
+	late := clock(owner, now).Sub(time.UnixMilli(dueMs))
 	if late <= maxLate {
 		return nil
 	}

@@ -150,7 +150,7 @@ func (q *queue) gather(l *line, b *produce.Batch, now time.Time) bool {
 			return true
 		}
 		// A former attempt has written its place into the record.
-		it.rec.Partition, it.rec.Timestamp = ByKey, now
+		it.rec.Partition, it.rec.Timestamp = ByKey, stamp(it.owner, now)
 		b.Records = append(b.Records, it.rec)
 		l.n++
 		l.bytes += size

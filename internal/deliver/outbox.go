@@ -285,7 +285,7 @@ func (o *Outbox) count(k kind, it *item, rec *kgo.Record, now time.Time) {
 		it.parkedBy.gate.parked.end(rec)
 		o.cfg.Metrics.Parked.WithLabelValues(it.facts.Granted).Inc()
 	case k != own:
-		o.cfg.Metrics.Late(it.facts.Granted, time.UnixMilli(it.facts.Due), now)
+		o.cfg.Metrics.Late(it.facts.Granted, time.UnixMilli(it.facts.Due), clock(it.owner, now))
 		o.trace(it, rec, now)
 	}
 }

@@ -107,7 +107,7 @@ func (t *transaction) write(client *kgo.Client, it *item, o *Outbox, now time.Ti
 	tr.err = nil
 	it.attempts++
 	rec := tr.out
-	rec.Partition, rec.Timestamp = ByKey, now
+	rec.Partition, rec.Timestamp = ByKey, stamp(it.owner, now)
 	switch {
 	case it.parkedBy != nil:
 		rec.Partition = it.shelf

@@ -156,6 +156,7 @@ func (c *Consumer) prepare() {
 		case <-c.work.Done():
 		}
 	}
+	c.probe(c.work)
 	c.renewLease()
 }
 

@@ -73,6 +73,10 @@ type Config struct {
 	// retried. Nil: nothing.
 	Assigned func(context.Context) error
 
+	// ProbeTopic is a topic of the service, read as Aside, on which a record may be
+	// written that asks a broker for its time. "": none.
+	ProbeTopic string
+
 	// Unstable is called, from time to time, while a new assignment cannot start
 	// because offsets of the group are pending in a transaction. Nil: nothing.
 	Unstable func()
@@ -94,6 +98,8 @@ type Consumer struct {
 	stuck        atomic.Bool // the budget is used by records that do not move
 	lease        *lease
 	reads        reads
+	clocks       clocks
+	prober       prober
 	handled      atomic.Int64   // since the last commit
 	some         chan struct{}  // has room for one: there is something to commit
 	full         chan struct{}  // has room for one: commitFrom are handled
@@ -137,6 +143,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		full:   make(chan struct{}, 1),
 		opened: make(chan struct{}),
 
+		prober:     prober{soon: make(chan struct{}, 1), turn: make(turn, 1)},
 		committing: make(turn, 1),
 		topics:     make(map[string]*Topic),
 		given:      make(map[string]bool),
@@ -155,6 +162,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		kgo.RebalanceTimeout(RebalanceTimeout),
 		kgo.RetryTimeoutFn(retryTimeout),
 		kgo.DisableAutoCommit(),
+		kgo.DisableIdempotentWrite(), kgo.RequiredAcks(kgo.LeaderAck()), // of probes: nothing else is written
 		kgo.BlockRebalanceOnPoll(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
@@ -211,6 +219,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	}
 	tasks.Go(func() { c.commitLoop(c.work) })
 	tasks.Go(func() { c.keepHouse(c.work) })
+	tasks.Go(func() { c.keepClocks(c.work) })
 	tasks.Go(func() { c.watchLoss(ctx) })
 	if c.cfg.PurgeAfter != PurgeOff {
 		p := purger{c: c, after: c.cfg.PurgeAfter}

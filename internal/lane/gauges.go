@@ -30,7 +30,7 @@ func (c *Consumer) measure(now time.Time) {
 
 // measure adds what the lane holds to sum.
 func (l *lane) measure(sum *load, now time.Time) {
-	now = now.Add(-l.skew.correction())
+	now = l.now(now)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	sum.lanes++

@@ -21,12 +21,14 @@ func (c *Consumer) keepHouse(ctx context.Context) {
 		now := time.Now()
 		if jump := now.Round(0).Sub(last.Round(0)) - now.Sub(last); jump.Abs() > clockJump {
 			c.log.Warn().Dur("jump_ms", jump).Msg("the wall clock was set, or the machine was suspended")
+			c.clocks.each((*clock).jumped)
+			signal(c.prober.soon)
 			for _, l := range c.each() {
 				l.nudge()
 			}
 		}
 		last = now
-		skew := widest(c.each())
+		skew := c.clocks.skew(now)
 		if skew.Abs() > skewAlarm && now.Sub(alarmed) > skewAlarmEvery {
 			alarmed = now
 			c.log.Warn().Dur("skew_ms", skew).Msg("this machine's clock is ahead of a broker's (behind it, if negative): it is corrected for")

@@ -22,8 +22,12 @@ type lane struct {
 	partition int32
 	topicID   [16]byte // set where Config.Transactional
 	pool      *pool
-	skew      skew
 	purge     purgeState
+
+	clock   atomic.Pointer[clock] // the leader's; nil until a record was read
+	epoch   atomic.Int32          // in which it leads
+	former  clock                 // as former leaders' stamps say
+	stamped atomic.Bool           // the last record was, by a broker
 
 	suspended atomic.Bool // by Consumer.Suspend
 
@@ -64,22 +68,21 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	if len(l.ring.works) == 0 {
 		l.moved = now
 	}
-	if last := p.Records[len(p.Records)-1]; Stamped(last) {
-		l.skew.observe(now, last.Timestamp, tail && l.caughtUp)
-	}
+	raised := l.observe(p.Records[len(p.Records)-1], now, tail && l.caughtUp)
+	theirs := l.now(now)
 	idle := !l.ring.waits()
 	works := make([]Work, len(p.Records))
 	for i, rec := range p.Records {
 		w := &works[i]
 		w.set(l, rec)
-		if rec.Attrs.IsControl() || l.ahead.covers(rec) {
-			l.ring.pass(w) // the marker of a transaction, or handled by the previous owner
+		if rec.Attrs.IsControl() || l.topic.Aside && probing(rec) || l.ahead.covers(rec) {
+			l.ring.pass(w) // the marker of a transaction, or of a probe, or handled by the previous owner
 			continue
 		}
 		if Stamped(rec) {
-			w.Due = l.topic.Handler.Due(rec, now)
+			w.Due = l.topic.Handler.Due(rec, theirs)
 		} else {
-			w.seen = firstSeen(l.marks, rec.Offset, now)
+			w.seen = firstSeen(l.marks, rec.Offset, theirs)
 			w.Due = l.topic.Handler.Due(rec, w.seen)
 			if l.topic.Wait > 0 {
 				l.marksDirty = true
@@ -98,6 +101,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	if news {
 		l.nudge()
 	}
+	l.c.wakeLanes(raised)
 	return more
 }
 
@@ -159,7 +163,7 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 	if l.suspended.Load() {
 		return batch, time.Hour // until it is resumed
 	}
-	now = now.Add(-l.skew.correction())
+	now = l.now(now)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(batch) < cap(batch) {
@@ -396,11 +400,8 @@ func (l *lane) stuck(now time.Time) time.Duration {
 	if l.suspended.Load() || n == len(l.ring.works) || now.Sub(l.moved) < stuckAfter {
 		return 0
 	}
-	since := l.ring.works[n].Due
-	if since.Before(l.moved) {
-		since = l.moved
-	}
-	if overdue := now.Sub(since); overdue > stuckAfter {
+	overdue := min(l.now(now).Sub(l.ring.works[n].Due), now.Sub(l.moved))
+	if overdue > stuckAfter {
 		return overdue
 	}
 	return 0

@@ -22,7 +22,7 @@ func (d dueIn) Due(rec *kgo.Record, seen time.Time) time.Time {
 func (dueIn) Handle([]*Work) {}
 
 func newTestLane() *lane {
-	c := &Consumer{some: make(chan struct{}, 1), full: make(chan struct{}, 1)}
+	c := &Consumer{some: make(chan struct{}, 1), full: make(chan struct{}, 1), prober: prober{soon: make(chan struct{}, 1)}}
 	return &lane{
 		c: c, topic: &Topic{Name: "t", Handler: dueIn(time.Hour), Wait: time.Hour},
 		pool: newPool(DefaultBudget, false), wake: make(chan struct{}, 1), halt: context.Background(),
@@ -143,30 +143,89 @@ func TestMarksOfAFetchDuringACommit(t *testing.T) {
 	}
 }
 
-// A transaction's records become readable when it ends: how long it was open is
-// no skew.
-func TestSkewTransactions(t *testing.T) {
+// A transaction's records become readable when it ends: how long it was open says
+// nothing of the clock.
+func TestClockTransactions(t *testing.T) {
 	l := newTestLane()
+	l.led(new(clock), 0)
 	now := epoch
-	for i := int64(0); i < 4*skewSamples; i += 2 {
+	for i := int64(0); i < 40; i += 2 {
 		now = now.Add(10 * time.Second)
 		open := now.Add(-3 * time.Second)
 		l.push(fetched(record(i, open, appended), record(i+1, now, kgo.RecordAttrsOpts{TimestampType: logAppendTime, Control: true})), now)
 	}
-	if got := l.skew.correction(); got != 0 {
-		t.Errorf("corrected by %v, and the clocks agree", got)
+	if got := l.now(now); !got.Equal(now) {
+		t.Errorf("the broker's clock is taken to be %v off, and the clocks agree", got.Sub(now))
 	}
 }
 
-// What was measured before a long pause is forgotten: the clock may have been set
-// right since.
-func TestSkewAgesOutOverAPause(t *testing.T) {
-	o := observer{now: epoch, ahead: -time.Minute}
-	o.fetches(skewSamples, 0)
-	o.ahead = 0
-	o.now = o.now.Add(time.Hour)
-	o.fetches(skewSamples, 0)
-	if got := o.skew.correction(); got != 0 {
-		t.Errorf("corrected by %v, an hour after the clock was set right", got)
+// A former leader's stamps say nothing of the clock of the present one. They count
+// while nothing else is known.
+func TestClockOfAFormerLeader(t *testing.T) {
+	l := newTestLane()
+	l.led(new(clock), 2)
+	old := record(0, seconds(-60), appended)
+	old.LeaderEpoch = 1
+	l.push(fetched(old), epoch)
+	if r := l.clock.Load().known.Load(); r != nil {
+		t.Errorf("the clock is taken to show %v", r.stamp)
+	}
+	if got := l.now(epoch); !got.Equal(seconds(-60)) {
+		t.Errorf("now is %v, want no more than the record proves", got)
+	}
+	l.clock.Load().probed(seconds(-90), epoch, epoch)
+	if got := l.now(epoch); !got.Equal(seconds(-90)) {
+		t.Errorf("now is %v, and the leader's clock shows %v", got, seconds(-90))
+	}
+}
+
+// A broker whose clock cannot be asked for counts as being as far behind as any other.
+func TestClockOfTheLeastBroker(t *testing.T) {
+	l := newTestLane()
+	l.led(l.c.clocks.broker(1), 0)
+	l.push(fetched(record(0, seconds(-3600), appended)), epoch)
+	if got := l.now(epoch); !got.Equal(seconds(-3600)) {
+		t.Errorf("now is %v, want no more than the record proves", got)
+	}
+	l.c.clocks.broker(2).probed(seconds(-1), epoch, epoch)
+	l.c.clocks.broker(3).probed(seconds(-2), epoch, epoch)
+	if got := l.now(epoch); !got.Equal(seconds(-2)) {
+		t.Errorf("now is %v, want that of the broker furthest behind", got)
+	}
+	l.clock.Load().probed(seconds(-5), epoch, epoch)
+	if got := l.now(epoch); !got.Equal(seconds(-5)) {
+		t.Errorf("now is %v, and the leader says %v", got, seconds(-5))
+	}
+}
+
+// Without a broker's stamps and time, this host's clock counts.
+func TestClockOfProducers(t *testing.T) {
+	l := newTestLane()
+	l.led(new(clock), 0)
+	l.push(fetched(record(0, seconds(-3600), created)), epoch)
+	if got := l.now(epoch); !got.Equal(epoch) {
+		t.Errorf("now is %v", got)
+	}
+	l.clock.Load().probed(seconds(30), epoch, epoch)
+	l.push(fetched(record(1, seconds(-3600), created)), epoch)
+	if got, want := l.ring.works[1].seen, seconds(30); !got.Equal(want) {
+		t.Errorf("first seen at %v, want %v: marks go by the broker's clock", got, want)
+	}
+}
+
+// What a probe leaves on its topic is passed over, and committed.
+func TestProbesMarkIsPassedOver(t *testing.T) {
+	l := newTestLane()
+	l.topic.Aside = true
+	mark := record(0, epoch, appended)
+	mark.Headers = []kgo.RecordHeader{{Key: "delay-hop-clock"}}
+	forged := record(1, epoch, appended)
+	forged.Headers, forged.Value = mark.Headers, []byte("x")
+	l.push(fetched(mark, forged), epoch)
+	if w := l.ring.works; w[0].state != done || w[1].state != waiting {
+		t.Errorf("the mark is done: %t, a record with a value is not: %t", w[0].state == done, w[1].state == waiting)
+	}
+	if !l.news() {
+		t.Error("there is nothing to commit")
 	}
 }

@@ -35,9 +35,12 @@ func (r *reads) OnBrokerRead(meta kgo.BrokerMetadata, key int16, _ int, _, _ tim
 // received is when what has just been polled of a partition had been received: no
 // later than now, and no earlier than it was.
 func (c *Consumer) received(topic string, n int32, now time.Time) time.Time {
-	leader, _, err := c.client.PartitionLeader(topic, n)
+	leader, epoch, err := c.client.PartitionLeader(topic, n)
 	if err != nil {
 		return now
+	}
+	if l := c.lane(topic, n); l != nil {
+		l.led(c.clocks.broker(leader), epoch)
 	}
 	c.reads.mu.Lock()
 	defer c.reads.mu.Unlock()

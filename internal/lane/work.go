@@ -59,9 +59,13 @@ func (w *Work) Live() bool { return w.lane.live.Load() }
 // gives up then, and leaves the record to its next owner.
 func (w *Work) Halted() <-chan struct{} { return w.lane.halt.Done() }
 
-// Skew is by how much this machine's clock is ahead of the broker's that the record
-// came from, as far as that is known.
-func (w *Work) Skew() time.Duration { return w.lane.skew.correction() }
+// Clock returns now by the clock that due times follow, that of the broker which the
+// record came from. It is never later than that clock shows.
+func (w *Work) Clock(now time.Time) time.Time { return w.lane.now(now) }
+
+// Stamp returns now by the broker's clock where that is known well, to write a record
+// with; else now.
+func (w *Work) Stamp(now time.Time) time.Time { return w.lane.stamp(now) }
 
 // logAppendTime is the timestamp type of records that the broker stamped.
 const logAppendTime = 1
