@@ -40,7 +40,8 @@ type world struct {
 	mend    func()        // what takes back a fault that a test put in
 	idle    time.Duration // how long an idle fetch lasts; 0: as long as the product's
 
-	dial func(ctx context.Context, network, addr string) (net.Conn, error) // by the net, unless a test loses answers
+	dial  func(ctx context.Context, network, addr string) (net.Conn, error) // by the net, unless a test loses answers
+	clock *brokerClock                                                      // the broker's, where it differs; see setClock
 }
 
 // virtual runs test in a world in which the service's topics and targets exist.

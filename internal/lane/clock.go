@@ -13,15 +13,15 @@ const (
 	// clockNoise is by how much a record may come later than expected and still
 	// confirm what is known of the clock.
 	clockNoise = 5 * time.Millisecond
-	// clockStep is by how much later than expected all records have to come, at least
-	// clockSamples of them within clockDoubt, until the broker's clock counts as set
-	// back. A slow network looks the same for a while. Until then records are early.
-	clockStep    = time.Second
-	clockSamples = 10
-	clockDoubt   = 5 * time.Second
-	// clockForget is the same for any delay: what no record has confirmed for that
-	// long does not hold any more. A probe is asked for after clockRecheck.
+	// clockStep is by how much later than expected a record has to come until the
+	// broker's clock counts as set back. A slow network looks the same, but costs no
+	// more than lateness, until the next record or a probe.
+	clockStep = time.Second
+	// clockForget is for how long all records have to come later than expected, at
+	// least clockSamples of them, until that counts as a clock set back by less. A
+	// probe is asked for after clockRecheck.
 	clockForget  = 5 * time.Minute
+	clockSamples = 10
 	clockRecheck = time.Minute
 	// probeAge is how old the last confirmation has to be for a probe while records
 	// wait. Probes that clocks which were set call for are probeAgain apart, and so
@@ -81,7 +81,7 @@ func (c *clock) observe(stamp, at time.Time, tail bool) (raised time.Duration, s
 	case behind <= clockNoise:
 		c.confirm(at)
 	default:
-		c.doubt(&reading{stamp, at, true})
+		c.doubt(&reading{stamp, at, true}, behind)
 	}
 	return raised, c.suspect
 }
@@ -129,9 +129,15 @@ func (c *clock) set(r *reading) {
 
 func (c *clock) confirm(at time.Time) { c.confirmed, c.suspect, c.doubts = at, false, doubts{} }
 
-// doubt takes a fresh record that came later than expected. When all do, the reading
-// is replaced by the best of theirs. It needs c.mu.
-func (c *clock) doubt(r *reading) {
+// doubt takes a fresh record that came later than expected, by behind. The reading is
+// replaced by it where that is much, or by the best where all records come late. It
+// needs c.mu.
+func (c *clock) doubt(r *reading, behind time.Duration) {
+	if behind > clockStep {
+		c.set(r)
+		c.suspect = true
+		return
+	}
 	d := &c.doubts
 	if d.n == 0 {
 		d.since = r.at
@@ -140,9 +146,8 @@ func (c *clock) doubt(r *reading) {
 		d.best = r
 	}
 	lasted := r.at.Sub(d.since)
-	stepped := c.known.Load().now(r.at).Sub(d.best.now(r.at)) > clockStep
-	c.suspect = c.suspect || stepped || lasted >= clockRecheck
-	if d.n >= clockSamples && (stepped && lasted >= clockDoubt || lasted >= clockForget) {
+	c.suspect = c.suspect || lasted >= clockRecheck
+	if d.n >= clockSamples && lasted >= clockForget {
 		c.set(d.best)
 	}
 }

@@ -155,7 +155,8 @@ func (c *Consumer) probeBroker(ctx context.Context, id int32, t *kadm.TopicDetai
 	part := kmsg.NewProduceRequestTopicPartition()
 	sent := time.Now()
 	part.Partition, part.Records = partition, probeBatch(sent)
-	topic.Partitions, req.Topics = append(topic.Partitions, part), append(req.Topics, topic)
+	topic.Partitions = append(topic.Partitions, part)
+	req.Topics = append(req.Topics, topic)
 	answer, err := c.client.Broker(int(id)).Request(ctx, req)
 	received := time.Now()
 	if err != nil {

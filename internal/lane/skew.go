@@ -26,8 +26,13 @@ func (l *lane) led(c *clock, epoch int32) {
 // former leader's stamps say nothing of the present one's clock: they only count while
 // nothing else is known.
 func (l *lane) observe(last *kgo.Record, now time.Time, tail bool) (raised time.Duration) {
-	l.stamped.Store(Stamped(last))
-	if !Stamped(last) {
+	switch {
+	case Stamped(last):
+		l.stamped.Store(true)
+	case last.Attrs.IsControl():
+		return 0
+	default:
+		l.stamped.Store(false)
 		return 0
 	}
 	if c := l.clock.Load(); c != nil && last.LeaderEpoch == l.epoch.Load() {
