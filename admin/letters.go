@@ -33,6 +33,9 @@ type Letter struct {
 	Key     *Preview `json:"key"`
 	Headers []Header `json:"headers"`
 	Value   *Preview `json:"value"`
+	// LeftOut says what the letter does not hold of its record, because the topic does
+	// not take it whole; "" where it is whole.
+	LeftOut string `json:"left_out,omitempty"`
 
 	// SentAgain is when it was sent again, and SentTo where to; nil and "" where it
 	// was not.
@@ -54,6 +57,7 @@ func newLetter(rec *kgo.Record) *Letter {
 		Code: levels.Code(text(levels.HeaderError)), Detail: text(levels.HeaderErrorDetail),
 		Origin: text(levels.HeaderOrigin), ID: text(levels.HeaderID),
 		Key: newPreview(rec.Key), Headers: newHeaders(rec.Headers), Value: newPreview(rec.Value),
+		LeftOut: deliver.LeftOut(rec),
 	}
 	if target, given := deliver.Last(rec.Headers, levels.HeaderTarget); given {
 		s := string(target)

@@ -342,6 +342,31 @@ func TestALetterThatIsRefused(t *testing.T) {
 	}
 }
 
+// A letter without its value is listed as such, and not sent again, whatever the flags:
+// the record stands elsewhere.
+func TestALetterWithoutItsValue(t *testing.T) {
+	t.Parallel()
+	cl, spec := threeLetters(t)
+	src := &kgo.Record{Topic: "delay.level.5s", Partition: 2, Offset: 77, Value: make([]byte, 10_000), Headers: h("delay-target", "orders")}
+	rec := deliver.Fit(deliver.Dead(src, "delay.dead", deliver.Facts{Accepted: 7}, deliver.Refusal{Code: levels.TooLarge, Detail: "why"}, 2), 5000)
+	rec.Partition, rec.Timestamp = 0, spring(3)
+	if err := cl.ProduceSync(t.Context(), rec).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	list, _, err := Letters(t.Context(), cl, spec.Names, LetterFilter{Since: spring(3)})
+	if err != nil || len(list) != 1 || list[0].LeftOut != "the value (10000 bytes)" || list[0].Origin != "delay.level.5s/2/77" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	var out []Resent
+	r := Resend{Filter: LetterFilter{Since: spring(3)}, Again: true, Target: "mails", Level: "0"}
+	if err := ResendLetters(t.Context(), cl, spec.Names, r, func(r Resent) error { out = append(out, r); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if len(out) != 1 || out[0].Outcome != Incomplete || !strings.Contains(out[0].Why, "the value (10000 bytes)") || !strings.Contains(out[0].Why, "delay.level.5s/2/77") {
+		t.Errorf("resent: %+v", out)
+	}
+}
+
 func TestPreview(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", previewBytes-1)

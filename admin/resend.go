@@ -69,6 +69,9 @@ const (
 	Replaced ResendOutcome = "replaced"
 	// NoLetter: it has no delay-error, so that the service has not written it.
 	NoLetter ResendOutcome = "no-letter"
+	// Incomplete: it leaves out a part of its record, because the topic of the dead
+	// letters does not take it whole.
+	Incomplete ResendOutcome = "incomplete"
 	// NoWay: the topic that it came in by does not exist.
 	NoWay ResendOutcome = "no-way"
 )
@@ -262,6 +265,10 @@ func (r *resending) hidden(ctx context.Context, way string) error {
 func (r *resending) refuse(l *Letter) (ResendOutcome, string) {
 	if l.Code == "" {
 		return NoLetter, "it has no " + levels.HeaderError + ": the service has not written it"
+	}
+	if l.LeftOut != "" {
+		return Incomplete, fmt.Sprintf("the letter leaves out %s; the whole record stood at %s: produce it again from there or from its source",
+			l.LeftOut, l.Origin)
 	}
 	if _, sent := r.sendings.of(l); sent {
 		if !r.Again {

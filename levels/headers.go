@@ -54,6 +54,21 @@ const (
 	HeaderAttempts = "delay-attempts"
 )
 
+// The headers of a dead letter that the dead-letter topic does not take whole. They
+// say what the letter leaves out; HeaderOrigin says where the record stood.
+const (
+	// HeaderValueLength is the length in bytes of the value that is left out.
+	HeaderValueLength = "delay-value-length"
+	// HeaderValueHash is the SHA-256 of that value, in hexadecimal.
+	HeaderValueHash = "delay-value-sha256"
+	// HeaderKeyLength is the length in bytes of the key that is left out.
+	HeaderKeyLength = "delay-key-length"
+	// HeaderKeyHash is the SHA-256 of that key, in hexadecimal.
+	HeaderKeyHash = "delay-key-sha256"
+	// HeaderHeadersLeftOut is the number of headers that are left out.
+	HeaderHeadersLeftOut = "delay-headers-left-out"
+)
+
 // HopPrefix begins the keys of the private headers in which one part of the
 // service tells the next what it has found out. They are taken off on delivery,
 // and whatever a producer sets under this prefix is dropped.

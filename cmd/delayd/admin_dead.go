@@ -198,6 +198,7 @@ func (c *deadResendCmd) sum(con *console, became map[admin.ResendOutcome]int) {
 		{admin.DiedAgain, "left alone, as they have died again after they were sent: %s; see to the reason, then --again"},
 		{admin.Replaced, "left alone, as a later letter is of the same message: %s"},
 		{admin.NoWay, "left alone, as the level that they were on is gone: %s; --level sends them through the inbox"},
+		{admin.Incomplete, "left alone, as they leave out a part of their record: %s; produce those records again"},
 		{admin.NoLetter, "left alone, as the service has not written them: %s"},
 	} {
 		if n := became[left.outcome]; n > 0 {

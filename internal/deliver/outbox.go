@@ -248,10 +248,11 @@ type item struct {
 	trial *trial // in transactions
 
 	attempts int
-	since    time.Time // when it first failed, or was parked
-	err      error     // of the last attempt
-	alone    bool      // it has no company in its batch
-	small    bool      // compressed as far as possible: its topic refused it for its size
+	since    time.Time   // when it first failed, or was parked
+	err      error       // of the last attempt
+	alone    bool        // it has no company in its batch
+	small    bool        // compressed as far as possible: its topic refused it for its size
+	whole    *kgo.Record // the dead letter before it was cut down
 }
 
 // As a context an item has nothing to say, and its fields are not looked at: franz-go
@@ -414,10 +415,13 @@ func (o *Outbox) learn(topic string, need int64) (news bool) {
 func batchBytes(rec *kgo.Record) int64 {
 	n := int64(len(rec.Key)+len(rec.Value)) + minBatchBytes
 	for _, h := range rec.Headers {
-		n += int64(len(h.Key) + len(h.Value) + 10)
+		n += int64(headerBytes(h))
 	}
 	return n
 }
+
+// headerBytes is what a header takes at most.
+func headerBytes(h kgo.RecordHeader) int { return len(h.Key) + len(h.Value) + 10 }
 
 // partitions returns how many partitions topic has now.
 func (o *Outbox) partitions(topic string) (int32, error) {

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -170,12 +171,8 @@ const deadAdds = 5
 func Dead(src *kgo.Record, topic string, f Facts, r Refusal, attempts int) *kgo.Record {
 	headers := make([]kgo.RecordHeader, 0, len(src.Headers)+deadAdds)
 	for _, h := range src.Headers {
-		switch h.Key {
-		case levels.HeaderError, levels.HeaderErrorDetail, levels.HeaderOrigin, levels.HeaderAttempts:
-		default:
-			if !isHop(h.Key) {
-				headers = append(headers, h)
-			}
+		if !isHop(h.Key) && !slices.Contains(deathKeys, h.Key) {
+			headers = append(headers, h)
 		}
 	}
 	origin := f.origin(src)

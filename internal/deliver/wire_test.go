@@ -292,6 +292,7 @@ var ourKeys = []string{
 	levels.HeaderLevel, levels.HeaderTarget, levels.HeaderPartition, levels.HeaderID, levels.HeaderSent,
 	levels.HeaderDue, levels.HeaderAccepted, levels.HeaderGranted, levels.HeaderRequested, levels.HeaderPreviousID,
 	levels.HeaderError, levels.HeaderErrorDetail, levels.HeaderOrigin, levels.HeaderAttempts,
+	levels.HeaderValueLength, levels.HeaderValueHash, levels.HeaderKeyLength, levels.HeaderKeyHash, levels.HeaderHeadersLeftOut,
 	levels.HopDue, levels.HopAccepted, levels.HopGranted, levels.HopID, levels.HopKey, levels.HopOrigin,
 	levels.HopTarget, levels.HopPartition, levels.HopSince, levels.HopPrefix, levels.HopPrefix + "next",
 }
@@ -374,11 +375,12 @@ func TestFinalKeepsUserHeadersInOrder(t *testing.T) {
 
 func TestDeadKeepsEverything(t *testing.T) {
 	replaced := []string{"delay-error", "delay-error-detail", "delay-origin", "delay-attempts"}
+	ofCut := []string{"delay-value-length", "delay-value-sha256", "delay-key-length", "delay-key-sha256", "delay-headers-left-out"}
 	rapid.Check(t, func(rt *rapid.T) {
 		src, f := anyRecord().Draw(rt, "record"), anyFacts().Draw(rt, "facts")
 		got := Dead(src, "delay.dead", f, Refusal{levels.BadLevel, "why"}, 1)
 		kept := keep(src.Headers, func(key string) bool {
-			return strings.HasPrefix(key, "delay-hop-") || slices.Contains(replaced, key)
+			return strings.HasPrefix(key, "delay-hop-") || slices.Contains(replaced, key) || slices.Contains(ofCut, key)
 		})
 		want := wire{"delay.dead", ByKey, src.Key, src.Value, kept}
 		have := wireOf(got)
