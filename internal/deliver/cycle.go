@@ -12,7 +12,6 @@ import (
 
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/offsets"
-	"github.com/delayd-io/delayd/levels"
 )
 
 // heldEvery is how often it is looked whether records that are held may go: what
@@ -46,11 +45,14 @@ type cycle struct {
 
 	pending []*item
 	last    *queue        // of the record that was routed last
-	resting map[any]*rest // sources that wait before they are tried again
+	unknown int           // names that this pass has asked for
+	present string        // the topic that was seen last to have a queue
+	resting map[any]*rest // sources and queues that wait before they are tried again
 	aborts  int           // in a row
+	heavy   bool          // the last transaction was one of large records: small ones come first
 }
 
-// rest is the wait of a source.
+// rest is the wait of a source, or of the queue of one of the service's own topics.
 type rest struct {
 	until   time.Time
 	backoff time.Duration
@@ -73,6 +75,7 @@ func (c *cycle) run() {
 			c.remark(c.writer)
 			c.remark(c.next)
 		}
+		c.forget()
 		c.take()
 		wait, soon := c.transact()
 		if !soon {
@@ -123,10 +126,10 @@ func (c *cycle) remark(w *writer) bool {
 	return w.open(c.o.ctx) == nil // remark has fenced it
 }
 
-// purge has both writers learn topic anew.
-func (c *cycle) purge(topic string) {
-	c.writer.purge(topic)
-	c.next.purge(topic)
+// purge has both writers learn topics anew.
+func (c *cycle) purge(topics ...string) {
+	c.writer.purge(topics...)
+	c.next.purge(topics...)
 }
 
 // refresh has both look up the partitions of their topics.
@@ -137,8 +140,10 @@ func (c *cycle) refresh() {
 
 // take empties the post.
 func (c *cycle) take() {
+	c.present = ""
 	for _, b := range c.post.take(nil) {
 		for i := range b.items {
+			c.foresee(&b.items[i])
 			c.pending = append(c.pending, &b.items[i])
 		}
 	}
@@ -148,7 +153,13 @@ func (c *cycle) take() {
 // the next; unless soon that wait ends with new records.
 func (c *cycle) transact() (wait time.Duration, soon bool) {
 	t := newTransaction()
+	t.light = c.heavy
 	c.pass(t)
+	if t.light && len(t.items) == 0 && t.fault == nil {
+		t.light = false
+		c.pass(t)
+	}
+	c.heavy = t.packing != asUsual
 	if len(t.items) == 0 && t.fault == nil {
 		switch {
 		case len(c.pending) == 0:
@@ -203,10 +214,11 @@ func (c *cycle) gather(t *transaction) {
 }
 
 // pass writes what may go of what is pending, and leaves the rest: behind a record
-// that has to wait, its whole source does.
+// that has to wait, its whole source does. Meanwhile the topics of what has to wait are
+// looked up, so that a source is not held up by one name after the other.
 func (c *cycle) pass(t *transaction) {
 	now := time.Now()
-	c.last = nil
+	c.last, c.unknown, c.present = nil, 0, ""
 	var held map[any]bool
 	kept := c.pending[:0]
 	for i, it := range c.pending {
@@ -218,6 +230,9 @@ func (c *cycle) pass(t *transaction) {
 			continue // its partition is another instance's: so is the record
 		}
 		if len(held) > 0 && held[it.trial.source] {
+			if c.unknown > 0 && c.unknown < lookupNames {
+				c.foresee(it)
+			}
 			kept = append(kept, it)
 			continue
 		}
@@ -237,14 +252,11 @@ func (c *cycle) pass(t *transaction) {
 // its own source; or of its own target, while it has to be found out which of them
 // made the source rest.
 func (c *cycle) keeps(t *transaction, it *item, now time.Time) bool {
-	if c.kind != again {
-		return false
-	}
 	r := c.resting[it.trial.source]
 	switch {
 	case r != nil && now.Before(r.until):
 		return true
-	case len(t.items) == 0:
+	case c.kind != again, len(t.items) == 0:
 		return false
 	}
 	first := t.items[0]
@@ -254,15 +266,20 @@ func (c *cycle) keeps(t *transaction, it *item, now time.Time) bool {
 // write writes it as it was routed. It returns false where it has not been, and is
 // to be kept.
 func (c *cycle) write(t *transaction, it *item, now time.Time) bool {
+	if !t.suits(it) || c.rests(t, it.trial.queue, now) {
+		c.unpark(it)
+		return false
+	}
 	if len(t.items) == 0 {
-		if t.fault = c.begin(); t.fault != nil {
+		t.packing = it.trial.packing
+		if t.fault = c.begin(t.packing); t.fault != nil {
 			c.unpark(it)
 			return false
 		}
 		t.began = now
 	}
 	// Suspects have no company but their like on their topic, so that it is known
-	// who is at fault.
+	// who is at fault. A large record has a batch of its own.
 	if t.enter(it) && !c.settle(t) {
 		c.unpark(it)
 		return false
@@ -276,8 +293,26 @@ func (c *cycle) write(t *transaction, it *item, now time.Time) bool {
 // marked.
 var errUnmarked = errors.New("the end of the last transaction could not be marked once more")
 
+// rests reports whether the topic, one of the service's own, waits before it is tried
+// again. Then one record of a transaction tries it.
+func (c *cycle) rests(t *transaction, q *queue, now time.Time) bool {
+	r := c.resting[q]
+	if r == nil {
+		return false
+	}
+	if now.Before(r.until) || t.tries[q] {
+		return true
+	}
+	if t.tries == nil {
+		t.tries = make(map[*queue]bool)
+	}
+	t.tries[q] = true
+	return false
+}
+
 // begin begins a transaction, with another producer where this one cannot.
-func (c *cycle) begin() error {
+func (c *cycle) begin(p packing) error {
+	c.writer.packing = p
 	err := errUnmarked
 	if !c.writer.unmarked || c.remark(c.writer) {
 		err = c.writer.begin(c.o.ctx)
@@ -298,7 +333,8 @@ func (c *cycle) begin() error {
 // settle waits for all answers. It returns false where one is a failure, or where
 // none comes any more: then t has its fault.
 func (c *cycle) settle(t *transaction) bool {
-	timer := time.NewTimer(answerWithin)
+	within := t.answerWithin()
+	timer := time.NewTimer(within)
 	defer timer.Stop()
 	left := t.unanswered.Load()
 	for t.unanswered.Load() > 0 && !t.broken() {
@@ -312,7 +348,7 @@ func (c *cycle) settle(t *transaction) bool {
 				t.fault = errNoAnswer
 			}
 			left = now
-			timer.Reset(answerWithin)
+			timer.Reset(within)
 		}
 	}
 	return !t.broken()
@@ -453,7 +489,10 @@ func (c *cycle) settled(t *transaction) {
 	c.o.cfg.Metrics.Transactions.WithLabelValues(metrics.Committed).Inc()
 	now := time.Now()
 	for _, it := range t.items {
-		delete(c.resting, it.trial.source)
+		if len(c.resting) > 0 {
+			delete(c.resting, it.trial.source)
+			delete(c.resting, it.trial.queue)
+		}
 		k := it.trial.queue.kind
 		c.o.count(k, it, it.trial.out, now)
 		it.batch.arrived()
@@ -520,110 +559,4 @@ func (c *cycle) requeue(t *transaction) {
 func (c *cycle) unpark(it *item) {
 	c.o.dropped(it)
 	it.parkedBy = nil
-}
-
-// route decides what is written for it, and where. It returns false while that
-// has to wait.
-func (c *cycle) route(it *item, now time.Time) bool {
-	tr := it.trial
-	c.o.expire(it, now)
-	if tr.refusal != nil && it.code == "" {
-		c.o.condemn(it, *tr.refusal)
-	}
-	k := c.kind
-	if it.put || it.code != "" {
-		k = own
-	}
-	if c.last == nil || c.last.topic != it.rec.Topic || c.last.kind != k {
-		c.last = c.o.queue(it.rec.Topic, k, now)
-	}
-	q := c.last
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	tr.queue, tr.out = q, it.rec
-	switch {
-	case q.mending || q.gate.closed && q.gate.reopening || q.holds(it):
-		return false
-	case q.gate.closed:
-		return c.shelve(q, it, now)
-	case q.kind == direct && q.scouted.missing:
-		if now.Sub(q.scouted.at) >= scoutEvery {
-			q.scout()
-			return false
-		}
-		q.closeGate(ByKey)
-		return c.shelve(q, it, now)
-	case it.code != "":
-		return true // it has nowhere else to go
-	}
-	r, wait := q.refuses(it, now)
-	if r != nil {
-		tr.refusal = r
-		c.o.condemn(it, *r)
-		tr.queue, tr.out = c.o.deadQueue, it.rec
-		return !c.o.deadQueue.busy()
-	}
-	return !wait
-}
-
-// shelve has it parked. It needs q.mu.
-func (c *cycle) shelve(q *queue, it *item, now time.Time) bool {
-	if c.o.parkedQueue.busy() {
-		return false
-	}
-	if it.since.IsZero() {
-		it.since = now
-	}
-	it.facts.Since = it.since.UnixMilli()
-	it.parkedBy, it.shelf = q, q.gate.places.shelf(it.src)
-	it.trial.queue, it.trial.out = c.o.parkedQueue, Parked(it.src, c.o.parked, it.facts)
-	q.gate.parked.start()
-	return true
-}
-
-// busy says that the queue looks up its topic.
-func (q *queue) busy() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.mending
-}
-
-// refuses says whether it is known beforehand that the topic does not take it, or
-// that it has to wait until that is known again. It needs q.mu.
-func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
-	s := &q.scouted
-	fresh := now.Sub(s.at) < scoutEvery
-	refuse := func(code levels.Code, err error) (*Refusal, bool) {
-		if !fresh {
-			q.scout()
-			return nil, true
-		}
-		return undelivered(code, q.topic, err), false
-	}
-	switch {
-	case q.kind == again && s.missing:
-		if wait := q.o.cfg.MissingTargetWait; wait > 0 && now.Sub(it.since) >= wait {
-			return refuse(levels.UnknownTopic, errMissing)
-		}
-		if !fresh {
-			q.scout()
-		}
-		return nil, true
-	case q.kind != own && it.facts.Partition != ByKey && s.partitions > 0 && it.facts.Partition >= s.partitions:
-		return refuse(levels.BadPartition,
-			fmt.Errorf("%s %d: the topic has %d partitions", levels.HeaderPartition, it.facts.Partition, s.partitions))
-	case batchBytes(it.rec)-minBatchBytes > q.limit:
-		return refuse(levels.TooLarge, errTooLarge)
-	case q.keyed && q.kind != own && it.rec.Key == nil:
-		return refuse(levels.Rejected, errKeyless)
-	case q.kind != own && now.Sub(s.denied) < deniedFor:
-		return undelivered(levels.NotAuthorized, q.topic, s.why), false
-	}
-	return nil, false
-}
-
-// condemn makes it a dead letter.
-func (o *Outbox) condemn(it *item, r Refusal) {
-	o.mourn(it.src, it.facts, r)
-	it.rec, it.code, it.trial.group = Dead(it.src, o.dead, it.facts, r, it.attempts), r.Code, 0
 }

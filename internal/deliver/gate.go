@@ -101,7 +101,7 @@ func (q *queue) closeGate(shelf int32) {
 	q.gate.closed = true
 	q.gate.places.shelves = q.o.shelves.take(q.topic, shelf)
 	q.o.cfg.Metrics.Sick.Inc()
-	q.o.log.Warn().Str("topic", q.topic).Msg("target is sick: its records are parked and tried again in order")
+	q.o.targetLog.Warn().Str("topic", q.topic).Msg("target is sick: its records are parked and tried again in order")
 }
 
 // park sets it aside until its target takes records again. It needs q.mu.
@@ -137,7 +137,7 @@ func (q *queue) look(committed kadm.OffsetResponses, now time.Time) (reopening b
 		q.o.shelves.give(g.places.shelves)
 		g.closed, g.reopening, g.places = false, false, places{}
 		q.o.cfg.Metrics.Sick.Dec()
-		q.o.log.Info().Str("topic", q.topic).Msg("target is well: nothing is parked for it any more")
+		q.o.targetLog.Info().Str("topic", q.topic).Msg("target is well: nothing is parked for it any more")
 		q.releaseWaiting()
 	case g.reopening && now.Sub(g.since) > reopenWithin:
 		g.reopening = false

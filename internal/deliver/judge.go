@@ -80,13 +80,21 @@ func (c *cycle) judge(t *transaction) {
 func (c *cycle) judgeQueue(q *queue, failed []*item) {
 	it := failed[0]
 	class, code := classify(it.trial.err)
-	c.o.log.Warn().Err(it.trial.err).Str("topic", q.topic).Str("origin", it.facts.origin(it.src)).Int("records", len(failed)).
+	c.o.targetLog.Warn().Err(it.trial.err).Str("topic", q.topic).Str("origin", it.facts.origin(it.src)).Int("records", len(failed)).
 		Msg("send: transaction aborted")
 	if q.kind == own && class != size && class != refused {
-		return // tried again until it can be written
+		if class == stale || class == missing {
+			c.purge(q.topic)
+		}
+		c.rest(q, time.Now()) // what has to be written there waits, and nothing else
+		return
 	}
 	switch class {
 	case size:
+		if it.trial.packing != asUsual {
+			c.suspect(q, failed, code) // the broker has seen it compressed
+			return
+		}
 		c.purge(q.topic) // franz-go reads limits when it first sees a partition
 		q.mu.Lock()
 		q.scout()
@@ -104,6 +112,7 @@ func (c *cycle) judgeQueue(q *queue, failed []*item) {
 		q.scout()
 		q.mu.Unlock()
 	case denied:
+		c.purge(q.topic) // or the client asks for it for ever
 		q.mu.Lock()
 		q.scouted.denied, q.scouted.why = time.Now(), it.trial.err
 		q.mu.Unlock()
@@ -128,8 +137,16 @@ func (c *cycle) suspect(q *queue, failed []*item, code levels.Code) {
 		}
 		return
 	}
-	if it := failed[0]; it.code == "" { // else it stops its partition, loudly
+	it := failed[0]
+	switch {
+	case it.code == "":
 		it.trial.refusal = undelivered(code, q.topic, it.trial.err)
+	case code == levels.TooLarge && it.shorten(q.bound()):
+		it.trial.retried = false
+	default:
+		c.o.targetLog.Error().Err(it.trial.err).Str("topic", q.topic).Str("origin", it.facts.origin(it.src)).
+			Msg("dead letter refused; its partition waits until the topic takes it")
+		c.rest(it.trial.source, time.Now())
 	}
 }
 
@@ -145,7 +162,7 @@ func (c *cycle) hangs(t *transaction, silent []*queue) {
 				items = append(items, it)
 			}
 		}
-		c.o.log.Warn().Str("topic", q.topic).Int("records", len(items)).
+		c.o.targetLog.Warn().Str("topic", q.topic).Int("records", len(items)).
 			Msg("send: transaction aborted: no answer")
 		c.sick(q, items)
 	}
@@ -159,6 +176,8 @@ func (c *cycle) sick(q *queue, items []*item) {
 		q.mu.Lock()
 		q.closeGate(ByKey)
 		q.mu.Unlock()
+	case own:
+		c.rest(q, time.Now())
 	case again:
 		now := time.Now()
 		for _, it := range items {
@@ -174,12 +193,12 @@ func (c *cycle) sick(q *queue, items []*item) {
 	}
 }
 
-// rest has a source wait, longer each time.
-func (c *cycle) rest(source any, now time.Time) {
-	r := c.resting[source]
+// rest makes a source, or one of the service's own topics, wait, longer each time.
+func (c *cycle) rest(what any, now time.Time) {
+	r := c.resting[what]
 	if r == nil {
 		r = &rest{backoff: backoffMin}
-		c.resting[source] = r
+		c.resting[what] = r
 	}
 	r.until = now.Add(r.backoff)
 	r.backoff = min(2*r.backoff, backoffMax)

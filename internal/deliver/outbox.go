@@ -3,7 +3,6 @@ package deliver
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,6 +43,8 @@ const (
 	// topic that fail.
 	lookLogs      = 1
 	lookLogPeriod = 30 * time.Second
+	// targetLogs bounds the log lines about single targets in a second.
+	targetLogs = 10
 	// idleQueue is how long a target without records is remembered. franz-go
 	// keeps asking for one that does not exist.
 	idleQueue = time.Minute
@@ -78,6 +79,8 @@ type Outbox struct {
 	deaths zerolog.Logger // at most deathLogs a second: the metric counts them all
 	// lookErrors is at most lookLogs each lookLogPeriod: it is looked all the time.
 	lookErrors zerolog.Logger
+	// targetLog is at most targetLogs a second: names of targets can be invented.
+	targetLog zerolog.Logger
 
 	opts   []kgo.Opt
 	client *kgo.Client
@@ -100,13 +103,15 @@ type Outbox struct {
 	post                   post
 	parkedPost             post // of what is parked, in transactions
 	cycles                 []*cycle
+	topics                 *topicTable // in transactions
 
 	// mu is taken before a queue's own, never inside it.
 	mu     sync.Mutex
 	queues map[queueKey]*queue
 	pauses control.State
 	limits map[string]int32 // max.message.bytes of topics, where it was learned
-	keyed  map[string]bool  // topics that are compacted: they take no record without a key
+
+	forgotten map[kind][]string // in transactions: topics whose queues are gone
 }
 
 type queueKey struct {
@@ -122,13 +127,13 @@ func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 		log:        cfg.Log,
 		deaths:     cfg.Log.Sample(&zerolog.BurstSampler{Burst: deathLogs, Period: time.Second}),
 		lookErrors: cfg.Log.Sample(&zerolog.BurstSampler{Burst: lookLogs, Period: lookLogPeriod}),
+		targetLog:  cfg.Log.Sample(&zerolog.BurstSampler{Burst: targetLogs, Period: time.Second}),
 
 		opts:   opts,
 		dead:   cfg.Names.Dead(),
 		parked: cfg.Names.Parked(),
 		queues: make(map[queueKey]*queue),
 		limits: make(map[string]int32),
-		keyed:  make(map[string]bool),
 		post:   newPost(),
 	}
 	o.parkedPost = newPost()
@@ -142,6 +147,10 @@ func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 		return nil, err
 	}
 	o.ctx, o.stop = context.WithCancel(context.Background())
+	if cfg.TransactionalID != "" {
+		o.topics, o.forgotten = newTopicTable(o.askTopics, o.looked), make(map[kind][]string)
+		o.wg.Go(o.lookUp)
+	}
 	now := time.Now()
 	o.parkedQueue, o.deadQueue = o.queue(o.parked, own, now), o.queue(o.dead, own, now)
 	o.wg.Go(o.watch)
@@ -339,6 +348,9 @@ func (o *Outbox) all() []*queue {
 // forgetIdle forgets the queues that nothing goes to any more: of a topic that does
 // not exist, or takes nothing, at once, because anyone can invent names.
 func (o *Outbox) forgetIdle(now time.Time) {
+	if o.topics != nil {
+		o.topics.sweep(now)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for key, q := range o.queues {
@@ -346,6 +358,7 @@ func (o *Outbox) forgetIdle(now time.Time) {
 			continue
 		}
 		delete(o.queues, key)
+		o.idle(key)
 		q.leave()
 	}
 }
@@ -361,55 +374,10 @@ func (o *Outbox) limit(topic string) int32 {
 	return defaultBatchBytes
 }
 
-// takesKeyless reports whether topic takes records without a key, as far as that was
-// learned.
-func (o *Outbox) takesKeyless(topic string) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return !o.keyed[topic]
-}
-
 const (
 	minBatchBytes = 512     // franz-go's bounds
 	maxBatchBytes = 1 << 26 // below what franz-go writes at once (BrokerMaxWriteBytes, 100 MiB)
 )
-
-// learn looks up the largest batch that topic takes, and says whether that is news;
-// and whether the topic is compacted. Where its settings may not be read, the limit
-// is what a record needs, if that is given: the broker has the last word.
-func (o *Outbox) learn(topic string, need int64) (news bool) {
-	limit, keyed := need, false
-	configs, err := o.adm.DescribeTopicConfigs(o.ctx, topic)
-	if err == nil {
-		_, err = configs.On(topic, func(c *kadm.ResourceConfig) error { return c.Err })
-	}
-	if connect.Denied(err) {
-		o.log.Warn().Err(connect.GrantTopic(err, connect.DescribeConfigs, topic)).Str("topic", topic).
-			Msg("how large a record the topic takes cannot be looked up: a larger one is only told by its refusal")
-	}
-	if c, _ := configs.On(topic, nil); err == nil {
-		for _, kv := range c.Configs {
-			switch kv.Key {
-			case "max.message.bytes":
-				if n, err := strconv.ParseInt(kv.MaybeValue(), 10, 64); err == nil {
-					limit = n
-				}
-			case "cleanup.policy":
-				keyed = strings.Contains(kv.MaybeValue(), "compact")
-			}
-		}
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.keyed[topic] = keyed
-	if limit == 0 {
-		return false
-	}
-	n := int32(min(max(limit, minBatchBytes), maxBatchBytes))
-	old, known := o.limits[topic]
-	o.limits[topic] = n
-	return !known && n != defaultBatchBytes || known && old != n
-}
 
 // batchBytes is what a batch of rec alone takes at most.
 func batchBytes(rec *kgo.Record) int64 {
@@ -422,16 +390,6 @@ func batchBytes(rec *kgo.Record) int64 {
 
 // headerBytes is what a header takes at most.
 func headerBytes(h kgo.RecordHeader) int { return len(h.Key) + len(h.Value) + 10 }
-
-// partitions returns how many partitions topic has now.
-func (o *Outbox) partitions(topic string) (int32, error) {
-	meta, err := o.adm.Metadata(o.ctx, topic)
-	if err != nil {
-		return 0, err
-	}
-	t := meta.Topics[topic]
-	return int32(len(t.Partitions)), t.Err
-}
 
 // retryLog logs a record that is sent again, at most once a queue and second.
 func (q *queue) retryLog(it *item, now time.Time) {

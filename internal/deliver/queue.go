@@ -84,7 +84,7 @@ type queue struct {
 func (q *queue) open() {
 	q.room, q.limit = defaultBatchBytes, defaultBatchBytes
 	if q.o.cfg.TransactionalID != "" {
-		q.scout()
+		q.openKnown()
 	}
 }
 

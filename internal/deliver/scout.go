@@ -1,13 +1,13 @@
 package deliver
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/connect"
 )
 
 const (
@@ -23,63 +23,150 @@ const (
 // transaction, where a refusal would cost everyone the transaction. It is guarded by
 // the queue's mu.
 type scouted struct {
+	wanted     time.Time // when a look-up was asked for: older answers do not count
 	at         time.Time // when it was looked up
 	partitions int32     // 0: not known
 	missing    bool
+	err        error     // why nothing can be written, if the topic is not only missing
 	denied     time.Time // when the topic refused all records
 	why        error
 }
 
-// scout has the queue look up its topic; its records are held until then. It needs
+// scout looks up the queue's topic; its records are held until then. It needs
 // q.mu, or that nobody else knows of the queue yet.
 func (q *queue) scout() {
-	q.mending, q.started = true, true
-	q.o.wg.Go(func() {
-		n, err := q.o.existing(q.topic)
-		if err == nil {
-			q.learn(0)
-		}
-		q.mu.Lock()
-		q.scouted.at, q.scouted.partitions = time.Now(), n
-		q.scouted.missing = errors.Is(err, kerr.UnknownTopicOrPartition)
-		q.mending, q.started = false, false
-		q.missing.Store(q.scouted.missing)
-		q.mu.Unlock()
-		signal(q.o.post.ready) // the cycles have held its records
-		signal(q.o.parkedPost.ready)
+	q.mending, q.started, q.scouted.wanted = true, true, time.Now()
+	q.o.topics.want(q.topic)
+}
+
+// learned takes over what was looked up. It needs q.mu, or that nobody else knows of
+// the queue yet.
+func (q *queue) learned(info topicInfo) {
+	s := &q.scouted
+	if info.limit > 0 {
+		q.limit = int64(info.limit)
+	}
+	if info.err == nil {
+		q.keyed = info.compacted
+	}
+	s.at, s.partitions, s.missing, s.err = info.at, info.partitions, info.missing(), info.err
+	if s.missing {
+		s.err = nil
+	}
+	q.mending, q.started = false, false
+	q.missing.Store(s.missing)
+}
+
+// openKnown makes a new queue ready, in transactions. Where nothing is known about its
+// topic, its records are held until there is.
+func (q *queue) openKnown() {
+	q.limit = defaultBatchBytes
+	if n := q.o.limits[q.topic]; n > 0 {
+		q.limit = int64(n)
+	}
+	if info, known := q.o.topics.lookup(q.topic, time.Now()); known {
+		q.o.noteLimit(q.topic, info)
+		q.learned(info)
+		return
+	}
+	q.scout()
+}
+
+// noteLimit keeps what franz-go asks for. It needs o.mu.
+func (o *Outbox) noteLimit(topic string, info topicInfo) {
+	if info.limit > 0 {
+		o.limits[topic] = info.limit
+	}
+}
+
+// lookUp answers what the queues want to know of topics, until the outbox ends.
+func (o *Outbox) lookUp() {
+	o.topics.run(o.ctx, func(err error) {
+		o.lookErrors.Warn().Err(err).Msg("looking up topics: retried")
 	})
 }
 
-// existing returns how many partitions topic has. Where the clients may create
-// topics it is created.
-func (o *Outbox) existing(topic string) (int32, error) {
-	if create, _ := o.client.OptValue(kgo.AllowAutoTopicCreation).(bool); !create {
-		return o.partitions(topic)
-	}
-	req := kmsg.NewPtrMetadataRequest()
-	req.AllowAutoTopicCreation = true
-	t := kmsg.NewMetadataRequestTopic()
-	t.Topic = kmsg.StringPtr(topic)
-	req.Topics = append(req.Topics, t)
-	resp, err := req.RequestWith(o.ctx, o.client)
-	if err != nil {
-		return 0, err
-	}
-	for _, t := range resp.Topics {
-		return int32(len(t.Partitions)), kerr.ErrorForCode(t.ErrorCode)
-	}
-	return 0, kerr.UnknownTopicOrPartition
+func (o *Outbox) askTopics(ctx context.Context, topics []string) (map[string]topicInfo, error) {
+	return askTopics(ctx, o.client, mayCreate(o.client), topics, func(topic string, err error) {
+		if connect.Denied(err) {
+			o.lookErrors.Warn().Err(connect.GrantTopic(err, connect.DescribeConfigs, topic)).Str("topic", topic).
+				Msg("how large a record the topic takes cannot be looked up: a larger one is only told by its refusal")
+		}
+	})
 }
 
-// errKeyless is what is known of a record before it is sent.
+// looked tells the queues of topics that they were looked up, and the cycles, which
+// have held records.
+func (o *Outbox) looked(topics []string) {
+	now := time.Now()
+	for _, topic := range topics {
+		info, known := o.topics.lookup(topic, now)
+		if !known {
+			continue
+		}
+		if info.err == nil {
+			o.topics.release(topic)
+		}
+		for _, k := range []kind{direct, again, own} {
+			o.mu.Lock()
+			q := o.queues[queueKey{topic, k}]
+			if q != nil {
+				o.noteLimit(topic, info)
+			}
+			o.mu.Unlock()
+			if q == nil {
+				continue
+			}
+			q.mu.Lock()
+			if info.asked.Before(q.scouted.wanted) {
+				o.topics.want(topic)
+			} else {
+				q.learned(info)
+			}
+			q.mu.Unlock()
+		}
+	}
+	signal(o.post.ready)
+	signal(o.parkedPost.ready)
+}
+
+// has reports whether there is a queue.
+func (o *Outbox) has(topic string, k kind) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.queues[queueKey{topic, k}] != nil
+}
+
+// idle notes that nothing is left of a topic's queue of that kind. It needs o.mu.
+func (o *Outbox) idle(key queueKey) {
+	if o.topics == nil {
+		return
+	}
+	if key.kind == direct {
+		o.topics.release(key.topic)
+	}
+	if o.queues[queueKey{key.topic, direct}] == nil && o.queues[queueKey{key.topic, again}] == nil {
+		delete(o.limits, key.topic)
+	}
+	o.forgotten[key.kind] = append(o.forgotten[key.kind], key.topic)
+}
+
+// forget removes the topics from the clients that nothing was written to for a while:
+// they ask for each of them, again and again. It is not called within a transaction.
+func (c *cycle) forget() {
+	c.o.mu.Lock()
+	var topics []string
+	for _, topic := range c.o.forgotten[c.kind] {
+		if c.o.queues[queueKey{topic, c.kind}] == nil {
+			topics = append(topics, topic)
+		}
+	}
+	delete(c.o.forgotten, c.kind)
+	c.o.mu.Unlock()
+	if len(topics) > 0 {
+		c.purge(topics...)
+	}
+}
+
+// errKeyless is why a compacted topic refuses a record, known before it is sent.
 var errKeyless = fmt.Errorf("%w (the topic is compacted, and the record has no key)", kerr.InvalidRecord)
-
-// learn looks up the topic's limit; see Outbox.learn.
-func (q *queue) learn(need int64) (news bool) {
-	news = q.o.learn(q.topic, need)
-	limit, keyed := q.o.limit(q.topic), !q.o.takesKeyless(q.topic)
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.limit, q.keyed = int64(limit), keyed
-	return news
-}

@@ -36,6 +36,7 @@ const (
 // topicInfo is what the cluster says about a topic.
 type topicInfo struct {
 	asked      time.Time // when the question was sent: the answer is no older
+	at         time.Time // when the answer came
 	err        error     // why nothing can be written: missing, denied or an illegal name; nil where the topic exists
 	id         [16]byte
 	partitions int32 // 0: not known
@@ -82,8 +83,8 @@ type knownTopic struct {
 
 // absentTopic is an answer that expires.
 type absentTopic struct {
-	name  string
-	asked time.Time
+	name string
+	at   time.Time
 }
 
 func newTopicTable(
@@ -105,7 +106,7 @@ func (t *topicTable) lookup(topic string, now time.Time) (info topicInfo, known 
 		return topicInfo{}, false
 	}
 	k.used = now
-	if k.info.err != nil && now.Sub(k.info.asked) >= absentFor {
+	if k.info.err != nil && now.Sub(k.info.at) >= absentFor {
 		return topicInfo{}, false
 	}
 	return k.info, true
@@ -191,9 +192,9 @@ func (t *topicTable) sweep(now time.Time) {
 // expire drops answers other than "exists" after absentFor. It needs t.mu.
 func (t *topicTable) expire(now time.Time) {
 	n := 0
-	for n < len(t.absent) && now.Sub(t.absent[n].asked) >= absentFor {
+	for n < len(t.absent) && now.Sub(t.absent[n].at) >= absentFor {
 		a := t.absent[n]
-		if k := t.known[a.name]; k != nil && k.info.err != nil && k.info.asked.Equal(a.asked) {
+		if k := t.known[a.name]; k != nil && k.info.err != nil && k.info.at.Equal(a.at) {
 			t.drop(a.name, k)
 		}
 		n++
@@ -266,7 +267,8 @@ func (t *topicTable) next() []string {
 func (t *topicTable) note(topics []string, infos map[string]topicInfo, asked time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.expire(asked)
+	now := time.Now()
+	t.expire(now)
 	t.asking = 0
 	for _, topic := range topics {
 		k := t.known[topic]
@@ -281,10 +283,10 @@ func (t *topicTable) note(topics []string, infos map[string]topicInfo, asked tim
 		if info.limit == 0 && info.err == nil { // its settings cannot be read just now
 			info.limit, info.compacted = k.info.limit, k.info.compacted
 		}
-		info.asked = asked
-		k.info, k.answered, k.used = info, true, asked
+		info.asked, info.at = asked, now
+		k.info, k.answered, k.used = info, true, now
 		if info.err != nil {
-			t.absent = append(t.absent, absentTopic{topic, asked})
+			t.absent = append(t.absent, absentTopic{topic, now})
 		}
 	}
 }

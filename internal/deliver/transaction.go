@@ -47,6 +47,9 @@ type trial struct {
 	group   int      // of suspects that are sent together, apart from others; 0: none
 	retried bool     // refused alone for its size, and to be tried once more
 	refusal *Refusal // what it is a dead letter for
+
+	packing packing     // how it is sent
+	letter  *kgo.Record // the whole dead letter, where it is cut down
 }
 
 // transaction is the records that one transaction writes.
@@ -57,6 +60,10 @@ type transaction struct {
 	fault error // what it has to be aborted for, if it is no record's answer
 
 	groups map[*queue]int // of what was passed last, once there are suspects
+
+	packing packing         // of all its records
+	light   bool            // it takes no large records
+	tries   map[*queue]bool // topics that rest, and that one record of it tries
 
 	unanswered atomic.Int64
 	failed     atomic.Bool
@@ -87,9 +94,12 @@ func (t *transaction) full() bool { return len(t.items) >= txnRecords || t.bytes
 func (t *transaction) broken() bool { return t.fault != nil || t.failed.Load() }
 
 // enter says whether all that was passed has to be answered before it is written:
-// suspects have no company but their like.
+// suspects have no company but their like, and large records have none.
 func (t *transaction) enter(it *item) (settle bool) {
 	group := it.trial.group
+	if t.packing != asUsual {
+		return t.unanswered.Load() > 0
+	}
 	if group == 0 && t.groups == nil {
 		return false
 	}

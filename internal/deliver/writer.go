@@ -40,7 +40,9 @@ type writer struct {
 	base   string // the first of its transactional ids
 	turn   int    // which of them is used
 	client *kgo.Client
-	left   [spareIDs]func() // ends what runs to end an id's transaction, and waits for it
+	// packing is what the next transaction needs, and packed what the client has.
+	packing, packed packing
+	left            [spareIDs]func() // ends what runs to end an id's transaction, and waits for it
 
 	// Of the id in use: how its last transaction ended, and where it wrote.
 	last     ending
@@ -170,11 +172,8 @@ func (w *writer) open(ctx context.Context) error {
 		stop()
 		w.left[w.turn] = nil
 	}
-	client, err := kgo.NewClient(append(producerOptions(w.o.opts),
-		kgo.ProducerBatchMaxBytesFn(w.o.limit),
-		kgo.TransactionalID(w.id(w.turn)),
-		kgo.TransactionTimeout(transactionTimeout),
-	)...)
+	opts := append(producerOptions(w.o.opts), kgo.TransactionalID(w.id(w.turn)), kgo.TransactionTimeout(transactionTimeout))
+	client, err := kgo.NewClient(append(opts, w.packing.options(w.o)...)...)
 	if err != nil {
 		return fmt.Errorf("produce with transactional id %s: %w", w.id(w.turn), err)
 	}
@@ -184,7 +183,7 @@ func (w *writer) open(ctx context.Context) error {
 		client.Close()
 		return fmt.Errorf("produce with transactional id %s: %w", w.id(w.turn), w.explain(err))
 	}
-	w.client, w.known = client, make(map[string]bool)
+	w.client, w.known, w.packed = client, make(map[string]bool), w.packing
 	return nil
 }
 
@@ -207,11 +206,13 @@ func (w *writer) explain(err error) error {
 	return connect.GrantTransactions(err, w.o.cfg.TransactionalID)
 }
 
-// purge has the client learn topic anew. It is not called within a transaction.
-func (w *writer) purge(topic string) {
+// purge has the client learn topics anew. It is not called within a transaction.
+func (w *writer) purge(topics ...string) {
 	if w.client != nil {
-		w.client.PurgeTopicsFromProducing(topic)
-		delete(w.known, topic)
+		w.client.PurgeTopicsFromProducing(topics...)
+		for _, topic := range topics {
+			delete(w.known, topic)
+		}
 	}
 }
 
@@ -241,6 +242,11 @@ func (w *writer) learn(t *transaction) {
 func (w *writer) begin(ctx context.Context) error {
 	if w.client == nil {
 		return errors.New("no producer")
+	}
+	if w.packed != w.packing {
+		if err := w.open(ctx); err != nil {
+			return err
+		}
 	}
 	if err := w.client.BeginTransaction(); err != nil {
 		return err

@@ -1,0 +1,66 @@
+package deliver
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// packing is how the records of a transaction are sent. franz-go judges the size of a
+// record before it is compressed, by a limit that a client has for good; a broker judges
+// it after. So a record above its topic's limit is sent in a batch of its own, by a
+// client without that limit that compresses as well as the record's consumers can be
+// expected to read: the broker decides.
+type packing int
+
+const (
+	// asUsual: in batches up to the topic's limit.
+	asUsual packing = iota
+	// gzipped: alone, compressed with gzip, which every consumer reads.
+	gzipped
+	// zstdded: alone, compressed with zstd, because the record came like that.
+	zstdded
+)
+
+// zstdCodec is zstd in a record's attributes.
+const zstdCodec = 4
+
+// largeRate is how many bytes of large records a broker is given a second for.
+const largeRate = 8 << 20
+
+// packingOf is how src is sent where it is large.
+func packingOf(src *kgo.Record) packing {
+	if src.Attrs.CompressionType() == zstdCodec {
+		return zstdded
+	}
+	return gzipped
+}
+
+// options are those of a client that sends like that.
+func (p packing) options(o *Outbox) []kgo.Opt {
+	codec := kgo.GzipCompression()
+	switch p {
+	case asUsual:
+		return []kgo.Opt{kgo.ProducerBatchMaxBytesFn(o.limit)}
+	case zstdded:
+		codec = kgo.ZstdCompression()
+	}
+	return []kgo.Opt{kgo.ProducerBatchMaxBytes(maxBatchBytes), kgo.ProducerBatchCompression(codec)}
+}
+
+// suits reports whether it may be written in the transaction: large records are not
+// mixed with others.
+func (t *transaction) suits(it *item) bool {
+	if it.trial.packing != asUsual && t.light {
+		return false
+	}
+	return len(t.items) == 0 || it.trial.packing == t.packing
+}
+
+// answerWithin is how long no answer may come.
+func (t *transaction) answerWithin() time.Duration {
+	if t.packing == asUsual {
+		return answerWithin
+	}
+	return answerWithin + time.Duration(t.bytes)*time.Second/largeRate
+}

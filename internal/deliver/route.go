@@ -1,0 +1,235 @@
+package deliver
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/delayd-io/delayd/levels"
+)
+
+// route decides what is written for it, and where. It returns false while that
+// has to wait.
+func (c *cycle) route(it *item, now time.Time) bool {
+	tr := it.trial
+	tr.packing = asUsual
+	c.o.expire(it, now)
+	if tr.refusal != nil && it.code == "" {
+		c.o.condemn(it, *tr.refusal)
+	}
+	q, r := c.find(it, now)
+	switch {
+	case r != nil:
+		return c.bury(it, *r)
+	case q == nil:
+		return false
+	}
+	r, wait := c.admit(q, it, now)
+	switch {
+	case wait:
+		return false
+	case r != nil:
+		return c.bury(it, *r)
+	}
+	return c.pack(it)
+}
+
+// find returns the queue of its topic: none while the topic has to be looked up. One
+// is made only for a topic that exists, or that may be waited for. What is parked has
+// been waited for already.
+func (c *cycle) find(it *item, now time.Time) (*queue, *Refusal) {
+	topic, k := it.rec.Topic, c.kind
+	if it.put || it.code != "" {
+		k = own
+	}
+	if c.last != nil && c.last.topic == topic && c.last.kind == k {
+		return c.last, nil
+	}
+	if k == direct && !c.o.has(topic, k) {
+		info, known := c.o.topics.lookup(topic, now)
+		switch {
+		case !known:
+			c.o.topics.want(topic)
+			c.unknown++
+			return nil, nil
+		case info.missing() && !c.o.topics.await(topic):
+			return nil, notAwaited(topic)
+		case info.err != nil && !info.missing():
+			_, code := classify(info.err)
+			return nil, undelivered(code, topic, info.err)
+		}
+	}
+	c.last = c.o.queue(topic, k, now)
+	return c.last, nil
+}
+
+// notAwaited is why a record for a missing target is a dead letter at once.
+func notAwaited(topic string) *Refusal {
+	return undelivered(levels.UnknownTopic, topic,
+		fmt.Errorf("%w (not waited for: %d other missing targets are)", errMissing, maxAwaited))
+}
+
+// foresee has the topic of a record looked up that will be written later.
+func (c *cycle) foresee(it *item) {
+	topic := it.rec.Topic
+	if c.kind != direct || it.put || it.code != "" || topic == c.present {
+		return
+	}
+	if c.o.has(topic, direct) {
+		c.present = topic
+		return
+	}
+	if _, known := c.o.topics.lookup(topic, time.Now()); !known {
+		c.o.topics.want(topic)
+		c.unknown++
+	}
+}
+
+// admit decides whether it is written to q, or parked (then the trial says so), or
+// refused, or has to wait.
+func (c *cycle) admit(q *queue, it *item, now time.Time) (r *Refusal, wait bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	it.trial.queue, it.trial.out = q, it.rec
+	switch {
+	case q.mending:
+		q.o.topics.want(q.topic) // it may have been dropped
+		return nil, true
+	case q.gate.closed && q.gate.reopening || q.holds(it):
+		return nil, true
+	case q.gate.closed:
+		return nil, !c.shelve(q, it, now)
+	case q.kind == direct && q.scouted.missing:
+		if now.Sub(q.scouted.at) >= scoutEvery {
+			q.scout()
+			return nil, true
+		}
+		if !q.o.topics.await(q.topic) {
+			return notAwaited(q.topic), false
+		}
+		q.closeGate(ByKey)
+		return nil, !c.shelve(q, it, now)
+	case it.code != "":
+		return nil, false // it has nowhere else to go
+	}
+	return q.refuses(it, now)
+}
+
+// bury makes it a dead letter. It returns false while that has to wait.
+func (c *cycle) bury(it *item, r Refusal) bool {
+	c.o.condemn(it, r)
+	it.trial.queue, it.trial.out = c.o.deadQueue, it.rec
+	return !c.o.deadQueue.busy() && c.pack(it)
+}
+
+// pack decides how what is written for it is sent. What may be larger than its topic
+// takes is sent alone, and compressed: the broker has the last word. It returns false
+// while it has to wait.
+func (c *cycle) pack(it *item) bool {
+	tr := it.trial
+	n, limit := batchBytes(tr.out), tr.queue.bound()
+	switch {
+	case n <= limit:
+		return true
+	case n <= maxBatchBytes:
+		tr.packing = packingOf(it.src)
+		return true
+	case it.code != "":
+		it.shorten(limit)
+		tr.out = it.rec
+		return true
+	}
+	c.unpark(it)
+	return c.bury(it, *undelivered(levels.TooLarge, tr.queue.topic,
+		fmt.Errorf("%w (%d bytes before compression; at most %d can be sent)", errTooLarge, n, int64(maxBatchBytes))))
+}
+
+// bound is the topic's limit as far as it is known.
+func (q *queue) bound() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.limit
+}
+
+// shorten cuts a dead letter down that is too large for its topic: to the limit as it
+// is known, and then as far as it goes. It returns false where that was done before.
+func (it *item) shorten(limit int64) bool {
+	tr := it.trial
+	if tr.letter == nil {
+		tr.letter = it.rec
+		if it.rec = Fit(tr.letter, limit); it.rec != tr.letter {
+			return true
+		}
+	}
+	if batchBytes(it.rec) <= minLetterBytes {
+		return false
+	}
+	it.rec = Fit(tr.letter, minLetterBytes)
+	return true
+}
+
+// shelve has it parked. It needs q.mu.
+func (c *cycle) shelve(q *queue, it *item, now time.Time) bool {
+	if c.o.parkedQueue.busy() {
+		return false
+	}
+	if it.since.IsZero() {
+		it.since = now
+	}
+	it.facts.Since = it.since.UnixMilli()
+	it.parkedBy, it.shelf = q, q.gate.places.shelf(it.src)
+	it.trial.queue, it.trial.out = c.o.parkedQueue, Parked(it.src, c.o.parked, it.facts)
+	q.gate.parked.start()
+	return true
+}
+
+// busy says that the queue looks up its topic.
+func (q *queue) busy() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.mending {
+		q.o.topics.want(q.topic) // it may have been dropped
+	}
+	return q.mending
+}
+
+// refuses says whether it is known beforehand that the topic does not take it, or
+// that it has to wait until that is known again. It needs q.mu.
+func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
+	s := &q.scouted
+	fresh := now.Sub(s.at) < scoutEvery
+	refuse := func(code levels.Code, err error) (*Refusal, bool) {
+		if !fresh {
+			q.scout()
+			return nil, true
+		}
+		return undelivered(code, q.topic, err), false
+	}
+	switch {
+	case q.kind == again && s.missing:
+		if wait := q.o.cfg.MissingTargetWait; wait > 0 && now.Sub(it.since) >= wait {
+			return refuse(levels.UnknownTopic, errMissing)
+		}
+		if !fresh {
+			q.scout()
+		}
+		return nil, true
+	case q.kind != own && s.err != nil:
+		_, code := classify(s.err)
+		return refuse(code, s.err)
+	case q.kind != own && it.facts.Partition != ByKey && s.partitions > 0 && it.facts.Partition >= s.partitions:
+		return refuse(levels.BadPartition,
+			fmt.Errorf("%s %d: the topic has %d partitions", levels.HeaderPartition, it.facts.Partition, s.partitions))
+	case q.keyed && q.kind != own && it.rec.Key == nil:
+		return refuse(levels.Rejected, errKeyless)
+	case q.kind != own && now.Sub(s.denied) < deniedFor:
+		return undelivered(levels.NotAuthorized, q.topic, s.why), false
+	}
+	return nil, false
+}
+
+// condemn makes it a dead letter.
+func (o *Outbox) condemn(it *item, r Refusal) {
+	o.mourn(it.src, it.facts, r)
+	it.rec, it.code = Dead(it.src, o.dead, it.facts, r, it.attempts), r.Code
+	it.trial.refusal, it.trial.group, it.trial.retried = &r, 0, false
+}
