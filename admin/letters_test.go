@@ -1,9 +1,11 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -327,7 +329,9 @@ func TestALetterThatIsRefused(t *testing.T) {
 	if _, err := kadm.NewClient(cl).AlterTopicConfigs(t.Context(), limit, "delay.inbox"); err != nil {
 		t.Fatal(err)
 	}
-	die(t, cl, &kgo.Record{Topic: "delay.inbox", Value: make([]byte, 1000)}, levels.TooLarge, spring(3))
+	noise := make([]byte, 1000) // which no codec makes smaller
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	die(t, cl, &kgo.Record{Topic: "delay.inbox", Value: noise}, levels.TooLarge, spring(3))
 	err := ResendLetters(t.Context(), cl, spec.Names, Resend{}, func(Resent) error { return nil })
 	want := "send dead letter delay.dead/0/3 to delay.inbox: MESSAGE_TOO_LARGE"
 	if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.HasSuffix(err.Error(), "; of the last 3 dead letters none was sent") {
@@ -339,6 +343,21 @@ func TestALetterThatIsRefused(t *testing.T) {
 	want1 := []string{"0 sent delay.inbox", "1 sent delay.level.5s", "2 no-way"}
 	if diff := cmp.Diff(want1, resend(t, cl, spec, Resend{Filter: LetterFilter{Until: spring(3)}})); diff != "" {
 		t.Errorf("without it (-want +got):\n%s", diff)
+	}
+}
+
+// A letter that its topic takes compressed is sent again like any other.
+func TestALargeLetter(t *testing.T) {
+	t.Parallel()
+	cl, spec := threeLetters(t)
+	large := client(t, cl.OptValue(kgo.SeedBrokers).([]string), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(1<<25))
+	value := bytes.Repeat([]byte("x"), 5_000_000)
+	die(t, large, &kgo.Record{Topic: "delay.inbox", Value: value}, levels.TooLarge, spring(3))
+	if diff := cmp.Diff([]string{"0 sent delay.inbox", "1 sent delay.level.5s", "2 no-way", "3 sent delay.inbox"}, resend(t, cl, spec, Resend{})); diff != "" {
+		t.Errorf("resend (-want +got):\n%s", diff)
+	}
+	if recs := committed(t, cl, "delay.inbox"); len(recs) != 2 || !bytes.Equal(recs[1].Value, value) {
+		t.Errorf("%d records are committed", len(recs))
 	}
 }
 

@@ -133,7 +133,7 @@ type resending struct {
 
 	count int // of those that were sent, or are about to be
 	batch []*revived
-	bytes int
+	bytes int64
 }
 
 // revived is a letter that is about to be sent.
@@ -155,7 +155,8 @@ func (r *resending) open(ctx context.Context) (err error) {
 		kgo.TransactionTimeout(resendTimeout),
 		kgo.ProducerLinger(0),
 		kgo.RecordPartitioner(deliver.Partitioner()),
-		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 { return cmp.Or(r.limits[topic], kafkaMaxMessage) }),
+		kgo.ProducerBatchMaxBytes(deliver.MaxBatchBytes), // produce keeps to the topics' limits
+		kgo.ProducerBatchCompression(kgo.GzipCompression()),
 	)...)
 	if err != nil {
 		return fmt.Errorf("send dead letters again: %w", err)
@@ -314,10 +315,7 @@ func (r *resending) add(ctx context.Context, s span, letter *kgo.Record, out Res
 		Letter: out.Letter, end: s.to, times: max(out.Deaths-1, sent.Times) + 1,
 		rec: &kgo.Record{Topic: out.Way, Partition: deliver.ByKey, Key: letter.Key, Value: letter.Value, Headers: headers},
 	})
-	r.bytes += len(letter.Key) + len(letter.Value)
-	for _, h := range headers {
-		r.bytes += len(h.Key) + len(h.Value)
-	}
+	r.bytes += deliver.BatchBytes(r.batch[len(r.batch)-1].rec)
 	if len(r.batch) < cmp.Or(r.atOnce, resendLetters) && r.bytes < resendBytes {
 		return nil
 	}
@@ -393,10 +391,21 @@ func (r *resending) write(ctx context.Context) ([]Sending, error) {
 }
 
 // produce writes records and waits for the answers, until ctx ends: franz-go itself
-// waits on, for what may have reached a broker. It returns the first that failed.
+// waits on, for what may have reached a broker. It returns the first that failed. What
+// is unanswered at a time takes no more than its topic's limit, before compression, so
+// that no batch does; a record that is larger by itself is sent alone, and the broker
+// judges what it is compressed.
 func (r *resending) produce(ctx context.Context, records []*kgo.Record) (int, error) {
 	errs := make([]error, len(records))
+	unanswered := int64(0)
 	for i, rec := range records {
+		n := deliver.BatchBytes(rec)
+		if unanswered += n; unanswered > n && unanswered > int64(cmp.Or(r.limits[rec.Topic], kafkaMaxMessage)) {
+			if err := r.producer.Flush(ctx); err != nil {
+				return 0, err // errs may still be written to
+			}
+			unanswered = n
+		}
 		r.producer.Produce(ctx, rec, func(_ *kgo.Record, err error) { errs[i] = err })
 	}
 	if err := r.producer.Flush(ctx); err != nil {

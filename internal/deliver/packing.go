@@ -64,3 +64,9 @@ func (t *transaction) answerWithin() time.Duration {
 	}
 	return answerWithin + time.Duration(t.bytes)*time.Second/largeRate
 }
+
+// MaxBatchBytes is the largest batch that is sent, before compression.
+const MaxBatchBytes = maxBatchBytes
+
+// BatchBytes is what a batch of rec alone takes at most, before compression.
+func BatchBytes(rec *kgo.Record) int64 { return batchBytes(rec) }
