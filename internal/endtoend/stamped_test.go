@@ -48,7 +48,7 @@ func (w *world) setClock(ahead time.Duration) *brokerClock {
 		dial := w.dial
 		w.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := dial(ctx, network, addr)
-			return &clockedConn{Conn: conn, clock: w.clock, asked: make(map[uint32]asked)}, err
+			return &clockedConn{Conn: conn, clock: w.clock, question: make(map[uint32]question)}, err
 		}
 	}
 	w.clock.mu.Lock()
@@ -123,16 +123,16 @@ type clockedConn struct {
 	net.Conn
 	clock *brokerClock
 	mu    sync.Mutex
-	asked map[uint32]asked
+	question map[uint32]question
 	rest  []byte // of the answer that is being read
 }
 
-type asked struct{ key, version int16 }
+type question struct{ key, version int16 }
 
 func (c *clockedConn) Write(b []byte) (int, error) {
 	if len(b) >= 12 {
 		c.mu.Lock()
-		c.asked[binary.BigEndian.Uint32(b[8:])] = asked{int16(binary.BigEndian.Uint16(b[4:])), int16(binary.BigEndian.Uint16(b[6:]))}
+		c.question[binary.BigEndian.Uint32(b[8:])] = question{int16(binary.BigEndian.Uint16(b[4:])), int16(binary.BigEndian.Uint16(b[6:]))}
 		c.mu.Unlock()
 	}
 	return c.Conn.Write(b)
@@ -159,8 +159,8 @@ func (c *clockedConn) Read(b []byte) (int, error) {
 // set sets the times in an answer.
 func (c *clockedConn) set(answer []byte) []byte {
 	c.mu.Lock()
-	of := c.asked[binary.BigEndian.Uint32(answer)]
-	delete(c.asked, binary.BigEndian.Uint32(answer))
+	of := c.question[binary.BigEndian.Uint32(answer)]
+	delete(c.question, binary.BigEndian.Uint32(answer))
 	c.mu.Unlock()
 	var resp kmsg.Response
 	switch kmsg.Key(of.key) {
