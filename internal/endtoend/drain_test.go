@@ -1,0 +1,110 @@
+//go:build synctests
+
+package endtoend
+
+import (
+	"context"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/forwarder"
+	"github.com/delayd-io/delayd/router"
+)
+
+// TestOutage has three targets refuse all writes for half a minute, with two instances
+// and so much traffic that what is parked exceeds the memory for it many times. Two are
+// on time again soon after they are healthy, while the third stays down, and all keep
+// the order of their keys.
+func TestOutage(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery func(*router.Config, *forwarder.Config), linger time.Duration) {
+		virtual(t, "1s", []string{"a", "b", "down", "well"}, func(w *world) {
+			const (
+				shelves = 8
+				budget  = 4 << 20
+				rate    = 60 // records of each target per second
+				size    = 10_000
+				within  = 10 * time.Second // until a target is on time again
+
+				reopening = time.Second // how long records may wait for the last that are parked
+			)
+			if _, err := w.adm.CreatePartitions(context.Background(), shelves-2, w.names.Parked()); err != nil {
+				t.Fatal(err)
+			}
+			small := func(_ *router.Config, fc *forwarder.Config) { fc.Budget = budget }
+			faults := make(map[string]func())
+			for _, topic := range []string{"a", "b", "down"} {
+				faults[topic] = w.cluster.Fault(kfake.Fault{
+					Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.NotEnoughReplicas, Count: -1,
+				}).Remove
+			}
+			for _, instance := range []string{"one", "two"} {
+				s := w.serve(instance, delivery, small)
+				defer s.stop()
+				s.joined()
+			}
+			got := w.watchCommitted("a", "b", "well")
+			random := make([]byte, 1<<20)
+			rand.NewChaCha8([32]byte{}).Read(random)
+			start := time.Now()
+			n := 0
+			send := func(d time.Duration) {
+				for range int(d/time.Second) * rate {
+					n++
+					at := n * size % (len(random) - size)
+					body := kgo.RecordHeader{Key: "body", Value: random[at : at+size]} // no two fetched at once are alike
+					for _, to := range []string{"a", "b", "down", "well"} {
+						w.client.Produce(context.Background(), w.direct("1s", to, "k"+strconv.Itoa(n%20), strconv.Itoa(n), body), nil)
+					}
+					time.Sleep(time.Second / rate)
+				}
+			}
+			send(30 * time.Second)
+			faults["a"]()
+			faults["b"]()
+			healthy := time.Now()
+			send(30 * time.Second)
+			all := got.wait(3*n, time.Minute)
+			once(t, all, 3*n)
+			inOrder(t, all)
+			for _, a := range all {
+				since := healthy
+				if a.Topic == "well" { // the others' records share its memory until they are parked
+					since = start
+				}
+				if a.late() > linger+reopening && a.at.Sub(since) > within {
+					t.Errorf("%s/%s: %v late, %v after its target was healthy", a.Topic, a.Value, a.late(), a.at.Sub(healthy))
+				}
+			}
+			down := w.watchCommitted("down")
+			faults["down"]()
+			all = down.wait(n, time.Minute)
+			once(t, all, n)
+			inOrder(t, all)
+			if most := w.mostShelves(); most < 2 {
+				t.Errorf("the records of a target were parked on %d partition: one instance alone delivers them", most)
+			}
+		})
+	})
+}
+
+// mostShelves returns on how many partitions the records of one target were parked, at
+// most.
+func (w *world) mostShelves() (most int) {
+	on := make(map[string]map[int32]bool)
+	for _, a := range w.watchCommitted(w.names.Parked()).wait(1<<20, 10*time.Second) {
+		target := string(a.Key)
+		if on[target] == nil {
+			on[target] = make(map[int32]bool)
+		}
+		on[target][a.Partition] = true
+		most = max(most, len(on[target]))
+	}
+	return most
+}
