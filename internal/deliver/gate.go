@@ -236,11 +236,13 @@ func (o *Outbox) CloseGates(ctx context.Context) error {
 		return err
 	}
 	o.shelves.count(int32(len(ends[o.parked])))
+	o.scans.Lock()
+	defer o.scans.Unlock()
 	from, upTo := make(map[int32]kgo.Offset), make(map[int32]int64)
 	ends.Each(func(end kadm.ListedOffset) {
 		c, _ := commits.Lookup(end.Topic, end.Partition)
 		start, _ := starts.Lookup(end.Topic, end.Partition)
-		if at := max(start.Offset, c.At); at < end.Offset {
+		if at := o.scans.from(end.Partition, max(start.Offset, c.At), end.Offset); at < end.Offset {
 			from[end.Partition], upTo[end.Partition] = kgo.NewOffset().At(at), end.Offset
 		}
 	})
@@ -265,6 +267,7 @@ func (o *Outbox) CloseGates(ctx context.Context) error {
 			return fmt.Errorf("read %s: %w", o.parked, connect.GrantTopic(err, connect.Read, o.parked))
 		}
 		fetches.EachRecord(func(rec *kgo.Record) {
+			o.scans.to(rec)
 			if rec.Offset >= upTo[rec.Partition]-1 {
 				delete(upTo, rec.Partition)
 			}

@@ -5,6 +5,7 @@ package deliver
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -319,4 +320,44 @@ func TestParkedTopicRefuses(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCloseGatesReadsOnce: the next assignment reads what was parked since, and what was
+// read before only where the commit has gone back. The gate is closed all along.
+func TestCloseGatesReadsOnce(t *testing.T) {
+	virtual(t, Config{}, func(w *world) {
+		ctx := context.Background()
+		var from atomic.Int64
+		w.cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			for _, topic := range req.(*kmsg.FetchRequest).Topics {
+				for _, part := range topic.Partitions {
+					from.Store(min(from.Load(), part.FetchOffset))
+				}
+			}
+			return nil, nil, false
+		})
+		for i, step := range []struct{ commit, want int64 }{{1, 1}, {1, 2}, {2, 4}, {0, 0}} {
+			for range 2 - min(i, 1) {
+				rec := Parked(&kgo.Record{Value: []byte("x")}, w.names.Parked(), Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
+				rec.Partition = 0
+				if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.commit(step.commit)
+			from.Store(1000)
+			if err := w.out.CloseGates(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if got := from.Load(); got != step.want {
+				t.Errorf("assignment %d reads from offset %d, want %d", i+1, got, step.want)
+			}
+			o := w.deliver("sick", "y")
+			time.Sleep(time.Second)
+			if o.done.Load() == nil || len(w.log("sick")) > 0 {
+				t.Errorf("after assignment %d a record was not parked", i+1)
+			}
+		}
+	})
 }

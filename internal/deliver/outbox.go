@@ -100,6 +100,7 @@ type Outbox struct {
 
 	parkedQueue, deadQueue *queue
 	shelves                shelves
+	scans                  scans
 	post                   post
 	parkedPost             post // of what is parked, in transactions
 	cycles                 []*cycle
