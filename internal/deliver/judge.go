@@ -15,6 +15,10 @@ import (
 // one is left. With more there are fewer aborts, and more answers to wait for.
 const suspectGroups = 16
 
+// hungMax bounds the wait before one of the service's own topics is tried again that
+// gives no answer.
+const hungMax = 8 * time.Second
+
 var (
 	errMissing  = kerr.UnknownTopicOrPartition
 	errTooLarge = kerr.MessageTooLarge
@@ -85,6 +89,9 @@ func (c *cycle) judgeQueue(q *queue, failed []*item) {
 	if q.kind == own && class != size && class != refused {
 		if class == stale || class == missing {
 			c.purge(q.topic)
+			q.mu.Lock()
+			q.scout()
+			q.mu.Unlock()
 		}
 		c.rest(q, time.Now()) // what has to be written there waits, and nothing else
 		return
@@ -176,8 +183,8 @@ func (c *cycle) sick(q *queue, items []*item) {
 		q.mu.Lock()
 		q.closeGate(ByKey)
 		q.mu.Unlock()
-	case own:
-		c.rest(q, time.Now())
+	case own: // to find that out has made everybody wait
+		c.restFor(q, time.Now(), 2*answerWithin, hungMax)
 	case again:
 		now := time.Now()
 		for _, it := range items {
@@ -194,13 +201,16 @@ func (c *cycle) sick(q *queue, items []*item) {
 }
 
 // rest makes a source, or one of the service's own topics, wait, longer each time.
-func (c *cycle) rest(what any, now time.Time) {
+func (c *cycle) rest(what any, now time.Time) { c.restFor(what, now, backoffMin, backoffMax) }
+
+func (c *cycle) restFor(what any, now time.Time, least, most time.Duration) {
 	r := c.resting[what]
 	if r == nil {
-		r = &rest{backoff: backoffMin}
+		r = new(rest)
 		c.resting[what] = r
 	}
+	r.backoff = min(max(r.backoff, least), most)
 	r.until = now.Add(r.backoff)
-	r.backoff = min(2*r.backoff, backoffMax)
+	r.backoff *= 2
 	c.aborts = 0 // the others need not wait
 }

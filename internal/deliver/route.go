@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -94,6 +95,9 @@ func (c *cycle) admit(q *queue, it *item, now time.Time) (r *Refusal, wait bool)
 	case q.mending:
 		q.o.topics.want(q.topic) // it may have been dropped
 		return nil, true
+	case q.kind == own && (q.scouted.missing || q.scouted.err != nil):
+		q.awaitOwn(now)
+		return nil, true
 	case q.gate.closed && q.gate.reopening || q.holds(it):
 		return nil, true
 	case q.gate.closed:
@@ -112,6 +116,22 @@ func (c *cycle) admit(q *queue, it *item, now time.Time) (r *Refusal, wait bool)
 		return nil, false // it has nowhere else to go
 	}
 	return q.refuses(it, now)
+}
+
+// awaitOwn looks up one of the service's own topics again and again, which nothing can
+// be written to. To try would make everybody wait. It needs q.mu.
+func (q *queue) awaitOwn(now time.Time) {
+	if now.Sub(q.scouted.at) < scoutEvery {
+		return
+	}
+	err := q.scouted.err
+	if q.scouted.missing {
+		err = errMissing
+	}
+	q.o.cfg.Metrics.Retried.Inc()
+	q.o.targetLog.Warn().Err(connect.GrantWrite(err, q.topic)).Str("topic", q.topic).
+		Msg("cannot write to one of the service's own topics; records for it wait")
+	q.scout()
 }
 
 // bury makes it a dead letter. It returns false while that has to wait.
@@ -182,14 +202,20 @@ func (c *cycle) shelve(q *queue, it *item, now time.Time) bool {
 	return true
 }
 
-// busy says that the queue looks up its topic.
+// busy says that the queue, of one of the service's own topics, looks it up, or that the
+// topic is not there.
 func (q *queue) busy() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.mending {
+	switch {
+	case q.mending:
 		q.o.topics.want(q.topic) // it may have been dropped
+		return true
+	case q.scouted.missing || q.scouted.err != nil:
+		q.awaitOwn(time.Now())
+		return true
 	}
-	return q.mending
+	return false
 }
 
 // refuses says whether it is known beforehand that the topic does not take it, or

@@ -289,19 +289,57 @@ func TestExactlyOnceDeadTopicDenied(t *testing.T) {
 					t.Errorf("%d records overtook a dead letter", n)
 				}
 				denied.Remove()
-				time.Sleep(10 * time.Second)
+				time.Sleep(20 * time.Second)
 				if n := len(dead.now()); n != 1 {
 					t.Errorf("%d dead letters, want 1", n)
 				}
 				behind.onceInOrder(t, 2)
 				late := largeLate
 				if name == "away" {
-					late = 3 * time.Second // nothing answers, which takes a second to find out
+					late = 1500 * time.Millisecond // nothing answers, which takes a second to find out
 				}
 				well.punctual(t, end(), late)
 			})
 		})
 	}
+}
+
+// TestExactlyOnceDeadTopicGone deletes the dead letters' topic for a minute: a partition
+// with a bad record waits until it is there again, and others are on time.
+func TestExactlyOnceDeadTopicGone(t *testing.T) {
+	virtual(t, "1s", []string{"well"}, func(w *world) {
+		s := w.serve("one", exactly)
+		defer s.stop()
+		s.joined()
+		well := w.watchCommitted("well")
+		bad := func() *kgo.Record {
+			return w.direct("1s", "bad", "q", "bad", kgo.RecordHeader{Key: levels.HeaderPartition, Value: []byte("x")})
+		}
+		w.send(bad())
+		end := w.each("well")
+		time.Sleep(5 * time.Second)
+		if _, err := w.adm.DeleteTopic(context.Background(), w.names.Dead()); err != nil {
+			t.Fatal(err)
+		}
+		w.send(bad())
+		time.Sleep(time.Minute)
+		if _, err := w.adm.CreateTopic(context.Background(), 1, 1, nil, w.names.Dead()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		if dead := w.watchCommitted(w.names.Dead()).wait(1, time.Minute); len(dead) != 1 {
+			t.Errorf("%d dead letters, want 1", len(dead))
+		}
+		n := end()
+		if all := well.wait(n, time.Minute); len(all) != n {
+			t.Fatalf("%d arrived, want %d", len(all), n)
+		}
+		for _, a := range well.now() {
+			if a.late() > 1500*time.Millisecond {
+				t.Errorf("%s: %v late", a.Value, a.late())
+			}
+		}
+	})
 }
 
 // TestExactlyOnceMixedSizes has large and small records of one key arrive in order.
