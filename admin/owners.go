@@ -28,7 +28,7 @@ func owners(ctx context.Context, cl *kgo.Client, spec Spec, results Results) {
 	if len(topics) == 0 {
 		return
 	}
-	commits, err := offsets.OtherGroups(ctx, adm, topics, own, spec.Names.PurgedGroup())
+	commits, err := offsets.OtherGroups(ctx, adm, topics, own, spec.Names.PurgedGroup(), spec.Names.SkippedGroup())
 	readers := assigned(ctx, adm, own)
 	for i := range results {
 		r := &results[i]

@@ -35,12 +35,17 @@ const (
 	// TooLate: the record would have been delivered later than is configured for
 	// it, and is of no use any more. Only where that is asked for.
 	TooLate Code = "too-late"
+	// Unreadable: a batch of records cannot be decoded, and an operator skipped it.
+	// The value of the dead letter is the batch as the broker stored it.
+	Unreadable Code = "unreadable"
+	// Skipped: an operator skipped the record though it can be decoded.
+	Skipped Code = "skipped"
 )
 
 // Codes returns all codes.
 func Codes() []Code {
 	return []Code{
 		BadLevel, OverMax, NoTarget, IllegalTarget, ForbiddenTarget, UnknownTopic, BadPartition,
-		NotAuthorized, TooLarge, Rejected, GaveUp, TooLate,
+		NotAuthorized, TooLarge, Rejected, GaveUp, TooLate, Unreadable, Skipped,
 	}
 }

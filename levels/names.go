@@ -20,6 +20,7 @@ const (
 	routerSuffix    = ".router"
 	forwarderSuffix = ".forwarder"
 	purgedSuffix    = ".purged"
+	skippedSuffix   = ".skipped"
 )
 
 // maxTopicLength is Kafka's own limit on a topic's name, in bytes: the name
@@ -103,6 +104,10 @@ func (n Names) ForwarderGroup() string { return n.Prefix + forwarderSuffix }
 // PurgedGroup is a consumer group without members. Its offsets on the level topics
 // say up to where an operator has deleted what was pending.
 func (n Names) PurgedGroup() string { return n.Prefix + purgedSuffix }
+
+// SkippedGroup is a consumer group without members. Its offsets say after which batch
+// a partition goes on that an operator has skipped, with "skip FROM" as metadata.
+func (n Names) SkippedGroup() string { return n.Prefix + skippedSuffix }
 
 // Owns reports whether a topic belongs to the service, which no record may have
 // as its target: it would go round in a loop. All that begins like a level topic

@@ -24,6 +24,7 @@ func TestNames(t *testing.T) {
 		{names.RouterGroup(), "delay.router"},
 		{names.ForwarderGroup(), "delay.forwarder"},
 		{names.PurgedGroup(), "delay.purged"},
+		{names.SkippedGroup(), "delay.skipped"},
 		{staging.Inbox(), "staging.delay.inbox"},
 		{staging.Level(levels.Default().Last()), "staging.delay.level.2h"},
 		{staging.ForwarderGroup(), "staging.delay.forwarder"},
