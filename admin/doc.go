@@ -8,5 +8,6 @@
 // be set without a risk, and an [Export] is the same topics, and the rights of
 // all who use them, for other tools. [Inspect] counts from offsets alone, without
 // reading records. [Letters], [Parked] and [Peek] read them, [ResendLetters] sends
-// dead letters again, and a [Purge] deletes what is pending.
+// dead letters again, a [Purge] deletes what is pending, and a [Skip] gets a partition
+// past a batch that cannot be decoded.
 package admin

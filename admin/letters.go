@@ -69,7 +69,7 @@ func newLetter(rec *kgo.Record) *Letter {
 	return l
 }
 
-func (l *Letter) place() place { return place{l.Topic, l.Partition, l.Offset} }
+func (l *Letter) place() Place { return Place{l.Topic, l.Partition, l.Offset} }
 
 // tell notes what is known of a letter's sendings.
 func (l *Letter) tell(all *sendings) {

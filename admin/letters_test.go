@@ -410,7 +410,7 @@ func TestPreview(t *testing.T) {
 // FuzzSending reads what stands on the topic of sendings, which anyone may have
 // written: it is refused, or is what would be written.
 func FuzzSending(f *testing.F) {
-	good, err := Sending{Letter: place{"delay.dead", 0, 17}, ID: "i", To: place{"delay.inbox", 3, 4}, DeadEnd: 20, Times: 1}.record("delay.resent")
+	good, err := Sending{Letter: Place{"delay.dead", 0, 17}, ID: "i", To: Place{"delay.inbox", 3, 4}, DeadEnd: 20, Times: 1}.record("delay.resent")
 	if err != nil {
 		f.Fatal(err)
 	}

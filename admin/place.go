@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// place is where a record stands, as in the delay-origin of dead letters:
+// Place is where a record stands, as in the delay-origin of dead letters:
 // topic/partition/offset.
-type place struct {
+type Place struct {
 	Topic     string
 	Partition int32
 	Offset    int64
 }
 
-func (p place) String() string { return fmt.Sprintf("%s/%d/%d", p.Topic, p.Partition, p.Offset) }
+func (p Place) String() string { return fmt.Sprintf("%s/%d/%d", p.Topic, p.Partition, p.Offset) }
 
 // MarshalText is String, for JSON.
-func (p place) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+func (p Place) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // UnmarshalText is the inverse.
-func (p *place) UnmarshalText(text []byte) error {
+func (p *Place) UnmarshalText(text []byte) error {
 	parsed, ok := parsePlace(string(text))
 	if !ok {
 		return fmt.Errorf("%q is not topic/partition/offset", text)
@@ -30,14 +30,14 @@ func (p *place) UnmarshalText(text []byte) error {
 }
 
 // parsePlace reads what String writes, and nothing else.
-func parsePlace(s string) (p place, ok bool) {
+func parsePlace(s string) (p Place, ok bool) {
 	rest, offset, ok1 := cutLast(s)
 	topic, partition, ok2 := cutLast(rest)
 	n, err1 := strconv.ParseInt(partition, 10, 32)
 	at, err2 := strconv.ParseInt(offset, 10, 64)
-	p = place{topic, int32(n), at}
+	p = Place{topic, int32(n), at}
 	if !ok1 || !ok2 || err1 != nil || err2 != nil || topic == "" || n < 0 || at < 0 || p.String() != s {
-		return place{}, false
+		return Place{}, false
 	}
 	return p, true
 }

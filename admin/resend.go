@@ -72,6 +72,8 @@ const (
 	// Incomplete: it leaves out a part of its record, because the topic of the dead
 	// letters does not take it whole.
 	Incomplete ResendOutcome = "incomplete"
+	// NoRecord: it holds a batch that could not be decoded, and no record to send.
+	NoRecord ResendOutcome = "no-record"
 	// NoWay: the topic that it came in by does not exist.
 	NoWay ResendOutcome = "no-way"
 )
@@ -128,7 +130,7 @@ type resending struct {
 	report   func(Resent) error
 
 	sendings *sendings
-	replaced map[place]place  // letters that died again, and where
+	replaced map[Place]Place  // letters that died again, and where
 	limits   map[string]int32 // the topics that letters can be sent to, and how large a batch they take
 
 	count int // of those that were sent, or are about to be
@@ -183,7 +185,7 @@ func (r *resending) prepare(ctx context.Context) (err error) {
 	if r.sendings, err = readSendings(ctx, r.cl, r.names); err != nil {
 		return err
 	}
-	r.replaced = make(map[place]place)
+	r.replaced = make(map[Place]Place)
 	if r.Again {
 		err := eachLetter(ctx, r.cl, r.names, func(_ span, _ *kgo.Record, l *Letter) error {
 			if s, ok := r.sendings.before(l); ok {
@@ -270,6 +272,9 @@ func (r *resending) refuse(l *Letter) (ResendOutcome, string) {
 	if l.LeftOut != "" {
 		return Incomplete, fmt.Sprintf("the letter leaves out %s; the whole record stood at %s: produce it again from there or from its source",
 			l.LeftOut, l.Origin)
+	}
+	if l.Code == levels.Unreadable {
+		return NoRecord, "it holds a batch that cannot be decoded: send the records again from their source"
 	}
 	if _, sent := r.sendings.of(l); sent {
 		if !r.Again {
@@ -377,7 +382,7 @@ func (r *resending) write(ctx context.Context) ([]Sending, error) {
 	for i, v := range r.batch {
 		told[i] = Sending{
 			Letter: v.place(), Died: v.Died.UnixMilli(), ID: v.ID, DeadEnd: v.end, Times: v.times,
-			To: place{v.rec.Topic, v.rec.Partition, v.rec.Offset},
+			To: Place{v.rec.Topic, v.rec.Partition, v.rec.Offset},
 		}
 		var err error
 		if records[i], err = told[i].record(r.names.Resent()); err != nil {

@@ -20,12 +20,12 @@ type Sending struct {
 	// Letter is the letter's place on the dead letters' topic, and Died its
 	// timestamp there in Unix milliseconds: it tells the letter from the one with its
 	// offset on a topic that was deleted and made again.
-	Letter place `json:"letter"`
+	Letter Place `json:"letter"`
 	Died   int64 `json:"died"`
 	// ID is the letter's delay-id, if it has one.
 	ID string `json:"id,omitempty"`
 	// To is where it was written to.
-	To place `json:"to"`
+	To Place `json:"to"`
 	// DeadEnd is up to where dead letters in the letter's partition were there before
 	// it was sent. What died of the sending stands behind that.
 	DeadEnd int64 `json:"dead_end"`
@@ -69,14 +69,14 @@ func (s Sending) record(topic string) (*kgo.Record, error) {
 // sendings is all that is known of what was sent again. It grows with what was, by
 // some hundred bytes each.
 type sendings struct {
-	letters map[place]Sending // the last of each letter
-	places  map[place]Sending // by where it was written to
+	letters map[Place]Sending // the last of each letter
+	places  map[Place]Sending // by where it was written to
 	ids     map[string][]Sending
 }
 
 // readSendings reads what was sent again. A topic that does not exist says nothing.
 func readSendings(ctx context.Context, cl *kgo.Client, names levels.Names) (*sendings, error) {
-	all := &sendings{make(map[place]Sending), make(map[place]Sending), make(map[string][]Sending)}
+	all := &sendings{make(map[Place]Sending), make(map[Place]Sending), make(map[string][]Sending)}
 	spans, err := readable(ctx, cl, names.Resent())
 	if err != nil {
 		return nil, err

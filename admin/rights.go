@@ -42,6 +42,8 @@ const (
 	Purger
 	// Operator pauses and resumes: `delayd admin pause`.
 	Operator
+	// Skipper gets a partition past a batch that cannot be decoded: `delayd admin skip`.
+	Skipper
 )
 
 // String is the role in a word.
@@ -71,6 +73,8 @@ func (r Role) String() string {
 		return "purger"
 	case Operator:
 		return "operator"
+	case Skipper:
+		return "skipper"
 	}
 	return fmt.Sprintf("Role(%d)", int(r))
 }
@@ -149,6 +153,7 @@ func (s Spec) rights(access Access, role Role) []Right {
 				s.level(kmsg.ACLOperationWrite, "put records where they wait"),
 				onGroup(kmsg.ACLOperationRead, n.RouterGroup(), "be a member and commit"),
 				onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "see when what is parked for a target has been delivered"),
+				optional(onGroup(kmsg.ACLOperationDescribe, n.SkippedGroup(), skipped)),
 				optional(s.level(kmsg.ACLOperationDescribeConfigs, limits)),
 			}, s.delivering(access), transactions(access, n.RouterGroup()))
 	case Forwarder:
@@ -159,6 +164,7 @@ func (s Spec) rights(access Access, role Role) []Right {
 				optional(onTopic(kmsg.ACLOperationDelete, n.Parked(), purging)),
 				onGroup(kmsg.ACLOperationRead, n.ForwarderGroup(), "be a member and commit"),
 				optional(onGroup(kmsg.ACLOperationDescribe, n.PurgedGroup(), "tell what an operator has deleted from a loss")),
+				optional(onGroup(kmsg.ACLOperationDescribe, n.SkippedGroup(), skipped)),
 			}, s.delivering(access), transactions(access, n.ForwarderGroup()))
 	case Provisioner:
 		var rights []Right
@@ -224,6 +230,17 @@ func (s Spec) rights(access Access, role Role) []Right {
 			onTopic(kmsg.ACLOperationWrite, n.Control(), "pause and resume"),
 			s.level(kmsg.ACLOperationDescribe, "see that there is such a level"),
 		}
+	case Skipper:
+		return []Right{
+			s.inbox(kmsg.ACLOperationRead, "read the batch, and tell the router where to go on"),
+			s.level(kmsg.ACLOperationRead, "read the batch, and tell the forwarders where to go on"),
+			onTopic(kmsg.ACLOperationRead, n.Parked(), "read the batch, and tell the forwarders where to go on"),
+			onTopic(kmsg.ACLOperationWrite, n.Dead(), "write the dead letter"),
+			optional(onTopic(kmsg.ACLOperationDescribeConfigs, n.Dead(), limits)),
+			onGroup(kmsg.ACLOperationDescribe, n.RouterGroup(), "know what is handled"),
+			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "know what is handled"),
+			onGroup(kmsg.ACLOperationRead, n.SkippedGroup(), "tell the service where to go on"),
+		}
 	case Producer:
 		return []Right{
 			s.inbox(kmsg.ACLOperationWrite, "send to the inbox"),
@@ -249,8 +266,9 @@ const clusterName = "kafka-cluster"
 const (
 	purging = "delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); " +
 		"without it disk use grows, unless the topic has a retention and --purge-after is off"
-	paused = "see what is paused; without it nothing can be"
-	limits = "know how large a record it takes before one is refused; without it that is learned from the refusal"
+	paused  = "see what is paused; without it nothing can be"
+	skipped = "go on where an operator has skipped a batch that cannot be decoded; without it the partition stays stopped"
+	limits  = "know how large a record it takes before one is refused; without it that is learned from the refusal"
 )
 
 // delivering is what both workers need to write records, park them and bury them.

@@ -16,7 +16,7 @@ func TestRights(t *testing.T) {
 		Router: {
 			"READ on topic delay.inbox", "DELETE on topic delay.inbox (optional)",
 			"WRITE on topic delay.level.*", "READ on group delay.router", "DESCRIBE on group delay.forwarder",
-			"DESCRIBE_CONFIGS on topic delay.level.* (optional)",
+			"DESCRIBE on group delay.skipped (optional)", "DESCRIBE_CONFIGS on topic delay.level.* (optional)",
 			"READ on topic delay.control (optional)", "READ on topic delay.parked", "WRITE on topic delay.parked", "WRITE on topic delay.dead",
 			"DESCRIBE_CONFIGS on topic delay.parked (optional)", "DESCRIBE_CONFIGS on topic delay.dead (optional)",
 			"WRITE on topic orders", "DESCRIBE_CONFIGS on topic orders (optional)",
@@ -41,6 +41,11 @@ func TestRights(t *testing.T) {
 			"READ on topic delay.level.*", "DELETE on topic delay.level.*", "DESCRIBE on group delay.forwarder", "READ on group delay.purged",
 		},
 		Operator: {"READ on topic delay.control", "WRITE on topic delay.control", "DESCRIBE on topic delay.level.*"},
+		Skipper: {
+			"READ on topic delay.inbox", "READ on topic delay.level.*", "READ on topic delay.parked", "WRITE on topic delay.dead",
+			"DESCRIBE_CONFIGS on topic delay.dead (optional)",
+			"DESCRIBE on group delay.router", "DESCRIBE on group delay.forwarder", "READ on group delay.skipped",
+		},
 		Producer: {"WRITE on topic delay.inbox", "WRITE on topic delay.level.* (optional)"},
 		Consumer: {"READ on topic orders", "READ on topic shop.*", "READ on group billing"},
 	} {

@@ -199,6 +199,7 @@ func (c *deadResendCmd) sum(con *console, became map[admin.ResendOutcome]int) {
 		{admin.Replaced, "left alone, as a later letter is of the same message: %s"},
 		{admin.NoWay, "left alone, as the level that they were on is gone: %s; --level sends them through the inbox"},
 		{admin.Incomplete, "left alone, as they leave out a part of their record: %s; produce those records again"},
+		{admin.NoRecord, "left alone, as they hold a batch that cannot be decoded: %s; send its records again from their source"},
 		{admin.NoLetter, "left alone, as the service has not written them: %s"},
 	} {
 		if n := became[left.outcome]; n > 0 {

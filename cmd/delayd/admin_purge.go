@@ -92,6 +92,12 @@ func (c *purgeCmd) confirm(ctx context.Context, con *console, p *admin.Purge) er
 // await waits until somebody types the name of the level.
 func await(ctx context.Context, con *console, p *admin.Purge) error {
 	con.note("%s will be deleted and never delivered. This cannot be undone. Type %s to go on:", pluralRecords(p.Records), p.Level)
+	return awaitWord(ctx, con, p.Level, "nothing was deleted")
+}
+
+// awaitWord waits until somebody types a word. Any other answer is an error, which says
+// what has not happened.
+func awaitWord(ctx context.Context, con *console, word, not string) error {
 	answer := make(chan string, 1)
 	go func() { // ends with the line, or with the process: a terminal cannot be read with a context
 		line, _ := bufio.NewReader(con.in).ReadString('\n')
@@ -99,10 +105,10 @@ func await(ctx context.Context, con *console, p *admin.Purge) error {
 	}()
 	select {
 	case <-ctx.Done():
-		return fmt.Errorf("nothing was deleted: %w", context.Cause(ctx))
+		return fmt.Errorf("%s: %w", not, context.Cause(ctx))
 	case line := <-answer:
-		if line != p.Level {
-			return fmt.Errorf("nothing was deleted: %q is not %s", line, p.Level)
+		if line != word {
+			return fmt.Errorf("%s: %q is not %s", not, line, word)
 		}
 		return nil
 	}

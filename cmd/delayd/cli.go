@@ -41,6 +41,7 @@ type adminCmd struct {
 	Parked    parkedCmd    `cmd:"" help:"List what waits for targets that cannot be written."`
 	Peek      peekCmd      `cmd:"" help:"Print what is due next on a level."`
 	Purge     purgeCmd     `cmd:"" help:"Delete what is pending on a level."`
+	Skip      skipCmd      `cmd:"" help:"Get a stopped partition past a batch of records that cannot be decoded."`
 	Pause     pauseCmd     `cmd:"" help:"Stop delivering from a level or to a target; nothing is lost."`
 	Resume    resumeCmd    `cmd:"" help:"Deliver again from a level or to a target that was paused."`
 }
@@ -113,6 +114,7 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.NamedMapper("spread", kong.MapperFunc(mapSpread)),
 		kong.NamedMapper("codes", mapList(parseCode)),
 		kong.NamedMapper("offsets", mapList(parseOffset)),
+		kong.NamedMapper("place", textMapper("place", parsePlace)),
 		kong.NamedMapper("moment", textMapper("time", parseAgo)),
 		kong.NamedMapper("level", textMapper("level", parseLevel)),
 		kong.NamedMapper("peek", textMapper("count", parsePeek)),

@@ -37,6 +37,7 @@ func TestNoBrokerAnswers(t *testing.T) {
 		{"admin", "parked", "list"},
 		{"admin", "peek", "--level", "5s"},
 		{"admin", "purge", "--level", "5s", "--yes"},
+		{"admin", "skip", "delay.inbox/0/0", "--yes"},
 	} {
 		code, stdout, stderr := runDelayd(t, "", append(args, "--brokers", nobody)...)
 		if code != exitFailure || stdout != "" {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -58,6 +59,14 @@ func parseOffset(s string) (int64, error) {
 		return 0, fmt.Errorf("%q: write an offset, a whole number from 0 on", s)
 	}
 	return n, nil
+}
+
+// parsePlace reads where a record is.
+func parsePlace(s string) (at admin.Place, err error) {
+	if err := at.UnmarshalText([]byte(s)); err != nil {
+		return at, fmt.Errorf("%q: write topic/partition/offset, as in delay.inbox/0/42", s)
+	}
+	return at, levels.CheckTopic(at.Topic)
 }
 
 // parseMoment reads a time: how long before now it was, or the time itself.

@@ -17,6 +17,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/offsets"
 )
 
 // CodecMask selects the codec from the attributes of a batch.
@@ -149,7 +151,7 @@ func Produce(ctx context.Context, client *kgo.Client, topic string, partition in
 }
 
 func produce(ctx context.Context, client *kgo.Client, topic string, partition int32, batch []byte) (int64, error) {
-	leader, id, err := leaderOf(ctx, client, topic, partition)
+	leader, id, err := offsets.Leader(ctx, client, offsets.Partition{Topic: topic, Partition: partition})
 	if err != nil {
 		return -1, err
 	}
@@ -175,27 +177,4 @@ func produce(ctx context.Context, client *kgo.Client, topic string, partition in
 		err = fmt.Errorf("%w (%s)", err, *got.ErrorMessage)
 	}
 	return got.BaseOffset, err
-}
-
-// leaderOf looks up the leader of a partition and the id of its topic.
-func leaderOf(ctx context.Context, client *kgo.Client, topic string, partition int32) (int32, [16]byte, error) {
-	t := kmsg.NewMetadataRequestTopic()
-	t.Topic = &topic
-	req := kmsg.NewPtrMetadataRequest()
-	req.Topics = append(req.Topics, t)
-	resp, err := req.RequestWith(ctx, client)
-	if err != nil {
-		return -1, [16]byte{}, fmt.Errorf("look up its leader: %w", err)
-	}
-	for _, t := range resp.Topics {
-		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
-			return -1, [16]byte{}, fmt.Errorf("look up its leader: %w", err)
-		}
-		for _, p := range t.Partitions {
-			if p.Partition == partition {
-				return p.Leader, t.TopicID, kerr.ErrorForCode(p.ErrorCode)
-			}
-		}
-	}
-	return -1, [16]byte{}, errors.New("no such partition")
 }

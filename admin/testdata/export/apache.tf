@@ -175,6 +175,17 @@ resource "kafka_acl" "delayd_describe_group_delay_forwarder" {
   acl_permission_type          = "Allow"
 }
 
+# optional: go on where an operator has skipped a batch that cannot be decoded; without it the partition stays stopped
+resource "kafka_acl" "delayd_describe_group_delay_skipped" {
+  resource_name                = "delay.skipped"
+  resource_type                = "Group"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
 # optional: know how large a record it takes before one is refused; without it that is learned from the refusal
 resource "kafka_acl" "delayd_describeconfigs_topic_delay_level" {
   resource_name                = "delay.level."
@@ -865,6 +876,39 @@ resource "kafka_acl" "delayd_admin_write_topic_delay_control" {
   acl_principal                = "User:delayd-admin"
   acl_host                     = "*"
   acl_operation                = "Write"
+  acl_permission_type          = "Allow"
+}
+
+# read the batch, and tell the router where to go on
+resource "kafka_acl" "delayd_admin_read_topic_delay_inbox" {
+  resource_name                = "delay.inbox"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
+# write the dead letter
+resource "kafka_acl" "delayd_admin_write_topic_delay_dead" {
+  resource_name                = "delay.dead"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Write"
+  acl_permission_type          = "Allow"
+}
+
+# tell the service where to go on
+resource "kafka_acl" "delayd_admin_read_group_delay_skipped" {
+  resource_name                = "delay.skipped"
+  resource_type                = "Group"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Read"
   acl_permission_type          = "Allow"
 }
 

@@ -112,6 +112,7 @@ resource "kafka_topic" "delay_control" {
 #   WRITE on topic delay.level.*: put records where they wait
 #   READ on group delay.router: be a member and commit
 #   DESCRIBE on group delay.forwarder: see when what is parked for a target has been delivered
+#   DESCRIBE on group delay.skipped: optional: go on where an operator has skipped a batch that cannot be decoded; without it the partition stays stopped
 #   DESCRIBE_CONFIGS on topic delay.level.*: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
 #   READ on topic delay.control: optional: see what is paused; without it nothing can be
 #   READ on topic delay.parked: see for which targets records are parked, and try them again
@@ -139,7 +140,7 @@ resource "kafka_topic" "delay_control" {
 #   DESCRIBE_CONFIGS on topic delay.control: optional: check its settings; without it they count as good, with a note
 #   DESCRIBE_CONFIGS on cluster kafka-cluster: optional: know how large a record the brokers take; without it Kafka's default counts
 #   DESCRIBE on group delay.router: see its commits and members
-# User:delayd-admin: mender, status, letters, resender, purger, operator
+# User:delayd-admin: mender, status, letters, resender, purger, operator, skipper
 #   CREATE on topic delay.inbox: create it
 #   CREATE on topic delay.level.*: create it
 #   CREATE on topic delay.parked: create it
@@ -176,6 +177,9 @@ resource "kafka_topic" "delay_control" {
 #   DELETE on topic delay.level.*: delete what is pending
 #   READ on group delay.purged: tell the forwarders what is deleted
 #   WRITE on topic delay.control: pause and resume
+#   READ on topic delay.inbox: read the batch, and tell the router where to go on
+#   WRITE on topic delay.dead: write the dead letter
+#   READ on group delay.skipped: tell the service where to go on
 # User:shop: producer, consumer
 #   WRITE on topic delay.inbox: send to the inbox
 #   WRITE on topic delay.level.*: optional: send straight to a level; without it the inbox is the way

@@ -1,0 +1,217 @@
+package admin
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/offsets"
+)
+
+const (
+	// unpackedBytes bounds what a batch may unpack to where an operator looks at it.
+	unpackedBytes = 64 << 20
+	// unpackedHeaders bounds the headers of its records: the client needs 40 bytes for
+	// each, however few they take in the batch.
+	unpackedHeaders = 1 << 20
+	// fetchWaitMillis is how long the broker may wait for the batch, which is there.
+	fetchWaitMillis = 1000
+)
+
+// A batch of the format that all brokers since Kafka 0.11 store.
+const (
+	batchHead   = 12 // bytes in front of what the length counts
+	batchMagic  = 2
+	codecMask   = 7
+	magicAt     = 16
+	leastHeader = 2 // bytes of a header of a record
+)
+
+// rawBatch is a batch as the broker stores it.
+type rawBatch struct {
+	bytes       []byte
+	first, last int64 // the offsets that it spans
+	header      kmsg.RecordBatch
+	fetched     kmsg.FetchResponseTopicPartition // with this batch alone
+}
+
+// fetchBatch reads the batch that holds the record at an offset, and decodes none of it.
+func fetchBatch(ctx context.Context, cl *kgo.Client, at Place) (*rawBatch, error) {
+	b, err := requestBatch(ctx, cl, at)
+	if err != nil {
+		return nil, fmt.Errorf("fetch the batch at %v: %w", at, connect.GrantTopic(err, connect.Read, at.Topic))
+	}
+	return b, nil
+}
+
+func requestBatch(ctx context.Context, cl *kgo.Client, at Place) (*rawBatch, error) {
+	leader, id, err := offsets.Leader(ctx, cl, offsets.Partition{Topic: at.Topic, Partition: at.Partition})
+	if err != nil {
+		return nil, err
+	}
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.Partition, p.FetchOffset, p.PartitionMaxBytes = at.Partition, at.Offset, 1 // one batch comes whole, whatever its size
+	t := kmsg.NewFetchRequestTopic()
+	t.Topic, t.TopicID = at.Topic, id
+	t.Partitions = append(t.Partitions, p)
+	req := kmsg.NewPtrFetchRequest()
+	req.ReplicaID, req.MaxWaitMillis, req.MinBytes, req.MaxBytes = -1, fetchWaitMillis, 1, 1
+	req.IsolationLevel = 1 // read committed, as the service does
+	req.SessionEpoch = -1  // no session
+	req.Topics = append(req.Topics, t)
+	answer, err := cl.Broker(int(leader)).RetriableRequest(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	resp := answer.(*kmsg.FetchResponse)
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		return nil, err
+	}
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return nil, errors.New("the broker left the partition out of its answer")
+	}
+	got := resp.Topics[0].Partitions[0]
+	if err := kerr.ErrorForCode(got.ErrorCode); err != nil {
+		return nil, err
+	}
+	return readBatch(got, at.Offset)
+}
+
+// readBatch reads the header of the first batch that was fetched.
+func readBatch(fetched kmsg.FetchResponseTopicPartition, offset int64) (*rawBatch, error) {
+	b := &rawBatch{bytes: fetched.RecordBatches, fetched: fetched}
+	if len(b.bytes) <= magicAt {
+		return nil, errors.New("the broker sent none")
+	}
+	if n := int64(binary.BigEndian.Uint32(b.bytes[8:])) + batchHead; n <= int64(len(b.bytes)) {
+		b.bytes = b.bytes[:n]
+	}
+	b.fetched.RecordBatches = b.bytes
+	b.first = int64(binary.BigEndian.Uint64(b.bytes))
+	b.last = b.first
+	if b.bytes[magicAt] == batchMagic {
+		if err := b.header.ReadFrom(b.bytes); err != nil {
+			return nil, fmt.Errorf("its header cannot be read: %w", err)
+		}
+		b.last += int64(b.header.LastOffsetDelta)
+	}
+	if offset < b.first || offset > b.last {
+		return nil, fmt.Errorf("there is no record at that offset; the next batch has the offsets %d to %d", b.first, b.last)
+	}
+	return b, nil
+}
+
+// codec is how the records are compressed.
+func (b *rawBatch) codec() string {
+	switch c := kgo.CompressionCodecType(b.header.Attributes & codecMask); c {
+	case kgo.CodecNone:
+		return "none"
+	case kgo.CodecGzip:
+		return "gzip"
+	case kgo.CodecSnappy:
+		return "snappy"
+	case kgo.CodecLz4:
+		return "lz4"
+	case kgo.CodecZstd:
+		return "zstd"
+	default:
+		return fmt.Sprintf("unknown (%d)", c)
+	}
+}
+
+// decode returns the records of the batch from an offset on, without markers of
+// transactions and what was aborted. The error says why the service cannot read it.
+func (b *rawBatch) decode(d kgo.Decompressor, topic string, from int64) ([]*kgo.Record, error) {
+	if magic := b.bytes[magicAt]; magic != batchMagic {
+		return nil, fmt.Errorf("the format of the batch is %d, and only %d is known", magic, batchMagic)
+	}
+	records, err := d.Decompress(b.header.Records, kgo.CompressionCodecType(b.header.Attributes&codecMask))
+	if errors.Is(err, kgo.ErrMaxDecompress) {
+		return nil, fmt.Errorf("it unpacks to more than %d MiB", unpackedBytes>>20)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decompress: %w", err)
+	}
+	if err := checkRecords(records, b.header.NumRecords); err != nil {
+		return nil, err
+	}
+	o := kgo.ProcessFetchPartitionOpts{Topic: topic, Partition: b.fetched.Partition, Offset: from, IsolationLevel: kgo.ReadCommitted()}
+	var decoded int
+	p, _ := kgo.ProcessFetchPartition(o, &b.fetched, d, func(m kgo.FetchBatchMetrics) { decoded = m.NumRecords })
+	if p.Err == nil && decoded != int(b.header.NumRecords) {
+		return nil, fmt.Errorf("its header claims %d records, and record %d is malformed", b.header.NumRecords, decoded+1)
+	}
+	return p.Records, p.Err
+}
+
+// decompressor is what the client unpacks batches with, bounded.
+func decompressor() (kgo.Decompressor, error) {
+	cl, err := kgo.NewClient(kgo.MaxDecompressBatchBytes(unpackedBytes))
+	if err != nil {
+		return nil, err
+	}
+	defer cl.Close()
+	return cl.OptValue(kgo.WithDecompressor).(kgo.Decompressor), nil
+}
+
+// checkRecords walks through the records of a batch without decoding them: the client
+// allocates for what they claim, and ignores what is cut off.
+func checkRecords(in []byte, want int32) error {
+	headers := int64(0)
+	for i := range want {
+		body, rest, ok := cutSized(in)
+		if !ok || body == nil {
+			return fmt.Errorf("its header claims %d records, and record %d is cut off or malformed", want, i+1)
+		}
+		n, ok := countHeaders(body)
+		if !ok {
+			return fmt.Errorf("record %d of %d is malformed", i+1, want)
+		}
+		if headers += n; headers > unpackedHeaders {
+			return fmt.Errorf("its records have more than %d headers", unpackedHeaders)
+		}
+		in = rest
+	}
+	return nil
+}
+
+// countHeaders returns how many headers a record claims.
+func countHeaders(record []byte) (n int64, ok bool) {
+	if len(record) == 0 {
+		return 0, false
+	}
+	in := record[1:] // the attributes
+	for range 2 {    // when, and at which offset
+		_, used := binary.Varint(in)
+		if used <= 0 {
+			return 0, false
+		}
+		in = in[used:]
+	}
+	for range 2 { // key and value
+		if _, in, ok = cutSized(in); !ok {
+			return 0, false
+		}
+	}
+	n, used := binary.Varint(in)
+	return n, used > 0 && n >= 0 && n <= int64(len(in)-used)/leastHeader
+}
+
+// cutSized cuts off bytes that have their length in front; -1 is null.
+func cutSized(in []byte) (sized, rest []byte, ok bool) {
+	n, used := binary.Varint(in)
+	switch {
+	case used <= 0 || n < -1 || n > int64(len(in)-used):
+		return nil, nil, false
+	case n == -1:
+		return nil, in[used:], true
+	}
+	end := used + int(n)
+	return in[used:end:end], in[end:], true
+}

@@ -1,0 +1,250 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/offsets"
+	"github.com/delayd-io/delayd/levels"
+)
+
+const (
+	// skipPatience bounds how long the dead letters of a batch may take to be written.
+	skipPatience = time.Minute
+	// maxLetterBatch bounds the batches of dead letters in bytes, below what the client
+	// writes at once (BrokerMaxWriteBytes, 100 MiB).
+	maxLetterBatch = 64 << 20
+	// skipMetadata begins the metadata of a commit of [levels.Names.SkippedGroup]; the
+	// offset follows that the operator named.
+	skipMetadata = "skip "
+)
+
+// Skip is a batch in the way of a partition, to be skipped: the service cannot decode
+// it and has stopped that partition.
+type Skip struct {
+	// At is the offset that the operator names.
+	At Place `json:"at"`
+	// First and Last are the offsets that the batch spans. The partition goes on after
+	// Last.
+	First int64 `json:"first"`
+	Last  int64 `json:"last"`
+	// Records is how many records the header of the batch claims.
+	Records int32 `json:"records"`
+	// Bytes, Codec and SHA256 describe the batch as the broker stores it.
+	Bytes  int    `json:"bytes"`
+	Codec  string `json:"codec"`
+	SHA256 string `json:"sha256"`
+	// Fault says why the batch cannot be decoded; "" where it can.
+	Fault string `json:"fault,omitempty"`
+	// Letters is where its dead letters are, once Do has written them.
+	Letters []Place `json:"letters,omitempty"`
+	// Bare is how many of them hold neither the batch nor the record, which are larger
+	// than the topic of dead letters takes.
+	Bare int `json:"bare,omitempty"`
+
+	names   levels.Names
+	batch   *rawBatch
+	decoded []*kgo.Record // what Do writes a dead letter for each of, where there is no Fault
+}
+
+// NewSkip finds the batch that holds the record at a place. It refuses places where
+// nothing is to be skipped. It changes nothing.
+func NewSkip(ctx context.Context, cl *kgo.Client, names levels.Names, at Place) (*Skip, error) {
+	if err := skippable(ctx, cl, names, at); err != nil {
+		return nil, err
+	}
+	b, err := fetchBatch(ctx, cl, at)
+	if err != nil {
+		return nil, err
+	}
+	d, err := decompressor()
+	if err != nil {
+		return nil, fmt.Errorf("decode the batch at %v: %w", at, err)
+	}
+	s := &Skip{
+		At: at, First: b.first, Last: b.last, Records: b.header.NumRecords,
+		Bytes: len(b.bytes), Codec: b.codec(), SHA256: fmt.Sprintf("%x", sha256.Sum256(b.bytes)),
+		names: names, batch: b,
+	}
+	if s.decoded, err = b.decode(d, at.Topic, at.Offset); err != nil {
+		s.Fault = err.Error()
+	}
+	return s, nil
+}
+
+// skippable refuses a place that the service does not read, or has behind it.
+func skippable(ctx context.Context, cl *kgo.Client, names levels.Names, at Place) error {
+	group := names.ForwarderGroup()
+	if at.Topic == names.Inbox() {
+		group = names.RouterGroup()
+	} else if _, isLevel := names.LevelDelay(at.Topic); !isLevel && at.Topic != names.Parked() {
+		return fmt.Errorf("%v: the service does not read topic %s; it reads %s, %s* and %s",
+			at, at.Topic, names.Inbox(), names.LevelPrefix(), names.Parked())
+	}
+	spans, err := readable(ctx, cl, at.Topic)
+	if err != nil {
+		return fmt.Errorf("%v: %w", at, err)
+	}
+	if len(spans) == 0 {
+		return fmt.Errorf("%v: topic %s does not exist", at, at.Topic)
+	}
+	if int(at.Partition) >= len(spans) {
+		return fmt.Errorf("%v: topic %s has %d partitions", at, at.Topic, len(spans))
+	}
+	adm := kadm.NewClient(cl)
+	for _, behind := range []struct{ group, why string }{
+		{names.SkippedGroup(), "it is skipped already"},
+		{group, "it is handled already"},
+	} {
+		committed, err := offsets.Committed(ctx, adm, behind.group)
+		if err != nil {
+			return err
+		}
+		if next, ok := committed[offsets.Partition{Topic: at.Topic, Partition: at.Partition}]; ok && next > at.Offset {
+			return fmt.Errorf("%v: %s: the commit of group %s is %d", at, behind.why, behind.group, next)
+		}
+	}
+	if s := spans[at.Partition]; at.Offset < s.from || at.Offset >= s.to {
+		return fmt.Errorf("%v: no record is there: %v has the offsets from %d up to before %d", at, s.Partition, s.from, s.to)
+	}
+	return nil
+}
+
+// Do writes the dead letters and then commits, as [levels.Names.SkippedGroup], the
+// offset after the batch: the service polls it and goes on there.
+//
+// A batch that cannot be decoded is one dead letter with the batch as its value. Any
+// other batch is one dead letter for each of its records. Where Do fails after the
+// letters are written, Do again writes them again.
+func (s *Skip) Do(ctx context.Context, cl *kgo.Client) error {
+	if err := s.bury(ctx, cl); err != nil {
+		return fmt.Errorf("write the dead letters of %v: %w; nothing is skipped", s.At, err)
+	}
+	if err := s.commit(ctx, cl); err != nil {
+		return fmt.Errorf("skip %v: %w; its dead letters are written, and are written again if you run the command again", s.At, err)
+	}
+	return nil
+}
+
+// letters returns the records that the dead letters are made of, and the letters.
+func (s *Skip) letters() (sources, letters []*kgo.Record) {
+	dead := s.names.Dead()
+	if s.Fault != "" {
+		src := &kgo.Record{Topic: s.At.Topic, Partition: s.At.Partition, Offset: s.At.Offset, Value: s.batch.bytes}
+		return []*kgo.Record{src}, []*kgo.Record{deliver.Dead(src, dead, deliver.Facts{}, s.refusal(""), 0)}
+	}
+	for _, rec := range s.decoded {
+		src, facts := s.facts(rec)
+		sources = append(sources, src)
+		letters = append(letters, deliver.Dead(src, dead, facts, s.refusal(""), 0))
+	}
+	return sources, letters
+}
+
+// facts returns what the service knows of a record that it could read.
+func (s *Skip) facts(rec *kgo.Record) (*kgo.Record, deliver.Facts) {
+	switch s.At.Topic {
+	case s.names.Parked():
+		if src, facts, err := deliver.Unpark(rec); err == nil {
+			return src, facts
+		}
+	case s.names.Inbox():
+	default:
+		if facts, ok := deliver.ReadHop(rec.Headers); ok {
+			return rec, facts
+		}
+	}
+	return rec, deliver.Facts{Accepted: rec.Timestamp.UnixMilli()}
+}
+
+// refusal says what happened; more is added to it.
+func (s *Skip) refusal(more string) deliver.Refusal {
+	if s.Fault == "" {
+		return deliver.Refusal{Code: levels.Skipped, Detail: "an operator skipped it with delayd admin skip --force" + more}
+	}
+	return deliver.Refusal{Code: levels.Unreadable, Detail: fmt.Sprintf("the batch with the offsets %d to %d (%d records, %d bytes, codec %s) cannot be decoded: %s%s",
+		s.First, s.Last, s.Records, s.Bytes, s.Codec, s.Fault, more)}
+}
+
+// bury writes the dead letters and waits until the broker has them.
+func (s *Skip) bury(ctx context.Context, cl *kgo.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, skipPatience)
+	defer cancel()
+	dead := s.names.Dead()
+	limit := s.letterLimit(ctx, cl)
+	own, err := kgo.NewClient(append(cl.Opts()[:len(cl.Opts()):len(cl.Opts())],
+		kgo.ProducerLinger(0), kgo.RecordPartitioner(deliver.Partitioner()), kgo.ProducerBatchMaxBytes(limit))...)
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	s.Letters, s.Bare = nil, 0
+	sources, letters := s.letters()
+	for i, result := range own.ProduceSync(ctx, letters...) {
+		letter, err := letters[i], result.Err
+		if errors.Is(err, kerr.MessageTooLarge) {
+			s.Bare++
+			letter = s.bareLetter(sources[i])
+			err = own.ProduceSync(ctx, letter).FirstErr()
+		}
+		if err != nil {
+			return connect.GrantWrite(err, dead)
+		}
+		s.Letters = append(s.Letters, Place{letter.Topic, letter.Partition, letter.Offset})
+	}
+	return nil
+}
+
+// letterLimit is how large a batch of dead letters may be. Where that cannot be read
+// Kafka's own default counts.
+func (s *Skip) letterLimit(ctx context.Context, cl *kgo.Client) int32 {
+	dead := s.names.Dead()
+	n := 0
+	if topics, err := describe(ctx, cl, kmsg.ConfigResourceTypeTopic, dead); err == nil && topics[dead].err == nil {
+		n, _ = strconv.Atoi(topics[dead].values[maxMessage])
+	}
+	return int32(min(cmp.Or(max(n, 0), kafkaMaxMessage), maxLetterBatch))
+}
+
+// bareLetter is the dead letter without the record, which is too large.
+func (s *Skip) bareLetter(src *kgo.Record) *kgo.Record {
+	lost := fmt.Sprintf("; %s does not take it: its value has %d bytes, sha256 %x", s.names.Dead(), len(src.Value), sha256.Sum256(src.Value))
+	bare := &kgo.Record{Topic: src.Topic, Partition: src.Partition, Offset: src.Offset}
+	return deliver.Dead(bare, s.names.Dead(), deliver.Facts{}, s.refusal(lost), 0)
+}
+
+// commit tells the service where to go on, and makes sure that it is told.
+func (s *Skip) commit(ctx context.Context, cl *kgo.Client) error {
+	adm, group := kadm.NewClient(cl), s.names.SkippedGroup()
+	o := kadm.Offset{
+		Topic: s.At.Topic, Partition: s.At.Partition, At: s.Last + 1, LeaderEpoch: -1,
+		Metadata: skipMetadata + strconv.FormatInt(s.At.Offset, 10),
+	}
+	var told kadm.Offsets
+	told.Add(o)
+	if err := adm.CommitAllOffsets(ctx, group, told); err != nil {
+		err = connect.GrantTopic(connect.GrantGroup(err, connect.Read, group), connect.Read, o.Topic)
+		return fmt.Errorf("tell the service by the offset of group %s: %w", group, err)
+	}
+	read, err := adm.FetchOffsetsForTopics(ctx, group, o.Topic)
+	if err != nil {
+		return fmt.Errorf("read the offset of group %s back: %w", group, connect.GrantGroup(err, connect.Describe, group))
+	}
+	if got, _ := read.Lookup(o.Topic, o.Partition); got.Err != nil || got.At != o.At || got.Metadata != o.Metadata {
+		return fmt.Errorf("the offset of group %s is %d %q (error %v) and not %d %q; somebody else may have run this command",
+			group, got.At, got.Metadata, got.Err, o.At, o.Metadata)
+	}
+	return nil
+}
