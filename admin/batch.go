@@ -17,9 +17,9 @@ import (
 const (
 	// unpackedBytes bounds what a batch may unpack to where an operator looks at it.
 	unpackedBytes = 64 << 20
-	// unpackedHeaders bounds the headers of its records: the client needs 40 bytes for
-	// each, however few they take in the batch.
-	unpackedHeaders = 1 << 20
+	// unpackedItems bounds its records and their headers together: the client needs about
+	// 200 bytes for a record and 40 for a header, however few they take in the batch.
+	unpackedItems = 1 << 20
 	// fetchWaitMillis is how long the broker may wait for the batch, which is there.
 	fetchWaitMillis = 1000
 )
@@ -163,7 +163,7 @@ func decompressor() (kgo.Decompressor, error) {
 // checkRecords walks through the records of a batch without decoding them: the client
 // allocates for what they claim, and ignores what is cut off.
 func checkRecords(in []byte, want int32) error {
-	headers := int64(0)
+	items := int64(want)
 	for i := range want {
 		body, rest, ok := cutSized(in)
 		if !ok || body == nil {
@@ -173,10 +173,11 @@ func checkRecords(in []byte, want int32) error {
 		if !ok {
 			return fmt.Errorf("record %d of %d is malformed", i+1, want)
 		}
-		if headers += n; headers > unpackedHeaders {
-			return fmt.Errorf("its records have more than %d headers", unpackedHeaders)
-		}
+		items += n
 		in = rest
+	}
+	if items > unpackedItems {
+		return fmt.Errorf("it has %d records and %d headers, more than %d together", want, items-int64(want), unpackedItems)
 	}
 	return nil
 }

@@ -156,7 +156,8 @@ func TestSkipFindsWhatIsWrong(t *testing.T) {
 		"too many":      {claiming(3), "its header claims 3 records, and record 2 is cut off or malformed"},
 		"a bomb":        {rawbatch.Bomb(kgo.CodecZstd, 300<<20), "it unpacks to more than 64 MiB"},
 		"gzip bomb":     {rawbatch.Bomb(kgo.CodecGzip, 300<<20), "it unpacks to more than 64 MiB"},
-		"headers":       {rawbatch.HeaderFlood(kgo.CodecZstd, 10_000_000), "its records have more than 1048576 headers"},
+		"headers":       {rawbatch.HeaderFlood(kgo.CodecZstd, 10_000_000), "it has 1 records and 10000000 headers, more than 1048576 together"},
+		"records":       {many(1_100_000), "it has 1100000 records and 0 headers, more than 1048576 together"},
 		"large, but ok": {rawbatch.Bomb(kgo.CodecZstd, 60<<20), ""},
 		"many, but ok":  {rawbatch.HeaderFlood(kgo.CodecZstd, 1_000_000), ""},
 		"good":          {good(kgo.CodecZstd), ""},
@@ -168,6 +169,15 @@ func TestSkipFindsWhatIsWrong(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, s.Fault, tc.want)
 		}
 	}
+}
+
+// many is a batch of that many empty records.
+func many(n int) *kmsg.RecordBatch {
+	recs := make([]*kgo.Record, n)
+	for i := range recs {
+		recs[i] = new(kgo.Record)
+	}
+	return rawbatch.New(kgo.CodecZstd, recs...)
 }
 
 func TestSkipRefuses(t *testing.T) {
