@@ -3,7 +3,12 @@
 //
 // [New] returns a valid [kmsg.RecordBatch]. A test changes any field of it (attributes,
 // counts, timestamps, the compressed records). [Seal] then computes the batch's length
-// and checksum, so that a broker accepts it unless the broker decodes the records.
+// and checksum.
+//
+// kfake validates the header alone and accepts any records. Apache Kafka decompresses and
+// validates what a producer sends: it refuses corrupt gzip, snappy and zstd and a wrong
+// number of records. It accepts bombs, floods of headers, and lz4 whose content checksum
+// is wrong, which it does not verify and the client does.
 package rawbatch
 
 import (
