@@ -152,8 +152,8 @@ func (s Spec) rights(access Access, role Role) []Right {
 				optional(s.inbox(kmsg.ACLOperationDelete, purging)),
 				s.level(kmsg.ACLOperationWrite, "put records where they wait"),
 				onGroup(kmsg.ACLOperationRead, n.RouterGroup(), "be a member and commit"),
+				optional(onGroup(kmsg.ACLOperationDescribe, n.SkippedGroup(), "pass what an operator has skipped")),
 				onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "see when what is parked for a target has been delivered"),
-				optional(onGroup(kmsg.ACLOperationDescribe, n.SkippedGroup(), skipped)),
 				optional(s.level(kmsg.ACLOperationDescribeConfigs, limits)),
 			}, s.delivering(access), transactions(access, n.RouterGroup()))
 	case Forwarder:
@@ -164,7 +164,7 @@ func (s Spec) rights(access Access, role Role) []Right {
 				optional(onTopic(kmsg.ACLOperationDelete, n.Parked(), purging)),
 				onGroup(kmsg.ACLOperationRead, n.ForwarderGroup(), "be a member and commit"),
 				optional(onGroup(kmsg.ACLOperationDescribe, n.PurgedGroup(), "tell what an operator has deleted from a loss")),
-				optional(onGroup(kmsg.ACLOperationDescribe, n.SkippedGroup(), skipped)),
+				optional(onGroup(kmsg.ACLOperationDescribe, n.SkippedGroup(), "pass what an operator has skipped")),
 			}, s.delivering(access), transactions(access, n.ForwarderGroup()))
 	case Provisioner:
 		var rights []Right
@@ -266,9 +266,8 @@ const clusterName = "kafka-cluster"
 const (
 	purging = "delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); " +
 		"without it disk use grows, unless the topic has a retention and --purge-after is off"
-	paused  = "see what is paused; without it nothing can be"
-	skipped = "go on where an operator has skipped a batch that cannot be decoded; without it the partition stays stopped"
-	limits  = "know how large a record it takes before one is refused; without it that is learned from the refusal"
+	paused = "see what is paused; without it nothing can be"
+	limits = "know how large a record it takes before one is refused; without it that is learned from the refusal"
 )
 
 // delivering is what both workers need to write records, park them and bury them.

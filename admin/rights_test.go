@@ -15,8 +15,8 @@ func TestRights(t *testing.T) {
 	for role, want := range map[Role][]string{
 		Router: {
 			"READ on topic delay.inbox", "DELETE on topic delay.inbox (optional)",
-			"WRITE on topic delay.level.*", "READ on group delay.router", "DESCRIBE on group delay.forwarder",
-			"DESCRIBE on group delay.skipped (optional)", "DESCRIBE_CONFIGS on topic delay.level.* (optional)",
+			"WRITE on topic delay.level.*", "READ on group delay.router", "DESCRIBE on group delay.skipped (optional)", "DESCRIBE on group delay.forwarder",
+			"DESCRIBE_CONFIGS on topic delay.level.* (optional)",
 			"READ on topic delay.control (optional)", "READ on topic delay.parked", "WRITE on topic delay.parked", "WRITE on topic delay.dead",
 			"DESCRIBE_CONFIGS on topic delay.parked (optional)", "DESCRIBE_CONFIGS on topic delay.dead (optional)",
 			"WRITE on topic orders", "DESCRIBE_CONFIGS on topic orders (optional)",

@@ -105,8 +105,10 @@ func (n Names) ForwarderGroup() string { return n.Prefix + forwarderSuffix }
 // say up to where an operator has deleted what was pending.
 func (n Names) PurgedGroup() string { return n.Prefix + purgedSuffix }
 
-// SkippedGroup is a consumer group without members. Its offsets say after which batch
-// a partition goes on that an operator has skipped, with "skip FROM" as metadata.
+// SkippedGroup is a consumer group without members. Its offsets on the inbox, the
+// level topics and the parked records say where reading goes on behind what an
+// operator has given up because it could not be read. The metadata of a commit is
+// "skip" and the offset at which the partition stood still.
 func (n Names) SkippedGroup() string { return n.Prefix + skippedSuffix }
 
 // Owns reports whether a topic belongs to the service, which no record may have

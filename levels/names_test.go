@@ -54,6 +54,7 @@ func TestOwns(t *testing.T) {
 		{"delay.orders", false}, // under the prefix, but not one of ours
 		{"delay.router", false}, // a group and not a topic
 		{"delay.purged", false},
+		{"delay.skipped", false},
 		{"delay", false},
 		{"delayed.inbox", false},
 		{"other.delay.inbox", false},

@@ -17,10 +17,10 @@ kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --topic delay.level. --resource-pattern-type prefixed
 # be a member and commit
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Read --group delay.router
+# optional: pass what an operator has skipped
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Describe --group delay.skipped
 # see when what is parked for a target has been delivered
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Describe --group delay.forwarder
-# optional: go on where an operator has skipped a batch that cannot be decoded; without it the partition stays stopped
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Describe --group delay.skipped
 # optional: know how large a record it takes before one is refused; without it that is learned from the refusal
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation DescribeConfigs --topic delay.level. --resource-pattern-type prefixed
 # optional: see what is paused; without it nothing can be

@@ -164,9 +164,9 @@ resource "kafka_acl" "delayd_read_group_delay_router" {
   acl_permission_type          = "Allow"
 }
 
-# see when what is parked for a target has been delivered
-resource "kafka_acl" "delayd_describe_group_delay_forwarder" {
-  resource_name                = "delay.forwarder"
+# optional: pass what an operator has skipped
+resource "kafka_acl" "delayd_describe_group_delay_skipped" {
+  resource_name                = "delay.skipped"
   resource_type                = "Group"
   resource_pattern_type_filter = "Literal"
   acl_principal                = "User:delayd"
@@ -175,9 +175,9 @@ resource "kafka_acl" "delayd_describe_group_delay_forwarder" {
   acl_permission_type          = "Allow"
 }
 
-# optional: go on where an operator has skipped a batch that cannot be decoded; without it the partition stays stopped
-resource "kafka_acl" "delayd_describe_group_delay_skipped" {
-  resource_name                = "delay.skipped"
+# see when what is parked for a target has been delivered
+resource "kafka_acl" "delayd_describe_group_delay_forwarder" {
+  resource_name                = "delay.forwarder"
   resource_type                = "Group"
   resource_pattern_type_filter = "Literal"
   acl_principal                = "User:delayd"

@@ -111,8 +111,8 @@ resource "kafka_topic" "delay_control" {
 #   DELETE on topic delay.inbox: optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
 #   WRITE on topic delay.level.*: put records where they wait
 #   READ on group delay.router: be a member and commit
+#   DESCRIBE on group delay.skipped: optional: pass what an operator has skipped
 #   DESCRIBE on group delay.forwarder: see when what is parked for a target has been delivered
-#   DESCRIBE on group delay.skipped: optional: go on where an operator has skipped a batch that cannot be decoded; without it the partition stays stopped
 #   DESCRIBE_CONFIGS on topic delay.level.*: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
 #   READ on topic delay.control: optional: see what is paused; without it nothing can be
 #   READ on topic delay.parked: see for which targets records are parked, and try them again
