@@ -19,6 +19,8 @@ const (
 	estimated = 25 * time.Second
 	// alarmed is when it has to have said so.
 	alarmed = 60 * time.Second
+	// ahead is how far this host's clock may be ahead of the brokers' from the start.
+	ahead = 30 * time.Second
 	// skewLogged is in what it says.
 	skewLogged = "skew_ms"
 )
@@ -28,6 +30,17 @@ const (
 var clockRows = []row{
 	clockRow("clock-10s", 10*time.Second),
 	clockRow("clock-1h", time.Hour),
+	{
+		name:       "clock-ahead-at-start",
+		about:      fmt.Sprintf("this host's clock is %v ahead of the broker's from the start, while delayd is restarted, killed and joined", ahead),
+		deliveries: bothDeliveries, clocked: true, ahead: -ahead,
+		instances: []string{},
+		topics:    map[string]map[string]string{broken: {timestampType: "CreateTime", "message.timestamp.after.max.ms": "1000"}},
+		load:      func(m *mix) { m.targets = withBroken },
+		least:     45 * time.Second,
+		limits:    limits{worst: takeover + 5*time.Second},
+		run:       startAhead,
+	},
 	{
 		name: "producer-clocks", matrix: 21,
 		about:      "the clocks of producers are an hour ahead or behind",
@@ -117,4 +130,45 @@ func (w *world) logged(ctx context.Context, name, text string, within time.Durat
 			return ctx.Err()
 		}
 	}
+}
+
+// startAhead starts a delayd when there is something to deliver, and then has all that
+// begins anew begin anew: it is restarted, killed, and hands partitions over.
+func startAhead(ctx context.Context, w *world) error {
+	if !w.whileLoad(ctx, warmUp) {
+		return errLoadOver
+	}
+	if err := w.start("one"); err != nil {
+		return err
+	}
+	if err := w.ready(ctx, "one"); err != nil {
+		return err
+	}
+	for n := 0; w.whileLoad(ctx, warmUp); n++ {
+		end, err := w.stop("one")
+		if n%2 == 1 {
+			end()
+			if err = w.start("one"); err == nil {
+				end, err = w.kill("one")
+			}
+		}
+		if err == nil {
+			err = w.start("one")
+		}
+		end()
+		if err != nil || !w.whileLoad(ctx, warmUp) {
+			return err
+		}
+		if err := w.grow(ctx, "two"); err != nil {
+			return err
+		}
+		if !w.whileLoad(ctx, warmUp) {
+			return nil
+		}
+		if end, err = w.stop("two"); err != nil {
+			return err
+		}
+		end()
+	}
+	return nil
 }

@@ -40,3 +40,15 @@ func (f *faults) all() []fault {
 	defer f.mu.Unlock()
 	return append([]fault(nil), f.list...)
 }
+
+// lastToEnd is the end of the fault that ended last, as a fault of its own.
+func lastToEnd(list []fault) []fault {
+	last := list[0]
+	for _, f := range list {
+		if f.To > last.To {
+			last = f
+		}
+	}
+	last.From = last.To
+	return []fault{last}
+}

@@ -38,8 +38,10 @@ type entry struct {
 	id       uint32 // hash of the first arrival's id
 	place    uint32 // hash of the partition and offset where it was accepted
 	hop      uint32 // hash of those where the router put it, 0 for nowhere
+	told     int32  // when its producer was told that it is accepted
 	lost     bool   // it went with what a row has deleted
 	resent   bool   // it was accepted more than once: that is not delayd's doing
+	apart    bool   // it stood on a partition that stuck
 }
 
 // many is where arrivals are no longer counted.
@@ -68,13 +70,16 @@ type history struct {
 	missing   int64              // acknowledged and not yet arrived
 	forgiven  time.Duration      // by how much a record may come early just now
 	ahead     time.Duration      // by how much the brokers' clock was, of the latest arrival
-	quietFrom time.Time          // when the latest arrival was seen
+	stuck     stuck
+	standing  map[int64]string // the topic on which a record still stands, by number; for the end of a run
+	quietFrom time.Time        // when the latest arrival was seen
 }
 
 func newHistory(m *mix, begun time.Time) *history {
 	h := &history{
 		mix: m, begun: begun.Truncate(time.Millisecond), last: make([]int64, m.lanes()),
 		late: newLateness(), aside: newLateness(), died: make(map[int64]*letter), partition: make(map[string][]int32), quietFrom: begun,
+		stuck: newStuck(),
 	}
 	for _, target := range m.targets {
 		h.partition[target] = []int32{m.targetPar}
@@ -95,6 +100,9 @@ func (h *history) ms(unixMilli int64) int32 {
 	return int32(max(unixMilli-h.begun.UnixMilli()+1, 1))
 }
 
+// unixMilli is the inverse of ms.
+func (h *history) unixMilli(ms int32) int64 { return h.begun.UnixMilli() + int64(ms) - 1 }
+
 // entry returns the entry of a number. The caller has the lock.
 func (h *history) entry(id int64) *entry {
 	for int64(len(h.entries)) <= id {
@@ -111,6 +119,7 @@ func (h *history) sent(id int64, o outcome) {
 	e.outcome = o
 	switch o {
 	case acked:
+		e.told = h.ms(time.Now().UnixMilli())
 		h.counts.Sent++
 		if e.arrivals == 0 {
 			h.missing++
@@ -126,20 +135,7 @@ func (h *history) sent(id int64, o outcome) {
 // held them was deleted. which is asked with the time of acceptance, in Unix
 // milliseconds. It returns how many there are.
 func (h *history) gone(which func(c *recipe, accepted int64) bool) (n int64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for id := range h.entries {
-		e := &h.entries[id]
-		if e.outcome != acked || e.arrivals > 0 || e.accepted == 0 || e.lost {
-			continue
-		}
-		if c := h.mix.recipe(int64(id)); which(&c, h.begun.UnixMilli()+int64(e.accepted)-1) {
-			e.lost = true
-			h.missing--
-			n++
-		}
-	}
-	return n
+	return h.drop(func(c *recipe, e *entry) bool { return e.accepted != 0 && which(c, h.unixMilli(e.accepted)) })
 }
 
 // unstampedCount is how many records were accepted with their producer's timestamp.
@@ -198,6 +194,9 @@ func (h *history) observe(rec *kgo.Record) {
 // accepted notes when and where a broker has taken a record.
 func (h *history) accepted(rec *kgo.Record, isLevel bool) {
 	id, ok := h.mix.number(rec)
+	if !ok && h.stuck.partitions[partitionOf(rec)] {
+		return // what a row has put there
+	}
 	if !ok {
 		h.counts.note(&h.counts.Strange, "%s is none that was sent", place(rec))
 		return
@@ -206,6 +205,9 @@ func (h *history) accepted(rec *kgo.Record, isLevel bool) {
 		return // what it says of itself is checked when it arrives
 	}
 	e := h.entry(id)
+	if h.stuck.partitions[partitionOf(rec)] {
+		e.apart = true
+	}
 	if _, ok := deliver.Last(rec.Headers, levels.HopID); ok && isLevel {
 		e.hop = hash([]byte(place(rec))) // from the router; the inbox knows it
 		return
@@ -241,6 +243,9 @@ func (h *history) arrived(e *entry) bool {
 // buried takes a dead letter.
 func (h *history) buried(rec *kgo.Record) {
 	id, ok := h.mix.number(rec)
+	if !ok && h.stuck.letter(rec) {
+		return
+	}
 	if !ok {
 		h.counts.note(&h.counts.Strange, "dead letter %s is none that was sent: %q", place(rec), rec.Headers)
 		return
@@ -375,7 +380,7 @@ func (h *history) times(c *recipe, e *entry, rec *kgo.Record, first bool) {
 		return // forged: it was never due
 	}
 	late := h.late
-	if slices.Contains(h.apart, h.mix.target(c)) {
+	if e.apart || slices.Contains(h.apart, h.mix.target(c)) {
 		late = h.aside
 	}
 	late.add(time.Duration(e.appended)*time.Millisecond, time.Duration(appended-due)*time.Millisecond)

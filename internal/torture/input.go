@@ -95,6 +95,32 @@ var inputRows = []row{
 		run:    untilLoadIsOver,
 	},
 	{
+		name:       "compressed-large",
+		about:      "values of 1.5 and 5 MB of one letter, which are some KB on their way",
+		deliveries: bothDeliveries,
+		confined:   true,
+		topics:     map[string]map[string]string{broken: {maxMessageBytes: "3000"}},
+		load: func(m *mix) {
+			m.targets, m.gzip, m.haven = withBroken, true, "orders"
+			large := oneIn(1000, func(c *recipe, r *rand.Rand) {
+				c.way, c.nullValue, c.padding, c.letters = viaInbox, false, 0, []int{1_500_000, 5_000_000}[r.IntN(2)]
+			})
+			m.alter = func(c *recipe, r *rand.Rand) {
+				large(c, r)
+				if c.padding == longPadding {
+					c.padding = padding
+				}
+			}
+		},
+		// How small it gets is for delayd to say: then the broker has the last word.
+		letters: func(c *recipe, code levels.Code) bool {
+			return withBroken[c.target] == broken && c.letters > 0 && code == levels.TooLarge
+		},
+		resend: true,
+		limits: calmLimits,
+		run:    untilLoadIsOver,
+	},
+	{
 		name: "loop", matrix: 37,
 		about:      "one record in ten has a topic of delayd's own or of Kafka's as its target",
 		deliveries: bothDeliveries,

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -25,6 +26,8 @@ const (
 	flushWait = 60 * time.Second
 	// inboxLimit is the largest batch that the inbox takes: Kafka's default.
 	inboxLimit = 1_048_588
+	// unpackedLimit is the largest batch of producers that compress, before that.
+	unpackedLimit = 16 << 20
 	// lengthPrefix is what franz-go counts besides: the length in front of a batch.
 	lengthPrefix = 4
 	// transactionTimeout is when a broker aborts a transaction that nobody ends:
@@ -38,8 +41,22 @@ type load struct {
 	history *history
 	brokers []string
 	log     zerolog.Logger
-	rate    int   // records a second, of all producers together
-	records int64 // how many at most
+	rate    int         // records a second, of all producers together
+	records int64       // how many at most
+	held    atomic.Bool // nothing is sent just now
+
+	mu      sync.Mutex
+	clients []*kgo.Client // of the producers; guarded by mu
+}
+
+// renew has the producers take a topic for another that has been deleted and made
+// again. What they have not written to it is unknown.
+func (l *load) renew(topic string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, cl := range l.clients {
+		cl.PurgeTopicsFromProducing(topic)
+	}
 }
 
 // run sends until ctx ends or there are enough, and returns when the outcome of
@@ -94,6 +111,9 @@ func (l *load) numbers(ctx context.Context, producer int, room func() bool) iter
 
 func (l *load) client(name string, opts ...kgo.Opt) (*kgo.Client, error) {
 	own := []kgo.Opt{kgo.MaxBufferedRecords(2 * buffered), kgo.ProducerLinger(0), kgo.ProducerBatchMaxBytes(inboxLimit + lengthPrefix)}
+	if l.mix.gzip {
+		own = append(own, kgo.ProducerBatchMaxBytes(unpackedLimit), kgo.ProducerBatchCompression(kgo.GzipCompression()))
+	}
 	return kgo.NewClient(append(append(connect.Options(l.brokers, "torture-"+name, l.log), own...), opts...)...)
 }
 
@@ -107,7 +127,10 @@ func (l *load) stream(ctx context.Context, producer int) error {
 	// A record that is on its way stays so when the load is over.
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	for id := range l.numbers(ctx, producer, func() bool { return cl.BufferedProduceRecords() < buffered }) {
+	l.mu.Lock()
+	l.clients = append(l.clients, cl)
+	l.mu.Unlock()
+	for id := range l.numbers(ctx, producer, func() bool { return cl.BufferedProduceRecords() < buffered && !l.held.Load() }) {
 		c := l.mix.recipe(id)
 		cl.Produce(life, l.mix.record(&c), func(_ *kgo.Record, err error) {
 			if err != nil {

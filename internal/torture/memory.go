@@ -42,7 +42,7 @@ func memoryRow(name string, d delivery, hard int64) row {
 		deliveries: []delivery{d},
 		instances:  []string{}, backlog: true, rate: backlogRate,
 		env:   []string{softMemory},
-		under: []string{"sh", "-c", fmt.Sprintf(`ulimit -s %d && ulimit -d %d && exec "$0" "$@"`, threadStack>>10, hard>>10)},
+		under: confine(hard),
 		load: func(m *mix) {
 			m.alter = func(c *recipe, r *rand.Rand) {
 				if r.IntN(hugeValues) == 0 {
@@ -115,7 +115,7 @@ func (w *world) peaked(i *instance, hard int64) error {
 		return fmt.Errorf("look up the memory of delayd %s: %w", i.name, err)
 	}
 	w.mu.Lock()
-	w.memory = kb << 10
+	w.memory = max(w.memory, kb<<10)
 	w.mu.Unlock()
 	if kb<<10 > hard {
 		w.violated("delayd %s had %d MiB of memory, at most %d allowed", i.name, kb>>10, hard>>20)

@@ -94,8 +94,9 @@ var randomRow = row{
 	name: randomName, about: "delayd, brokers and the network break at the same time, drawn at random",
 	nodes: randomNodes, proxied: true, deliveries: bothDeliveries,
 	instances: []string{"one", "two"}, restarts: true,
-	// How late records are depends on what is drawn: that all come is what counts.
-	limits: limits{twice: randomTwice},
+	// How late records are depends on what is drawn: that all come is what counts, and
+	// that they are on time again soon after the last fault.
+	limits: limits{twice: randomTwice, last: time.Minute},
 	run: func(ctx context.Context, w *world) error {
 		g, ctx := errgroup.WithContext(ctx)
 		for _, accidents := range families {

@@ -73,6 +73,8 @@ type mix struct {
 	// alter changes what a record is, for rows that send what others do not. It
 	// must follow from its arguments.
 	alter func(*recipe, *rand.Rand)
+	// gzip says that producers compress by it, and write what is small only then.
+	gzip bool
 	// haven is the target of dead letters that are sent again, "" for the target
 	// that the record would have had.
 	haven string
@@ -90,6 +92,7 @@ type recipe struct {
 	aborted   bool  // its transaction is
 	nullValue bool
 	padding   int // bytes of the value behind what it says of itself; -1: an empty value
+	letters   int // of one kind, behind that
 	ownID     bool
 	headers   uint64 // seed of the producer's own headers
 	spelling  int    // how the level is written

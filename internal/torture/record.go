@@ -120,7 +120,8 @@ func (m *mix) value(c *recipe) []byte {
 	}
 	v := fmt.Appendf(m.identity(c.id), " producer %d key %d %s %s to %s/%d %s\n",
 		c.producer, c.key, c.way, c.granted(), m.target(c), c.partition, end)
-	return append(v, noise(c.headers, c.padding)...)
+	v = append(v, noise(c.headers, c.padding)...)
+	return append(v, bytes.Repeat([]byte("a"), c.letters)...)
 }
 
 // noise is n bytes that follow from a seed.

@@ -24,6 +24,8 @@ type result struct {
 	// Recovered is how long after the end of a fault records still came late, of
 	// the fault after which it was longest.
 	Recovered time.Duration `json:"recovered_ns"`
+	// RecoveredLast is the same for the fault that ended last.
+	RecoveredLast time.Duration `json:"recovered_last_ns"`
 	// Drained is the same after the last fault for records of targets that stand
 	// apart: those that a row breaks.
 	Drained  time.Duration `json:"drained_ns,omitempty"`

@@ -43,8 +43,10 @@ type row struct {
 	disk int64
 	// secured has delayd log in, with no more rights than it needs.
 	secured bool
-	// clocked gives the brokers a clock that can be set; see [world.clock].
+	// clocked gives the brokers a clock that can be set; see [world.clock]. ahead is by
+	// how much it is ahead of this host's when they start.
 	clocked bool
+	ahead   time.Duration
 	// properties are settings of every broker.
 	properties map[string]string
 	deliveries []delivery
@@ -56,6 +58,8 @@ type row struct {
 	flags, env []string
 	// under is a command that starts every delayd; its program and arguments follow.
 	under []string
+	// confined limits the memory of every delayd to what is promised; see [world.hard].
+	confined bool
 	// output is the file that every delayd writes its log to; "" is one of its own.
 	output string
 	// restarts starts a delayd again that ends by itself, as a service manager does.
@@ -88,6 +92,9 @@ type row struct {
 	// what has to be given.
 	named  bool
 	limits limits
+	// before looks at what there is when all delayd are ready and nothing has been
+	// sent; nil is nothing.
+	before func(ctx context.Context, w *world) error
 	// run does the damage while the load is on, and returns when it is mended. What
 	// is still frozen, cut or down then is mended for it. ctx ends when the run is
 	// abandoned; the load's own end is [world.loadOver].
@@ -113,6 +120,9 @@ type limits struct {
 	// late and recover: so long after a fault has ended, no record is more than late
 	// late any more. A late of 0 is lateByDefault.
 	late, recover time.Duration
+	// last is how long after the end of the last fault a record may be more than late
+	// late; 0 is no limit.
+	last time.Duration
 	// drain is how long after the last fault records of targets that stand apart may
 	// be more than late late.
 	drain time.Duration
@@ -148,7 +158,7 @@ func (l limits) perCrash(rate int) int64 {
 // its own.
 func rows() []row {
 	return slices.Concat(calmRows, processRows, scaleRows, singleRows, clockRows, memoryRows,
-		brokerRows, networkRows, inputRows, targetRows, topicRows, rightsRows)
+		brokerRows, networkRows, inputRows, unreadableRows, inventedRows, targetRows, refusingRows, outageRows, topicRows, recreateRows, rightsRows)
 }
 
 // findRows returns the rows whose names match one of the patterns, as path.Match
@@ -188,6 +198,8 @@ func (r *row) violations(res *result) []string {
 		}
 	}
 	no(v.Lost, "lost")
+	no(v.Parked, "still parked")
+	no(v.Pending, "still pending")
 	no(v.Early, "early")
 	if !r.limits.unordered {
 		no(v.Reordered, "reordered within their key")
@@ -215,6 +227,10 @@ func (r *row) violations(res *result) []string {
 	if r.limits.recover > 0 && res.Recovered > r.limits.recover {
 		bad = append(bad, fmt.Sprintf("still more than %v late %v after a fault, allowed until %v after it",
 			r.limits.lateLimit(), res.Recovered.Round(time.Millisecond), r.limits.recover))
+	}
+	if r.limits.last > 0 && res.RecoveredLast > r.limits.last {
+		bad = append(bad, fmt.Sprintf("recovered only %v after the last fault, at most %v allowed",
+			res.RecoveredLast.Round(time.Millisecond), r.limits.last))
 	}
 	if res.Drained > r.limits.drain {
 		bad = append(bad, fmt.Sprintf("records of %v still more than %v late %v after the last fault, allowed until %v after it",

@@ -38,7 +38,7 @@ func TestFindRows(t *testing.T) {
 // What a row allows is no violation, and one more is.
 func TestViolations(t *testing.T) {
 	t.Parallel()
-	r := row{limits: limits{twice: 5, worst: time.Second, recover: time.Second}}
+	r := row{limits: limits{twice: 5, worst: time.Second, recover: time.Second, last: time.Minute}}
 	tight := limits{uncommitted: time.Second}
 	if a, b, c := r.limits.perCrash(2000), tight.perCrash(2000), tight.perCrash(100_000); a != twicePerCrash || b != 2000 || c != twicePerCrash {
 		t.Errorf("one crash may deliver %d, %d and %d twice", a, b, c)
@@ -50,6 +50,10 @@ func TestViolations(t *testing.T) {
 		"all well":             {result{Delivery: atLeastOnce, verdict: verdict{Sent: 1, Twice: 5}, Worst: time.Second, Recovered: time.Second}, ""},
 		"nothing sent":         {result{Delivery: atLeastOnce}, "nothing was sent"},
 		"lost":                 {result{Delivery: atLeastOnce, verdict: verdict{Sent: 1, Lost: 1}}, "1 lost"},
+		"still parked":         {result{Delivery: atLeastOnce, verdict: verdict{Sent: 1, Parked: 2}}, "2 still parked"},
+		"still pending":        {result{Delivery: atLeastOnce, verdict: verdict{Sent: 1, Pending: 3}}, "3 still pending"},
+		"on time in a minute":  {result{Delivery: atLeastOnce, verdict: verdict{Sent: 1}, RecoveredLast: time.Minute}, ""},
+		"late after a minute":  {result{Delivery: atLeastOnce, verdict: verdict{Sent: 1}, RecoveredLast: 61 * time.Second}, "recovered only 1m1s after the last fault"},
 		"twice":                {result{Delivery: atLeastOnce, verdict: verdict{Sent: 1, Twice: 6}}, "6 delivered twice, at most 5 allowed after 0 crashes"},
 		"twice after a crash":  {result{Delivery: atLeastOnce, Crashes: 1, verdict: verdict{Sent: 1, Twice: 5 + twicePerCrash}}, ""},
 		"once more, rewound":   {result{Delivery: exactlyOnce, Rewound: 7, verdict: verdict{Sent: 1, Twice: 7}}, ""},

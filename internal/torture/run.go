@@ -103,8 +103,14 @@ func (r *runner) run(ctx context.Context, row *row) (*result, error) {
 			return nil, err
 		}
 	}
-	w.history.begun = time.Now().Truncate(time.Millisecond) // nothing has been sent yet
-	w.faults = &faults{begun: w.history.begun}
+	if row.before != nil {
+		if err := row.before(ctx, w); err != nil {
+			return nil, fmt.Errorf("row %s: %w; the logs are %s", row.name, err, w.logs())
+		}
+	}
+	begun := time.Now().Truncate(time.Millisecond) // nothing has been sent yet
+	w.history.begun = begun.Add(row.ahead)         // by the brokers' clock
+	w.faults = &faults{begun: begun}
 	if err := r.play(ctx, w); err != nil {
 		return nil, fmt.Errorf("%w; the logs are %s", err, w.logs())
 	}
@@ -136,6 +142,7 @@ func (r *runner) attack(ctx context.Context, w *world) error {
 	if w.row.backlog {
 		l.records = r.backlog
 	}
+	w.load = l
 	g, attackCtx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(w.loadOver)
@@ -168,10 +175,16 @@ func (r *runner) attack(ctx context.Context, w *world) error {
 			return err
 		}
 	}
+	if err := w.weigh(); err != nil {
+		return err
+	}
 	if err := w.stopAll(); err != nil {
 		w.violated("%v", err)
 	}
-	return w.settled(ctx, 2*calm)
+	if err := w.settled(ctx, 2*calm); err != nil {
+		return err
+	}
+	return w.findStanding(ctx)
 }
 
 // lasts is how long records are sent at most.
@@ -193,15 +206,22 @@ func (r *runner) result(w *world) *result {
 		P50: late.percentile(50), P99: late.percentile(99), Worst: late.max(),
 		Recovered: late.recovered(spans, w.row.limits.lateLimit()), worst: late.worst, Notes: w.notes,
 	}
+	if len(spans) > 0 {
+		res.RecoveredLast = late.recovered(lastToEnd(spans), w.row.limits.lateLimit())
+	}
+	if w.row.limits.last > 0 {
+		res.Notes = append(res.Notes, fmt.Sprintf("recovered after %.1f s: the last record that was more than %v late, after the last fault",
+			res.RecoveredLast.Seconds(), w.row.limits.lateLimit()))
+	}
 	if n := len(spans); n > 0 {
 		res.Drained = w.history.aside.recovered(spans[n-1:], w.row.limits.lateLimit())
 	}
-	if len(w.row.apart) > 0 {
+	if apart := w.apart(); len(apart) > 0 {
 		worst := w.history.aside.max()
 		res.Notes = append(res.Notes, fmt.Sprintf("records of %v were %v late at worst, and on time again %v after the last fault",
-			w.row.apart, worst, res.Drained.Round(time.Millisecond)))
+			apart, worst, res.Drained.Round(time.Millisecond)))
 		if worst < w.row.limits.lateLimit() && w.row.letters == nil {
-			res.Violations = append(res.Violations, fmt.Sprintf("no record of %v was late: nothing was broken", w.row.apart))
+			res.Violations = append(res.Violations, fmt.Sprintf("no record of %v was late: nothing was broken", apart))
 		}
 	}
 	res.Violations = append(res.Violations, w.row.violations(res)...)

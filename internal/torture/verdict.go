@@ -18,7 +18,9 @@ type verdict struct {
 	Forgiven int64 `json:"forgiven"`
 
 	Lost        int64 `json:"lost"`
-	Twice       int64 `json:"twice"` // arrivals beyond the first
+	Parked      int64 `json:"parked"`  // not arrived: they stand on the parked topic
+	Pending     int64 `json:"pending"` // not arrived: they stand on the inbox or a level
+	Twice       int64 `json:"twice"`   // arrivals beyond the first
 	Early       int64 `json:"early"`
 	Reordered   int64 `json:"reordered"`
 	Altered     int64 `json:"altered"`
@@ -63,6 +65,12 @@ func (h *history) verdict() verdict {
 // judge says what can only be known at the end.
 func (h *history) judge(v *verdict, id int64, e *entry) {
 	switch {
+	case e.outcome == acked && e.arrivals == 0 && !e.lost && h.standing[id] != "":
+		count := &v.Pending
+		if h.standing[id] == h.mix.names.Parked() {
+			count = &v.Parked
+		}
+		v.note(count, "%d still stands on %s", id, h.standing[id])
 	case e.outcome == acked && e.arrivals == 0 && !e.lost:
 		c := h.mix.recipe(id)
 		v.note(&v.Lost, "%d is lost: accepted after %d ms, key %d of producer %d, %s, %s, to %s",

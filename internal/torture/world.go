@@ -49,14 +49,16 @@ type world struct {
 	proxies *proxies         // nil unless the row asks for them
 	disk    *disk            // nil unless the row asks for one
 	clock   *kafkatest.Clock // of the brokers; nil unless the row asks for it
-	admin   *kadm.Client
+	client  *kgo.Client
+	admin   *kadm.Client // of the client
 	names   levels.Names
 	history *history
 	faults  *faults
 	log     zerolog.Logger
 	// rand is what a row draws from: the run's seed decides.
 	rand *rand.Rand
-	// loadOver is closed when nothing more is sent.
+	// load sends, and loadOver is closed when nothing more is sent.
+	load     *load
 	loadOver chan struct{}
 
 	program  string   // delayd
@@ -65,6 +67,9 @@ type world struct {
 	delivery delivery
 	rate     int   // records a second
 	backlog  int64 // records, for the row that has one
+
+	// idle is what a delayd did before anything was sent, where a row has looked.
+	idle effort
 
 	mu        sync.Mutex // guards all below
 	instances map[string]*instance
@@ -93,6 +98,9 @@ func (w *world) build(ctx context.Context) (err error) {
 		if w.clock, err = kafkatest.NewClock(w.dir); err != nil {
 			return err
 		}
+		if err := w.clock.Set(w.row.ahead); err != nil {
+			return err
+		}
 		cfg.Env = w.clock.Env()
 	}
 	if w.row.nodes > 1 {
@@ -106,11 +114,10 @@ func (w *world) build(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	cl, err := kgo.NewClient(connect.Options(w.cluster.Brokers(), "torture-admin", w.log)...)
-	if err != nil {
+	if w.client, err = kgo.NewClient(connect.Options(w.cluster.Brokers(), "torture-admin", w.log)...); err != nil {
 		return err
 	}
-	w.admin = kadm.NewClient(cl)
+	w.admin = kadm.NewClient(w.client)
 	for _, target := range w.history.mix.targets {
 		if slices.Contains(w.row.absent, target) {
 			continue
@@ -235,7 +242,11 @@ func (w *world) twin(name, id string) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := append(slices.Concat(w.row.under, w.serve), "--brokers", strings.Join(w.brokersOf(name), ","), "--prefix", w.names.Prefix,
+	under := w.row.under
+	if w.row.confined {
+		under = confine(w.hard())
+	}
+	command := append(slices.Concat(under, w.serve), "--brokers", strings.Join(w.brokersOf(name), ","), "--prefix", w.names.Prefix,
 		"--levels", ladder, "--partitions", strconv.Itoa(int(w.partitions())), "--http", addrs[0], "--instance", id)
 	if w.delivery != "" {
 		command = append(command, "--delivery", string(w.delivery))
@@ -395,9 +406,7 @@ func (w *world) freezeBroker(ctx context.Context, node int, d time.Duration) err
 
 // mend ends whatever is still broken: brokers, proxies and delayd run again.
 func (w *world) mend(ctx context.Context) error {
-	w.mu.Lock()
-	instances := slices.Collect(maps.Values(w.instances))
-	w.mu.Unlock()
+	instances := w.all()
 	errs := []error{w.cluster.StartAll(ctx)}
 	if w.proxies != nil {
 		errs = append(errs, w.proxies.healAll(ctx))
@@ -416,6 +425,13 @@ func (w *world) mend(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// all are the delayd that there have been.
+func (w *world) all() []*instance {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Values(w.instances))
+}
+
 // settled waits until every acknowledged record has arrived and nothing comes any
 // more, for a bounded time: what has not come by then is lost.
 func (w *world) settled(ctx context.Context, limit time.Duration) error {
@@ -423,13 +439,22 @@ func (w *world) settled(ctx context.Context, limit time.Duration) error {
 	defer cancel()
 	for {
 		missing, quiet := w.history.waitingFor()
-		if missing == 0 && quiet >= calm {
+		if missing == 0 && quiet >= calm || quiet >= calm && w.deserted() {
 			return nil
 		}
 		if sleep(ctx, 100*time.Millisecond) != nil {
 			return nil // the verdict says what is lost
 		}
 	}
+}
+
+// deserted reports whether every delayd has ended and none is started again: then
+// nothing comes any more.
+func (w *world) deserted() bool {
+	return !w.row.restarts && !slices.ContainsFunc(w.all(), func(i *instance) bool {
+		running, _ := i.running()
+		return running
+	})
 }
 
 // stopAll ends every delayd as an operator does.
