@@ -145,17 +145,12 @@ func startAhead(ctx context.Context, w *world) error {
 		return err
 	}
 	for n := 0; w.whileLoad(ctx, warmUp); n++ {
-		end, err := w.stop("one")
-		if n%2 == 1 {
-			end()
-			if err = w.start("one"); err == nil {
-				end, err = w.kill("one")
-			}
+		var err error
+		if n%2 == 0 {
+			err = w.restart(ctx, "one")
+		} else {
+			err = w.killAndRestart(ctx, "one", 0)
 		}
-		if err == nil {
-			err = w.start("one")
-		}
-		end()
 		if err != nil || !w.whileLoad(ctx, warmUp) {
 			return err
 		}
@@ -165,7 +160,8 @@ func startAhead(ctx context.Context, w *world) error {
 		if !w.whileLoad(ctx, warmUp) {
 			return nil
 		}
-		if end, err = w.stop("two"); err != nil {
+		end, err := w.stop("two")
+		if err != nil {
 			return err
 		}
 		end()

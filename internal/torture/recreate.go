@@ -28,14 +28,7 @@ const (
 // them, and nothing else.
 var recreateRows = []row{
 	recreateRow("topic-recreated", "", func(context.Context, *world) error { return nil }),
-	recreateRow("topic-recreated-restart", ", and delayd is restarted each time", func(ctx context.Context, w *world) error {
-		end, err := w.stop("one")
-		if err != nil {
-			return err
-		}
-		defer end()
-		return w.start("one")
-	}),
+	recreateRow("topic-recreated-restart", ", and delayd is restarted each time", func(ctx context.Context, w *world) error { return w.restart(ctx, "one") }),
 	{
 		name:       "level-deleted",
 		about:      "a level with pending records is deleted; nobody asks for it any more",
