@@ -34,39 +34,73 @@ func read(ctx context.Context, h *history, brokers, topics []string, log zerolog
 		return err
 	}
 	defer cl.Close()
-	next := make(map[string]int64)          // by partition: behind what has been read
-	failed := make(map[topicPartition]bool) // they are not read on until somebody says from where
+	p := newPasser(h)
 	for {
-		fetches := cl.PollFetches(ctx)
+		fetches := p.poll(ctx, cl)
 		if ctx.Err() != nil {
 			return nil
 		}
-		fetches.EachRecord(func(rec *kgo.Record) {
-			next[partitionOf(rec)] = rec.Offset + 1
-			h.observe(rec)
-		})
+		fetches.EachRecord(h.observe)
 		fetches.EachError(func(topic string, partition int32, err error) {
 			if errors.Is(err, kerr.UnknownTopicID) {
 				// It was deleted and made again: what is read from now on is another.
 				cl.PurgeTopicsFromConsuming(topic)
 				cl.AddConsumeTopics(topic)
-			} else {
-				failed[topicPartition{topic, partition}] = true
 			}
-			log.Warn().Err(err).Str("topic", topic).Int32("partition", partition).Msg("read")
+			if !errors.Is(err, context.DeadlineExceeded) {
+				log.Warn().Err(err).Str("topic", topic).Int32("partition", partition).Msg("read")
+			}
 		})
-		for at := range failed {
-			name := partitionName(at.topic, at.partition)
-			if behind, ok := h.behind(at.topic, at.partition, next[name]); ok {
-				next[name] = behind
-				cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{at.topic: {at.partition: {Epoch: -1, Offset: behind}}})
-				delete(failed, at)
-			}
-		}
 	}
 }
 
-type topicPartition struct {
-	topic     string
-	partition int32
+// passer reads on behind batches that clients cannot read. It goes by what does not
+// move: a client whose offset is set on one partition may drop the error of another.
+type passer struct {
+	history *history
+	begun   time.Time
+	next    map[string]int64     // by partition: behind what has been read
+	moved   map[string]time.Time // by partition: when that was
+}
+
+const (
+	// pollFor is how long a passer waits for records at a time.
+	pollFor = 500 * time.Millisecond
+	// stuckFor is how long a partition does not move that has come to such a batch.
+	stuckFor = 3 * time.Second
+)
+
+func newPasser(h *history) *passer {
+	return &passer{history: h, begun: time.Now(), next: make(map[string]int64), moved: make(map[string]time.Time)}
+}
+
+// poll returns what there is to read, and sees to it that there is more.
+func (p *passer) poll(ctx context.Context, cl *kgo.Client) kgo.Fetches {
+	polling, cancel := context.WithTimeout(ctx, pollFor)
+	defer cancel()
+	fetches := cl.PollFetches(polling)
+	fetches.EachRecord(func(rec *kgo.Record) {
+		at := partitionOf(rec)
+		p.next[at], p.moved[at] = rec.Offset+1, time.Now()
+	})
+	behind := make(map[string]map[int32]kgo.EpochOffset)
+	for _, at := range p.history.spots() {
+		name := partitionName(at.topic, at.partition)
+		moved, ok := p.moved[name]
+		if !ok {
+			moved = p.begun
+		}
+		if p.next[name] >= at.next || time.Since(moved) < stuckFor {
+			continue
+		}
+		p.next[name], p.moved[name] = at.next, time.Now()
+		if behind[at.topic] == nil {
+			behind[at.topic] = make(map[int32]kgo.EpochOffset)
+		}
+		behind[at.topic][at.partition] = kgo.EpochOffset{Epoch: -1, Offset: at.next}
+	}
+	if len(behind) > 0 {
+		cl.SetOffsets(behind)
+	}
+	return fetches
 }

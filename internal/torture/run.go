@@ -184,7 +184,10 @@ func (r *runner) attack(ctx context.Context, w *world) error {
 	if err := w.settled(ctx, 2*calm); err != nil {
 		return err
 	}
-	return w.findStanding(ctx)
+	if err := w.findStanding(ctx); err != nil { // what it has not found is called lost
+		w.violated("%v", err)
+	}
+	return nil
 }
 
 // lasts is how long records are sent at most.

@@ -93,29 +93,18 @@ func (w *world) readUncommitted(ctx context.Context, group string, topics ...str
 		return err
 	}
 	defer cl.Close()
-	next := make(map[string]int64) // by partition: behind what has been read
+	p := newPasser(w.history)
 	for len(left) > 0 {
-		fetches := cl.PollFetches(ctx)
+		fetches := p.poll(ctx, cl)
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("%w; not read to their ends: %v", err, left)
 		}
-		fetches.EachRecord(func(rec *kgo.Record) {
-			w.history.stands(rec)
-			next[partitionOf(rec)] = rec.Offset + 1
-			if end, ok := left[partitionOf(rec)]; ok && rec.Offset+1 >= end {
-				delete(left, partitionOf(rec))
+		fetches.EachRecord(w.history.stands)
+		for at, end := range left {
+			if p.next[at] >= end {
+				delete(left, at)
 			}
-		})
-		fetches.EachError(func(topic string, p int32, err error) {
-			w.log.Warn().Err(err).Str("topic", topic).Int32("partition", p).Msg("read what still stands")
-			at := partitionName(topic, p)
-			if behind, ok := w.history.behind(topic, p, next[at]); ok && behind < left[at] {
-				next[at] = behind
-				cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {p: {Epoch: -1, Offset: behind}}})
-				return
-			}
-			delete(left, at) // what is behind it is called lost
-		})
+		}
 	}
 	return nil
 }

@@ -69,17 +69,11 @@ func (h *history) unreadable(at spot) {
 	h.stuck.spots = append(h.stuck.spots, at)
 }
 
-// behind returns the offset behind the first batch that a reader cannot read which has
-// read a partition up to next. It is false where there is none.
-func (h *history) behind(topic string, partition int32, next int64) (int64, bool) {
+// spots are where such batches are.
+func (h *history) spots() []spot {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, at := range h.stuck.spots {
-		if at.topic == topic && at.partition == partition && at.next > next {
-			return at.next, true
-		}
-	}
-	return 0, false
+	return slices.Clone(h.stuck.spots)
 }
 
 // lettersOf is how many dead letters name a spot as their origin.

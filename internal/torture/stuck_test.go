@@ -47,20 +47,6 @@ func TestStuckPartition(t *testing.T) {
 	}
 }
 
-// A reader goes on behind the first batch that it has not read yet.
-func TestBehind(t *testing.T) {
-	t.Parallel()
-	h := newHistory(testMix(), time.Now())
-	h.unreadable(spot{"a", 0, 5, 6})
-	h.unreadable(spot{"a", 1, 7, 8})
-	h.unreadable(spot{"a", 0, 9, 12})
-	for _, tc := range []struct{ next, want int64 }{{0, 6}, {5, 6}, {6, 12}, {9, 12}, {12, 0}} {
-		if got, ok := h.behind("a", 0, tc.next); got != tc.want || ok != (tc.want > 0) {
-			t.Errorf("behind %d: %d, %v, want %d", tc.next, got, ok, tc.want)
-		}
-	}
-}
-
 // What still stands on a topic of delayd's is not lost, and what went with a topic that
 // was deleted is not missing.
 func TestStanding(t *testing.T) {

@@ -76,7 +76,7 @@ func unreadableRow(name, about string, always bool, batches ...*kmsg.RecordBatch
 			return w.passed(ctx, spots)
 		},
 		after: func(_ context.Context, w *world) error {
-			for _, at := range w.history.stuck.spots {
+			for _, at := range w.history.spots() {
 				if n := w.history.lettersOf(at); n == 0 {
 					w.violated("no dead letter says what became of %v", at)
 				}
