@@ -7,6 +7,9 @@ import (
 )
 
 const (
+	// refusingRate is how many records a second there are: many have to be on their way
+	// when a batch is refused.
+	refusingRate = 10_000
 	// loweredLimit is what a target takes at most once its limit has been lowered,
 	// in bytes: some records.
 	loweredLimit = "5000"
@@ -28,7 +31,7 @@ var refusingRows = []row{
 		name:       "limit-lowered",
 		about:      "a target's max.message.bytes is lowered to " + loweredLimit + " while its records are overdue, and raised again",
 		deliveries: bothDeliveries,
-		rate:       5000,
+		rate:       refusingRate,
 		least:      50 * time.Second,
 		load: func(m *mix) {
 			m.targets, m.alter = []string{"orders", broken}, m.brief
@@ -39,7 +42,7 @@ var refusingRows = []row{
 		name:       "batch-refused",
 		about:      "one target takes small batches only and another only recent timestamps, while delayd and the broker are frozen in turns",
 		deliveries: bothDeliveries,
-		rate:       5000,
+		rate:       refusingRate,
 		least:      50 * time.Second,
 		topics: map[string]map[string]string{
 			broken:   {maxMessageBytes: loweredLimit},
