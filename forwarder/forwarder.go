@@ -75,6 +75,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		Gather:        gather,
 		PurgeAfter:    cfg.PurgeAfter,
 		PurgedGroup:   cfg.Names.PurgedGroup(),
+		SkippedGroup:  cfg.Names.SkippedGroup(),
 		Transactional: f.transactional,
 		ProbeTopic:    probeTopic(&cfg),
 		Unstable:      outbox.Unstable,

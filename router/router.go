@@ -120,6 +120,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		Budget:        cfg.Budget,
 		Gather:        gather,
 		PurgeAfter:    cfg.PurgeAfter,
+		SkippedGroup:  cfg.Names.SkippedGroup(),
 		Transactional: r.transactional,
 		ProbeTopic:    cfg.Names.Parked(),
 		Unstable:      outbox.Unstable,

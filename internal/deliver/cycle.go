@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/offsets"
@@ -236,7 +237,7 @@ func (c *cycle) pass(t *transaction) {
 			kept = append(kept, it)
 			continue
 		}
-		if c.keeps(t, it, now) || !c.route(it, now) || !c.write(t, it, now) {
+		if it.owner.(Claim).Refused() || c.keeps(t, it, now) || !c.route(it, now) || !c.write(t, it, now) {
 			if held == nil {
 				held = make(map[any]bool)
 			}
@@ -362,9 +363,9 @@ var errNoAnswer = errors.New("no answer")
 func (c *cycle) commit(t *transaction) bool {
 	c.ledger.Lock()
 	for _, it := range t.items {
-		if !it.owner.Live() {
+		if !it.owner.Live() || it.owner.(Claim).Refused() {
 			c.ledger.Unlock()
-			t.fault = errors.New("a partition was handed over")
+			t.fault = errors.New("a partition was handed over, or its commits are refused")
 			c.abort(t)
 			return false
 		}
@@ -374,7 +375,7 @@ func (c *cycle) commit(t *transaction) bool {
 		it.owner.Done(now)
 	}
 	offsets, n := c.ledger.Handled()
-	var refused error
+	var refused *kmsg.TxnOffsetCommitResponse
 	switch {
 	case offsets == nil:
 		t.fault = errors.New("no member of the group")

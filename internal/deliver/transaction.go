@@ -17,7 +17,7 @@ type Ledger interface {
 	Unlock()
 	Handled() (req *kmsg.TxnOffsetCommitRequest, records int)
 	Committed(from time.Time)
-	Refused(err error)
+	Refused(resp *kmsg.TxnOffsetCommitResponse)
 	Doubt()
 	Resolve(ctx context.Context) (committed bool, err error)
 	Certain()
@@ -30,6 +30,9 @@ type Claim interface {
 	// Undo takes Done back: the transaction has been aborted. It is called by the
 	// goroutine that has called Done.
 	Undo()
+	// Refused reports whether the group's coordinator refuses the offsets of the
+	// record's partition just now: then it waits.
+	Refused() bool
 	// Source is the same for the records that have to be handled in their order,
 	// and whose offsets are committed in it.
 	Source() any

@@ -262,7 +262,7 @@ func (w *writer) begin(ctx context.Context) error {
 // coordinator's answer to them, if that is why it was not. Where errInDoubt is part
 // of err the transaction may have been committed after all; otherwise it has yet to
 // be aborted.
-func (w *writer) commit(ctx context.Context, offsets *kmsg.TxnOffsetCommitRequest) (refused, err error) {
+func (w *writer) commit(ctx context.Context, offsets *kmsg.TxnOffsetCommitRequest) (refused *kmsg.TxnOffsetCommitResponse, err error) {
 	try, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
 	if id, epoch, err := w.client.ProducerID(try); err != nil || id != w.producer || epoch != w.epoch {
@@ -276,7 +276,7 @@ func (w *writer) commit(ctx context.Context, offsets *kmsg.TxnOffsetCommitReques
 	for _, t := range resp.Topics {
 		for _, p := range t.Partitions {
 			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-				return err, fmt.Errorf("commit offsets of %s/%d in a transaction: %w", t.Topic, p.Partition, err)
+				return resp, fmt.Errorf("commit offsets of %s/%d in a transaction: %w", t.Topic, p.Partition, err)
 			}
 		}
 	}

@@ -121,10 +121,10 @@ func (c *brokerClock) stamp(keep func()) func(kmsg.Request) (kmsg.Response, erro
 // clockedConn sets what a broker says of the time by its clock.
 type clockedConn struct {
 	net.Conn
-	clock *brokerClock
-	mu    sync.Mutex
+	clock    *brokerClock
+	mu       sync.Mutex
 	question map[uint32]question
-	rest  []byte // of the answer that is being read
+	rest     []byte // of the answer that is being read
 }
 
 type question struct{ key, version int16 }

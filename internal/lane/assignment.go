@@ -13,13 +13,18 @@ import (
 	"github.com/delayd-io/delayd/internal/offsets"
 )
 
-// primeRetry is the pause between looks at what a new assignment starts from.
-const primeRetry = 100 * time.Millisecond
+const (
+	// primeRetry is the pause between looks at what a new assignment starts from.
+	primeRetry = 100 * time.Millisecond
+	// primePatience is how long a new assignment waits for topics that a broker does
+	// not know and for partitions without a leader. Then the others start.
+	primePatience = 2 * time.Second
+)
 
 // assigned makes the lanes of a new assignment. It runs before their first
 // fetch and never overlaps with poll appending.
 func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string][]int32) {
-	c.away.Store(false)
+	c.absent.Store(false)
 	if len(added) == 0 {
 		return
 	}
@@ -35,9 +40,10 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.asked, cancel)() // poll waits for us before it ends
-	unstable := time.Now()
+	begun := time.Now()
+	unstable := begun
 	for len(lanes) > 0 {
-		err := c.prime(ctx, lanes)
+		err := c.prime(ctx, lanes, time.Since(begun) < primePatience)
 		if err == nil {
 			break
 		}
@@ -59,6 +65,7 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 		l.halt, l.stop = context.WithCancel(c.work)
 		go l.run()     // ended by lane.end, waited for by settle
 		c.lanes[p] = l // from here on drain may end it
+		c.ids[p.topic] = l.id
 	}
 	c.mu.Unlock()
 	c.log.Info().Int("lanes", len(lanes)).Int("total", len(c.each())).Msg("partitions assigned")
@@ -68,7 +75,7 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 	}()
 }
 
-// newLane returns nil for a retired topic that was given up just now.
+// newLane returns nil for a topic that was abandoned just now.
 func (c *Consumer) newLane(topic string, n int32) *lane {
 	t := c.topic(topic)
 	if t == nil {
@@ -85,14 +92,25 @@ func (c *Consumer) newLane(topic string, n int32) *lane {
 	return l
 }
 
-// prime reads where lanes start: the last commit, or the log's start where
-// there is none. What was first seen when comes from the commit's metadata.
-func (c *Consumer) prime(ctx context.Context, lanes map[partition]*lane) error {
+// prime reads where lanes start: the last commit, or the log's start where there is
+// none or it was made for a topic that is no more. What was first seen when comes from
+// the commit's metadata. Lanes of topics that cannot be looked up are taken out.
+func (c *Consumer) prime(ctx context.Context, lanes map[partition]*lane, patient bool) error {
+	ids, found, err := c.identify(ctx, topicsOf(lanes))
+	if err == nil {
+		err = c.unreadable(lanes, found, patient)
+	}
+	if err != nil {
+		c.tries.Warn().Err(err).Msg("looking up the topics: retried")
+		return err
+	}
 	topics := make(map[string][]int32)
 	for p := range lanes {
 		topics[p.topic] = append(topics[p.topic], p.n)
 	}
-	names := slices.Collect(maps.Keys(topics))
+	if len(topics) == 0 {
+		return nil
+	}
 	// A former owner's transaction may have ended without its offsets being
 	// applied yet, or not have ended at all.
 	commits, err := offsets.Stable(ctx, c.client, c.cfg.Group, topics)
@@ -100,46 +118,65 @@ func (c *Consumer) prime(ctx context.Context, lanes map[partition]*lane) error {
 		c.tries.Warn().Err(err).Msg("reading the group's offsets: retried")
 		return err
 	}
-	starts, err := c.adm.ListStartOffsets(ctx, names...)
-	c.dropDeleted(lanes, starts)
+	starts, err := c.adm.ListStartOffsets(ctx, slices.Collect(maps.Keys(topics))...)
 	if err = offsets.ListFault(starts, err); err != nil {
-		c.tries.Warn().Err(err).Msg("reading the topics' first offsets: retried")
-		return err
-	}
-	if c.cfg.Transactional {
-		if err := c.identify(ctx, lanes, names); err != nil {
-			c.log.Warn().Err(err).Msg("reading the topics' ids: retried")
+		c.tries.Warn().Err(err).Bool("start_without", !patient).Msg("reading the topics' first offsets: retried")
+		if patient {
 			return err
 		}
 	}
+	skips := c.skips(ctx, topics)
 	for p, l := range lanes {
-		start, _ := starts.Lookup(p.topic, p.n)
-		l.committed = kgo.EpochOffset{Epoch: -1, Offset: start.Offset}
-		if o, ok := commits[offsets.Partition{Topic: p.topic, Partition: p.n}]; ok {
-			l.committed = kgo.EpochOffset{Epoch: o.Epoch, Offset: o.Offset}
-			l.marks = parseMarks(o.Metadata)
-			l.ahead = parseAhead(o.Metadata, o.Offset)
+		start := int64(unknownOffset)
+		if o, ok := starts.Lookup(p.topic, p.n); ok && o.Err == nil {
+			start = o.Offset
 		}
-		l.next = max(start.Offset, l.committed.Offset)
-		c.lose(p.topic, p.n, start.Offset-l.committed.Offset-l.ahead.below(start.Offset), start.Offset)
+		l.id = ids[p.topic]
+		var at *offsets.StableCommit
+		if o, ok := commits[offsets.Partition{Topic: p.topic, Partition: p.n}]; ok {
+			at = &o
+		}
+		c.begin(p, l, at, start, skips[p])
 	}
 	return nil
 }
 
-// identify looks up the ids by which new brokers want topics to be named in
-// transactions.
-func (c *Consumer) identify(ctx context.Context, lanes map[partition]*lane, names []string) error {
-	topics, err := c.adm.ListTopics(ctx, names...)
-	if err == nil {
-		err = topics.Error()
+// begin sets where a lane starts, by the group's commit, nil where there is none, the
+// log's start and what an operator has skipped.
+func (c *Consumer) begin(p partition, l *lane, at *offsets.StableCommit, start int64, s skip) {
+	l.committed = kgo.EpochOffset{Epoch: -1, Offset: start}
+	l.moves = false
+	if at != nil {
+		if of, _ := cutIdentity(at.Metadata); l.id.replaces(of) {
+			c.logRecreated(p.topic, p.n, at.Offset, start)
+			l.moves = true
+		} else {
+			l.committed = kgo.EpochOffset{Epoch: at.Epoch, Offset: at.Offset}
+			l.marks = parseMarks(at.Metadata)
+			l.ahead = parseAhead(at.Metadata, at.Offset)
+		}
 	}
-	if err != nil {
-		return err
+	l.next = max(start, l.committed.Offset)
+	if start != unknownOffset {
+		c.lose(p.topic, p.n, start-l.committed.Offset-l.ahead.below(start), start)
 	}
-	for p, l := range lanes {
-		l.topicID = topics[p.topic].ID
+	if s.covers(l.next) {
+		c.logSkip(p, s)
+		l.ring.pass(&Work{lane: l, offset: s.to - 1, epoch: -1})
+		l.next, l.moves = s.to, true
 	}
-	return nil
+}
+
+// unknownOffset is where a partition starts that has no commit, and no leader to ask.
+const unknownOffset = -1
+
+// topicsOf returns the names of the lanes' topics.
+func topicsOf(lanes map[partition]*lane) []string {
+	names := make(map[string]bool)
+	for p := range lanes {
+		names[p.topic] = true
+	}
+	return slices.Collect(maps.Keys(names))
 }
 
 // prepare does what has to be done before a new lane sends its first record:
@@ -174,7 +211,7 @@ func (c *Consumer) revoked(_ context.Context, _ *kgo.Client, gone map[string][]i
 
 // lost drops partitions that are another member's already.
 func (c *Consumer) lost(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
-	c.away.Store(true)
+	c.absent.Store(true)
 	if len(c.pick(gone)) == 0 {
 		return
 	}
@@ -232,7 +269,7 @@ func (c *Consumer) forget(gone map[string][]int32) {
 		delete(c.lanes, partition{l.topic.Name, l.partition})
 		c.mu.Unlock()
 	}
-	// franz-go remembers a pause over a rebalance, which would halt the
+	// franz-go remembers a pause over a rebalance, which would stop the
 	// partition in silence when it comes back.
 	c.client.ResumeFetchPartitions(gone)
 }

@@ -1,8 +1,10 @@
 package lane
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -80,16 +82,34 @@ func (c *Consumer) commit(ctx context.Context) {
 	lanes := c.each()
 	var prefixes []prefix
 	for _, l := range lanes {
-		if l.news() {
+		if l.news() && !l.unwanted(time.Now()) {
 			prefixes = append(prefixes, l.prefix())
 		}
 	}
 	renewed := c.cfg.Transactional && c.lease.held(time.Now()) && c.lease.age(time.Now()) < leaseRenewal
-	if len(prefixes) == 0 && len(lanes) > 0 && !renewed {
-		prefixes = append(prefixes, lanes[0].prefix())
-	}
 	if len(prefixes) > 0 {
-		c.write(ctx, prefixes)
+		renewed = c.write(ctx, prefixes)
+		if !renewed && !c.refusedAll(prefixes) {
+			return // what was wrong is not about partitions
+		}
+	}
+	if !renewed {
+		c.prove(ctx, lanes)
+	}
+}
+
+// prove repeats a commit to renew the lease: that of a lane whose commits are not
+// refused, as long as there is one.
+func (c *Consumer) prove(ctx context.Context, lanes []*lane) {
+	slices.SortStableFunc(lanes, func(a, b *lane) int { return cmp.Compare(a.refusals(), b.refusals()) })
+	for _, l := range lanes {
+		p := l.prefix()
+		if l.doubted.Load() || l.gone.Load() || p.at.Offset == unknownOffset {
+			continue
+		}
+		if c.write(ctx, []prefix{p}) || !c.refusedAll([]prefix{p}) || ctx.Err() != nil {
+			return
+		}
 	}
 }
 
@@ -104,8 +124,9 @@ func (c *Consumer) renewLease() {
 	}
 }
 
-// write commits prefixes, and on success frees what they held.
-func (c *Consumer) write(ctx context.Context, prefixes []prefix) {
+// write commits prefixes, and on success frees what they held. It reports whether
+// that has renewed the lease.
+func (c *Consumer) write(ctx context.Context, prefixes []prefix) (renewed bool) {
 	offsets := make(map[string]map[int32]kgo.EpochOffset)
 	byPart := make(map[partition]prefix, len(prefixes))
 	for _, p := range prefixes {
@@ -140,7 +161,7 @@ func (c *Consumer) write(ctx context.Context, prefixes []prefix) {
 			topic := &resp.Topics[i]
 			for _, part := range topic.Partitions {
 				if err := kerr.ErrorForCode(part.ErrorCode); err != nil {
-					c.commitError(connect.GrantTopic(err, connect.Read, topic.Topic))
+					c.refuse(topic.Topic, part.Partition, err)
 					continue
 				}
 				p := byPart[partition{topic.Topic, part.Partition}]
@@ -149,9 +170,11 @@ func (c *Consumer) write(ctx context.Context, prefixes []prefix) {
 				}
 				p.lane.commit(p)
 				c.lease.renew(started)
+				renewed = true
 			}
 		}
 	})
+	return renewed
 }
 
 // commitError ends the lease where the broker has said that we are no member.

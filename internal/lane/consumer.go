@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,6 +61,9 @@ type Config struct {
 	// PurgedGroup is a group whose offsets say up to where an operator has deleted
 	// what was pending: that is no loss. "": nobody does.
 	PurgedGroup string
+	// SkippedGroup is a group whose offsets say behind what an operator has skipped a
+	// partition goes on that stalls. "": nobody skips.
+	SkippedGroup string
 
 	// Discover finds retired topics that are there besides Topics, before the group
 	// is joined and from time to time after that. Nil: there are none.
@@ -114,12 +118,16 @@ type Consumer struct {
 	client *kgo.Client
 	adm    *kadm.Client
 
-	mu     sync.Mutex
-	topics map[string]*Topic // that are read
-	given  map[string]bool   // up by abandon, until the next start
-	lanes  map[partition]*lane
+	mu       sync.Mutex
+	topics   map[string]*Topic   // that are read
+	gone     map[string]*gone    // topics that are not read until they can be
+	doubted  map[string]int      // topics that may be gone; in how many checks they were missing
+	ids      map[string]identity // of the topics that are read
+	lanes    map[partition]*lane
+	stalls   chan struct{} // has room for one: a partition has stalled
+	suspects chan struct{} // has room for one: a topic has come into doubt
 
-	away atomic.Bool // from the group, since an error of its session; until the next assignment
+	absent atomic.Bool // from the group, since an error of its session; until the next assignment
 
 	suspended map[string]bool // by Suspend; never changed, only replaced
 }
@@ -146,7 +154,11 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		prober:     prober{soon: make(chan struct{}, 1), turn: make(turn, 1)},
 		committing: make(turn, 1),
 		topics:     make(map[string]*Topic),
-		given:      make(map[string]bool),
+		gone:       make(map[string]*gone),
+		doubted:    make(map[string]int),
+		ids:        make(map[string]identity),
+		stalls:     make(chan struct{}, 1),
+		suspects:   make(chan struct{}, 1),
 		lanes:      make(map[partition]*lane),
 	}
 	for i := range cfg.Topics {
@@ -166,9 +178,13 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		kgo.BlockRebalanceOnPoll(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
+		// Else it asks again at once for a partition that cannot be read just now,
+		// without a pause, if others of the broker can be.
+		kgo.KeepRetryableFetchErrors(),
 		// Never skip: kgo's default would start a minute ago where no offset is
 		// committed.
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.AdjustFetchOffsetsFn(c.place),
 		kgo.OnPartitionsAssigned(c.assigned),
 		kgo.OnPartitionsRevoked(c.revoked),
 		kgo.OnPartitionsLost(c.lost),
@@ -221,6 +237,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 	tasks.Go(func() { c.keepHouse(c.work) })
 	tasks.Go(func() { c.keepClocks(c.work) })
 	tasks.Go(func() { c.watchLoss(ctx) })
+	tasks.Go(func() { c.watchStalls(ctx) })
+	tasks.Go(func() { c.watchTopics(ctx) })
 	if c.cfg.PurgeAfter != PurgeOff {
 		p := purger{c: c, after: c.cfg.PurgeAfter}
 		tasks.Go(func() { p.loop(ctx) })
@@ -249,13 +267,13 @@ func (c *Consumer) poll(ctx context.Context) {
 		if fetches.IsClientClosed() {
 			return
 		}
-		fetches.EachError(c.fetchError)
 		now, more := time.Now(), false
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 			if l := c.lane(p.Topic, p.Partition); l != nil && len(p.Records) > 0 {
 				more = l.push(p.FetchPartition, c.received(p.Topic, p.Partition, now)) || more
 			}
 		})
+		fetches.EachError(c.fetchError) // behind what came before it
 		c.client.AllowRebalance()
 		if c.ahead.pressed() {
 			c.throttle(now, false)
@@ -276,20 +294,21 @@ func (c *Consumer) lane(topic string, n int32) *lane {
 	return c.lanes[partition{topic, n}]
 }
 
-// each returns the lanes of now.
+// each returns the lanes of now, but for those of topics that are gone.
 func (c *Consumer) each() []*lane {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	lanes := make([]*lane, 0, len(c.lanes))
 	for _, l := range c.lanes {
-		lanes = append(lanes, l)
+		if !l.gone.Load() {
+			lanes = append(lanes, l)
+		}
 	}
 	return lanes
 }
 
-// fetchError tells what heals by itself from what has to end this member or
-// start a topic anew: franz-go never again fetches a partition whose error
-// cannot be retried.
+// fetchError handles an error that franz-go does not retry by itself. Only being
+// fenced ends the process. What is about a partition stalls that partition.
 func (c *Consumer) fetchError(topic string, n int32, err error) {
 	var loss *kgo.ErrDataLoss
 	var session *kgo.ErrGroupSession
@@ -306,10 +325,13 @@ func (c *Consumer) fetchError(topic string, n int32, err error) {
 			Msg("records were lost by the broker before they were delivered")
 	case topic == "":
 		c.log.Error().Err(err).Msg("fetch")
-	case c.retired(topic):
-		c.abandon(topic, err)
+	case unknown(err):
+		c.doubt(topic)
+		c.stall(topic, n, err)
+	case n < 0:
+		c.tries.Warn().Err(err).Str("topic", topic).Msg("looking up a topic: retried")
 	default:
-		c.fail(fmt.Errorf("fetch %s/%d: %w; when that is mended, start again", topic, n, connect.GrantTopic(err, connect.Read, topic)))
+		c.stall(topic, n, err)
 	}
 }
 
@@ -328,15 +350,21 @@ func (c *Consumer) Ready() error {
 	if _, generation := c.client.GroupMetadata(); generation < 0 {
 		return fmt.Errorf("group %s: not joined yet", c.cfg.Group)
 	}
-	if c.away.Load() { // with no lane there is no lease to miss, and the generation stays
+	if c.absent.Load() { // with no lane there is no lease to miss, and the generation stays
 		return fmt.Errorf("group %s: the membership is lost, and joining again has not succeeded", c.cfg.Group)
 	}
 	lanes := c.each()
 	now := time.Now()
+	if err := c.missing(now); err != nil {
+		return err
+	}
 	if age := c.lease.age(now); len(lanes) > 0 && !c.lease.held(now) && (age == 0 || age > SessionTimeout) {
 		return fmt.Errorf("group %s: the lease is lost: no commit succeeded for %v", c.cfg.Group, age.Round(time.Millisecond))
 	}
 	for _, l := range lanes {
+		if err := cmp.Or(l.stallOf(now), l.refusedFor(now)); err != nil {
+			return err
+		}
 		if d := l.stuck(now); d > 0 {
 			return fmt.Errorf("%s/%d: overdue by %v and not moving", l.topic.Name, l.partition, d.Round(time.Second))
 		}

@@ -5,6 +5,7 @@ import "time"
 // load is what the lanes of one topic hold.
 type load struct {
 	lanes, unfinished int
+	stalled           int // lanes that are not read on
 	bytes             int64
 	overdue           time.Duration // of the record that has been due for the longest
 }
@@ -12,15 +13,21 @@ type load struct {
 // measure sets the gauges of what this process holds of each topic: zeros where it
 // holds nothing.
 func (c *Consumer) measure(now time.Time) {
-	loads := make(map[*Topic]*load, len(c.topics))
-	for _, t := range c.topics {
+	loads := make(map[*Topic]*load)
+	for _, t := range c.reading() {
 		loads[t] = new(load)
 	}
 	for _, l := range c.each() {
-		l.measure(loads[l.topic], now)
+		if sum := loads[l.topic]; sum != nil { // else the topic was abandoned just now
+			l.measure(sum, now)
+		}
 	}
 	m := c.cfg.Metrics
+	for _, g := range c.away() {
+		loads[g.topic] = &load{stalled: max(1, g.lanes)}
+	}
 	for t, held := range loads {
+		m.Stalled.WithLabelValues(t.Name).Set(float64(held.stalled))
 		m.Assigned.WithLabelValues(t.Label).Set(float64(held.lanes))
 		m.Queued.WithLabelValues(t.Label).Set(float64(held.bytes))
 		m.InFlight.WithLabelValues(t.Label).Set(float64(held.unfinished))
@@ -34,6 +41,9 @@ func (l *lane) measure(sum *load, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	sum.lanes++
+	if l.stalled != nil {
+		sum.stalled++
+	}
 	sum.unfinished += l.unfinished
 	sum.bytes += l.bytes
 	if n := l.ring.handled(); n < len(l.ring.works) {

@@ -118,9 +118,7 @@ func (c *Consumer) throttle(now time.Time, asideFull bool) {
 	if len(pause) > 0 {
 		c.client.PauseFetchPartitions(pause)
 	}
-	if len(resume) > 0 {
-		c.client.ResumeFetchPartitions(resume)
-	}
+	c.resume(resume)
 	held := false
 	for _, l := range c.lanes {
 		held = held || l.isHeld()

@@ -20,7 +20,7 @@ type lane struct {
 	c         *Consumer
 	topic     *Topic
 	partition int32
-	topicID   [16]byte // set where Config.Transactional
+	id        identity
 	pool      *pool
 	purge     purgeState
 
@@ -30,6 +30,8 @@ type lane struct {
 	stamped atomic.Bool           // the last record was, by a broker
 
 	suspended atomic.Bool // by Consumer.Suspend
+	doubted   atomic.Bool // the topic may be gone: nothing is committed (see Consumer.doubt)
+	gone      atomic.Bool // the topic is
 
 	live   atomic.Bool     // false once the partition is revoked or lost
 	ready  chan struct{}   // closed when the lane may start (see Consumer.prime)
@@ -54,6 +56,11 @@ type lane struct {
 	paused     bool            // not fetched: the budget is used by nearer lanes
 	fetched    time.Time       // from when it is, where it is
 	caughtUp   bool            // the last fetch reached the end, and the next was not held back
+	stalled    *stall          // not read on; nil: it is
+	refused    refusal         // of its commits
+	read       bool            // something was fetched
+	placed     bool            // franz-go knows where to start
+	moves      bool            // it starts elsewhere than at its commit
 }
 
 // push appends what was received at now, and says whether the broker has more.
@@ -62,6 +69,11 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	var bytes int64
 	l.mu.Lock()
 	lost, start := l.missed(&p)
+	if l.committed.Offset == unknownOffset {
+		l.committed.Offset = start
+	}
+	l.read = true
+	l.heal(now)
 	l.next = p.Records[len(p.Records)-1].Offset + 1
 	tail := l.caughtUp // what comes now was appended just now
 	l.caughtUp = p.Records[len(p.Records)-1].Offset+1 >= p.HighWatermark
@@ -275,6 +287,9 @@ type prefix struct {
 
 // news says whether there is anything to commit that the last commit had not.
 func (l *lane) news() bool {
+	if l.doubted.Load() || l.gone.Load() {
+		return false
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.marksDirty ||
@@ -303,11 +318,15 @@ func (l *lane) upTo(n int) prefix {
 	if n := len(l.ring.works); n > 0 {
 		p.last = l.ring.works[n-1].offset
 	}
+	p.meta = l.id.format()
+	if l.refused.bare {
+		return p
+	}
 	if l.topic.Wait > 0 {
-		p.meta = formatMarks(l.ring.works[p.n:])
+		p.meta += " " + formatMarks(l.ring.works[p.n:])
 	}
 	told := l.overtaken(p.n, p.at.Offset)
-	p.meta = strings.TrimSpace(p.meta + " " + told.format())
+	p.meta = strings.TrimSpace(strings.TrimSpace(p.meta) + " " + told.format())
 	return p
 }
 
@@ -351,6 +370,7 @@ func (l *lane) commit(p prefix) {
 		l.marksDirty = false
 	}
 	l.ring.drop(p.n)
+	l.refused = refusal{bare: l.refused.bare}
 	l.unheld -= held
 	l.behind -= behind
 	l.committed = p.at

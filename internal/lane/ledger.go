@@ -1,9 +1,11 @@
 package lane
 
 import (
+	"cmp"
 	"context"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/offsets"
@@ -56,7 +58,7 @@ func (l *Ledger) Handled() (req *kmsg.TxnOffsetCommitRequest, records int) {
 	topics := make(map[string]int)
 	l.prefixes = l.prefixes[:0]
 	for _, lane := range l.c.each() {
-		if lane.topic.Aside != l.aside {
+		if lane.topic.Aside != l.aside || lane.unwanted(time.Now()) {
 			continue
 		}
 		p, n := lane.handled()
@@ -70,7 +72,7 @@ func (l *Ledger) Handled() (req *kmsg.TxnOffsetCommitRequest, records int) {
 			at = len(req.Topics)
 			topics[lane.topic.Name] = at
 			topic := kmsg.NewTxnOffsetCommitRequestTopic()
-			topic.Topic, topic.TopicID = lane.topic.Name, lane.topicID
+			topic.Topic, topic.TopicID = lane.topic.Name, lane.id.topic
 			req.Topics = append(req.Topics, topic)
 		}
 		part := kmsg.NewTxnOffsetCommitRequestTopicPartition()
@@ -89,8 +91,25 @@ func (l *Ledger) Committed(from time.Time) {
 	l.c.lease.renew(from)
 }
 
-// Refused says that the group's coordinator has refused the offsets.
-func (l *Ledger) Refused(err error) { l.c.commitError(err) }
+// Refused says that the group's coordinator has refused offsets. Where it is for one
+// partition, the records of that one are left out until it is tried again.
+func (l *Ledger) Refused(resp *kmsg.TxnOffsetCommitResponse) {
+	names := make(map[[16]byte]string)
+	for _, p := range l.prefixes {
+		names[p.lane.id.topic] = p.lane.topic.Name
+	}
+	for _, t := range resp.Topics {
+		topic := cmp.Or(t.Topic, names[t.TopicID])
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				l.c.refuse(topic, p.Partition, err)
+			}
+		}
+	}
+}
+
+// Refused reports whether offsets of the record's partition cannot be committed now.
+func (w *Work) Refused() bool { return w.lane.unwanted(time.Now()) }
 
 // Doubt says that it is not known whether what Handled returned is committed.
 // Until Resolve has found out nothing else is: it could take the commit back.

@@ -19,6 +19,9 @@ const lossEvery = 10 * time.Second
 // log's start. It needs l.mu.
 func (l *lane) missed(p *kgo.FetchPartition) (lost, start int64) {
 	start = min(p.LogStartOffset, p.Records[0].Offset)
+	if l.next == unknownOffset {
+		return 0, start
+	}
 	return max(0, start-l.next), start
 }
 
@@ -28,7 +31,7 @@ func (l *lane) missed(p *kgo.FetchPartition) (lost, start int64) {
 func (l *lane) passed(start int64) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.paused || start <= l.next {
+	if l.paused || start <= l.next || l.next == unknownOffset {
 		l.looked = -1
 		return 0
 	}
@@ -75,8 +78,8 @@ func (c *Consumer) watchLoss(ctx context.Context) {
 		starts, _ := c.adm.ListStartOffsets(ctx, c.names()...)
 		starts.Each(func(o kadm.ListedOffset) {
 			// franz-go goes on fetching a topic that was deleted, as fast as it is answered.
-			if unknown(o.Err) && c.retired(o.Topic) {
-				c.abandon(o.Topic, o.Err)
+			if unknown(o.Err) {
+				c.doubt(o.Topic)
 			}
 			if l := c.lane(o.Topic, o.Partition); l != nil && o.Err == nil {
 				c.lose(o.Topic, o.Partition, l.passed(o.Offset), o.Offset)

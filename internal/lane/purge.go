@@ -68,7 +68,7 @@ func (p *purger) purge(ctx context.Context, now time.Time) {
 	if len(wanted) == 0 {
 		return
 	}
-	commits, err := offsets.OtherGroups(ctx, p.c.adm, slices.Collect(maps.Keys(topics)), p.c.cfg.Group, p.c.cfg.PurgedGroup)
+	commits, err := offsets.OtherGroups(ctx, p.c.adm, slices.Collect(maps.Keys(topics)), p.c.cfg.Group, p.c.cfg.PurgedGroup, p.c.cfg.SkippedGroup)
 	if err != nil {
 		if ctx.Err() == nil {
 			p.c.log.Warn().Err(err).Msg("purge: nothing is deleted until the commits of other groups can be read")

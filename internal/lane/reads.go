@@ -50,11 +50,22 @@ func (c *Consumer) received(topic string, n int32, now time.Time) time.Time {
 	return now
 }
 
+// answered reports whether the lane's leader has answered a fetch after a time.
+func (c *Consumer) answered(l *lane, after time.Time) bool {
+	leader, _, err := c.client.PartitionLeader(l.topic.Name, l.partition)
+	if err != nil {
+		return false
+	}
+	c.reads.mu.Lock()
+	defer c.reads.mu.Unlock()
+	return c.reads.at[leader].After(after)
+}
+
 // unread says that nothing can be known of a lane, what is overdue on it least of all:
 // it is to be fetched, and its leader has not answered for stuckAfter.
 func (c *Consumer) unread(l *lane, now time.Time) error {
 	l.mu.Lock()
-	paused, since := l.paused, l.fetched
+	paused, since := l.paused || l.stalled != nil, l.fetched
 	l.mu.Unlock()
 	if paused {
 		return nil

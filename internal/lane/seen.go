@@ -57,6 +57,7 @@ func appendMark(b []byte, w *Work) []byte {
 // parseMarks reads what formatMarks wrote; anything else, such as the metadata
 // of another client, gives no marks.
 func parseMarks(meta string) []seenMark {
+	_, meta = cutIdentity(meta)
 	meta, _, _ = strings.Cut(meta, aheadWord)
 	words := strings.Fields(meta)
 	if len(words) == 0 || words[0] != marksPrefix {

@@ -2,13 +2,9 @@ package lane
 
 import (
 	"context"
-	"errors"
+	"maps"
+	"slices"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-
-	"github.com/delayd-io/delayd/internal/connect"
 )
 
 const (
@@ -54,7 +50,7 @@ func (c *Consumer) discover(ctx context.Context) (added []string) {
 	c.mu.Lock()
 	for i := range found {
 		t := &found[i]
-		if c.topics[t.Name] == nil && !c.given[t.Name] {
+		if c.topics[t.Name] == nil && c.gone[t.Name] == nil {
 			c.topics[t.Name] = t
 			added = append(added, t.Name)
 		}
@@ -66,56 +62,6 @@ func (c *Consumer) discover(ctx context.Context) (added []string) {
 	return added
 }
 
-// unknown says that a topic, as it was known here, does not exist.
-func unknown(err error) bool {
-	return errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.UnknownTopicID)
-}
-
-// abandon has a retired topic be read no more, by an error of reading it. Where it
-// was deleted, and one with its name comes to be, it is found again.
-func (c *Consumer) abandon(topic string, err error) {
-	deleted := unknown(err)
-	c.mu.Lock()
-	t := c.topics[topic]
-	if t == nil { // another of its partitions was first
-		c.mu.Unlock()
-		return
-	}
-	delete(c.topics, topic)
-	c.given[topic] = !deleted
-	gone := make(map[string][]int32)
-	for p := range c.lanes {
-		if p.topic == topic {
-			gone[topic] = append(gone[topic], p.n)
-		}
-	}
-	c.mu.Unlock()
-	if deleted {
-		c.log.Info().Str("topic", topic).Msg("retired topic was deleted: it is read no more")
-	} else {
-		c.log.Error().Err(connect.GrantTopic(err, connect.Read, topic)).Str("topic", topic).
-			Msg("retired topic cannot be read: it waits; when that is mended, start again")
-	}
-	// Both wait: one for whoever commits, who may wait for a broker, the other for
-	// franz-go's metadata loop. The poll loop must not.
-	c.asides.Go(func() {
-		c.forget(gone)
-		c.client.PurgeTopicsFromConsuming(topic)
-	})
-}
-
-// dropDeleted takes out of lanes, which are new, those of retired topics that were
-// deleted meanwhile, and out of starts what was found of them.
-func (c *Consumer) dropDeleted(lanes map[partition]*lane, starts kadm.ListedOffsets) {
-	for p, l := range lanes {
-		o, ok := starts.Lookup(p.topic, p.n)
-		if l.topic.Retired && ok && unknown(o.Err) {
-			delete(lanes, p)
-			delete(starts[p.topic], p.n)
-		}
-	}
-}
-
 // topic returns a topic that is read, nil for any other.
 func (c *Consumer) topic(name string) *Topic {
 	c.mu.Lock()
@@ -123,21 +69,20 @@ func (c *Consumer) topic(name string) *Topic {
 	return c.topics[name]
 }
 
-// retired says whether a topic is, or was until just now.
-func (c *Consumer) retired(name string) bool {
+// reading returns the topics that are read.
+func (c *Consumer) reading() []*Topic {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := c.topics[name]
-	return t == nil && name != "" || t != nil && t.Retired
+	topics := make([]*Topic, 0, len(c.topics))
+	for _, t := range c.topics {
+		topics = append(topics, t)
+	}
+	return topics
 }
 
-// names returns the topics that are read.
+// names returns the names of the topics that are read.
 func (c *Consumer) names() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	names := make([]string, 0, len(c.topics))
-	for name := range c.topics {
-		names = append(names, name)
-	}
-	return names
+	return slices.Collect(maps.Keys(c.topics))
 }

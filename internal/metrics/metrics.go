@@ -32,6 +32,8 @@ type Metrics struct {
 	// What the lanes of this process hold, by level.
 	Assigned, Queued, InFlight, Overdue *prometheus.GaugeVec
 
+	Stalled *prometheus.GaugeVec // by topic
+
 	Purged    *prometheus.CounterVec
 	PurgeFail *prometheus.CounterVec
 	DataLoss  prometheus.Counter
@@ -106,6 +108,8 @@ func New(reg prometheus.Registerer) *Metrics {
 			"Records that this instance has sent and that are not acknowledged.", "level"),
 		Overdue: gauges("delayd_oldest_overdue_seconds",
 			"How long ago the oldest record that this instance holds was due; in the inbox and among the parked, how long it has been there.", "level"),
+		Stalled: gauges("delayd_stalled_partitions",
+			"Partitions that this instance holds and cannot read on, or whose topic is not there.", "topic"),
 		Purged: vec("delayd_purged_records_total", "Offsets deleted behind the commit.", "topic"),
 		PurgeFail: vec("delayd_purge_errors_total",
 			"Purges that the broker refused; disk use grows while this rises.", "topic"),
@@ -126,6 +130,7 @@ func New(reg prometheus.Registerer) *Metrics {
 	m.Sick, m.LeaseAge, m.Skew = register(reg, m.Sick), register(reg, m.LeaseAge), register(reg, m.Skew)
 	m.Assigned, m.Queued = register(reg, m.Assigned), register(reg, m.Queued)
 	m.InFlight, m.Overdue = register(reg, m.InFlight), register(reg, m.Overdue)
+	m.Stalled = register(reg, m.Stalled)
 	m.Purged, m.PurgeFail = register(reg, m.Purged), register(reg, m.PurgeFail)
 	m.DataLoss, m.Transactions = register(reg, m.DataLoss), register(reg, m.Transactions)
 	return m
