@@ -77,7 +77,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		PurgedGroup:   cfg.Names.PurgedGroup(),
 		SkippedGroup:  cfg.Names.SkippedGroup(),
 		Transactional: f.transactional,
-		ProbeTopic:    probeTopic(&cfg),
+		ProbeTopic:    cfg.Names.Parked(),
 		Unstable:      outbox.Unstable,
 		Assigned:      f.assigned,
 		Log:           cfg.Log,

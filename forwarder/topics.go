@@ -27,14 +27,6 @@ func topics(cfg *Config, outbox *deliver.Outbox, handing *handing) []lane.Topic 
 	return topics
 }
 
-// probeTopic is where brokers are asked for their time: the topic must be read here.
-func probeTopic(cfg *Config) string {
-	if cfg.Handler != nil {
-		return ""
-	}
-	return cfg.Names.Parked()
-}
-
 // levelTopic is the topic of a level, in the ladder or not.
 func levelTopic(cfg *Config, l levels.Level, outbox *deliver.Outbox, handing *handing) lane.Topic {
 	return lane.Topic{

@@ -122,7 +122,6 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		PurgeAfter:    cfg.PurgeAfter,
 		SkippedGroup:  cfg.Names.SkippedGroup(),
 		Transactional: r.transactional,
-		ProbeTopic:    cfg.Names.Parked(),
 		Unstable:      outbox.Unstable,
 		Assigned:      r.assigned,
 		Log:           cfg.Log,

@@ -77,8 +77,8 @@ type Config struct {
 	// retried. Nil: nothing.
 	Assigned func(context.Context) error
 
-	// ProbeTopic is a topic of the service, read as Aside, on which a record may be
-	// written that asks a broker for its time. "": none.
+	// ProbeTopic is a topic of the service on which a record may be written that asks
+	// a broker for its time. It is read as Aside, or by nobody. "": none.
 	ProbeTopic string
 
 	// Unstable is called, from time to time, while a new assignment cannot start

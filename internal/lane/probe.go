@@ -28,6 +28,9 @@ const (
 	probeWithin = 2 * time.Second
 	// probeLook is how often it is checked whether a clock is to be probed.
 	probeLook = 10 * time.Second
+	// wipeTries is how often the deletion of a mark is tried, wipeAgain apart.
+	wipeTries = 3
+	wipeAgain = 50 * time.Millisecond
 )
 
 // errNotStamped says that the topic for probes keeps its producers' times.
@@ -171,10 +174,30 @@ func (c *Consumer) probeBroker(ctx context.Context, id int32, t *kadm.TopicDetai
 				return errNotStamped
 			}
 			c.wakeLanes(c.clocks.broker(id).probed(time.UnixMilli(p.LogAppendTime), sent, received))
+			if c.topic(c.cfg.ProbeTopic) == nil && p.LogStartOffset == p.BaseOffset {
+				c.wipe(ctx, partition, p.BaseOffset)
+			}
 			return nil
 		}
 	}
 	return fmt.Errorf("broker %d: the answer names no partition", id)
+}
+
+// wipe deletes the mark of a probe that is all there is on a partition, where nobody
+// reads the topic. The followers may not have the mark yet. What is left does no harm.
+func (c *Consumer) wipe(ctx context.Context, partition int32, mark int64) {
+	behind := make(kadm.Offsets)
+	behind.AddOffset(c.cfg.ProbeTopic, partition, mark+1, -1)
+	for range wipeTries {
+		deleted, err := c.adm.DeleteRecords(ctx, behind)
+		if err != nil || deleted.Error() == nil {
+			return
+		}
+		select {
+		case <-time.After(wipeAgain):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // Where things stand in a record batch (magic 2).
