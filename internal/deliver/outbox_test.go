@@ -304,6 +304,61 @@ func TestForeignParked(t *testing.T) {
 	})
 }
 
+// TestRedeliverMixed: the parked records of one batch may be for several targets, some of
+// which are not allowed any more, and some may not have been made by the service. Each
+// target's arrive in order, while another target refuses all.
+func TestRedeliverMixed(t *testing.T) {
+	virtual(t, Config{}, func(w *world) {
+		fault := w.refuse("sick", kerr.NotEnoughReplicas)
+		batch, targets := w.out.NewBatch(batchRoom), &Targets{Names: w.names, Deny: []string{"denied"}}
+		owners := make(map[string][]*owner)
+		topics := []string{"apart", "apart", "sick", "denied"}
+		for i := range batchRoom {
+			topic, value := topics[i%len(topics)], []byte(strconv.Itoa(i))
+			rec := Parked(&kgo.Record{Key: []byte("k"), Value: value}, w.names.Parked(), Facts{Topic: topic, ID: "id", Granted: "1s", Partition: ByKey})
+			if i == 7 {
+				topic, rec.Headers = "foreign", nil
+			}
+			o := new(owner)
+			owners[topic] = append(owners[topic], o)
+			batch.Redeliver(o, rec, targets)
+		}
+		batch.Send()
+		time.Sleep(time.Second)
+		wrote := func(topic string) []string { return texts(w.log(topic)) }
+		var want []string
+		for i := 0; i < batchRoom; i += 4 {
+			want = append(want, strconv.Itoa(i), strconv.Itoa(i+1))
+		}
+		if diff := cmp.Diff(want, wrote("apart")); diff != "" {
+			t.Errorf("delivered beside a target that refuses (- want, + got):\n%s", diff)
+		}
+		codes := map[string]levels.Code{"7": levels.Rejected}
+		for i := 3; i < batchRoom; i += 4 {
+			if i != 7 {
+				codes[strconv.Itoa(i)] = levels.ForbiddenTarget
+			}
+		}
+		if diff := cmp.Diff(codes, w.codes()); diff != "" {
+			t.Errorf("dead letters (- want, + got):\n%s", diff)
+		}
+		fault.Remove()
+		time.Sleep(5 * time.Second)
+		want = nil
+		for i := 2; i < batchRoom; i += 4 {
+			want = append(want, strconv.Itoa(i))
+		}
+		if diff := cmp.Diff(want, wrote("sick")); diff != "" {
+			t.Errorf("delivered when the target was healthy again (- want, + got):\n%s", diff)
+		}
+		for topic, all := range owners {
+			if n := told(all); n != len(all) {
+				t.Errorf("%d of %d owners of records for %s were told", n, len(all), topic)
+			}
+		}
+	})
+}
+
 // TestGone: what has failed is not sent again when its partition is another's.
 func TestGone(t *testing.T) {
 	virtual(t, Config{}, func(w *world) {

@@ -258,6 +258,30 @@ func TestUnparkWithoutSince(t *testing.T) {
 	}
 }
 
+// TestUnparkKeepsPublicHeaders: they are kept in their order wherever they stand, and
+// what is read of a parked record is not changed by what is made of it.
+func TestUnparkKeepsPublicHeaders(t *testing.T) {
+	private := Parked(&kgo.Record{}, "delay.parked", facts).Headers
+	for name, all := range map[string][]kgo.RecordHeader{
+		"in front": slices.Concat(headers("a", "1", "b", "2"), private),
+		"between":  slices.Concat(headers("a", "1"), private[:2], headers("b", "2"), private[2:]),
+		"behind":   slices.Concat(private, headers("a", "1", "b", "2")),
+	} {
+		before := slices.Clone(all)
+		src, _, err := Unpark(&kgo.Record{Headers: all})
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if diff := cmp.Diff(headers("a", "1", "b", "2"), src.Headers); diff != "" {
+			t.Errorf("%s (- want, + got):\n%s", name, diff)
+		}
+		_ = append(src.Headers, headers("c", "3")...)
+		if diff := cmp.Diff(before, all); diff != "" {
+			t.Errorf("%s: the parked record (- before, + after):\n%s", name, diff)
+		}
+	}
+}
+
 func TestUnparkRefuses(t *testing.T) {
 	good := Parked(&kgo.Record{}, "delay.parked", facts).Headers
 	for _, c := range []struct{ key, value, names string }{
@@ -502,6 +526,22 @@ func BenchmarkFinal(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		Final(src, facts)
+	}
+}
+
+// BenchmarkRedeliver is what is made of a parked record for its target, in batches.
+func BenchmarkRedeliver(b *testing.B) {
+	parked := Parked(&kgo.Record{Key: []byte("k"), Value: []byte("v"), Headers: headers("a", "1", "b", "2", "delay-target", "orders")},
+		"delay.parked", facts)
+	o, targets := new(Outbox), new(Targets)
+	b.ReportAllocs()
+	for range b.N / batchRoom {
+		batch := o.NewBatch(batchRoom)
+		for range batchRoom {
+			batch.Redeliver(nil, parked, targets)
+		}
+		batch.left.Store(1)
+		batch.arrived()
 	}
 }
 
