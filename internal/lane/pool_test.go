@@ -168,6 +168,43 @@ func TestShareNearestFirst(t *testing.T) {
 	}
 }
 
+// TestShareAside: lanes stop fetching when the pool has had no room for long: those that
+// do not move, or all with more than their own part where each moves. They fetch again
+// when they have used up what they hold.
+func TestShareAside(t *testing.T) {
+	const budget = 800 // with four lanes the own part is 100
+	name := make(map[*lane]string)
+	in := func(s string, bytes int64, idle time.Duration, paused bool) reach {
+		r := reach{lane: new(lane), bytes: bytes, moved: epoch.Add(-idle), paused: paused}
+		name[r.lane] = s
+		return r
+	}
+	for _, c := range []struct {
+		why         string
+		lanes       []reach
+		timedOut    bool
+		fetch, hold []string
+	}{
+		{"there is room", []reach{in("a", 500, time.Hour, false), in("b", 100, 0, false), in("c", 51, 0, true), in("d", 50, 0, true)}, false, []string{"d"}, nil},
+		{"one does not move", []reach{in("a", 500, roomWait, false), in("b", 300, 0, false), in("c", 100, time.Hour, false), in("d", 0, 0, true)}, true, []string{"d"}, []string{"a"}},
+		{"all move, and too slowly", []reach{in("a", 500, roomWait/2, false), in("b", 300, 0, false), in("c", 100, 0, false), in("d", 200, time.Hour, true)}, true, nil, []string{"a", "b"}},
+	} {
+		fetch, hold := shareAside(budget, c.lanes, epoch, c.timedOut)
+		names := func(lanes []*lane) (all []string) {
+			for _, l := range lanes {
+				all = append(all, name[l])
+			}
+			return all
+		}
+		if got := names(fetch); !slices.Equal(got, c.fetch) {
+			t.Errorf("%s: %q fetch again, want %q", c.why, got, c.fetch)
+		}
+		if got := names(hold); !slices.Equal(got, c.hold) {
+			t.Errorf("%s: %q are held back, want %q", c.why, got, c.hold)
+		}
+	}
+}
+
 // TestPoolRoom: who waits for memory hears of it once when a quarter of the pool is
 // free again.
 func TestPoolRoom(t *testing.T) {
