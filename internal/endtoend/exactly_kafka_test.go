@@ -4,13 +4,18 @@ package endtoend
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -159,4 +164,63 @@ func TestExactlyOnceTerminate(t *testing.T) {
 		}
 	})
 	c.exactlyOnce(records, got)
+}
+
+// TestExactlyOnceHostileSizes sends a record of 5 MB that is a few KB compressed to a
+// target that takes it and to one that does not, one of 70 MB that no client of ours
+// sends whole, and a thousand records for invented names, between records for a healthy
+// target.
+func TestExactlyOnceHostileSizes(t *testing.T) {
+	c := newCluster(t, "exactly-large", "exactly-small")
+	limit := "600"
+	if _, err := c.adm.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &limit}}, "exactly-small"); err != nil {
+		t.Fatal(err)
+	}
+	c.serveExactly("one")
+	c.eventually("the topics are there", func() bool {
+		topics, err := c.adm.ListTopics(t.Context(), c.names.Inbox(), c.names.Dead())
+		return err == nil && topics.Error() == nil
+	})
+	cl := c.newClient(kgo.ProducerBatchMaxBytes(1<<27), kgo.BrokerMaxWriteBytes(1<<28), kgo.ProducerBatchCompression(kgo.GzipCompression()))
+	defer cl.Close()
+	send := func(target string, value string) {
+		t.Helper()
+		err := cl.ProduceSync(t.Context(), &kgo.Record{
+			Topic: c.names.Inbox(), Value: []byte(value), Headers: headers(levels.HeaderLevel, "1s", levels.HeaderTarget, target),
+		}).FirstErr()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	large := strings.Repeat("x", 5_000_000)
+	send("exactly-large", "1")
+	send("exactly-large", large)
+	send("exactly-small", large)
+	send("exactly-large", strings.Repeat("x", 70<<20))
+	const invented = 1000
+	for i := range invented {
+		cl.Produce(t.Context(), &kgo.Record{
+			Topic: c.names.Inbox(), Value: []byte(strconv.Itoa(i)),
+			Headers: headers(levels.HeaderLevel, "1s", levels.HeaderTarget, "invented-"+strconv.Itoa(i)),
+		}, nil)
+	}
+	send("exactly-large", "2")
+	got := c.committed("exactly-large", 3, func(int) {})
+	if len(got) != 3 || !slices.ContainsFunc(got, func(r *kgo.Record) bool { return string(r.Value) == large }) {
+		t.Errorf("%d arrived, want three with the large one", len(got))
+	}
+	sizes := make(map[string]int)
+	for _, rec := range c.committed(c.names.Dead(), invented+2, func(int) {}) {
+		code, _ := deliver.Last(rec.Headers, levels.HeaderError)
+		left, _ := deliver.Last(rec.Headers, levels.HeaderValueLength)
+		if len(rec.Value) < 10 {
+			sizes[string(code)+" "+string(left)]++
+		} else {
+			sizes[string(code)+" whole "+strconv.Itoa(len(rec.Value))]++
+		}
+	}
+	want := map[string]int{"too-large whole 5000000": 1, "too-large 73400320": 1, string(levels.UnknownTopic) + " ": invented}
+	if !maps.Equal(sizes, want) {
+		t.Errorf("dead letters %v, want %v", sizes, want)
+	}
 }
