@@ -31,6 +31,7 @@ type stall struct {
 	since  time.Time
 	logged time.Time
 	tried  time.Time // of the fetch under way; zero: not fetched
+	left   bool      // the brokers' fetch sessions (see leaveSessions)
 }
 
 // passing reports whether the stall will most likely be over soon. Then nobody need know.
@@ -62,7 +63,7 @@ func (c *Consumer) stall(topic string, n int32, err error) {
 		s = &stall{offset: l.next, since: now}
 		l.stalled = s
 	}
-	s.err, s.tried = err, time.Time{}
+	s.err, s.tried, s.left = err, time.Time{}, false
 	log := now.Sub(s.logged) >= stallLogEvery && !s.passing(now)
 	if log {
 		s.logged = now
@@ -72,7 +73,7 @@ func (c *Consumer) stall(topic string, n int32, err error) {
 	if log {
 		c.log.Error().Err(s.message(topic, n, now)).Dur("again_in_ms", stallRetry).Msg("partition stalled, reading all others")
 	}
-	if s.passing(now) {
+	if s.passing(now) && !unknown(err) {
 		time.AfterFunc(passingRetry, func() { c.retryPassing(l) })
 		return
 	}
@@ -104,12 +105,28 @@ func (c *Consumer) watchStalls(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-c.stalls:
+			c.leaveSessions()
 			c.skipStalled(ctx)
 		case <-tick.C:
 			c.skipStalled(ctx)
 			c.retryStalls(time.Now())
 		}
 	}
+}
+
+// leaveSessions begins new fetch sessions where a topic may be gone. A broker may keep
+// one that is in a session although it is fetched no more, and answer at once for it.
+func (c *Consumer) leaveSessions() {
+	ahead := make(map[string]map[int32]kgo.EpochOffset)
+	for _, l := range c.each() {
+		l.mu.Lock()
+		if s := l.stalled; s != nil && unknown(s.err) && !s.left {
+			s.left = true
+			setOffset(ahead, l, s.offset+1) // until it is fetched again
+		}
+		l.mu.Unlock()
+	}
+	c.client.SetOffsets(ahead)
 }
 
 // retryStalls fetches stalled partitions again, and takes those for healed whose

@@ -34,12 +34,18 @@ type world struct {
 // virtual runs test with a topic "t" of that many partitions.
 func virtual(t *testing.T, partitions int32, test func(w *world)) {
 	t.Helper()
+	virtualWith(t, partitions, nil, test)
+}
+
+// virtualWith does so on a cluster with more options.
+func virtualWith(t *testing.T, partitions int32, cluster []kfake.Opt, test func(w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) { // fails when a goroutine is left
 		w := &world{t: t, net: new(kfake.VirtualNetwork)}
 		var err error
-		w.cluster, err = kfake.NewCluster(
+		w.cluster, err = kfake.NewCluster(append(cluster,
 			kfake.NumBrokers(1), kfake.ListenFn(w.net.Listen), kfake.Ports(9092), kfake.SeedTopics(partitions, "t"),
-		)
+		)...)
 		if err != nil {
 			t.Fatal(err)
 		}
