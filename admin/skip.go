@@ -109,6 +109,9 @@ func skippable(ctx context.Context, cl *kgo.Client, names levels.Names, at Place
 		{group, "it is handled already"},
 	} {
 		committed, err := offsets.Committed(ctx, adm, behind.group)
+		if errors.Is(err, kerr.GroupAuthorizationFailed) && behind.group == names.SkippedGroup() { // to look is not enough
+			return fmt.Errorf("fetch the offsets of group %s: %w", behind.group, connect.GrantGroup(kerr.GroupAuthorizationFailed, connect.Read, behind.group))
+		}
 		if err != nil {
 			return err
 		}
