@@ -1,0 +1,102 @@
+//go:build synctests
+
+package endtoend
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/forwarder"
+	"github.com/delayd-io/delayd/internal/rawbatch"
+	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/router"
+)
+
+// skipWithin is how long a stopped partition may take to go on once an operator has
+// skipped what stops it.
+const skipWithin = 30 * time.Second
+
+// TestSkip: a batch that cannot be decoded stops its partition alone. The service names
+// the place that delayd admin skip takes, and goes on after it without a restart. What
+// came before and after the batch is delivered.
+func TestSkip(t *testing.T) {
+	for _, delivery := range []forwarder.Delivery{forwarder.AtLeastOnce, forwarder.ExactlyOnce} {
+		for _, through := range []string{"delay.inbox", "delay.level.1s"} {
+			t.Run(fmt.Sprint(through, ", ", delivery), func(t *testing.T) {
+				virtual(t, "1s", []string{"orders"}, func(w *world) { w.trySkip(delivery, through) })
+			})
+		}
+	}
+}
+
+func (w *world) trySkip(delivery forwarder.Delivery, through string) {
+	orders, dead := w.watchCommitted("orders"), w.watchCommitted(w.names.Dead())
+	s := w.serve("one", func(rc *router.Config, fc *forwarder.Config) { rc.Delivery, fc.Delivery = delivery, delivery })
+	defer s.stop()
+	s.joined()
+	send := func(value string) {
+		rec := w.request("1s", "orders", keyOn(badPartition), value)
+		rec.Topic = through
+		w.send(rec)
+	}
+	send("before")
+	batch := rawbatch.Corrupt(rawbatch.New(kgo.CodecLz4, &kgo.Record{Value: []byte("one")}, &kgo.Record{Value: []byte("two")}))
+	if _, err := rawbatch.Produce(context.Background(), w.client, through, badPartition, rawbatch.Seal(batch)); err != nil {
+		w.t.Fatal(err)
+	}
+	send("after")
+	time.Sleep(time.Minute)
+	w.expect(orders, "before")
+
+	at := admin.Place{Topic: through, Partition: badPartition, Offset: 1}
+	told := fmt.Sprint(s.router.Ready(), s.forwarder.Ready())
+	if !strings.Contains(told, "delayd admin skip "+at.String()) {
+		w.t.Errorf("unready because of %s", told)
+	}
+	skip, err := admin.NewSkip(context.Background(), w.client, w.names, at)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := skip.Do(context.Background(), w.client); err != nil {
+		w.t.Fatal(err)
+	}
+	time.Sleep(skipWithin)
+	w.expect(orders, "before", "after")
+	if err := s.router.Ready(); err != nil {
+		w.t.Errorf("router: %v", err)
+	}
+	if err := s.forwarder.Ready(); err != nil {
+		w.t.Errorf("forwarder: %v", err)
+	}
+	letters := dead.now()
+	if len(letters) != 1 || letters[0].header(levels.HeaderError) != string(levels.Unreadable) || letters[0].header(levels.HeaderOrigin) != at.String() {
+		w.t.Errorf("%d dead letters, want one, from %v", len(letters), at)
+	}
+
+	// A restart begins after the batch too.
+	s.stop()
+	s = w.serve("one", func(rc *router.Config, fc *forwarder.Config) { rc.Delivery, fc.Delivery = delivery, delivery })
+	s.joined()
+	send("after a restart")
+	time.Sleep(skipWithin)
+	w.expect(orders, "before", "after", "after a restart")
+	s.stop()
+}
+
+// expect compares the values that have arrived.
+func (w *world) expect(as *arrivals, want ...string) {
+	w.t.Helper()
+	var got []string
+	for _, a := range as.now() {
+		got = append(got, string(a.Value))
+	}
+	if strings.Join(got, ", ") != strings.Join(want, ", ") {
+		w.t.Errorf("arrived: %q, want %q", got, want)
+	}
+}
