@@ -2,9 +2,11 @@ package lane
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/offsets"
@@ -37,7 +39,7 @@ func (c *Consumer) skips(ctx context.Context, parts map[string][]int32) map[part
 	ctx, cancel := context.WithTimeout(ctx, purgedWithin)
 	defer cancel()
 	commits, err := offsets.Stable(ctx, c.client, c.cfg.SkippedGroup, parts)
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, kerr.GroupIDNotFound) { // nothing was ever skipped
 		c.tries.Warn().Err(err).Msg("cannot read what an operator has skipped: retried")
 	}
 	found := make(map[partition]skip)

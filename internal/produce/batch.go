@@ -18,6 +18,8 @@ type Batch struct {
 	Small bool
 
 	raw       []byte // encoded; empty: not yet
+	plain     int    // bytes of the records before compression
+	codec     uint8  // as in the batch's attributes
 	attempts  int    // how often it was written to a connection
 	id        identity
 	sequence  int32
@@ -90,11 +92,11 @@ func (b *Batch) encode(compressor kgo.Compressor) {
 		records = appendRecord(records, rec, at-first, int64(i))
 	}
 	s.records = records
-	var attributes uint16
+	b.plain, b.codec = len(records), 0
 	if compressor != nil {
 		s.compressed.Reset()
 		if small, codec := compressor.Compress(&s.compressed, records); len(small) < len(records) {
-			records, attributes = small, uint16(codec)
+			records, b.codec = small, uint8(codec)
 		}
 	}
 	raw := append(b.raw[:0], make([]byte, headerBytes)...)
@@ -102,7 +104,7 @@ func (b *Batch) encode(compressor kgo.Compressor) {
 	binary.BigEndian.PutUint32(raw[lengthAt:], uint32(len(raw)-afterLength))
 	binary.BigEndian.PutUint32(raw[afterLength:], ^uint32(0)) // leader epoch: not known
 	raw[magicAt] = magic
-	binary.BigEndian.PutUint16(raw[attributesAt:], attributes)
+	binary.BigEndian.PutUint16(raw[attributesAt:], uint16(b.codec))
 	binary.BigEndian.PutUint32(raw[lastDeltaAt:], uint32(len(b.Records)-1))
 	binary.BigEndian.PutUint64(raw[firstTimeAt:], uint64(first))
 	binary.BigEndian.PutUint64(raw[maxTimeAt:], uint64(latest))

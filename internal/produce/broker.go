@@ -15,6 +15,7 @@ import (
 // broker sends to the partitions that one broker leads.
 type broker struct {
 	p     *Producer
+	id    int32
 	node  *kgo.Broker
 	wake  chan struct{} // has room for one: list is not empty
 	slots chan struct{} // one for each request in flight
@@ -166,7 +167,20 @@ func (b *broker) send(batches []sent) {
 		} else if err == nil {
 			a.Err = errors.New("produce: the broker's answer lacks the partition")
 		}
+		if a.Err == nil {
+			b.tellHooks(s)
+		}
 		b.p.answered(s, a)
+	}
+}
+
+// tellHooks tells the client's hooks, such as metrics, of a batch that is written.
+func (b *broker) tellHooks(s sent) {
+	for _, h := range b.p.hooks {
+		h.OnProduceBatchWritten(kgo.BrokerMetadata{NodeID: b.id}, s.part.topic.name, s.part.n, kgo.ProduceBatchMetrics{
+			NumRecords: len(s.batch.Records), UncompressedBytes: s.batch.plain,
+			CompressedBytes: len(s.batch.raw) - headerBytes, CompressionType: s.batch.codec,
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package produce
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"sync"
 	"time"
 
@@ -67,6 +68,7 @@ type Producer struct {
 	smallest   kgo.Compressor // of batches with Batch.Small
 	create     bool           // topics may be created by looking them up
 	tries      zerolog.Logger // what is retried until it works
+	hooks      []kgo.HookProduceBatchWritten
 
 	ctx  context.Context
 	stop context.CancelFunc
@@ -115,6 +117,7 @@ func New(client *kgo.Client, compressor kgo.Compressor, log zerolog.Logger) (*Pr
 	create, _ := client.OptValue(kgo.AllowAutoTopicCreation).(bool)
 	p := &Producer{
 		client: client, compressor: compressor, smallest: smallest, create: create,
+		hooks:   batchHooks(client),
 		tries:   log.Sample(&zerolog.BurstSampler{Burst: 1, Period: logEvery}),
 		lookups: make(chan struct{}, 1),
 		topics:  make(map[string]*topic),
@@ -123,6 +126,18 @@ func New(client *kgo.Client, compressor kgo.Compressor, log zerolog.Logger) (*Pr
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.wg.Go(p.lookLoop)
 	return p, nil
+}
+
+// batchHooks returns the client's hooks that want to know of written batches: franz-go
+// calls them for its own alone. The option's type is not exported.
+func batchHooks(client *kgo.Client) (hooks []kgo.HookProduceBatchWritten) {
+	all := reflect.ValueOf(client.OptValue(kgo.WithHooks))
+	for i := range all.Len() {
+		if h, ok := all.Index(i).Interface().(kgo.HookProduceBatchWritten); ok {
+			hooks = append(hooks, h)
+		}
+	}
+	return hooks
 }
 
 // Close ends the producer. Batches in flight get no answer.
@@ -176,7 +191,7 @@ func (p *Producer) schedule(part *partition) {
 	part.busy = true
 	b := p.brokers[part.leader]
 	if b == nil {
-		b = &broker{p: p, node: p.client.Broker(int(part.leader)), wake: make(chan struct{}, 1), slots: make(chan struct{}, requestsInFlight)}
+		b = &broker{p: p, id: part.leader, node: p.client.Broker(int(part.leader)), wake: make(chan struct{}, 1), slots: make(chan struct{}, requestsInFlight)}
 		p.brokers[part.leader] = b
 		p.wg.Go(b.run)
 	}
