@@ -185,6 +185,7 @@ func (o *Outbox) deliverPost() {
 
 // pass writes each run of records for one topic behind what came before.
 func (b *Batch) pass(now time.Time) {
+	b.o.passed.Add(int64(len(b.items)))
 	for rest := b.items; len(rest) > 0; {
 		n := 1
 		for n < len(rest) && rest[n].rec.Topic == rest[0].rec.Topic {

@@ -179,7 +179,7 @@ func (q *queue) buryWaiting(n int, code levels.Code) {
 	items := q.waiting[:n]
 	q.waiting = q.waiting[n:]
 	q.held -= n
-	q.progress = time.Now()
+	q.progressed(time.Now())
 	q.tally()
 	for _, it := range items {
 		q.bury(it, code)

@@ -90,6 +90,7 @@ type Outbox struct {
 	// missing counts the missing targets that are waited for, missingHeld their records
 	// in memory.
 	missing, missingHeld atomic.Int64
+	passed               atomic.Int64 // records that were sent
 
 	dead   string
 	parked string

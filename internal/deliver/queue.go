@@ -19,6 +19,12 @@ const (
 	// and none of them written, or the first that failed still not, for so long.
 	sickHeld      = 2000
 	sickHeldAfter = time.Second
+	// sickPassed does the same for a target that holds up others: so many records were
+	// sent since it last took one, and cannot be committed before those that it holds.
+	// A quarter of those that may be uncommitted (lane.CommitRecords). Where every
+	// attempt was answered with an error, sickRefused is long enough.
+	sickPassed  = 5000
+	sickRefused = 250 * time.Millisecond
 
 	// backoffMin and backoffMax bound the wait before a failed batch is sent
 	// again. The upper one bounds how late a target's recovery is noticed.
@@ -63,6 +69,7 @@ type queue struct {
 	inFlight int     // records in batches without an answer
 	draining bool    // the target is paused: what is in flight ends, then all is parked
 	progress time.Time
+	passed   int64     // records that all queues had been sent at that time
 	room     int64     // bytes of a batch before compression
 	lowered  time.Time // when the topic refused a batch for its size
 	keyless  time.Time // when it refused a record without a key
@@ -127,10 +134,14 @@ func (q *queue) hold(it *item, now time.Time) {
 // grow counts n more records that the queue holds. It needs q.mu.
 func (q *queue) grow(n int, now time.Time) {
 	if q.held == 0 {
-		q.progress = now
+		q.progressed(now)
 	}
 	q.held += n
 }
+
+// progressed notes that the topic takes records, or has to show it from now on. It
+// needs q.mu.
+func (q *queue) progressed(now time.Time) { q.progress, q.passed = now, q.o.passed.Load() }
 
 // pass puts it into the line of its partition. It needs q.mu.
 func (q *queue) pass(it *item, now time.Time) {
@@ -265,7 +276,7 @@ func (q *queue) ready(n int32) { q.o.producer.Ready(q.topic, n, q) }
 func (q *queue) written(l *line, now time.Time) []*item {
 	items := l.take(l.n)
 	q.held -= len(items)
-	q.progress = now
+	q.progressed(now)
 	l.backoff, l.alike = 0, 0
 	if l.most > 0 {
 		if l.most *= 2; l.most > maxRecords {
@@ -335,7 +346,7 @@ func (q *queue) divide(l *line, class class, now time.Time) {
 // more. It needs q.mu.
 func (q *queue) condemn(l *line, items []*item, class class, code levels.Code, now time.Time) {
 	l.alike, l.most = 0, 0
-	q.progress = now // those that are left have not been tried
+	q.progressed(now) // those that are left have not been tried
 	for _, it := range items {
 		switch {
 		case it.code == "":
@@ -384,7 +395,7 @@ func (q *queue) giveUp(l *line, n int32, now time.Time) {
 		}
 		q.bury(it, levels.GaveUp)
 	}
-	q.progress = now
+	q.progressed(now)
 }
 
 // old reports whether it first failed so long ago.
@@ -397,19 +408,29 @@ func (q *queue) sick(now time.Time) bool {
 	if q.kind != direct || q.held == 0 {
 		return false
 	}
-	idle := now.Sub(q.progress)
-	return idle >= sickAfter || q.draining && idle >= sickHeldAfter ||
-		q.held >= sickHeld && max(idle, q.behind(now)) >= sickHeldAfter
+	idle, behind := now.Sub(q.progress), q.behind(now)
+	many, blocking := q.held >= sickHeld, q.o.passed.Load()-q.passed >= sickPassed
+	switch {
+	case idle >= sickAfter, q.draining && idle >= sickHeldAfter:
+		return true
+	case many || blocking:
+		return max(idle, behind) >= sickHeldAfter || blocking && q.inFlight == 0 && behind >= sickRefused
+	}
+	return false
 }
 
 // behind is how long the first record that failed has waited. A target that refuses
 // many single records makes progress, and may never catch up. It needs q.mu.
 func (q *queue) behind(now time.Time) (longest time.Duration) {
-	for i := range q.lines {
-		if items := q.lines[i].items; len(items) > 0 && !items[0].since.IsZero() {
+	first := func(items []*item) {
+		if len(items) > 0 && !items[0].since.IsZero() {
 			longest = max(longest, now.Sub(items[0].since))
 		}
 	}
+	for i := range q.lines {
+		first(q.lines[i].items)
+	}
+	first(q.waiting)
 	return longest
 }
 

@@ -31,6 +31,16 @@ func exactly(rc *router.Config, fc *forwarder.Config) {
 	rc.Delivery, fc.Delivery = router.ExactlyOnce, forwarder.ExactlyOnce
 }
 
+// change changes what a service is started with.
+type change = func(*router.Config, *forwarder.Config)
+
+// eachDelivery runs test in both deliveries.
+func eachDelivery(t *testing.T, test func(t *testing.T, mode change)) {
+	t.Helper()
+	t.Run("at-least-once", func(t *testing.T) { test(t, func(*router.Config, *forwarder.Config) {}) })
+	t.Run("exactly-once", func(t *testing.T) { test(t, exactly) })
+}
+
 // onceInOrder waits for n records and then a while for more, and reports what is
 // lost, came twice or out of order.
 func (as *arrivals) onceInOrder(t *testing.T, n int) []arrival {

@@ -118,68 +118,70 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestExactlyOnceInventedNames has 20,000 records for as many targets that do not exist,
+// TestInventedNames has 20,000 records for as many targets that do not exist,
 // or that may not be written, due within two seconds. Each is a dead letter, others are
 // on time, and afterwards no client asks for these names any more.
-func TestExactlyOnceInventedNames(t *testing.T) {
+func TestInventedNames(t *testing.T) {
 	for _, denied := range []bool{false, true} {
 		name, code := "missing", levels.UnknownTopic
 		if denied {
 			name, code = "denied", levels.NotAuthorized
 		}
 		t.Run(name, func(t *testing.T) {
-			virtual(t, "1s", []string{"well"}, func(w *world) {
-				logged := new(lines)
-				s := w.serve("one", exactly, func(rc *router.Config, fc *forwarder.Config) {
-					rc.Log, fc.Log = zerolog.New(logged), zerolog.New(logged)
-				})
-				defer s.stop()
-				s.joined()
-				a := w.countAsked()
-				if denied {
-					w.deny(a)
-				}
-				well, dead := w.watchCommitted("well"), w.watchCommitted(w.names.Dead())
-				end := w.each("well")
-				time.Sleep(2 * time.Second)
-				before := heap()
-				for i := range inventedNames {
-					w.client.Produce(context.Background(), w.direct("1s", invented+strconv.Itoa(i), strconv.Itoa(i%20), strconv.Itoa(i)), nil)
-					if i%100 == 99 {
-						time.Sleep(10 * time.Millisecond)
+			eachDelivery(t, func(t *testing.T, mode change) {
+				virtual(t, "1s", []string{"well"}, func(w *world) {
+					logged := new(lines)
+					s := w.serve("one", mode, func(rc *router.Config, fc *forwarder.Config) {
+						rc.Log, fc.Log = zerolog.New(logged), zerolog.New(logged)
+					})
+					defer s.stop()
+					s.joined()
+					a := w.countAsked()
+					if denied {
+						w.deny(a)
 					}
-				}
-				most := int64(0)
-				for range 30 {
-					time.Sleep(time.Second)
-					most = max(most, heap()-before)
-				}
-				well.punctual(t, end(), largeLate)
-				codes := make(map[string]int)
-				for _, d := range dead.now() {
-					codes[d.header(levels.HeaderError)]++
-				}
-				if len(codes) != 1 || codes[string(code)] != inventedNames {
-					t.Errorf("dead letters %v, want %d × %s", codes, inventedNames, code)
-				}
-				if u := w.uncommitted("1s"); u != 0 {
-					t.Errorf("%d offsets are not committed", u)
-				}
-				requests, names := a.requests.Load(), a.names.Load()
-				t.Logf("%d requests for %d names; %d MB more in use at most, the broker's included; %d log lines in a second at most",
-					requests, names, most>>20, logged.most)
-				if requests > 1000 || names > 3*inventedNames {
-					t.Errorf("%d requests for %d names", requests, names)
-				}
-				if logged.most > 100 {
-					t.Errorf("%d log lines in a second", logged.most)
-				}
-				time.Sleep(3 * time.Minute)
-				requests = a.requests.Load()
-				time.Sleep(5 * time.Minute)
-				if n := a.requests.Load() - requests; n > 0 {
-					t.Errorf("%d requests for invented names in five idle minutes", n)
-				}
+					well, dead := w.watchCommitted("well"), w.watchCommitted(w.names.Dead())
+					end := w.each("well")
+					time.Sleep(2 * time.Second)
+					before := heap()
+					for i := range inventedNames {
+						w.client.Produce(context.Background(), w.direct("1s", invented+strconv.Itoa(i), strconv.Itoa(i%20), strconv.Itoa(i)), nil)
+						if i%100 == 99 {
+							time.Sleep(10 * time.Millisecond)
+						}
+					}
+					most := int64(0)
+					for range 30 {
+						time.Sleep(time.Second)
+						most = max(most, heap()-before)
+					}
+					well.punctual(t, end(), largeLate)
+					codes := make(map[string]int)
+					for _, d := range dead.now() {
+						codes[d.header(levels.HeaderError)]++
+					}
+					if len(codes) != 1 || codes[string(code)] != inventedNames {
+						t.Errorf("dead letters %v, want %d × %s", codes, inventedNames, code)
+					}
+					if u := w.uncommitted("1s"); u != 0 {
+						t.Errorf("%d offsets are not committed", u)
+					}
+					requests, names := a.requests.Load(), a.names.Load()
+					t.Logf("%d requests for %d names; %d MB more in use at most, the broker's included; %d log lines in a second at most",
+						requests, names, most>>20, logged.most)
+					if requests > 1000 || names > 3*inventedNames {
+						t.Errorf("%d requests for %d names", requests, names)
+					}
+					if logged.most > 100 {
+						t.Errorf("%d log lines in a second", logged.most)
+					}
+					time.Sleep(3 * time.Minute)
+					requests = a.requests.Load()
+					time.Sleep(5 * time.Minute)
+					if n := a.requests.Load() - requests; n > 0 {
+						t.Errorf("%d requests for invented names in five idle minutes", n)
+					}
+				})
 			})
 		})
 	}
