@@ -166,6 +166,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 	}
 	c.opts = append(fetching(), opts...)
 	c.opts = append(c.opts,
+		kgo.WithDecompressor(&unpacker{room: &unpacking, held: func() int64 { return c.ahead.bytes.Load() + c.aside.bytes.Load() }}),
 		kgo.WithHooks(&c.reads),
 		kgo.ConsumerGroup(cfg.Group),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
@@ -325,6 +326,9 @@ func (c *Consumer) fetchError(topic string, n int32, err error) {
 			Msg("records were lost by the broker before they were delivered")
 	case topic == "":
 		c.log.Error().Err(err).Msg("fetch")
+	case errors.Is(err, errNoRoom):
+		unpacking.reset() // of what franz-go has dropped; it would stand for ever
+		c.stall(topic, n, err)
 	case unknown(err):
 		c.doubt(topic)
 		c.stall(topic, n, err)

@@ -84,9 +84,13 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	theirs := l.now(now)
 	idle := !l.ring.waits()
 	works := make([]Work, len(p.Records))
+	var unpacked int64
 	for i, rec := range p.Records {
 		w := &works[i]
 		w.set(l, rec)
+		if rec.Attrs.CompressionType() != 0 {
+			unpacked += w.bytes
+		}
 		if rec.Attrs.IsControl() || l.topic.Aside && probing(rec) || l.ahead.covers(rec) {
 			l.ring.pass(w) // the marker of a transaction, or of a probe, or handled by the previous owner
 			continue
@@ -110,6 +114,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	l.mu.Unlock()
 	l.c.lose(l.topic.Name, l.partition, lost, start)
 	l.pool.bytes.Add(bytes)
+	unpacking.give(unpacked)
 	if news {
 		l.nudge()
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -73,6 +74,7 @@ var undecodable = map[string][]byte{
 	"gzip":   rawBatch(1, 1, []byte("no gzip")),
 	"snappy": rawBatch(2, 1, []byte("no snappy")),
 	"lz4":    rawBatch(3, 1, []byte("no lz4")),
+	"zstd":   rawBatch(4, 1, []byte("no zstd")),
 }
 
 // TestStallOfABatch: a batch that cannot be decoded stalls its partition. Ready, the
@@ -125,6 +127,50 @@ func TestStallOfABatch(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestStallOfABomb: so does a batch that would take more memory than there is.
+func TestStallOfABomb(t *testing.T) {
+	virtual(t, 2, func(w *world) {
+		w.writeRaw(0, rawBatch(1, 1, pack(t, kgo.GzipCompression(), recordBytes(nil, 10_000_000, ""))))
+		h := new(handler)
+		c, stop := w.consume(h, skipping)
+		defer stop()
+		w.fill(1, 0, 5, 10)
+		time.Sleep(time.Minute)
+		unready(t, c, "t/0: stalled at offset 0 for ", "32 MiB", "MaxBatchBytes", "delayd admin skip t/0/0")
+		if n := len(h.now()); n != 5 {
+			t.Errorf("%d handled, want 5", n)
+		}
+	})
+}
+
+// TestLargeBatchesAreRead: more of them than may be held at once, each with a record of
+// 16 MB that is packed, in several partitions.
+func TestLargeBatchesAreRead(t *testing.T) {
+	virtual(t, 4, func(w *world) {
+		batch := rawBatch(1, 1, pack(t, kgo.GzipCompression(), recordBytes(make([]byte, 16_000_000), 3, "key")))
+		for p := range int32(4) {
+			for range 3 {
+				w.writeRaw(p, batch)
+			}
+		}
+		h := &handler{delay: time.Minute}
+		c, stop := w.consume(h)
+		defer stop()
+		for range 1200 {
+			time.Sleep(100 * time.Millisecond)
+			if n := c.ahead.bytes.Load(); n > heldRoom+unpackRoom {
+				t.Fatalf("%d MiB are held", n>>20)
+			}
+		}
+		if n := len(h.now()); n != 12 {
+			t.Errorf("%d handled, want 12", n)
+		}
+		if err := c.Ready(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestSkipKeepsWhatIsPending: the commit passes what is skipped after all before it is

@@ -43,7 +43,7 @@ func (w *Work) set(l *lane, rec *kgo.Record) {
 	w.appended = rec.Timestamp.UnixMilli()
 	w.bytes = int64(recordOverhead + len(rec.Key) + len(rec.Value))
 	for i := range rec.Headers {
-		w.bytes += int64(40 + len(rec.Headers[i].Key) + len(rec.Headers[i].Value))
+		w.bytes += int64(headerOverhead + len(rec.Headers[i].Key) + len(rec.Headers[i].Value))
 	}
 }
 

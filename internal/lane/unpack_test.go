@@ -1,0 +1,154 @@
+package lane
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+var codecs = map[string]struct {
+	pack kgo.CompressionCodec
+	code kgo.CompressionCodecType
+}{
+	"gzip":   {kgo.GzipCompression(), kgo.CodecGzip},
+	"snappy": {kgo.SnappyCompression(), kgo.CodecSnappy},
+	"lz4":    {kgo.Lz4Compression(), kgo.CodecLz4},
+	"zstd":   {kgo.ZstdCompression(), kgo.CodecZstd},
+}
+
+// pack compresses with a codec of franz-go's.
+func pack(t *testing.T, codec kgo.CompressionCodec, body []byte) []byte {
+	t.Helper()
+	c, err := kgo.DefaultCompressor(codec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _ := c.Compress(new(bytes.Buffer), body)
+	return bytes.Clone(out)
+}
+
+func newUnpacker() *unpacker { return &unpacker{room: new(room), held: func() int64 { return 0 }} }
+
+// recordBytes writes a record with n headers, which are empty unless there is a key.
+func recordBytes(value []byte, n int, key string) []byte {
+	b := []byte{0, 0, 0, 1} // attributes, time, offset, no key
+	b = binary.AppendVarint(b, int64(len(value)))
+	b = append(b, value...)
+	b = binary.AppendVarint(b, int64(n))
+	for range n {
+		b = binary.AppendVarint(b, int64(len(key)))
+		b = append(b, key...)
+		b = append(b, 0)
+	}
+	return append(binary.AppendVarint(nil, int64(len(b))), b...)
+}
+
+// TestUnpack: what is unpacked is what was packed, of any size, and all the room that it
+// took is what its records take.
+func TestUnpack(t *testing.T) {
+	random := rand.NewChaCha8([32]byte{})
+	for name, codec := range codecs {
+		t.Run(name, func(t *testing.T) {
+			u := newUnpacker()
+			for _, size := range []int{1, 100, unpackFirst - 100, unpackFirst, unpackFirst + 1, 5 << 20, 16 << 20} {
+				value := make([]byte, size)
+				random.Read(value[:size/2])
+				batch := append(recordBytes(value, 3, "key"), recordBytes(nil, 0, "")...)
+				got, err := u.Decompress(pack(t, codec.pack, batch), codec.code)
+				if err != nil || !bytes.Equal(got, batch) {
+					t.Fatalf("%d bytes: %d come back: %v", size, len(got), err)
+				}
+				want := int64(2*recordOverhead + size + 3*(headerOverhead+len("key")))
+				if n := u.room.used.Load(); n != want {
+					t.Errorf("%d bytes: %d of room taken, want %d", size, n, want)
+				}
+				u.room.give(want)
+			}
+			if got, err := u.Decompress([]byte("nothing that was packed"), codec.code); err == nil {
+				t.Errorf("nonsense unpacks to %q", got)
+			}
+			if n := u.room.used.Load(); n != 0 {
+				t.Errorf("%d of room are left", n)
+			}
+		})
+	}
+}
+
+// TestUnpackIsBounded: what would take too much memory is refused before it does,
+// whether by its bytes, its headers or its records.
+func TestUnpackIsBounded(t *testing.T) {
+	bombs := map[string][]byte{
+		"300 MB":             make([]byte, 300<<20),
+		"a record of 33 MiB": recordBytes(make([]byte, MaxBatchBytes), 0, ""),
+		"10 million headers": recordBytes(nil, 10_000_000, ""),
+		"a million records":  bytes.Repeat(recordBytes(nil, 0, ""), 1_000_000),
+		"a count of headers": append(binary.AppendVarint(nil, 5<<20), append([]byte{0, 0, 0, 1, 1, 0x80, 0x80, 0x80, 2}, make([]byte, 5<<20)...)...),
+	}
+	for name, codec := range codecs {
+		for what, body := range bombs {
+			t.Run(name+" "+what, func(t *testing.T) {
+				packed := pack(t, codec.pack, body)
+				u := newUnpacker()
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				_, err := u.Decompress(packed, codec.code)
+				runtime.ReadMemStats(&after)
+				if !errors.Is(err, errUnpacked) {
+					t.Errorf("%d bytes: %v, want %v", len(packed), err, errUnpacked)
+				}
+				// Zstd's buffer is doubled until it is large enough.
+				if n := after.TotalAlloc - before.TotalAlloc; n > 4*MaxBatchBytes {
+					t.Errorf("%d MiB allocated", n>>20)
+				}
+				if n := u.room.used.Load(); n != 0 {
+					t.Errorf("%d of room are left", n)
+				}
+			})
+		}
+	}
+}
+
+// TestUnpackRoom: what does not fit beside what waits to be polled, or a large batch
+// beside what the lanes hold, waits.
+func TestUnpackRoom(t *testing.T) {
+	u := newUnpacker()
+	large := pack(t, kgo.GzipCompression(), recordBytes(make([]byte, 30<<20), 0, ""))
+	small := pack(t, kgo.GzipCompression(), recordBytes(make([]byte, 1000), 0, ""))
+	if _, err := u.Decompress(large, kgo.CodecGzip); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.Decompress(large, kgo.CodecGzip); !errors.Is(err, errNoRoom) {
+		t.Errorf("a second large batch: %v, want %v", err, errNoRoom)
+	}
+	if _, err := u.Decompress(small, kgo.CodecGzip); err != nil {
+		t.Errorf("a small batch beside a large one: %v", err)
+	}
+	u.room.reset()
+	u.held = func() int64 { return heldRoom }
+	if _, err := u.Decompress(large, kgo.CodecGzip); !errors.Is(err, errNoRoom) {
+		t.Errorf("a large batch beside full lanes: %v, want %v", err, errNoRoom)
+	}
+	if _, err := u.Decompress(small, kgo.CodecGzip); err != nil {
+		t.Errorf("a small batch beside full lanes: %v", err)
+	}
+}
+
+// FuzzUnpack: no input makes it panic, nor keeps room that it did not use.
+func FuzzUnpack(f *testing.F) {
+	for _, codec := range codecs {
+		c, _ := kgo.DefaultCompressor(codec.pack)
+		out, _ := c.Compress(new(bytes.Buffer), recordBytes([]byte("value"), 2, "key"))
+		f.Add(bytes.Clone(out), int8(codec.code))
+	}
+	f.Fuzz(func(t *testing.T, src []byte, code int8) {
+		u := newUnpacker()
+		if _, err := u.Decompress(src, kgo.CompressionCodecType(code)); err != nil && u.room.used.Load() != 0 {
+			t.Errorf("%v: %d of room are left", err, u.room.used.Load())
+		}
+	})
+}
