@@ -115,7 +115,7 @@ func (f *Forwarder) controlled(names levels.Names) func(control.State) {
 
 // Run forwards until ctx ends, lets what is on its way end in a bounded time,
 // commits it, and returns nil. Any other return is a fault that this process
-// cannot heal: ErrFenced, or a topic that cannot be read.
+// cannot heal, such as ErrFenced.
 func (f *Forwarder) Run(ctx context.Context) error {
 	defer f.outbox.Close()
 	defer f.control.Start(ctx)()

@@ -146,7 +146,7 @@ func (r *Router) assigned(ctx context.Context) error {
 
 // Run routes until ctx ends, lets what is on its way end in a bounded time,
 // commits it, and returns nil. Any other return is a fault that this process
-// cannot heal: ErrFenced, or an inbox that cannot be read.
+// cannot heal, such as ErrFenced.
 func (r *Router) Run(ctx context.Context) error {
 	defer r.outbox.Close()
 	defer r.control.Start(ctx)()

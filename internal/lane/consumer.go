@@ -210,9 +210,8 @@ func retryTimeout(key int16) time.Duration {
 }
 
 // Run joins the group and handles records until ctx ends, then stops taking,
-// lets what is on its way end (DrainTimeout), commits, and returns nil. Any other
-// error means that this process must not go on: ErrFenced, or a topic that cannot
-// be read.
+// lets what is on its way end (DrainTimeout), commits, and returns nil. Any error
+// means that this process must not go on: ErrFenced, or a fault of a Ledger.
 func (c *Consumer) Run(ctx context.Context) error {
 	ctx, c.fail = context.WithCancelCause(ctx)
 	defer c.fail(nil)

@@ -12,7 +12,11 @@
 //   - uncommitted work is bounded (CommitRecords), so a crash repeats little;
 //   - work starts only under the lease (see lease), so a process that was
 //     frozen and lost its partitions does not repeat its successor's work;
-//   - memory is bounded by one budget for all lanes (see pool);
+//   - memory is bounded by one budget for all lanes (see pool), and for what is being
+//     unpacked (see unpacker);
+//   - an error costs its partition and nothing else: a batch that cannot be read, a
+//     topic that is gone, a commit that is refused (see stall, gone and refusal);
+//   - an offset belongs to the topic that it was committed for (see identity);
 //   - handled records are deleted from the topic behind the commit (see purger).
 package lane
 
@@ -119,6 +123,6 @@ type Topic struct {
 	// their time: the lease is looked at before each call.
 	OneByOne bool
 	// Retired is a topic that is read until it is empty and may be deleted at any
-	// time: nothing that is wrong with it ends the consumer.
+	// time: that it is gone makes nobody unready.
 	Retired bool
 }

@@ -60,7 +60,7 @@ func (p *purger) purge(ctx context.Context, now time.Time) {
 	wanted := make(map[partition]*lane)
 	topics := make(map[string]bool)
 	for _, l := range p.c.each() {
-		if l.purgeable(now.Add(-p.after), now) {
+		if l.purgeable(now.Add(-p.after), now) && !l.doubted.Load() {
 			wanted[partition{l.topic.Name, l.partition}] = l
 			topics[l.topic.Name] = true
 		}
@@ -75,9 +75,18 @@ func (p *purger) purge(ctx context.Context, now time.Time) {
 		}
 		return
 	}
+	// Offsets of a former topic mean other records in the one that has its name.
+	ids, _, err := p.c.identify(ctx, slices.Collect(maps.Keys(topics)))
+	if err != nil {
+		return // the next purge does it
+	}
 	others := offsets.Lowest(commits)
 	var upTo kadm.Offsets
 	for part, l := range wanted {
+		if ids[part.topic] != l.id {
+			p.c.doubt(part.topic)
+			continue
+		}
 		at := l.purge.next
 		if other, ok := others.Lookup(part.topic, part.n); ok {
 			at = min(at, other.At)

@@ -2,7 +2,6 @@ package lane
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
@@ -33,7 +33,7 @@ const (
 	// more than unpackFirst that is unpacked for them.
 	heldRoom = 64 << 20
 	// unpackFirst is how much of a batch is unpacked before its size is counted.
-	unpackFirst = 1 << 20
+	unpackFirst = 2 << 20
 )
 
 var (
@@ -266,6 +266,10 @@ func recordsTake(batch []byte) (taken int64) {
 type varints []byte
 
 func (v *varints) number() (int64, bool) {
+	if b := *v; len(b) > 0 && b[0] < 0x80 { // most are short
+		*v = b[1:]
+		return int64(b[0]>>1) ^ -int64(b[0]&1), true
+	}
 	n, used := binary.Varint(*v)
 	if used <= 0 {
 		return 0, false
