@@ -1,7 +1,6 @@
 package lane
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -167,7 +165,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 	c.opts = append(fetching(), opts...)
 	c.opts = append(c.opts,
 		kgo.WithDecompressor(&unpacker{room: &unpacking, held: func() int64 { return c.ahead.bytes.Load() + c.aside.bytes.Load() }}),
-		kgo.WithHooks(&c.reads),
+		kgo.WithHooks(&c.reads, undecoded{c}),
 		kgo.ConsumerGroup(cfg.Group),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(SessionTimeout),
@@ -269,8 +267,16 @@ func (c *Consumer) poll(ctx context.Context) {
 		}
 		now, more := time.Now(), false
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-			if l := c.lane(p.Topic, p.Partition); l != nil && len(p.Records) > 0 {
+			l := c.lane(p.Topic, p.Partition)
+			if l == nil {
+				return
+			}
+			cut := l.cut(&p.FetchPartition)
+			if len(p.Records) > 0 {
 				more = l.push(p.FetchPartition, c.received(p.Topic, p.Partition, now)) || more
+			}
+			if cut {
+				c.stall(p.Topic, p.Partition, errUndecoded)
 			}
 		})
 		fetches.EachError(c.fetchError) // behind what came before it
@@ -305,75 +311,4 @@ func (c *Consumer) each() []*lane {
 		}
 	}
 	return lanes
-}
-
-// fetchError handles an error that franz-go does not retry by itself. Only being
-// fenced ends the process. What is about a partition stalls that partition.
-func (c *Consumer) fetchError(topic string, n int32, err error) {
-	var loss *kgo.ErrDataLoss
-	var session *kgo.ErrGroupSession
-	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed):
-	case errors.Is(err, kerr.FencedInstanceID):
-		c.fenced()
-	case errors.As(err, &session):
-		c.log.Error().Err(c.denied(session.Err)).Msg("joining the group: retried")
-	case errors.As(err, &loss):
-		c.cfg.Metrics.DataLoss.Inc()
-		c.log.Error().Str("topic", loss.Topic).Int32("partition", loss.Partition).
-			Int64("consumed_to", loss.ConsumedTo).Int64("reset_to", loss.ResetTo).
-			Msg("records were lost by the broker before they were delivered")
-	case topic == "":
-		c.log.Error().Err(err).Msg("fetch")
-	case errors.Is(err, errNoRoom):
-		unpacking.reset() // of what franz-go has dropped; it would stand for ever
-		c.stall(topic, n, err)
-	case unknown(err):
-		c.doubt(topic)
-		c.stall(topic, n, err)
-	case n < 0:
-		c.tries.Warn().Err(err).Str("topic", topic).Msg("looking up a topic: retried")
-	default:
-		c.stall(topic, n, err)
-	}
-}
-
-func (c *Consumer) fenced() {
-	c.lease.lose()
-	c.fail(fmt.Errorf("group %s, instance %q: %w", c.cfg.Group, c.cfg.Instance, ErrFenced))
-}
-
-// Ready returns nil when the group is joined and no lane is stuck.
-func (c *Consumer) Ready() error {
-	select {
-	case <-c.opened:
-	default:
-		return fmt.Errorf("group %s: not started", c.cfg.Group)
-	}
-	if _, generation := c.client.GroupMetadata(); generation < 0 {
-		return fmt.Errorf("group %s: not joined yet", c.cfg.Group)
-	}
-	if c.absent.Load() { // with no lane there is no lease to miss, and the generation stays
-		return fmt.Errorf("group %s: the membership is lost, and joining again has not succeeded", c.cfg.Group)
-	}
-	lanes := c.each()
-	now := time.Now()
-	if err := c.missing(now); err != nil {
-		return err
-	}
-	if age := c.lease.age(now); len(lanes) > 0 && !c.lease.held(now) && (age == 0 || age > SessionTimeout) {
-		return fmt.Errorf("group %s: the lease is lost: no commit succeeded for %v", c.cfg.Group, age.Round(time.Millisecond))
-	}
-	for _, l := range lanes {
-		if err := cmp.Or(l.stallOf(now), l.refusedFor(now)); err != nil {
-			return err
-		}
-		if d := l.stuck(now); d > 0 {
-			return fmt.Errorf("%s/%d: overdue by %v and not moving", l.topic.Name, l.partition, d.Round(time.Second))
-		}
-		if err := c.unread(l, now); err != nil {
-			return err
-		}
-	}
-	return nil
 }

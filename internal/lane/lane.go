@@ -59,6 +59,7 @@ type lane struct {
 	stalled    *stall          // not read on; nil: it is
 	refused    refusal         // of its commits
 	read       bool            // something was fetched
+	empty      int             // batches in a row of which no record could be decoded
 	placed     bool            // franz-go knows where to start
 	moves      bool            // it starts elsewhere than at its commit
 }
@@ -72,7 +73,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	if l.committed.Offset == unknownOffset {
 		l.committed.Offset = start
 	}
-	l.read = true
+	l.read, l.empty = true, 0
 	l.heal(now)
 	l.next = p.Records[len(p.Records)-1].Offset + 1
 	tail := l.caughtUp // what comes now was appended just now

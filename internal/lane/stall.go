@@ -63,7 +63,7 @@ func (c *Consumer) stall(topic string, n int32, err error) {
 		s = &stall{offset: l.next, since: now}
 		l.stalled = s
 	}
-	s.err, s.tried, s.left = err, time.Time{}, false
+	s.err, s.tried, s.left, l.empty = err, time.Time{}, false, 0
 	log := now.Sub(s.logged) >= stallLogEvery && !s.passing(now)
 	if log {
 		s.logged = now
@@ -105,11 +105,77 @@ func (c *Consumer) watchStalls(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-c.stalls:
+			c.stallUndecoded()
 			c.leaveSessions()
 			c.skipStalled(ctx)
 		case <-tick.C:
 			c.skipStalled(ctx)
 			c.retryStalls(time.Now())
+		}
+	}
+}
+
+// emptyReads is how often a batch is read before it is taken for one that cannot be
+// decoded: what stands in front of it has been polled by then.
+const emptyReads = 3
+
+// errUndecoded says that a batch unpacks to what are no records.
+var errUndecoded = errors.New("a batch holds no record that can be decoded")
+
+// undecoded finds batches of which franz-go can decode nothing. It returns no error for
+// them: it goes on behind one that others follow, and fetches the last again and again.
+type undecoded struct{ c *Consumer }
+
+var _ kgo.HookFetchBatchRead = undecoded{}
+
+// OnFetchBatchRead is called by franz-go when it has read a batch.
+func (u undecoded) OnFetchBatchRead(_ kgo.BrokerMetadata, topic string, n int32, m kgo.FetchBatchMetrics) {
+	if m.NumRecords > 0 || m.CompressedBytes == 0 {
+		return
+	}
+	l := u.c.lane(topic, n)
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	l.empty++
+	found := l.empty >= emptyReads
+	l.mu.Unlock()
+	if found {
+		signal(u.c.stalls)
+	}
+}
+
+// cut takes out of a fetch what stands behind a batch that undecoded has found, and
+// reports whether there is such a batch.
+func (l *lane) cut(p *kgo.FetchPartition) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.empty == 0 || l.next == unknownOffset {
+		return false
+	}
+	next := l.next
+	for i, rec := range p.Records {
+		if rec.Offset != next {
+			p.Records = p.Records[:i]
+			return true
+		}
+		next++
+	}
+	return false
+}
+
+// stallUndecoded stalls the partitions that undecoded has found.
+func (c *Consumer) stallUndecoded() {
+	for _, l := range c.each() {
+		l.mu.Lock()
+		found := l.empty >= emptyReads && (l.stalled == nil || !l.stalled.tried.IsZero())
+		if found {
+			l.empty = 0
+		}
+		l.mu.Unlock()
+		if found {
+			c.stall(l.topic.Name, l.partition, errUndecoded)
 		}
 	}
 }

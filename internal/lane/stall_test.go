@@ -75,6 +75,7 @@ var undecodable = map[string][]byte{
 	"snappy": rawBatch(2, 1, []byte("no snappy")),
 	"lz4":    rawBatch(3, 1, []byte("no lz4")),
 	"zstd":   rawBatch(4, 1, []byte("no zstd")),
+	"record": rawBatch(0, 1, []byte{200, 1, 1, 1}),
 }
 
 // TestStallOfABatch: a batch that cannot be decoded stalls its partition. Ready, the
