@@ -3,14 +3,17 @@
 package endtoend
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/forwarder"
@@ -164,6 +167,65 @@ func TestClocksWithoutProbes(t *testing.T) {
 		defer s.stop()
 		w.check(got, sent, 30*time.Second)
 	})
+}
+
+// TestClocksOfAHandler: a forwarder with a handler reads no parked topic. What it is
+// restarted with is on time all the same, and nothing is left there.
+func TestClocksOfAHandler(t *testing.T) {
+	for _, ahead := range []time.Duration{-30 * time.Second, 0, 30 * time.Second} {
+		virtual(t, "10m", nil, func(w *world) {
+			w.setClock(ahead)
+			type call struct {
+				value string
+				at    time.Time
+			}
+			calls := make(chan call, 100)
+			cfg := forwarder.DefaultConfig()
+			cfg.Ladder = w.ladder
+			cfg.Handler = func(_ context.Context, rec *kgo.Record) error {
+				calls <- call{string(rec.Value), time.Now()}
+				return nil
+			}
+			sent := make(accepted)
+			for range 3 {
+				w.sendAt(sent, "10m", "direct", "direct")
+				f, err := forwarder.New(cfg, w.opts()...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				stop := w.run(f.Run)
+				defer stop()
+				time.Sleep(3 * time.Minute)
+				if len(calls) == 0 && len(sent) < 6 {
+					stop()
+				}
+			}
+			for range sent {
+				c := <-calls
+				if late := c.at.Sub(sent[c.value]) - 10*time.Minute; late < 0 || late > soon {
+					t.Errorf("%s: %v late", c.value, late)
+				}
+			}
+			starts, err := w.adm.ListStartOffsets(context.Background(), w.names.Parked())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ends, err := w.adm.ListEndOffsets(context.Background(), w.names.Parked())
+			if err != nil {
+				t.Fatal(err)
+			}
+			marks := int64(0)
+			ends.Each(func(end kadm.ListedOffset) {
+				start, _ := starts.Lookup(end.Topic, end.Partition)
+				if marks += end.Offset; start.Offset != end.Offset {
+					t.Errorf("%d records are left on partition %d", end.Offset-start.Offset, end.Partition)
+				}
+			})
+			if marks < 3 {
+				t.Errorf("%d probes, want one for each start", marks)
+			}
+		})
+	}
 }
 
 // TestClocksSetBack: a broker's clock that is set back is followed from the first

@@ -20,6 +20,7 @@ func BenchmarkLane(b *testing.B) {
 	}
 	l := newTestLane()
 	l.live.Store(true)
+	l.led(new(clock), 0)
 	l.topic.Handler = dueIn(0)
 	batch := make([]*Work, 0, sendBatch)
 	b.ReportAllocs()

@@ -213,6 +213,21 @@ func TestClockOfProducers(t *testing.T) {
 	}
 }
 
+// The budget is shared by when records are due here, however far the clocks are apart.
+func TestReachGoesByThisHost(t *testing.T) {
+	l := newTestLane()
+	l.led(new(clock), 0)
+	now := time.Now() // nothing here goes by the real time
+	shows := time.UnixMilli(now.Add(-2 * time.Hour).UnixMilli())
+	l.push(fetched(record(0, shows, appended)), now)
+	r := l.reach()
+	for _, at := range []time.Time{r.next, r.last} {
+		if off := at.Sub(now.Add(time.Hour)); off.Abs() > time.Minute {
+			t.Errorf("due at %v, want an hour from now, %v", at, now)
+		}
+	}
+}
+
 // What a probe leaves on its topic is passed over, and committed.
 func TestProbesMarkIsPassedOver(t *testing.T) {
 	l := newTestLane()

@@ -128,9 +128,9 @@ type reach struct {
 func (l *lane) reach() reach {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := reach{lane: l, last: l.ring.lastDue, moved: l.moved, bytes: l.bytes, paused: l.paused}
+	r := reach{lane: l, last: l.here(l.ring.lastDue), moved: l.moved, bytes: l.bytes, paused: l.paused}
 	if w := l.ring.peek(false); w != nil {
-		r.next = w.Due
+		r.next = l.here(w.Due)
 	}
 	if l.suspended.Load() { // what it has is enough for any time
 		r.next, r.last = time.Now().Add(farOff), time.Now().Add(farOff)

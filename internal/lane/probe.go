@@ -79,13 +79,13 @@ func (c *Consumer) probe(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, probeWithin)
 	defer cancel()
 	err := c.probeBrokers(ctx, ids)
-	if c.prober.off = errors.Is(err, errNotStamped); c.prober.off {
-		c.log.Debug().Err(err).Msg("cannot ask the brokers for their time")
-		return // admin plan tells of a topic whose settings differ
-	}
-	if err != nil && ctx.Err() != context.Canceled && !c.prober.failed {
+	switch {
+	case errors.Is(err, errNotStamped):
+		c.prober.off = true
+		c.log.Info().Str("topic", c.cfg.ProbeTopic).Msg("the topic is not stamped by its brokers; their time is known from level topics only")
+	case err != nil && ctx.Err() != context.Canceled && !c.prober.failed:
 		c.prober.failed = true
-		c.log.Warn().Err(connect.GrantWrite(err, c.cfg.ProbeTopic)).
+		c.log.Warn().Err(connect.GrantWrite(err, c.cfg.ProbeTopic)).Str("topic", c.cfg.ProbeTopic).
 			Msg("cannot ask the brokers for their time; records may be late until newer ones have been read")
 	}
 }

@@ -75,6 +75,15 @@ func (l *lane) now(t time.Time) time.Time {
 	return known
 }
 
+// here returns a due time by this host's clock.
+func (l *lane) here(due time.Time) time.Time {
+	if due.IsZero() { // at once
+		return due
+	}
+	now := time.Now()
+	return due.Add(now.Round(0).Sub(l.now(now)))
+}
+
 // stamp returns t by the leader's clock where that is known well, else t.
 func (l *lane) stamp(t time.Time) time.Time {
 	if c := l.clock.Load(); c != nil {
