@@ -147,3 +147,29 @@ func TestAsideSlots(t *testing.T) {
 		}
 	})
 }
+
+// TestAsideInTransactions: memory comes back with a commit only, all at once. A lane that
+// waits for one moves, and is not held back.
+func TestAsideInTransactions(t *testing.T) {
+	virtual(t, 1, func(w *world) {
+		const every = 300 * time.Millisecond // a transaction ends
+		h := &handler{finish: never}
+		const n = 10_000
+		w.fill(0, 0, n, 1000)
+		c, stop := w.consume(h, w.asideTopic(h, &handler{}))
+		defer stop()
+		start, ended := time.Now(), 0
+		for ended < n && time.Since(start) < time.Minute {
+			time.Sleep(every)
+			all := h.now()
+			doneAll(all[ended:])
+			ended = len(all)
+			if c.held.Load() {
+				t.Fatalf("held back with %d of %d records handled", ended, n)
+			}
+		}
+		if d := time.Since(start); d > 10*time.Second {
+			t.Errorf("%d records took %v", n, d)
+		}
+	})
+}

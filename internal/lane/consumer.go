@@ -98,6 +98,7 @@ type Consumer struct {
 	ahead, aside *pool
 	held         atomic.Bool // some lane is held back
 	stuck        atomic.Bool // the budget is used by records that do not move
+	vain         time.Time   // when the poll loop last waited for the pool aside in vain
 	lease        *lease
 	reads        reads
 	clocks       clocks

@@ -80,15 +80,20 @@ func (c *Consumer) awaitAside(ctx context.Context) {
 	if !c.aside.crowded() {
 		return
 	}
+	if time.Since(c.vain) < asideRest {
+		c.throttle(time.Now(), true)
+		return
+	}
 	c.aside.awaited.Store(true)
 	defer c.aside.awaited.Store(false)
-	timer := time.NewTimer(roomWait)
+	timer := time.NewTimer(asideWait)
 	defer timer.Stop()
 	for c.aside.crowded() {
 		select {
 		case <-c.aside.room:
 		case <-timer.C:
-			c.throttle(time.Now(), true)
+			c.vain = time.Now()
+			c.throttle(c.vain, true)
 			return
 		case <-ctx.Done():
 			return
@@ -97,7 +102,7 @@ func (c *Consumer) awaitAside(ctx context.Context) {
 }
 
 // throttle stops and starts the fetching of lanes, as their pools' budgets say.
-// asideFull says that the pool aside has had no room for roomWait.
+// asideFull says that the pool aside has had no room for asideWait.
 func (c *Consumer) throttle(now time.Time, asideFull bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

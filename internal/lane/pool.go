@@ -19,6 +19,16 @@ const horizon = 750 * time.Millisecond
 // holds back the lanes that use it, and goes on with the others.
 const roomWait = 100 * time.Millisecond
 
+// asideWait is the same for memory of the pool aside. It is longer because in transactions
+// memory comes back with a commit, and no level is so short that its records, which are
+// fetched as soon as they are there, would be late for that. asideRest is how long after
+// a wait in vain there is no other: where many targets take records slowly, each lane
+// would hold up the loop in turn.
+const (
+	asideWait = 500 * time.Millisecond
+	asideRest = 5 * time.Second
+)
+
 // farOff is how far off the next record of a lane is that is suspended.
 const farOff = 365 * 24 * time.Hour
 
@@ -177,7 +187,7 @@ func share(budget int64, lanes []reach, now time.Time, strict bool) (fetch, hold
 
 // shareAside returns the lanes of the pool aside that start or stop fetching. Those that
 // were held back fetch again when they have used up what they hold. When timedOut, the
-// pool has been crowded for roomWait: the lanes that have not moved are held back, or
+// pool has been crowded for asideWait: the lanes that have not moved are held back, or
 // all if each has moved.
 func shareAside(budget int64, lanes []reach, now time.Time, timedOut bool) (fetch, hold []*lane) {
 	own := budget / 2 / int64(max(1, len(lanes)))
@@ -187,7 +197,7 @@ func shareAside(budget int64, lanes []reach, now time.Time, timedOut bool) (fetc
 		case r.paused && r.bytes <= own/2:
 			fetch = append(fetch, r.lane)
 		case r.paused, r.bytes <= own:
-		case now.Sub(r.moved) >= roomWait:
+		case now.Sub(r.moved) >= asideWait:
 			hold = append(hold, r.lane)
 		default:
 			slow = append(slow, r.lane)

@@ -186,8 +186,8 @@ func TestShareAside(t *testing.T) {
 		fetch, hold []string
 	}{
 		{"there is room", []reach{in("a", 500, time.Hour, false), in("b", 100, 0, false), in("c", 51, 0, true), in("d", 50, 0, true)}, false, []string{"d"}, nil},
-		{"one does not move", []reach{in("a", 500, roomWait, false), in("b", 300, 0, false), in("c", 100, time.Hour, false), in("d", 0, 0, true)}, true, []string{"d"}, []string{"a"}},
-		{"all move, and too slowly", []reach{in("a", 500, roomWait/2, false), in("b", 300, 0, false), in("c", 100, 0, false), in("d", 200, time.Hour, true)}, true, nil, []string{"a", "b"}},
+		{"one does not move", []reach{in("a", 500, asideWait, false), in("b", 300, 0, false), in("c", 100, time.Hour, false), in("d", 0, 0, true)}, true, []string{"d"}, []string{"a"}},
+		{"all move, and too slowly", []reach{in("a", 500, asideWait/2, false), in("b", 300, 0, false), in("c", 100, 0, false), in("d", 200, time.Hour, true)}, true, nil, []string{"a", "b"}},
 	} {
 		fetch, hold := shareAside(budget, c.lanes, epoch, c.timedOut)
 		names := func(lanes []*lane) (all []string) {
