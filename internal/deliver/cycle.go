@@ -28,8 +28,8 @@ const heldEvery = 10 * time.Millisecond
 // So nothing is sent again within one, as a queue does that mends: whatever fails
 // aborts it, and what was found out about the record or the target decides how the
 // next treats it (see judge). Targets that cannot be written are the other cycle's,
-// which tries what is parked: there, a transaction is for one partition,
-// and for one target of it once one has failed.
+// which tries what is parked: there, once a target has failed, a transaction is for one
+// partition, and for one target of one that has failed, until none rests any more.
 type cycle struct {
 	o      *Outbox
 	kind   kind // direct, or again
@@ -249,10 +249,13 @@ func (c *cycle) pass(t *transaction) {
 	c.pending = kept
 }
 
-// keeps says whether it has to wait for its source's rest, or for a transaction of
-// its own source; or of its own target, while it has to be found out which of them
-// made the source rest.
+// keeps says whether it has to wait for its source's rest; or for a transaction of its
+// own source, while any rests; or of its own target, while it has to be found out which
+// of them made the source rest.
 func (c *cycle) keeps(t *transaction, it *item, now time.Time) bool {
+	if len(c.resting) == 0 {
+		return false
+	}
 	r := c.resting[it.trial.source]
 	switch {
 	case r != nil && now.Before(r.until):

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// TestCycleKeeps: what is parked of one partition goes together, whatever its
-// targets, until one of them fails: then each has transactions of its own, behind a
-// rest.
+// TestCycleKeeps: what is parked goes together, whatever its partitions and targets,
+// until one target fails. Then each partition has transactions of its own, and each target
+// of the one that failed, behind a rest, until none rests any more.
 func TestCycleKeeps(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	of := func(source, topic string) *item {
@@ -25,8 +25,12 @@ func TestCycleKeeps(t *testing.T) {
 	begun.items = append(begun.items, of("a", "orders"))
 	check("all is well", now, of("a", "orders"), begun, false)
 	check("all is well", now, of("a", "mails"), begun, false)
-	check("all is well", now, of("b", "orders"), begun, true)
+	check("all is well", now, of("b", "orders"), begun, false)
 	c.rest("a", now)
+	check("another has failed", now, of("b", "orders"), newTransaction(), false)
+	begunByOther := newTransaction()
+	begunByOther.items = append(begunByOther.items, of("c", "orders"))
+	check("another has failed", now, of("b", "orders"), begunByOther, true)
 	check("one has failed just now", now, of("a", "orders"), newTransaction(), true)
 	rested := now.Add(backoffMin)
 	check("one has failed before", rested, of("a", "orders"), begun, false)
