@@ -22,27 +22,27 @@ func TestStuckPartition(t *testing.T) {
 	topic := c.mix.record(&r).Topic
 	c.history.sticks(topic, 0)
 	bad := c.append(kgo.Record{Topic: topic, Value: []byte("not of the load")})
-	c.history.unreadable(spot{topic, 0, bad.Offset, bad.Offset + 1})
+	c.history.unreadable(spot{topic, 0, bad.Offset, bad.Offset + 3})
 	c.history.observe(bad)
 
 	in := c.accept(id)
 	c.at(id, in)
 	c.clock += 10_000
 	c.history.observe(c.append(c.outgoing(id, in)))
-	for _, origin := range []string{topic + "/0/0", topic + "/0/1"} {
+	for _, origin := range []string{topic + "/0/0", topic + "/0/2", topic + "/0/3", topic + "/1/0"} {
 		c.history.observe(c.append(kgo.Record{
 			Topic: c.mix.names.Dead(), Headers: []kgo.RecordHeader{{Key: levels.HeaderOrigin, Value: []byte(origin)}},
 		}))
 	}
 	got := c.history.verdict()
 	got.Examples = nil
-	if diff := cmp.Diff(verdict{Sent: 1, Arrived: 1, Strange: 1}, got); diff != "" {
+	if diff := cmp.Diff(verdict{Sent: 1, Arrived: 1, Strange: 2}, got); diff != "" {
 		t.Error(diff)
 	}
 	if late, aside := c.history.late.max(), c.history.aside.max(); late != 0 || aside < 10*time.Second {
 		t.Errorf("%v late among the others, %v apart", late, aside)
 	}
-	if n := c.history.lettersOf(spot{topic, 0, 0, 1}); n != 1 {
+	if n := c.history.lettersOf(spot{topic, 0, 0, 3}); n != 2 {
 		t.Errorf("%d dead letters of what stands there", n)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,9 +35,9 @@ const (
 var unreadableRows = []row{
 	unreadableRow("undecodable", "batches of each codec that brokers take and clients cannot decode, on the inbox and a level, until they are skipped", true,
 		undecodable(kgo.CodecGzip), undecodable(kgo.CodecSnappy), undecodable(kgo.CodecLz4), undecodable(kgo.CodecZstd)),
-	unreadableRow("bomb", "batches of some KB that unpack to 300 MB and 1.2 GB, and records with ten million empty headers, on the inbox and a level", false,
+	unreadableRow("bomb", "batches of some KB that unpack to 300 MB, 1.2 GB, ten million empty headers and a million empty records, on the inbox and a level", false,
 		rawbatch.Bomb(kgo.CodecZstd, 300<<20), rawbatch.Bomb(kgo.CodecZstd, 1200<<20), rawbatch.Bomb(kgo.CodecGzip, 300<<20),
-		rawbatch.HeaderFlood(kgo.CodecZstd, 10_000_000)),
+		rawbatch.HeaderFlood(kgo.CodecZstd, 10_000_000), crowd(1_000_000)),
 }
 
 // unreadableRow sends batches to the inbox and to a level, each to a partition of its
@@ -84,6 +85,11 @@ func unreadableRow(name, about string, always bool, batches ...*kmsg.RecordBatch
 			return nil
 		},
 	}
+}
+
+// crowd is a batch of n empty records, each some bytes to a broker and many to a client.
+func crowd(n int) *kmsg.RecordBatch {
+	return rawbatch.New(kgo.CodecZstd, slices.Repeat([]*kgo.Record{{}}, n)...)
 }
 
 // undecodable is a batch of one record that brokers take and clients cannot decode. The
