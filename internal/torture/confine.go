@@ -2,7 +2,12 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"time"
 )
 
 // What delayd is promised to get along with, in bytes: at least once, and in
@@ -26,18 +31,46 @@ func confine(hard int64) []string {
 	return []string{"sh", "-c", fmt.Sprintf(`ulimit -s %d && ulimit -d %d && exec "$0" "$@"`, threadStack>>10, hard>>10)}
 }
 
-// weigh notes the memory that each delayd of a confined row has had.
-func (w *world) weigh() error {
+// weighEvery is how often the memory of a delayd of a confined row is looked up: one
+// that has ended cannot be asked.
+const weighEvery = 100 * time.Millisecond
+
+// taken is what the kernel says of the most memory that a process has had, and of what
+// a limit of its data counts.
+var taken = regexp.MustCompile(`(?m)^Vm(HWM|Data):\s*(\d+) kB$`)
+
+// weigh looks up the memory that the delayd of a confined row have, until ctx ends, and
+// notes the most.
+func (w *world) weigh(ctx context.Context) error {
 	if !w.row.confined {
 		return nil
 	}
-	for _, i := range w.all() {
-		if running, _ := i.running(); !running {
-			continue
+	var had, data int64
+	for sleep(ctx, weighEvery) == nil {
+		for _, i := range w.all() {
+			if running, _ := i.running(); !running {
+				continue
+			}
+			status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", i.pid()))
+			if err != nil {
+				continue // it has ended
+			}
+			for _, found := range taken.FindAllSubmatch(status, -1) {
+				kb, _ := strconv.ParseInt(string(found[2]), 10, 64)
+				if string(found[1]) == "HWM" {
+					had = max(had, kb<<10)
+				} else {
+					data = max(data, kb<<10)
+				}
+			}
 		}
-		if err := w.peaked(i, w.hard()); err != nil {
-			return err
-		}
+	}
+	w.mu.Lock()
+	w.memory = max(w.memory, had)
+	w.mu.Unlock()
+	w.measured("a delayd had %d MiB of memory at most, and %d MiB of data, of which the limit is %d", had>>20, data>>20, w.hard()>>20)
+	if had > w.hard() {
+		w.violated("a delayd had %d MiB of memory, at most %d allowed", had>>20, w.hard()>>20)
 	}
 	return nil
 }

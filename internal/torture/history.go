@@ -41,6 +41,7 @@ type entry struct {
 	told     int32  // when its producer was told that it is accepted
 	lost     bool   // it went with what a row has deleted
 	resent   bool   // it was accepted more than once: that is not delayd's doing
+	rehopped bool   // the router put it there more than once
 	apart    bool   // it stood on a partition that stuck
 }
 
@@ -209,6 +210,7 @@ func (h *history) accepted(rec *kgo.Record, isLevel bool) {
 		e.apart = true
 	}
 	if _, ok := deliver.Last(rec.Headers, levels.HopID); ok && isLevel {
+		e.rehopped = e.hop != 0          // it was routed again, after a crash
 		e.hop = hash([]byte(place(rec))) // from the router; the inbox knows it
 		return
 	}

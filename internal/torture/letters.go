@@ -68,7 +68,7 @@ func (h *history) corrected(c *recipe, e *entry, l *letter, rec *kgo.Record) {
 // judgeLetter says of a dead letter what can only be known at the end.
 func (h *history) judgeLetter(v *verdict, id int64, l *letter) {
 	e := &h.entries[id]
-	if at := hash([]byte(l.origin)); at != e.place && at != e.hop {
+	if at := hash([]byte(l.origin)); at != e.place && at != e.hop && !e.rehopped {
 		v.note(&v.Mislabelled, "%d is a dead letter that says it was read at %q, where it was not", id, l.origin)
 	}
 	if !l.attempts {

@@ -130,6 +130,7 @@ func (r *runner) play(ctx context.Context, w *world) error {
 	defer stopReading()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return read(reading, w.history, w.cluster.Brokers(), w.topics(), w.log) })
+	g.Go(func() error { return w.weigh(reading) })
 	g.Go(func() error {
 		defer stopReading()
 		return r.attack(ctx, w)
@@ -174,9 +175,6 @@ func (r *runner) attack(ctx context.Context, w *world) error {
 		if err := w.settled(ctx, r.patience); err != nil {
 			return err
 		}
-	}
-	if err := w.weigh(); err != nil {
-		return err
 	}
 	if err := w.stopAll(); err != nil {
 		w.violated("%v", err)
