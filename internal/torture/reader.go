@@ -59,6 +59,8 @@ func read(ctx context.Context, h *history, brokers, topics []string, log zerolog
 type passer struct {
 	history *history
 	begun   time.Time
+	patient bool                 // as long as any partition moves, none is stuck
+	latest  time.Time            // when anything has been read
 	next    map[string]int64     // by partition: behind what has been read
 	moved   map[string]time.Time // by partition: when that was
 }
@@ -81,7 +83,8 @@ func (p *passer) poll(ctx context.Context, cl *kgo.Client) kgo.Fetches {
 	fetches := cl.PollFetches(polling)
 	fetches.EachRecord(func(rec *kgo.Record) {
 		at := partitionOf(rec)
-		p.next[at], p.moved[at] = rec.Offset+1, time.Now()
+		p.latest = time.Now()
+		p.next[at], p.moved[at] = rec.Offset+1, p.latest
 	})
 	behind := make(map[string]map[int32]kgo.EpochOffset)
 	for _, at := range p.history.spots() {
@@ -89,6 +92,9 @@ func (p *passer) poll(ctx context.Context, cl *kgo.Client) kgo.Fetches {
 		moved, ok := p.moved[name]
 		if !ok {
 			moved = p.begun
+		}
+		if p.patient && p.latest.After(moved) {
+			moved = p.latest
 		}
 		if p.next[name] >= at.next || time.Since(moved) < stuckFor {
 			continue
