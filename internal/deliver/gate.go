@@ -31,6 +31,9 @@ const (
 	// parkedReadTimeout is how long the next parked records are waited for when
 	// gates are closed, before it is looked again whether there are any.
 	parkedReadTimeout = 10 * time.Second
+	// parkedBatchBytes bounds what a batch of parked records may unpack to where
+	// gates are closed, as the lanes bound it.
+	parkedBatchBytes = 32 << 20
 )
 
 // gate keeps records from a target while older ones for it are parked: they
@@ -253,6 +256,7 @@ func (o *Outbox) CloseGates(ctx context.Context) error {
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{o.parked: from}),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.KeepControlRecords(),
+		kgo.MaxDecompressBatchBytes(parkedBatchBytes),
 	)...)
 	if err != nil {
 		return err
@@ -263,9 +267,6 @@ func (o *Outbox) CloseGates(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, parkedReadTimeout)
 		fetches := client.PollFetches(ctx)
 		cancel()
-		if err := fetches.Err(); err != nil {
-			return fmt.Errorf("read %s: %w", o.parked, connect.GrantTopic(err, connect.Read, o.parked))
-		}
 		fetches.EachRecord(func(rec *kgo.Record) {
 			o.scans.to(rec)
 			if rec.Offset >= upTo[rec.Partition]-1 {
@@ -275,8 +276,28 @@ func (o *Outbox) CloseGates(ctx context.Context) error {
 				o.closeGateFor(rec)
 			}
 		})
+		for _, f := range fetches.Errors() {
+			if f.Topic != o.parked || !undecodable(f.Err) {
+				return fmt.Errorf("read %s: %w", o.parked, connect.GrantTopic(f.Err, connect.Read, o.parked))
+			}
+			if _, wanted := upTo[f.Partition]; wanted {
+				o.log.Error().Err(f.Err).Str("topic", f.Topic).Int32("partition", f.Partition).
+					Msg("cannot read which targets have parked records on this partition: they may get later records first")
+			}
+			delete(upTo, f.Partition)
+			client.PauseFetchPartitions(map[string][]int32{f.Topic: {f.Partition}})
+		}
 	}
 	return nil
+}
+
+// undecodable reports whether a fetch failed because of what is on the partition. All
+// other partitions go on; the forwarder that reads the partition is unready and names
+// the place.
+func undecodable(err error) bool {
+	_, kafka := errors.AsType[*kerr.Error](err)
+	_, loss := errors.AsType[*kgo.ErrDataLoss](err)
+	return !kafka && !loss && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 
 // closeGateFor closes the gate of the target that rec, parked, is for.
