@@ -58,3 +58,29 @@ func TestAnchors(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+// The tests that a page names exist: promises are tied to them by name.
+func TestPagesNameTests(t *testing.T) {
+	t.Parallel()
+	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Z][A-Za-z]+)`")
+	defined := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z]\w*)\(`)
+	exist := make(map[string]bool)
+	err := filepath.WalkDir("../..", func(path string, _ os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, "_test.go") {
+			for _, name := range defined.FindAllStringSubmatch(readFile(t, path), -1) {
+				exist[name[1]] = true
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages(t) {
+		for _, name := range named.FindAllStringSubmatch(readFile(t, page), -1) {
+			if !exist[name[1]] {
+				t.Errorf("%s names the test %s, which does not exist", page, name[1])
+			}
+		}
+	}
+}
