@@ -43,8 +43,9 @@ const gcPercent = 200
 
 // memoryLimit is from where on Go collects as often as it takes to use no more, unless
 // GOMEMLIMIT says otherwise: a release of large records holds many times what is
-// fetched ahead.
-const memoryLimit = 224 << 20
+// fetched ahead. A hard limit of 256 MiB has to hold what Go has given back, too, where
+// it counts addresses (ulimit -d).
+const memoryLimit = 160 << 20
 
 // Run serves until ctx ends. What the flags ask for and cannot have is told to
 // people; all that goes wrong after that is part of the log.

@@ -132,14 +132,14 @@ func (q *queue) unline() {
 // unlocated decides what becomes of records for a topic that is not there, or that
 // takes none. It needs q.mu.
 func (q *queue) unlocated(now time.Time) {
-	if q.kind == own {
-		return // asked for again, see tick
-	}
 	for _, it := range q.waiting {
 		it.err = q.place.answer
 		if it.since.IsZero() {
 			it.since = now
 		}
+	}
+	if q.kind == own {
+		return // asked for again, see tick
 	}
 	q.tally()
 	defer q.tally()
@@ -169,6 +169,13 @@ func (q *queue) expireMissing(now time.Time) {
 		n++
 	}
 	q.buryWaiting(n, levels.UnknownTopic)
+}
+
+// mayExpire reports whether records for a missing topic are given up: those for a
+// target, and those for a level that somebody has deleted, which would hold up the
+// inbox. It needs q.mu.
+func (q *queue) mayExpire() bool {
+	return q.place.missing() && !q.gate.closed && q != q.o.parkedQueue && q != q.o.deadQueue
 }
 
 // buryWaiting makes dead letters of the first n records that wait. It needs q.mu.

@@ -20,7 +20,7 @@ func (q *queue) tick(now time.Time) (busy bool) {
 	if q.place.answer != nil && (q.held > 0 || q.gate.closed) && now.Sub(q.place.asked) >= askMissing {
 		q.ask(now)
 	}
-	if q.place.missing() && q.kind != own && !q.gate.closed {
+	if q.mayExpire() {
 		q.expireMissing(now)
 	}
 	q.retryAside(now)

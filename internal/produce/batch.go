@@ -31,14 +31,19 @@ var batches = sync.Pool{New: func() any { return new(Batch) }}
 // NewBatch returns an empty batch.
 func NewBatch() *Batch { return batches.Get().(*Batch) }
 
-// maxPooled bounds the buffers that are kept for reuse, in bytes.
-const maxPooled = 2 << 20
+const (
+	// keptBatch bounds the buffer that a batch keeps for reuse, in bytes: there are as
+	// many batches as partitions, and most hold little.
+	keptBatch = 64 << 10
+	// keptScratch is the same for what encoding needs for a moment.
+	keptScratch = 2 << 20
+)
 
 // Free returns the batch's memory. The batch has been answered, and nobody
 // refers to it any more.
 func (b *Batch) Free() {
-	if cap(b.raw) > maxPooled {
-		return
+	if cap(b.raw) > keptBatch {
+		b.raw = nil
 	}
 	clear(b.Records)
 	*b = Batch{Records: b.Records[:0], raw: b.raw[:0]}
@@ -79,7 +84,7 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 func (b *Batch) encode(compressor kgo.Compressor) {
 	s := scratches.Get().(*scratch)
 	defer func() {
-		if cap(s.records) <= maxPooled && s.compressed.Cap() <= maxPooled {
+		if cap(s.records) <= keptScratch && s.compressed.Cap() <= keptScratch {
 			scratches.Put(s)
 		}
 	}()

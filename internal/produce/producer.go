@@ -24,7 +24,7 @@ const (
 	requestsInFlight = 4
 	// requestBytes is how many bytes of batches go into one request; a single larger
 	// batch gets a request of its own. Brokers take 100 MiB (socket.request.max.bytes).
-	requestBytes = 8 << 20
+	requestBytes = 4 << 20
 
 	backoffMin = 20 * time.Millisecond
 	backoffMax = 2 * time.Second
