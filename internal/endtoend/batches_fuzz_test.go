@@ -202,6 +202,8 @@ func FuzzBatches(f *testing.F) {
 }
 
 func (w *world) tryBatches(mode byte, batches []batch, rest []byte) {
+	// The fake broker can forget to wake a fetch when a transaction ends.
+	w.idle = 200 * time.Millisecond
 	topics := []string{w.names.Inbox(), w.names.LevelPrefix() + "1s", w.names.Parked()}
 	produce := func() {
 		for _, b := range batches {
