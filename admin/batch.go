@@ -11,12 +11,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/offsets"
 )
 
 const (
-	// unpackedBytes bounds what a batch may unpack to where an operator looks at it.
-	unpackedBytes = 64 << 20
 	// unpackedItems bounds its records and their headers together: the client needs about
 	// 200 bytes for a record and 40 for a header, however few they take in the batch.
 	unpackedItems = 1 << 20
@@ -127,14 +126,11 @@ func (b *rawBatch) codec() string {
 
 // decode returns the records of the batch from an offset on, without markers of
 // transactions and what was aborted. The error says why the service cannot read it.
-func (b *rawBatch) decode(d kgo.Decompressor, topic string, from int64) ([]*kgo.Record, error) {
+func (b *rawBatch) decode(topic string, from int64) ([]*kgo.Record, error) {
 	if magic := b.bytes[magicAt]; magic != batchMagic {
 		return nil, fmt.Errorf("the format of the batch is %d, and only %d is known", magic, batchMagic)
 	}
-	records, err := d.Decompress(b.header.Records, kgo.CompressionCodecType(b.header.Attributes&codecMask))
-	if errors.Is(err, kgo.ErrMaxDecompress) {
-		return nil, fmt.Errorf("it unpacks to more than %d MiB", unpackedBytes>>20)
-	}
+	records, err := lane.NewDecompressor().Decompress(b.header.Records, kgo.CompressionCodecType(b.header.Attributes&codecMask))
 	if err != nil {
 		return nil, fmt.Errorf("decompress: %w", err)
 	}
@@ -143,21 +139,11 @@ func (b *rawBatch) decode(d kgo.Decompressor, topic string, from int64) ([]*kgo.
 	}
 	o := kgo.ProcessFetchPartitionOpts{Topic: topic, Partition: b.fetched.Partition, Offset: from, IsolationLevel: kgo.ReadCommitted()}
 	var decoded int
-	p, _ := kgo.ProcessFetchPartition(o, &b.fetched, d, func(m kgo.FetchBatchMetrics) { decoded = m.NumRecords })
+	p, _ := kgo.ProcessFetchPartition(o, &b.fetched, lane.NewDecompressor(), func(m kgo.FetchBatchMetrics) { decoded = m.NumRecords })
 	if p.Err == nil && decoded != int(b.header.NumRecords) {
 		return nil, fmt.Errorf("its header claims %d records, and record %d is malformed", b.header.NumRecords, decoded+1)
 	}
 	return p.Records, p.Err
-}
-
-// decompressor is what the client unpacks batches with, bounded.
-func decompressor() (kgo.Decompressor, error) {
-	cl, err := kgo.NewClient(kgo.MaxDecompressBatchBytes(unpackedBytes))
-	if err != nil {
-		return nil, err
-	}
-	defer cl.Close()
-	return cl.OptValue(kgo.WithDecompressor).(kgo.Decompressor), nil
 }
 
 // checkRecords walks through the records of a batch without decoding them: the client

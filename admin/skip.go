@@ -69,16 +69,12 @@ func NewSkip(ctx context.Context, cl *kgo.Client, names levels.Names, at Place) 
 	if err != nil {
 		return nil, err
 	}
-	d, err := decompressor()
-	if err != nil {
-		return nil, fmt.Errorf("decode the batch at %v: %w", at, err)
-	}
 	s := &Skip{
 		At: at, First: b.first, Last: b.last, Records: b.header.NumRecords,
 		Bytes: len(b.bytes), Codec: b.codec(), SHA256: fmt.Sprintf("%x", sha256.Sum256(b.bytes)),
 		names: names, batch: b,
 	}
-	if s.decoded, err = b.decode(d, at.Topic, at.Offset); err != nil {
+	if s.decoded, err = b.decode(at.Topic, at.Offset); err != nil {
 		s.Fault = err.Error()
 	}
 	return s, nil
