@@ -70,11 +70,12 @@ func (r *room) reset() { r.used.Store(0) }
 
 // unpacker unpacks batches within bounds. It is safe for use by several goroutines.
 type unpacker struct {
-	room *room
-	held func() int64 // what the lanes hold
-	gz   sync.Pool
-	lz   sync.Pool
-	zs   sync.Pool
+	room    *room
+	held    func() int64 // what the lanes hold
+	gz      sync.Pool
+	lz      sync.Pool
+	zs      sync.Pool // unpacks to MaxBatchBytes
+	zsFirst sync.Pool // to unpackFirst
 }
 
 var _ kgo.Decompressor = new(unpacker)
@@ -185,26 +186,49 @@ func (u *unpacker) reader(codec kgo.CompressionCodecType) (open func([]byte) (io
 	return nil, nil, fmt.Errorf("unknown compression codec %d", codec)
 }
 
-// zstd unpacks in one go: read as a stream, a few bytes could ask for a large window.
+// zstd unpacks in one go: read as a stream, a few bytes could ask for a large window. A
+// batch need not say how long it is, and what is appended to grows by being copied. So a
+// large one is unpacked into a buffer that holds all that it may be, and no other
+// meanwhile.
 func (u *unpacker) zstd(src []byte) ([]byte, error) {
-	d, _ := u.zs.Get().(*zstd.Decoder)
-	if d == nil {
-		var err error
-		// One goroutine, so that none is left when the pool drops it.
-		d, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(MaxBatchBytes))
-		if err != nil {
-			return nil, err
-		}
+	first := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(first)
+	first.Reset()
+	first.Grow(unpackFirst)
+	out, err := u.zstdInto(first.AvailableBuffer(), src, &u.zsFirst, unpackFirst)
+	if errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		unpackLarge.Lock()
+		defer unpackLarge.Unlock()
+		out, err = u.zstdInto(make([]byte, 0, MaxBatchBytes), src, &u.zs, MaxBatchBytes)
 	}
-	defer u.zs.Put(d)
-	out, err := d.DecodeAll(src, nil)
 	switch {
 	case errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		return nil, errUnpacked
 	case err != nil:
 		return nil, err
 	}
-	return out, u.admit(int64(len(out)))
+	if err := u.admit(int64(len(out))); err != nil {
+		return nil, err
+	}
+	return bytes.Clone(out), nil
+}
+
+// unpackLarge is held while a large batch is unpacked, of all consumers of the process.
+var unpackLarge sync.Mutex
+
+// zstdInto unpacks src into buf, to most bytes, with a decoder of the pool.
+func (u *unpacker) zstdInto(buf, src []byte, pool *sync.Pool, most uint64) ([]byte, error) {
+	d, _ := pool.Get().(*zstd.Decoder)
+	if d == nil {
+		var err error
+		// One goroutine, so that none is left when the pool drops it.
+		d, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(most))
+		if err != nil {
+			return nil, err
+		}
+	}
+	defer pool.Put(d)
+	return d.DecodeAll(src, buf)
 }
 
 // xerial begins what Java's snappy writes: blocks, each with its length. Eight bytes of
