@@ -1,7 +1,6 @@
 package lane
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,8 +67,11 @@ func (c *Consumer) Ready() error {
 	if age := c.lease.age(now); len(lanes) > 0 && !c.lease.held(now) && (age == 0 || age > SessionTimeout) {
 		return fmt.Errorf("group %s: the lease is lost: no commit succeeded for %v", c.cfg.Group, age.Round(time.Millisecond))
 	}
+	if err := stalls(lanes, now); err != nil {
+		return err
+	}
 	for _, l := range lanes {
-		if err := cmp.Or(l.stallOf(now), l.refusedFor(now)); err != nil {
+		if err := l.refusedFor(now); err != nil {
 			return err
 		}
 		if d := l.stuck(now); d > 0 {

@@ -4,6 +4,7 @@ package lane
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -132,4 +133,30 @@ func TestReadyWhenALeaderIsSilent(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestReadyNamesAllStalls: an operator can skip all of them without a second look. Of
+// many only the first are named.
+func TestReadyNamesAllStalls(t *testing.T) {
+	for _, tc := range []struct{ bad, named int }{{3, 3}, {maxStallsNamed + 2, maxStallsNamed}} {
+		virtual(t, int32(tc.bad+1), func(w *world) {
+			for p := range int32(tc.bad) {
+				w.writeRaw(p, undecodable["gzip"])
+			}
+			c, stop := w.consume(new(handler), skipping)
+			defer stop()
+			time.Sleep(time.Minute)
+			lines := strings.Split(fmt.Sprint(c.Ready()), "\n")
+			for p := range tc.named {
+				want := fmt.Sprintf("t/%d: stalled at offset 0 for ", p)
+				if p >= len(lines) || !strings.HasPrefix(lines[p], want) || !strings.HasSuffix(lines[p], fmt.Sprintf("run `delayd admin skip t/%d/0`", p)) {
+					t.Errorf("ready says %q, want %q in line %d", lines, want, p)
+				}
+			}
+			rest := lines[min(tc.named, len(lines)):]
+			if tc.bad == tc.named && len(rest) > 0 || tc.bad > tc.named && (len(rest) != 1 || rest[0] != "and 2 more stalled") {
+				t.Errorf("%d partitions are stalled, and ready ends with %q", tc.bad, rest)
+			}
+		})
+	}
 }

@@ -1,9 +1,11 @@
 package lane
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -22,6 +24,8 @@ const (
 	passingRetry = 100 * time.Millisecond
 	// stallLogEvery is how often the log repeats a stall that goes on.
 	stallLogEvery = 10 * time.Minute
+	// maxStallsNamed bounds how many stalled partitions Ready names.
+	maxStallsNamed = 10
 )
 
 // stall is where and why a partition is not read on. The other partitions are.
@@ -277,4 +281,22 @@ func (l *lane) stallOf(now time.Time) error {
 		return nil
 	}
 	return s.message(l.topic.Name, l.partition, now)
+}
+
+// stalls returns why lanes do not read on, in the order of their partitions, so that
+// an operator can skip all of them at once. It returns nil if all lanes read on.
+func stalls(lanes []*lane, now time.Time) error {
+	slices.SortFunc(lanes, func(a, b *lane) int {
+		return cmp.Or(cmp.Compare(a.topic.Name, b.topic.Name), cmp.Compare(a.partition, b.partition))
+	})
+	var errs []error
+	for _, l := range lanes {
+		if err := l.stallOf(now); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if more := len(errs) - maxStallsNamed; more > 0 {
+		errs = append(errs[:maxStallsNamed], fmt.Errorf("and %d more stalled", more))
+	}
+	return errors.Join(errs...)
 }
