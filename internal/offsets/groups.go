@@ -46,6 +46,9 @@ func Committed(ctx context.Context, adm *kadm.Client, group string) (map[Partiti
 	return committed, errors.Join(errs...)
 }
 
+// groupsAtOnce bounds the groups whose offsets are held in memory at a time.
+const groupsAtOnce = 100
+
 // OtherGroups finds what groups that are not own have committed in topics, sorted
 // by topic, partition and group. Groups that we may not see count as none.
 //
@@ -70,14 +73,16 @@ func OtherGroups(ctx context.Context, adm *kadm.Client, topics []string, own ...
 	}
 
 	var commits []Commit
-	for name, group := range adm.FetchManyOffsets(ctx, others...) {
-		_, denied := errors.AsType[*kadm.AuthError](group.Err)
-		switch {
-		case group.Err == nil:
-			commits = append(commits, within(topics, name, group.Fetched)...)
-		case denied, errors.Is(group.Err, kerr.GroupIDNotFound): // deleted meanwhile
-		default:
-			errs = append(errs, fmt.Errorf("fetch the offsets of group %s: %w", name, group.Err))
+	for some := range slices.Chunk(others, groupsAtOnce) {
+		for name, group := range adm.FetchManyOffsets(ctx, some...) {
+			_, denied := errors.AsType[*kadm.AuthError](group.Err)
+			switch {
+			case group.Err == nil:
+				commits = append(commits, within(topics, name, group.Fetched)...)
+			case denied, errors.Is(group.Err, kerr.GroupIDNotFound): // deleted meanwhile
+			default:
+				errs = append(errs, fmt.Errorf("fetch the offsets of group %s: %w", name, group.Err))
+			}
 		}
 	}
 	slices.SortFunc(commits, func(a, b Commit) int {
