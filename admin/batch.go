@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -38,15 +39,27 @@ type rawBatch struct {
 	first, last int64 // the offsets that it spans
 	header      kmsg.RecordBatch
 	fetched     kmsg.FetchResponseTopicPartition // with this batch alone
+	records     []*kgo.Record                    // without markers of transactions and aborted records
+	fault       error                            // why the service cannot read it
 }
 
-// fetchBatch reads the batch that holds the record at an offset, and decodes none of it.
+// fetchBatch reads the first batch that ends at an offset or after it.
 func fetchBatch(ctx context.Context, cl *kgo.Client, at Place) (*rawBatch, error) {
 	b, err := requestBatch(ctx, cl, at)
 	if err != nil {
 		return nil, fmt.Errorf("fetch the batch at %v: %w", at, connect.GrantTopic(err, connect.Read, at.Topic))
 	}
+	b.records, b.fault = b.decode(at.Topic)
 	return b, nil
+}
+
+// since returns the records of the batch from an offset on.
+func (b *rawBatch) since(offset int64) []*kgo.Record {
+	i := slices.IndexFunc(b.records, func(rec *kgo.Record) bool { return rec.Offset >= offset })
+	if i < 0 {
+		return nil
+	}
+	return b.records[i:]
 }
 
 func requestBatch(ctx context.Context, cl *kgo.Client, at Place) (*rawBatch, error) {
@@ -60,7 +73,7 @@ func requestBatch(ctx context.Context, cl *kgo.Client, at Place) (*rawBatch, err
 	t.Topic, t.TopicID = at.Topic, id
 	t.Partitions = append(t.Partitions, p)
 	req := kmsg.NewPtrFetchRequest()
-	req.ReplicaID, req.MaxWaitMillis, req.MinBytes, req.MaxBytes = -1, fetchWaitMillis, 1, 1
+	req.ReplicaID, req.MaxWaitMillis, req.MinBytes = -1, fetchWaitMillis, 1
 	req.IsolationLevel = 1 // read committed, as the service does
 	req.SessionEpoch = -1  // no session
 	req.Topics = append(req.Topics, t)
@@ -100,8 +113,8 @@ func readBatch(fetched kmsg.FetchResponseTopicPartition, offset int64) (*rawBatc
 		}
 		b.last += int64(b.header.LastOffsetDelta)
 	}
-	if offset < b.first || offset > b.last {
-		return nil, fmt.Errorf("there is no record at that offset; the next batch has the offsets %d to %d", b.first, b.last)
+	if b.last < max(offset, b.first) {
+		return nil, fmt.Errorf("the broker sent one with the offsets %d to %d", b.first, b.last)
 	}
 	return b, nil
 }
@@ -124,9 +137,9 @@ func (b *rawBatch) codec() string {
 	}
 }
 
-// decode returns the records of the batch from an offset on, without markers of
-// transactions and what was aborted. The error says why the service cannot read it.
-func (b *rawBatch) decode(topic string, from int64) ([]*kgo.Record, error) {
+// decode returns the records of the batch without markers of transactions and aborted
+// records. The error says why the service cannot read it.
+func (b *rawBatch) decode(topic string) ([]*kgo.Record, error) {
 	if magic := b.bytes[magicAt]; magic != batchMagic {
 		return nil, fmt.Errorf("the format of the batch is %d, and only %d is known", magic, batchMagic)
 	}
@@ -137,13 +150,16 @@ func (b *rawBatch) decode(topic string, from int64) ([]*kgo.Record, error) {
 	if err := checkRecords(records, b.header.NumRecords); err != nil {
 		return nil, err
 	}
-	o := kgo.ProcessFetchPartitionOpts{Topic: topic, Partition: b.fetched.Partition, Offset: from, IsolationLevel: kgo.ReadCommitted()}
+	o := kgo.ProcessFetchPartitionOpts{Topic: topic, Partition: b.fetched.Partition, Offset: b.first, IsolationLevel: kgo.ReadCommitted()}
 	var decoded int
 	p, _ := kgo.ProcessFetchPartition(o, &b.fetched, lane.NewDecompressor(), func(m kgo.FetchBatchMetrics) { decoded = m.NumRecords })
 	if p.Err == nil && decoded != int(b.header.NumRecords) {
 		return nil, fmt.Errorf("its header claims %d records, and record %d is malformed", b.header.NumRecords, decoded+1)
 	}
-	return p.Records, p.Err
+	if p.Err != nil {
+		return nil, p.Err
+	}
+	return p.Records, nil
 }
 
 // checkRecords walks through the records of a batch without decoding them: the client

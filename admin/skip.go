@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -27,7 +28,7 @@ const (
 	// writes at once (BrokerMaxWriteBytes, 100 MiB).
 	maxLetterBatch = 64 << 20
 	// skipMetadata begins the metadata of a commit of [levels.Names.SkippedGroup]; the
-	// offset follows that the operator named.
+	// offset follows from which on nothing is to be read.
 	skipMetadata = "skip "
 )
 
@@ -56,69 +57,92 @@ type Skip struct {
 
 	names   levels.Names
 	batch   *rawBatch
+	from    int64         // no record is from here up to the batch
 	decoded []*kgo.Record // what Do writes a dead letter for each of, where there is no Fault
 }
 
-// NewSkip finds the batch that holds the record at a place. It refuses places where
-// nothing is to be skipped. It changes nothing.
+// NewSkip finds the batch that holds the record at a place, or the next one if no
+// record is in between. It refuses places where nothing is to be skipped. It changes
+// nothing.
 func NewSkip(ctx context.Context, cl *kgo.Client, names levels.Names, at Place) (*Skip, error) {
-	if err := skippable(ctx, cl, names, at); err != nil {
+	span, err := skippable(ctx, cl, names, at)
+	if err != nil {
 		return nil, err
 	}
-	b, err := fetchBatch(ctx, cl, at)
+	l := &locator{cl: cl, topic: at.Topic, span: span}
+	b, err := l.batch(ctx, at.Offset)
 	if err != nil {
 		return nil, err
 	}
 	s := &Skip{
 		At: at, First: b.first, Last: b.last, Records: b.header.NumRecords,
 		Bytes: len(b.bytes), Codec: b.codec(), SHA256: fmt.Sprintf("%x", sha256.Sum256(b.bytes)),
-		names: names, batch: b,
+		names: names, batch: b, decoded: b.since(at.Offset),
 	}
-	if s.decoded, err = b.decode(at.Topic, at.Offset); err != nil {
-		s.Fault = err.Error()
+	if b.fault != nil {
+		s.Fault = b.fault.Error()
 	}
-	return s, nil
+	if s.from, err = l.reach(ctx, b, at.Offset); err != nil {
+		return nil, err
+	}
+	return s, s.skipped(ctx, cl)
 }
 
-// skippable refuses a place that the service does not read, or has behind it.
-func skippable(ctx context.Context, cl *kgo.Client, names levels.Names, at Place) error {
+// skippable refuses a place that the service does not read, or has behind it. It
+// returns the offsets of the partition.
+func skippable(ctx context.Context, cl *kgo.Client, names levels.Names, at Place) (span, error) {
 	group := names.ForwarderGroup()
 	if at.Topic == names.Inbox() {
 		group = names.RouterGroup()
 	} else if _, isLevel := names.LevelDelay(at.Topic); !isLevel && at.Topic != names.Parked() {
-		return fmt.Errorf("%v: the service does not read topic %s; it reads %s, %s* and %s",
+		return span{}, fmt.Errorf("%v: the service does not read topic %s; it reads %s, %s* and %s",
 			at, at.Topic, names.Inbox(), names.LevelPrefix(), names.Parked())
 	}
 	spans, err := readable(ctx, cl, at.Topic)
 	if err != nil {
-		return fmt.Errorf("%v: %w", at, err)
+		return span{}, fmt.Errorf("%v: %w", at, err)
 	}
 	if len(spans) == 0 {
-		return fmt.Errorf("%v: topic %s does not exist", at, at.Topic)
+		return span{}, fmt.Errorf("%v: topic %s does not exist", at, at.Topic)
 	}
 	if int(at.Partition) >= len(spans) {
-		return fmt.Errorf("%v: topic %s has %d partitions", at, at.Topic, len(spans))
+		return span{}, fmt.Errorf("%v: topic %s has %d partitions", at, at.Topic, len(spans))
 	}
-	adm := kadm.NewClient(cl)
-	for _, behind := range []struct{ group, why string }{
-		{names.SkippedGroup(), "it is skipped already"},
-		{group, "it is handled already"},
-	} {
-		committed, err := offsets.Committed(ctx, adm, behind.group)
-		if errors.Is(err, kerr.GroupAuthorizationFailed) && behind.group == names.SkippedGroup() { // to look is not enough
-			return fmt.Errorf("fetch the offsets of group %s: %w", behind.group, connect.GrantGroup(kerr.GroupAuthorizationFailed, connect.Read, behind.group))
-		}
-		if err != nil {
-			return err
-		}
-		if next, ok := committed[offsets.Partition{Topic: at.Topic, Partition: at.Partition}]; ok && next > at.Offset {
-			return fmt.Errorf("%v: %s: the commit of group %s is %d", at, behind.why, behind.group, next)
-		}
+	committed, err := offsets.Committed(ctx, kadm.NewClient(cl), group)
+	if err != nil {
+		return span{}, err
 	}
-	if s := spans[at.Partition]; at.Offset < s.from || at.Offset >= s.to {
-		return fmt.Errorf("%v: no record is there: %v has the offsets from %d up to before %d", at, s.Partition, s.from, s.to)
+	s := spans[at.Partition]
+	if next, ok := committed[s.Partition]; ok && next > at.Offset {
+		return span{}, fmt.Errorf("%v: it is handled already: the commit of group %s is %d", at, group, next)
 	}
-	return nil
+	if at.Offset >= s.to {
+		return span{}, fmt.Errorf("%v: no record is there: %v has the offsets from %d up to before %d", at, s.Partition, s.from, s.to)
+	}
+	return s, nil
+}
+
+// skipped returns an error if the service is told of all that is to be skipped. A commit
+// for a later batch does not help a service that stands before this one.
+func (s *Skip) skipped(ctx context.Context, cl *kgo.Client) error {
+	group := s.names.SkippedGroup()
+	told, err := kadm.NewClient(cl).FetchOffsetsForTopics(ctx, group, s.At.Topic)
+	if err = cmp.Or(err, told.Error()); errors.Is(err, kerr.GroupIDNotFound) { // nothing was ever skipped
+		return nil
+	}
+	if err != nil {
+		right := connect.Describe
+		if errors.Is(err, kerr.GroupAuthorizationFailed) { // to look is not enough
+			right = connect.Read
+		}
+		return fmt.Errorf("fetch the offsets of group %s: %w", group, connect.GrantGroup(err, right, group))
+	}
+	o, _ := told.Lookup(s.At.Topic, s.At.Partition)
+	from, isSkip := strings.CutPrefix(o.Metadata, skipMetadata)
+	if n, err := strconv.ParseInt(from, 10, 64); !isSkip || err != nil || n > s.from || o.At <= s.Last {
+		return nil
+	}
+	return fmt.Errorf("%v: it is skipped already: the commit of group %s is %d", s.At, group, o.At)
 }
 
 // Do writes the dead letters and then commits, as [levels.Names.SkippedGroup], the
@@ -141,7 +165,7 @@ func (s *Skip) Do(ctx context.Context, cl *kgo.Client) error {
 func (s *Skip) letters() (sources, letters []*kgo.Record) {
 	dead := s.names.Dead()
 	if s.Fault != "" {
-		src := &kgo.Record{Topic: s.At.Topic, Partition: s.At.Partition, Offset: s.At.Offset, Value: s.batch.bytes}
+		src := &kgo.Record{Topic: s.At.Topic, Partition: s.At.Partition, Offset: s.First, Value: s.batch.bytes}
 		return []*kgo.Record{src}, []*kgo.Record{deliver.Dead(src, dead, deliver.Facts{}, s.refusal(""), 0)}
 	}
 	for _, rec := range s.decoded {
@@ -229,7 +253,7 @@ func (s *Skip) commit(ctx context.Context, cl *kgo.Client) error {
 	adm, group := kadm.NewClient(cl), s.names.SkippedGroup()
 	o := kadm.Offset{
 		Topic: s.At.Topic, Partition: s.At.Partition, At: s.Last + 1, LeaderEpoch: -1,
-		Metadata: skipMetadata + strconv.FormatInt(s.At.Offset, 10),
+		Metadata: skipMetadata + strconv.FormatInt(s.from, 10),
 	}
 	var told kadm.Offsets
 	told.Add(o)

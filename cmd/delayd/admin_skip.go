@@ -89,11 +89,15 @@ func awaitSkip(ctx context.Context, con *console, s *admin.Skip) error {
 
 // sum says what became of the batch.
 func (c *skipCmd) sum(con *console, s *admin.Skip) {
+	from := s.At.Offset
+	if s.Fault != "" {
+		from = min(from, s.First) // the batch is skipped as a whole
+	}
 	if c.DryRun {
-		con.note("would be skipped: the offsets %d to %d of %s/%d", s.At.Offset, s.Last, s.At.Topic, s.At.Partition)
+		con.note("would be skipped: the offsets %d to %d of %s/%d", from, s.Last, s.At.Topic, s.At.Partition)
 		return
 	}
-	con.note("skipped: the offsets %d to %d of %s/%d; the service goes on at %d", s.At.Offset, s.Last, s.At.Topic, s.At.Partition, s.Last+1)
+	con.note("skipped: the offsets %d to %d of %s/%d; the service goes on at %d", from, s.Last, s.At.Topic, s.At.Partition, s.Last+1)
 	if n := len(s.Letters); n > 0 {
 		con.note("written: %s, from %v on", plural(n, "dead letter"), s.Letters[0])
 	}

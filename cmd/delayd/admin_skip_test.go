@@ -35,7 +35,7 @@ func TestSkip(t *testing.T) {
 		code      int
 		out, errs string
 	}{
-		{[]string{"delay.inbox/0/1", "--dry-run"}, exitOK, preview, "would be skipped: the offsets 1 to 1 of delay.inbox/0\n"},
+		{[]string{"delay.inbox/0/1", "--dry-run"}, exitOK, preview, "would be skipped: the offsets 0 to 1 of delay.inbox/0\n"},
 		{[]string{"delay.inbox/0/0"}, exitUsage, preview,
 			"delayd: 2 records at delay.inbox/0/0 would be skipped and not delivered, and nobody is at a terminal to say so; write --yes, or --dry-run\n"},
 		{[]string{"delay.inbox/0/0", "--yes"}, exitOK, preview,
