@@ -134,7 +134,7 @@ var _ kgo.HookFetchBatchRead = undecoded{}
 
 // OnFetchBatchRead is called by franz-go when it has read a batch.
 func (u undecoded) OnFetchBatchRead(_ kgo.BrokerMetadata, topic string, n int32, m kgo.FetchBatchMetrics) {
-	if m.NumRecords > 0 || m.CompressedBytes == 0 {
+	if m.NumRecords > 0 || m.CompressedBytes == 0 || notUnpacked(m) {
 		return
 	}
 	l := u.c.lane(topic, n)
@@ -148,6 +148,12 @@ func (u undecoded) OnFetchBatchRead(_ kgo.BrokerMetadata, topic string, n int32,
 	if found {
 		signal(u.c.stalls)
 	}
+}
+
+// notUnpacked reports whether a batch could not be unpacked. franz-go then stops before
+// the batch and returns the error itself: a gap in the fetch has another cause.
+func notUnpacked(m kgo.FetchBatchMetrics) bool {
+	return m.CompressionType != 0 && m.UncompressedBytes == m.CompressedBytes
 }
 
 // cut takes out of a fetch what stands behind a batch that undecoded has found, and

@@ -284,3 +284,53 @@ func TestStallIsLoggedSeldom(t *testing.T) {
 		}
 	})
 }
+
+// TestStallBehindATransaction: what stands before the batch is handled, also behind
+// aborted records, which leave a gap. Ready names the batch.
+func TestStallBehindATransaction(t *testing.T) {
+	for end, handled := range map[kgo.TransactionEndTry]int{kgo.TryCommit: 5, kgo.TryAbort: 4} {
+		for _, codec := range []string{"gzip", "snappy", "lz4", "zstd"} {
+			t.Run(fmt.Sprint(codec, ", committed: ", end), func(t *testing.T) {
+				virtual(t, 1, func(w *world) {
+					w.fill(0, 0, 1, 10)
+					w.transact(0, end)
+					w.fill(0, 3, 3, 10)
+					w.writeRaw(0, undecodable[codec])
+					w.fill(0, 7, 5, 10)
+					h := new(handler)
+					c, stop := w.consume(h, skipping)
+					defer stop()
+					time.Sleep(time.Minute)
+					unready(t, c, "t/0: stalled at offset 6 for ", "delayd admin skip t/0/6")
+					if n := len(h.now()); n != handled {
+						t.Errorf("%d handled before the batch, want %d", n, handled)
+					}
+					w.skip(0, 6, 7)
+					time.Sleep(30 * time.Second)
+					if n := len(h.now()); n != handled+5 {
+						t.Errorf("%d handled, want %d", n, handled+5)
+					}
+				})
+			})
+		}
+	}
+}
+
+// transact writes one record in a transaction, which ends with a marker.
+func (w *world) transact(partition int32, end kgo.TransactionEndTry) {
+	w.t.Helper()
+	cl, err := kgo.NewClient(append(w.opts(), kgo.TransactionalID("tx"), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer cl.Close()
+	if err := cl.BeginTransaction(); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := cl.ProduceSync(context.Background(), &kgo.Record{Topic: "t", Partition: partition, Value: []byte("in a transaction")}).FirstErr(); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := cl.EndTransaction(context.Background(), end); err != nil {
+		w.t.Fatal(err)
+	}
+}
