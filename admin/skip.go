@@ -85,16 +85,19 @@ func NewSkip(ctx context.Context, cl *kgo.Client, names levels.Names, at Place) 
 	if s.from, err = l.reach(ctx, b, at.Offset); err != nil {
 		return nil, err
 	}
-	return s, s.skipped(ctx, cl)
+	if err := s.skipped(ctx, cl); err != nil {
+		return nil, err
+	}
+	if err := s.handled(ctx, cl); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
-// skippable refuses a place that the service does not read, or has behind it. It
-// returns the offsets of the partition.
+// skippable refuses a place that the service does not read. It returns the offsets of
+// the partition.
 func skippable(ctx context.Context, cl *kgo.Client, names levels.Names, at Place) (span, error) {
-	group := names.ForwarderGroup()
-	if at.Topic == names.Inbox() {
-		group = names.RouterGroup()
-	} else if _, isLevel := names.LevelDelay(at.Topic); !isLevel && at.Topic != names.Parked() {
+	if _, isLevel := names.LevelDelay(at.Topic); !isLevel && at.Topic != names.Inbox() && at.Topic != names.Parked() {
 		return span{}, fmt.Errorf("%v: the service does not read topic %s; it reads %s, %s* and %s",
 			at, at.Topic, names.Inbox(), names.LevelPrefix(), names.Parked())
 	}
@@ -108,14 +111,7 @@ func skippable(ctx context.Context, cl *kgo.Client, names levels.Names, at Place
 	if int(at.Partition) >= len(spans) {
 		return span{}, fmt.Errorf("%v: topic %s has %d partitions", at, at.Topic, len(spans))
 	}
-	committed, err := offsets.Committed(ctx, kadm.NewClient(cl), group)
-	if err != nil {
-		return span{}, err
-	}
 	s := spans[at.Partition]
-	if next, ok := committed[s.Partition]; ok && next > at.Offset {
-		return span{}, fmt.Errorf("%v: it is handled already: the commit of group %s is %d", at, group, next)
-	}
 	if at.Offset >= s.to {
 		return span{}, fmt.Errorf("%v: no record is there: %v has the offsets from %d up to before %d", at, s.Partition, s.from, s.to)
 	}
@@ -143,6 +139,23 @@ func (s *Skip) skipped(ctx context.Context, cl *kgo.Client) error {
 		return nil
 	}
 	return fmt.Errorf("%v: it is skipped already: the commit of group %s is %d", s.At, group, o.At)
+}
+
+// handled returns an error if the service has committed an offset after the place. What
+// stands before the batch holds no record: there, the commit may be at the batch.
+func (s *Skip) handled(ctx context.Context, cl *kgo.Client) error {
+	group := s.names.ForwarderGroup()
+	if s.At.Topic == s.names.Inbox() {
+		group = s.names.RouterGroup()
+	}
+	committed, err := offsets.Committed(ctx, kadm.NewClient(cl), group)
+	if err != nil {
+		return err
+	}
+	if next, ok := committed[offsets.Partition{Topic: s.At.Topic, Partition: s.At.Partition}]; ok && next > max(s.At.Offset, s.First) {
+		return fmt.Errorf("%v: it is handled already: the commit of group %s is %d", s.At, group, next)
+	}
+	return nil
 }
 
 // Do writes the dead letters and then commits, as [levels.Names.SkippedGroup], the

@@ -13,6 +13,7 @@ import (
 
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
+	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/rawbatch"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
@@ -87,6 +88,71 @@ func (w *world) trySkip(delivery forwarder.Delivery, through string) {
 	time.Sleep(skipWithin)
 	w.expect(orders, "before", "after", "after a restart")
 	s.stop()
+}
+
+// TestSkipBehindATransaction: a transaction ends directly before the batch. Each offset
+// at which the partition can stand gets it past the batch.
+func TestSkipBehindATransaction(t *testing.T) {
+	for _, delivery := range []forwarder.Delivery{forwarder.AtLeastOnce, forwarder.ExactlyOnce} {
+		for _, end := range []kgo.TransactionEndTry{kgo.TryCommit, kgo.TryAbort} {
+			for at := int64(2); at <= 3; at++ {
+				t.Run(fmt.Sprintf("%v, committed: %v, at %d", delivery, end, at), func(t *testing.T) {
+					virtual(t, "1s", []string{"orders"}, func(w *world) { w.trySkipBehind(delivery, end, at) })
+				})
+			}
+		}
+	}
+}
+
+// trySkipBehind has the service start where only a marker, at offset 2, is left before
+// the batch.
+func (w *world) trySkipBehind(delivery forwarder.Delivery, end kgo.TransactionEndTry, offset int64) {
+	send := func(cl *kgo.Client, value string) {
+		if err := cl.ProduceSync(context.Background(), w.request("1s", "orders", keyOn(badPartition), value)).FirstErr(); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	send(w.client, "before")
+	txn := w.newClient(kgo.TransactionalID("tx"), kgo.RecordPartitioner(deliver.Partitioner()))
+	defer txn.Close()
+	if err := txn.BeginTransaction(); err != nil {
+		w.t.Fatal(err)
+	}
+	send(txn, "in it")
+	if err := txn.EndTransaction(context.Background(), end); err != nil {
+		w.t.Fatal(err)
+	}
+	batch := rawbatch.Corrupt(rawbatch.New(kgo.CodecLz4, &kgo.Record{Value: []byte("one")}))
+	bad, err := rawbatch.Produce(context.Background(), w.client, w.names.Inbox(), badPartition, rawbatch.Seal(batch))
+	if err != nil || bad != 3 {
+		w.t.Fatalf("the batch is at %d: %v", bad, err)
+	}
+	send(w.client, "after")
+	want := []string{"before", "in it", "after"}
+	if !end {
+		want = []string{"before", "after"}
+	}
+	orders, dead := w.watchCommitted("orders"), w.watchCommitted(w.names.Dead())
+	s := w.serve("one", func(rc *router.Config, fc *forwarder.Config) { rc.Delivery, fc.Delivery = delivery, delivery })
+	defer s.stop()
+	time.Sleep(time.Minute)
+	w.expect(orders, want[:len(want)-1]...)
+
+	skip, err := admin.NewSkip(context.Background(), w.client, w.names, admin.Place{Topic: w.names.Inbox(), Partition: badPartition, Offset: offset})
+	if err == nil {
+		err = skip.Do(context.Background(), w.client)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	time.Sleep(skipWithin)
+	w.expect(orders, want...)
+	if err := s.router.Ready(); err != nil {
+		w.t.Error(err)
+	}
+	if letters := dead.now(); len(letters) != 1 || letters[0].header(levels.HeaderOrigin) != fmt.Sprintf("delay.inbox/%d/3", badPartition) {
+		w.t.Errorf("%d dead letters, want one, from the batch", len(letters))
+	}
 }
 
 // expect compares the values that have arrived.
