@@ -17,9 +17,6 @@ import (
 )
 
 const (
-	// unpackedItems bounds its records and their headers together: the client needs about
-	// 200 bytes for a record and 40 for a header, however few they take in the batch.
-	unpackedItems = 1 << 20
 	// fetchWaitMillis is how long the broker may wait for the batch, which is there.
 	fetchWaitMillis = 1000
 )
@@ -165,45 +162,44 @@ func (b *rawBatch) decode(topic string) ([]*kgo.Record, error) {
 // checkRecords walks through the records of a batch without decoding them: the client
 // allocates for what they claim, and ignores what is cut off.
 func checkRecords(in []byte, want int32) error {
-	items := int64(want)
 	for i := range want {
 		body, rest, ok := cutSized(in)
 		if !ok || body == nil {
 			return fmt.Errorf("its header claims %d records, and record %d is cut off or malformed", want, i+1)
 		}
-		n, ok := countHeaders(body)
-		if !ok {
+		if !headed(body) {
 			return fmt.Errorf("record %d of %d is malformed", i+1, want)
 		}
-		items += n
 		in = rest
 	}
-	if items > unpackedItems {
-		return fmt.Errorf("it has %d records and %d headers, more than %d together", want, items-int64(want), unpackedItems)
+	if want == 0 && len(in) > 0 {
+		return fmt.Errorf("its header claims no record, and it has %d bytes of them", len(in))
 	}
 	return nil
 }
 
-// countHeaders returns how many headers a record claims.
-func countHeaders(record []byte) (n int64, ok bool) {
+// headed reports whether a record has all parts in front of its headers, and as many
+// bytes as the headers that it claims need.
+func headed(record []byte) bool {
 	if len(record) == 0 {
-		return 0, false
+		return false
 	}
 	in := record[1:] // the attributes
 	for range 2 {    // when, and at which offset
 		_, used := binary.Varint(in)
 		if used <= 0 {
-			return 0, false
+			return false
 		}
 		in = in[used:]
 	}
 	for range 2 { // key and value
+		var ok bool
 		if _, in, ok = cutSized(in); !ok {
-			return 0, false
+			return false
 		}
 	}
 	n, used := binary.Varint(in)
-	return n, used > 0 && n >= 0 && n <= int64(len(in)-used)/leastHeader
+	return used > 0 && n >= 0 && n <= int64(len(in)-used)/leastHeader
 }
 
 // cutSized cuts off bytes that have their length in front; -1 is null.
