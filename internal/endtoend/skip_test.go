@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
@@ -88,6 +89,52 @@ func (w *world) trySkip(delivery forwarder.Delivery, through string) {
 	time.Sleep(skipWithin)
 	w.expect(orders, "before", "after", "after a restart")
 	s.stop()
+}
+
+// TestSkipOfWhatStalls: what the service cannot read, the command skips at the place
+// that the service names, and without force.
+func TestSkipOfWhatStalls(t *testing.T) {
+	empty := make([]*kgo.Record, 400_000)
+	for i := range empty {
+		empty[i] = new(kgo.Record)
+	}
+	for name, batch := range map[string]*kmsg.RecordBatch{
+		"malformed":       rawbatch.Corrupt(rawbatch.New(kgo.CodecNone, &kgo.Record{Value: []byte("v")})),
+		"gzip":            rawbatch.Corrupt(rawbatch.New(kgo.CodecGzip, &kgo.Record{Value: []byte("v")})),
+		"bomb":            rawbatch.Bomb(kgo.CodecGzip, 300<<20),
+		"33 MiB":          rawbatch.Bomb(kgo.CodecLz4, 33<<20),
+		"headers":         rawbatch.HeaderFlood(kgo.CodecGzip, 1_000_000),
+		"400,000 records": rawbatch.New(kgo.CodecGzip, empty...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, "1s", []string{"orders"}, func(w *world) { w.trySkipOf(batch) })
+		})
+	}
+}
+
+func (w *world) trySkipOf(batch *kmsg.RecordBatch) {
+	if _, err := rawbatch.Produce(context.Background(), w.client, w.names.Inbox(), badPartition, rawbatch.Seal(batch)); err != nil {
+		w.t.Fatal(err)
+	}
+	w.send(w.request("1s", "orders", keyOn(badPartition), "after"))
+	orders := w.watchCommitted("orders")
+	s := w.serve("one")
+	defer s.stop()
+	time.Sleep(time.Minute)
+	_, named, _ := strings.Cut(fmt.Sprint(s.router.Ready()), "`delayd admin skip ")
+	var at admin.Place
+	if err := at.UnmarshalText([]byte(strings.TrimSuffix(named, "`"))); err != nil {
+		w.t.Fatalf("%v: %v", s.router.Ready(), err)
+	}
+	skip, err := admin.NewSkip(context.Background(), w.client, w.names, at)
+	if err != nil || skip.Fault == "" {
+		w.t.Fatalf("the service stalls at %v, and the command can read it: %+v, %v", at, skip, err)
+	}
+	if err := skip.Do(context.Background(), w.client); err != nil {
+		w.t.Fatal(err)
+	}
+	time.Sleep(skipWithin)
+	w.expect(orders, "after")
 }
 
 // TestSkipBehindATransaction: a transaction ends directly before the batch. Each offset

@@ -81,12 +81,14 @@ func (c *Consumer) logRecreated(topic string, n int32, committed, start int64) {
 }
 
 // place corrects where franz-go starts to fetch lanes that do not start at their
-// commit, or whose commit it could not read.
+// commit, or whose commit it could not read. A lane without a commit starts at a known
+// offset too: else franz-go ignores SetOffsets until it has polled a record of it.
 func (c *Consumer) place(_ context.Context, starts map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	for _, l := range c.each() {
 		l.mu.Lock()
-		_, asked := starts[l.topic.Name][l.partition]
-		if asked && l.moves && !l.read || !asked && !l.placed {
+		at, asked := starts[l.topic.Name][l.partition]
+		bare := asked && at.EpochOffset().Offset < 0 && l.next != unknownOffset
+		if asked && (l.moves || bare) && !l.read || !asked && !l.placed {
 			if starts[l.topic.Name] == nil {
 				starts[l.topic.Name] = make(map[int32]kgo.Offset)
 			}
