@@ -518,6 +518,9 @@ func TestMissingRights(t *testing.T) {
 			if right.Name == s.spec.Names.SkippedGroup() {
 				continue // only needed where a batch cannot be read
 			}
+			if right.Operation == kmsg.ACLOperationDescribeConfigs {
+				continue // limits are looked up exactly once only: here the broker's refusal tells
+			}
 			round++
 			t.Run(user+" without "+right.String(), func(t *testing.T) {
 				s := s.in(t)

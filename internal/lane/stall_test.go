@@ -139,7 +139,7 @@ func TestStallOfABomb(t *testing.T) {
 		defer stop()
 		w.fill(1, 0, 5, 10)
 		time.Sleep(time.Minute)
-		unready(t, c, "t/0: stalled at offset 0 for ", "32 MiB", "MaxBatchBytes", "delayd admin skip t/0/0")
+		unready(t, c, "t/0: stalled at offset 0 for ", "20 MiB", "MaxBatchBytes", "delayd admin skip t/0/0")
 		if n := len(h.now()); n != 5 {
 			t.Errorf("%d handled, want 5", n)
 		}

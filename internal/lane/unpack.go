@@ -23,15 +23,15 @@ import (
 
 const (
 	// MaxBatchBytes is how much memory the records of one compressed batch may take
-	// once they are unpacked. A record of 16 MB has twice the room that it needs.
+	// once they are unpacked: enough for a record of 16 MB with large headers.
 	// Higher does not fit into what the process is promised to take.
-	MaxBatchBytes = 32 << 20
+	MaxBatchBytes = 20 << 20
 	// unpackRoom is the same for all batches of the process that are unpacked and not
 	// yet handed to their lanes. What is above waits.
-	unpackRoom = 48 << 20
+	unpackRoom = 32 << 20
 	// heldRoom is how much the lanes of a consumer may hold together with a batch of
 	// more than unpackFirst that is unpacked for them.
-	heldRoom = 64 << 20
+	heldRoom = 48 << 20
 	// unpackFirst is how much of a batch is unpacked before its size is counted.
 	unpackFirst = 2 << 20
 )
@@ -199,7 +199,12 @@ func (u *unpacker) zstd(src []byte) ([]byte, error) {
 	if errors.Is(err, zstd.ErrDecoderSizeExceeded) {
 		unpackLarge.Lock()
 		defer unpackLarge.Unlock()
-		out, err = u.zstdInto(make([]byte, 0, MaxBatchBytes), src, &u.zs, MaxBatchBytes)
+		large, _ := largeBuffers.Get().(*[MaxBatchBytes]byte)
+		if large == nil {
+			large = new([MaxBatchBytes]byte)
+		}
+		defer largeBuffers.Put(large)
+		out, err = u.zstdInto(large[:0], src, &u.zs, MaxBatchBytes)
 	}
 	switch {
 	case errors.Is(err, zstd.ErrDecoderSizeExceeded):
@@ -215,6 +220,9 @@ func (u *unpacker) zstd(src []byte) ([]byte, error) {
 
 // unpackLarge is held while a large batch is unpacked, of all consumers of the process.
 var unpackLarge sync.Mutex
+
+// largeBuffers keeps the buffer for a large batch until memory is collected twice.
+var largeBuffers sync.Pool
 
 // zstdInto unpacks src into buf, to most bytes, with a decoder of the pool.
 func (u *unpacker) zstdInto(buf, src []byte, pool *sync.Pool, most uint64) ([]byte, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -90,7 +91,7 @@ func (b *Batch) encode(compressor kgo.Compressor) {
 	}()
 	first := b.Records[0].Timestamp.UnixMilli()
 	latest := first
-	records := s.records[:0]
+	records := slices.Grow(s.records[:0], b.size())
 	for i, rec := range b.Records {
 		at := rec.Timestamp.UnixMilli()
 		latest = max(latest, at)
@@ -124,6 +125,21 @@ func (b *Batch) stamp(id identity, sequence int32) {
 	binary.BigEndian.PutUint16(b.raw[epochAt:], uint16(id.epoch))
 	binary.BigEndian.PutUint32(b.raw[sequenceAt:], uint32(sequence))
 	binary.BigEndian.PutUint32(b.raw[crcAt:], crc32.Checksum(b.raw[attributesAt:], castagnoli))
+}
+
+// recordOverhead is what the lengths and numbers of a record, or of a header, take at
+// most beside its bytes.
+const recordOverhead = 32
+
+// size is how many bytes the records take at most before compression.
+func (b *Batch) size() (n int) {
+	for _, rec := range b.Records {
+		n += recordOverhead + len(rec.Key) + len(rec.Value)
+		for i := range rec.Headers {
+			n += recordOverhead + len(rec.Headers[i].Key) + len(rec.Headers[i].Value)
+		}
+	}
+	return n
 }
 
 // appendRecord appends rec in the encoding of a record batch.
