@@ -45,7 +45,7 @@ const gcPercent = 200
 // GOMEMLIMIT says otherwise: a release of large records holds many times what is
 // fetched ahead. A hard limit of 256 MiB has to hold what Go has given back, too, where
 // it counts addresses (ulimit -d).
-const memoryLimit = 160 << 20
+const memoryLimit = 112 << 20
 
 // Run serves until ctx ends. What the flags ask for and cannot have is told to
 // people; all that goes wrong after that is part of the log.

@@ -117,7 +117,7 @@ func TestUnpackIsBounded(t *testing.T) {
 // beside what the lanes hold, waits.
 func TestUnpackRoom(t *testing.T) {
 	u := newUnpacker()
-	large := pack(t, kgo.GzipCompression(), recordBytes(make([]byte, 30<<20), 0, ""))
+	large := pack(t, kgo.GzipCompression(), recordBytes(make([]byte, MaxBatchBytes-unpackFirst), 0, ""))
 	small := pack(t, kgo.GzipCompression(), recordBytes(make([]byte, 1000), 0, ""))
 	if _, err := u.Decompress(large, kgo.CodecGzip); err != nil {
 		t.Fatal(err)

@@ -8,7 +8,9 @@ import (
 	"io"
 	"net/http"
 	"os/exec"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +24,8 @@ const (
 	// unreadablePartitions are more than the batches that a topic gets that cannot be
 	// read, each on a partition of its own: the others have to stay on time.
 	unreadablePartitions = 6
+	// maxMarkers bounds the markers of transactions in a row before a bad batch.
+	maxMarkers = 10
 	// namedWait is how long it may take until /readyz says what cannot be read, and
 	// skippedWait until a delayd goes on behind what has been skipped.
 	namedWait   = 45 * time.Second
@@ -145,7 +149,7 @@ func (w *world) named(ctx context.Context, name string, spots []spot, all bool) 
 		why := i.unready(ctx)
 		missing := ""
 		for _, at := range stand {
-			if !strings.Contains(why, partitionName(at.topic, at.partition)) || !strings.Contains(why, fmt.Sprint(at.offset)) {
+			if !names(why, at) {
 				missing = at.String()
 			}
 		}
@@ -160,6 +164,18 @@ func (w *world) named(ctx context.Context, name string, spots []spot, all bool) 
 		w.violated("of %v, delayd %s stands at %v, and its /readyz says: %.1000s", spots, name, stand, why)
 		return stand, nil
 	}
+}
+
+// names reports whether delayd says where it stands: at the spot, or at the markers of
+// transactions that stand right before it, which hold no record.
+func names(why string, at spot) bool {
+	place := regexp.MustCompile(regexp.QuoteMeta(fmt.Sprintf("admin skip %s/%d/", at.topic, at.partition)) + `(\d+)`)
+	for _, found := range place.FindAllStringSubmatch(why, -1) {
+		if n, err := strconv.ParseInt(found[1], 10, 64); err == nil && n <= at.offset && at.offset-n <= maxMarkers {
+			return true
+		}
+	}
+	return false
 }
 
 // standAt are the spots that delayd's groups have not got past.
