@@ -3,7 +3,6 @@ package deliver
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -157,17 +156,6 @@ func (t *topicTable) release(topic string) {
 	delete(t.awaited, topic)
 }
 
-// forget drops what is known about topics, unless they are wanted.
-func (t *topicTable) forget(topics ...string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, topic := range topics {
-		if k := t.known[topic]; k != nil {
-			t.drop(topic, k)
-		}
-	}
-}
-
 // drop needs t.mu.
 func (t *topicTable) drop(topic string, k *knownTopic) {
 	if k.wanted {
@@ -289,11 +277,4 @@ func (t *topicTable) note(topics []string, infos map[string]topicInfo, asked tim
 			t.absent = append(t.absent, absentTopic{topic, now})
 		}
 	}
-}
-
-// topics returns the names in the table, for tests.
-func (t *topicTable) topics() []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Sorted(maps.Keys(t.known))
 }

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -130,7 +132,8 @@ func TestTopicTable(t *testing.T) {
 		if got := tt.topics(); len(got) != 1 || got[0] != "orders" {
 			t.Errorf("%v are remembered", got)
 		}
-		tt.forget("orders")
+		pass(topicIdle + time.Second)
+		tt.sweep(time.Now())
 		if got := tt.topics(); len(got) != 0 {
 			t.Errorf("%v are remembered", got)
 		}
@@ -223,4 +226,11 @@ func TestTopicTableFailure(t *testing.T) {
 			t.Errorf("after five failures: %+v, %t", info, ok)
 		}
 	})
+}
+
+// topics returns the names in the table.
+func (t *topicTable) topics() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Sorted(maps.Keys(t.known))
 }

@@ -168,22 +168,22 @@ func (c *Consumer) probeBroker(ctx context.Context, id int32, t *kadm.TopicDetai
 	if err != nil {
 		return fmt.Errorf("broker %d: %w", id, err)
 	}
-	for _, t := range answer.(*kmsg.ProduceResponse).Topics {
-		for _, p := range t.Partitions {
-			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-				return fmt.Errorf("broker %d: %w", id, err)
-			}
-			if p.LogAppendTime < 0 {
-				return errNotStamped
-			}
-			c.wakeLanes(c.clocks.broker(id).probed(time.UnixMilli(p.LogAppendTime), sent, received))
-			if c.topic(c.cfg.ProbeTopic) == nil && p.LogStartOffset == p.BaseOffset {
-				c.wipe(ctx, partition, p.BaseOffset)
-			}
-			return nil
-		}
+	topics := answer.(*kmsg.ProduceResponse).Topics
+	if len(topics) == 0 || len(topics[0].Partitions) == 0 {
+		return fmt.Errorf("broker %d: the answer names no partition", id)
 	}
-	return fmt.Errorf("broker %d: the answer names no partition", id)
+	p := topics[0].Partitions[0]
+	if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+		return fmt.Errorf("broker %d: %w", id, err)
+	}
+	if p.LogAppendTime < 0 {
+		return errNotStamped
+	}
+	c.wakeLanes(c.clocks.broker(id).probed(time.UnixMilli(p.LogAppendTime), sent, received))
+	if c.topic(c.cfg.ProbeTopic) == nil && p.LogStartOffset == p.BaseOffset {
+		c.wipe(ctx, partition, p.BaseOffset)
+	}
+	return nil
 }
 
 // wipe deletes the mark of a probe that is all there is on a partition, where nobody
