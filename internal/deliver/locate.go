@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// askMissing is how often it is asked whether a topic exists by now, and refusedFor
+	// askMissing is how often a missing topic is looked up again, and refusedFor
 	// how long the answer that nobody may write there is believed.
 	askMissing = 500 * time.Millisecond
 	refusedFor = time.Second

@@ -19,7 +19,7 @@ const (
 	// and none of them written, or the first that failed still not, for so long.
 	sickHeld      = 2000
 	sickHeldAfter = time.Second
-	// sickPassed does the same for a target that holds up others: so many records were
+	// sickPassed does the same for a target that holds up others: this many records were
 	// sent since it last took one, and cannot be committed before those that it holds.
 	// A quarter of those that may be uncommitted (lane.CommitRecords). Where every
 	// attempt was answered with an error, sickRefused is long enough.
