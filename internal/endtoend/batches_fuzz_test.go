@@ -180,9 +180,9 @@ func FuzzBatches(f *testing.F) {
 		for mode := range byte(4) {
 			f.Add(seed(mode, batch{where, byte(kgo.CodecLz4), shapeCorrupt, 10, 0})) // accepted by Kafka too
 		}
-		f.Add(seed(0, batch{where, byte(kgo.CodecGzip), shapeBomb, 0, 300 << 20}))
-		f.Add(seed(modeBefore, batch{where, byte(kgo.CodecGzip), shapeBomb, 0, 300 << 20}))
-		f.Add(seed(0, batch{where, byte(kgo.CodecGzip), shapeHeaders, 0, 10_000_000}))
+		f.Add(seed(0, batch{where, byte(kgo.CodecGzip), shapeBomb, 0, (300 << 20) / lighter}))
+		f.Add(seed(modeBefore, batch{where, byte(kgo.CodecGzip), shapeBomb, 0, (300 << 20) / lighter}))
+		f.Add(seed(0, batch{where, byte(kgo.CodecGzip), shapeHeaders, 0, 10_000_000 / lighter}))
 		f.Add(seed(0, batch{where, byte(kgo.CodecGzip), shapeRecords, 0, 600_000}))
 		f.Add(seed(modeBefore, batch{where, byte(kgo.CodecNone), shapeClaims, 1, 7}))
 		f.Add(seed(0, batch{where, byte(kgo.CodecGzip), shapeCorrupt, 10, 0}, batch{where, byte(kgo.CodecSnappy), shapeCorrupt, 10, 0},

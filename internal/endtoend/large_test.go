@@ -306,7 +306,7 @@ func TestExactlyOnceDeadTopicDenied(t *testing.T) {
 				behind.onceInOrder(t, 2)
 				late := largeLate
 				if name == "away" {
-					late = 1500 * time.Millisecond // nothing answers, which takes a second to find out
+					late = 2500 * time.Millisecond // nothing answers, which takes one second to find out, or two
 				}
 				well.punctual(t, end(), late)
 			})
