@@ -261,7 +261,7 @@ func (s *Skip) bareLetter(src *kgo.Record) *kgo.Record {
 	return deliver.Dead(bare, s.names.Dead(), deliver.Facts{}, s.refusal(lost), 0)
 }
 
-// commit tells the service where to go on, and makes sure that it is told.
+// commit commits where the service goes on, and reads it back.
 func (s *Skip) commit(ctx context.Context, cl *kgo.Client) error {
 	adm, group := kadm.NewClient(cl), s.names.SkippedGroup()
 	o := kadm.Offset{

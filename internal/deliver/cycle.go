@@ -297,8 +297,8 @@ func (c *cycle) write(t *transaction, it *item, now time.Time) bool {
 // marked.
 var errUnmarked = errors.New("the end of the last transaction could not be marked once more")
 
-// rests reports whether the topic, one of the service's own, waits before it is tried
-// again. Then one record of a transaction tries it.
+// rests reports whether the topic, one of the service's own, waits before its next
+// attempt. Then one record of a transaction tries it.
 func (c *cycle) rests(t *transaction, q *queue, now time.Time) bool {
 	r := c.resting[q]
 	if r == nil {

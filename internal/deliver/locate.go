@@ -11,13 +11,8 @@ import (
 )
 
 const (
-	// askMissing is how often a missing topic is looked up again, and refusedFor
-	// how long the answer that nobody may write there is believed.
+	// askMissing is how often a missing topic is looked up again.
 	askMissing = 500 * time.Millisecond
-	refusedFor = time.Second
-	// maxMissing bounds the missing targets that are waited for. The records of more
-	// are dead letters at once: anyone can invent names.
-	maxMissing = 1000
 	// missingHeld bounds the records that wait in memory for missing targets, in case
 	// somebody is just creating them. More are parked at once.
 	missingHeld = 1000
@@ -29,7 +24,7 @@ type place struct {
 	asked   time.Time // when they were last asked for
 	answer  error     // why they are not known, as of at
 	at      time.Time
-	awaited bool // the topic is missing, and counts towards maxMissing
+	awaited bool // the topic is missing, and counts towards maxAwaited
 	held    int  // records that count towards missingHeld
 }
 
@@ -46,7 +41,7 @@ func (p *place) refused() bool {
 func (q *queue) locate(it *item, now time.Time) {
 	q.hold(it, now)
 	switch {
-	case q.place.asked.IsZero(), q.place.answer != nil && now.Sub(q.place.at) >= refusedFor:
+	case q.place.asked.IsZero(), q.place.answer != nil && now.Sub(q.place.at) >= absentFor:
 		q.ask(now)
 	case q.place.answer != nil:
 		q.unlocated(now)
@@ -101,7 +96,7 @@ func (q *queue) count(missing bool) {
 	case q.place.awaited && !missing:
 		q.place.awaited = false
 		q.o.missing.Add(-1)
-	case missing && !q.place.awaited && q.o.missing.Add(1) <= maxMissing:
+	case missing && !q.place.awaited && q.o.missing.Add(1) <= maxAwaited:
 		q.place.awaited = true
 	case missing && !q.place.awaited:
 		q.o.missing.Add(-1)
@@ -150,7 +145,7 @@ func (q *queue) unlocated(now time.Time) {
 	case !q.place.missing():
 	case !q.place.awaited:
 		for _, it := range q.waiting {
-			it.err = fmt.Errorf("%w (%d other missing targets are waited for)", it.err, maxMissing)
+			it.err = fmt.Errorf("%w (%d other missing targets are waited for)", it.err, maxAwaited)
 		}
 		q.buryWaiting(len(q.waiting), code)
 	case q.kind == direct && len(q.waiting) > 0 && q.o.missingHeld.Load() > missingHeld && !q.gate.closed:
@@ -196,7 +191,7 @@ func (q *queue) buryWaiting(n int, code levels.Code) {
 // misplaced is called for a record that names a partition which the topic does not
 // have, as far as is known. It needs q.mu.
 func (q *queue) misplaced(it *item, now time.Time) {
-	if now.Sub(q.place.at) < refusedFor {
+	if now.Sub(q.place.at) < absentFor {
 		it.err = fmt.Errorf("%s %d: the topic has %d partitions", levels.HeaderPartition, it.facts.Partition, len(q.lines))
 		q.bury(it, levels.BadPartition)
 		return

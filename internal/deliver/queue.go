@@ -84,7 +84,6 @@ type queue struct {
 	limit      int64 // a batch that is larger is refused
 	keyed      bool  // the topic is compacted: a record without a key is refused
 	mending    bool  // new records wait until the topic is looked up
-	started    bool
 }
 
 // open makes a new queue ready.

@@ -35,7 +35,7 @@ type scouted struct {
 // scout looks up the queue's topic; its records are held until then. It needs
 // q.mu, or that nobody else knows of the queue yet.
 func (q *queue) scout() {
-	q.mending, q.started, q.scouted.wanted = true, true, time.Now()
+	q.mending, q.scouted.wanted = true, time.Now()
 	q.o.topics.want(q.topic)
 }
 
@@ -53,7 +53,7 @@ func (q *queue) learned(info topicInfo) {
 	if s.missing {
 		s.err = nil
 	}
-	q.mending, q.started = false, false
+	q.mending = false
 	q.missing.Store(s.missing)
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -251,6 +252,7 @@ func (p *Producer) answered(s sent, a Answer) {
 	case forgotten(a.Err):
 		seq.doubt = true
 	case Refused(a.Err):
+		a.Faulty = slices.DeleteFunc(a.Faulty, func(i int) bool { return i < 0 || i >= len(s.batch.Records) })
 		seq.doubt = seq.doubt || s.batch.attempts > 1 // an earlier attempt may have written it
 	case moved(a.Err):
 		p.look(s.part.topic)
