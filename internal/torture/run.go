@@ -179,7 +179,8 @@ func (r *runner) attack(ctx context.Context, w *world) error {
 	if err := w.stopAll(); err != nil {
 		w.violated("%v", err)
 	}
-	if err := w.settled(ctx, 2*calm); err != nil {
+	// Nothing is written any more, but the reader may be behind, and what it has not read would be called lost.
+	if err := w.settled(ctx, standingWait); err != nil {
 		return err
 	}
 	if err := w.findStanding(ctx); err != nil { // what it has not found is called lost

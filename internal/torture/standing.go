@@ -10,7 +10,7 @@ import (
 	"github.com/delayd-io/delayd/internal/connect"
 )
 
-// standingWait is how long it may take to read what is still on delayd's topics.
+// standingWait is how long it may take to read what is on the targets, and what is still on delayd's topics.
 const standingWait = 2 * time.Minute
 
 // stands tells that a record stands on one of delayd's topics, and is not handled.
