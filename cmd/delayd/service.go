@@ -68,11 +68,8 @@ func (s *service) run(ctx context.Context) error {
 	}
 	defer cl.Close()
 	s.watch = newWatch(s)
-	if err := s.prepare(ctx, cl); err != nil || ctx.Err() != nil {
-		return err
-	}
-	more, err := s.adapt(ctx, cl)
-	if err != nil {
+	more, err := s.prepare(ctx, cl)
+	if err != nil || ctx.Err() != nil {
 		return err
 	}
 
@@ -98,15 +95,19 @@ func (s *service) run(ctx context.Context) error {
 }
 
 // prepare waits for the cluster and makes sure that the topics are there and
-// right. It returns nil too where ctx ends first.
-func (s *service) prepare(ctx context.Context, cl *kgo.Client) error {
+// right. It returns the options that the cluster needs, and nil too where ctx ends first.
+func (s *service) prepare(ctx context.Context, cl *kgo.Client) (more []kgo.Opt, err error) {
 	for {
 		answered, err := s.topics(ctx, cl)
+		if err == nil {
+			more, err = s.adapt(ctx, cl)
+			answered = err == nil
+		}
 		if ctx.Err() != nil {
-			return nil
+			return nil, nil
 		}
 		if answered {
-			return err
+			return more, err
 		}
 		reason, warning := "no answer from the cluster: "+err.Error(), s.log.Warn().Err(err).Strs("brokers", s.brokers)
 		if hint := s.security.Hint(err); hint != "" {
