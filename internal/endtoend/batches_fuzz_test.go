@@ -195,7 +195,9 @@ func FuzzBatches(f *testing.F) {
 		mode, batches, rest := readBatches(in)
 		peak := watchMemory()
 		virtual(t, "1s", []string{"orders", "bad"}, func(w *world) { w.tryBatches(mode, batches, rest) })
-		if used := peak(); used > mostMemory {
+		// Judged without the race detector only: what it makes slow is the collector too, on the
+		// one processor that it has.
+		if used := peak(); lighter == 1 && used > mostMemory {
 			t.Errorf("%d MiB in use at the same time, want at most %d", used>>20, mostMemory>>20)
 		}
 	})
