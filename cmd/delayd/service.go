@@ -96,8 +96,9 @@ func (s *service) run(ctx context.Context) error {
 
 // prepare waits for the cluster and makes sure that the topics are there and
 // right. It returns the options that the cluster needs, and nil too where ctx ends first.
-func (s *service) prepare(ctx context.Context, cl *kgo.Client) (more []kgo.Opt, err error) {
+func (s *service) prepare(ctx context.Context, cl *kgo.Client) ([]kgo.Opt, error) {
 	for {
+		var more []kgo.Opt
 		answered, err := s.topics(ctx, cl)
 		if err == nil {
 			more, err = s.adapt(ctx, cl)

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// askMissing is how often a missing topic is looked up again.
+	// askMissing is the interval between two look-ups of a missing topic.
 	askMissing = 500 * time.Millisecond
 	// missingHeld bounds the records that wait in memory for missing targets, in case
 	// somebody is just creating them. More are parked at once.
