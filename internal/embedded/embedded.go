@@ -97,6 +97,7 @@ func Start(cfg Config) (*Broker, error) {
 	}
 	b := &Broker{cluster: cluster, lock: lock, addr: addr}
 	cluster.ControlKey(int16(kmsg.Metadata), b.createAsked)
+	cluster.ControlKey(int16(kmsg.Produce), b.refuseHarmful)
 	return b, nil
 }
 
@@ -148,7 +149,7 @@ func lockDir(dir string) (*flock.Flock, error) {
 	if dir == "" {
 		return nil, nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil { // records are nobody else's
 		return nil, fmt.Errorf("embedded broker: make the data directory: %w", err)
 	}
 	lock := flock.New(filepath.Join(dir, lockName))
