@@ -59,10 +59,11 @@ type rest struct {
 	backoff time.Duration
 }
 
-func (o *Outbox) newCycle(k kind, post *post, ledger Ledger, id string) *cycle {
+func (o *Outbox) newCycle(k kind, post *post, ledger Ledger, name string) *cycle {
+	member := o.cfg.TransactionalID
 	return &cycle{
 		o: o, kind: k, post: post, ledger: ledger, resting: make(map[any]*rest),
-		writer: &writer{o: o, base: id}, next: &writer{o: o, base: id + "-next"},
+		writer: &writer{o: o, member: member, name: name}, next: &writer{o: o, member: member, name: name + nameNext},
 	}
 }
 
@@ -112,7 +113,7 @@ func (c *cycle) close() {
 // remark has the end of a writer's last transaction marked once more, and says whether
 // it has been. The writer can be used then.
 func (c *cycle) remark(w *writer) bool {
-	if w.last != unknown {
+	if w.last.certain() {
 		err := w.remark(c.o.ctx, w.turn, c.ledger.Group(), w.parts, w.last)
 		c.o.log.Warn().Err(err).Str("transactional_id", w.id(w.turn)).
 			Msg("a broker may not have marked the end of a transaction: it is marked once more")
@@ -471,7 +472,7 @@ func (c *cycle) ended(w *writer) ending {
 	for c.o.ctx.Err() == nil {
 		as, err := w.ended(c.o.ctx, w.turn)
 		if err == nil {
-			if as == unknown {
+			if !as.certain() {
 				as = aborted
 			}
 			return as

@@ -17,9 +17,9 @@ const (
 	ExactlyOnce
 )
 
-// TransactionalID is the id of a group member's transactions, empty where there are
-// none. Where the member has a name its restart ends what was left open; one
-// without a name is never the same again.
+// TransactionalID is what the transactional ids of a group member begin with, empty
+// where there are none. Where the member has a name its restart ends what was left open;
+// one without a name is never the same again.
 func (d Delivery) TransactionalID(group, instance string) string {
 	if d != ExactlyOnce {
 		return ""

@@ -64,7 +64,7 @@ type Config struct {
 	MissingTargetWait time.Duration // 0: without end
 	GiveUp            time.Duration
 	MaxLate           time.Duration // 0: never too late
-	TransactionalID   string        // "": at least once; otherwise see Outbox.Transact
+	TransactionalID   string        // begins the ids; "": at least once. See Outbox.Transact
 	Log               zerolog.Logger
 	Metrics           *metrics.Metrics
 	Tracer            *tracing.Tracer // nil: no spans
@@ -170,9 +170,9 @@ func (o *Outbox) Transact(ctx context.Context, ledger, parked Ledger) error {
 	if err := o.canTransact(ctx); err != nil {
 		return err
 	}
-	cycles := []*cycle{o.newCycle(direct, &o.post, ledger, o.cfg.TransactionalID)}
+	cycles := []*cycle{o.newCycle(direct, &o.post, ledger, nameDirect)}
 	if parked != nil {
-		cycles = append(cycles, o.newCycle(again, &o.parkedPost, parked, o.cfg.TransactionalID+"-parked"))
+		cycles = append(cycles, o.newCycle(again, &o.parkedPost, parked, nameParked))
 	}
 	for _, c := range cycles {
 		if err := c.start(ctx); err != nil {

@@ -18,20 +18,24 @@ type ending int
 
 const (
 	unknown ending = iota
+	never          // none was begun since a producer started with the id, if one ever did
 	committed
 	aborted
 )
 
+// certain reports whether a transaction has ended, and how.
+func (e ending) certain() bool { return e == committed || e == aborted }
+
 // states are what a coordinator says of a transaction that has ended, or will in only
 // one way.
 var states = map[string]ending{
+	"Empty": never, "Dead": never,
 	"PrepareCommit": committed, "CompleteCommit": committed,
 	"PrepareAbort": aborted, "PrepareEpochFence": aborted, "CompleteAbort": aborted,
 }
 
 // ended asks the coordinator how the last transaction of an id has ended. It is
-// unknown while one is open, where there was none, and once a producer has started
-// with the id since.
+// unknown while one is open.
 func (w *writer) ended(ctx context.Context, turn int) (ending, error) {
 	ctx, cancel := context.WithTimeout(ctx, abortWithin)
 	defer cancel()
@@ -45,7 +49,9 @@ func (w *writer) ended(ctx context.Context, turn int) (ending, error) {
 		return unknown, nil
 	}
 	s := resp.TransactionStates[0]
-	if err := kerr.ErrorForCode(s.ErrorCode); err != nil && !errors.Is(err, kerr.TransactionalIDNotFound) {
+	if err := kerr.ErrorForCode(s.ErrorCode); errors.Is(err, kerr.TransactionalIDNotFound) {
+		return never, nil
+	} else if err != nil {
 		return unknown, err
 	}
 	return states[s.State], nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -24,7 +25,7 @@ const (
 	// abortWithin bounds an abort, and the start of a producer, before another
 	// producer is tried: other targets wait.
 	abortWithin = time.Second
-	// spareIDs is how many transactional ids there are. A broker that cannot write
+	// spareIDs is how many transactional ids a writer has. A broker that cannot write
 	// the end of an aborted transaction to a sick target keeps its id busy until it
 	// can; then the next id is used.
 	spareIDs = 4
@@ -37,12 +38,13 @@ var errInDoubt = errors.New("it is not known whether the transaction was committ
 // client whenever it is not certain how a transaction ended.
 type writer struct {
 	o      *Outbox
-	base   string // the first of its transactional ids
-	turn   int    // which of them is used
+	member string // begins its transactional ids, and those of the process's other writers
+	name   string // follows there
+	turn   int    // which of its ids is used
 	client *kgo.Client
 	// packing is what the next transaction needs, and packed what the client has.
 	packing, packed packing
-	left            [spareIDs]func() // ends what runs to end an id's transaction, and waits for it
+	left            [2 * spareIDs]func() // ends what runs to end an id's transaction, and waits for it
 
 	// Of the id in use: how its last transaction ended, and where it wrote.
 	last     ending
@@ -61,19 +63,37 @@ type writer struct {
 	known map[string]bool
 }
 
+// id is the transactional id of a turn, which no other writer has: a name has no slash,
+// whatever the member is called. From spareIDs on it is the one that the turn had in
+// former versions, where the member n-2 used an id of the member n.
 func (w *writer) id(turn int) string {
-	if turn == 0 {
-		return w.base
+	if turn < spareIDs {
+		return fmt.Sprintf("%s/%s-%d", w.member, w.name, turn+1)
 	}
-	return fmt.Sprintf("%s-%d", w.base, turn+1)
+	id := w.member + strings.TrimPrefix("-"+w.name, "-"+nameDirect)
+	if turn == spareIDs {
+		return id
+	}
+	return fmt.Sprintf("%s-%d", id, turn-spareIDs+1)
 }
 
-// start makes the first client, and ends what a former process with the same ids
-// has left open: the group's offsets cannot be read before that.
+// The names of writers; the second of a pair has nameNext appended.
+const (
+	nameDirect = "direct"
+	nameParked = "parked"
+	nameNext   = "-next"
+)
+
+// start makes the first client, and ends what a former process of the same member has
+// left open, of a former version too: the group's offsets cannot be read before that.
 func (w *writer) start(ctx context.Context, group string) error {
-	for turn := range spareIDs {
+	for turn := range 2 * spareIDs {
+		as, err := w.ended(ctx, turn)
+		if err == nil && as == never && turn >= spareIDs {
+			continue // do not bring a former id into being
+		}
 		// A fenced id has forgotten how its last transaction ended.
-		if as, err := w.ended(ctx, turn); err == nil && as != unknown {
+		if err == nil && as.certain() {
 			if err := w.remark(ctx, turn, group, nil, as); err == nil {
 				continue
 			}
@@ -111,7 +131,7 @@ func (w *writer) end(turn int, group string) {
 	ctx, cancel := context.WithCancel(w.o.ctx)
 	ended := make(chan struct{})
 	w.left[turn] = func() { cancel(); <-ended }
-	unmarked, last, parts := w.unmarked && w.last != unknown, w.last, w.parts
+	unmarked, last, parts := w.unmarked && w.last.certain(), w.last, w.parts
 	w.o.wg.Go(func() {
 		defer close(ended)
 		for ctx.Err() == nil {

@@ -279,8 +279,8 @@ func TestExactlyOnceSick(t *testing.T) {
 func TestExactlyOnceCoordinatorAway(t *testing.T) {
 	const records, away = 300, 4 * time.Second
 	virtual(t, "1s", []string{"orders"}, func(w *world) {
-		id := w.names.ForwarderGroup() + "-one"
-		ids := map[string]bool{id: true, id + "-next": true} // they take turns
+		id := w.names.ForwarderGroup() + "-one/direct"
+		ids := map[string]bool{id + "-1": true, id + "-next-1": true} // they take turns
 		back := make(chan struct{})
 		var gone, lost atomic.Bool
 		var written atomic.Int32
@@ -325,6 +325,30 @@ func TestExactlyOnceCoordinatorAway(t *testing.T) {
 		}
 		<-back
 		got.lateThrough(t, records, away)
+	})
+}
+
+// TestExactlyOnceFormerID: what a crashed process of a former version has left open is
+// ended at the start, under the id that it had then.
+func TestExactlyOnceFormerID(t *testing.T) {
+	virtual(t, "1s", []string{"orders"}, func(w *world) {
+		left := w.newClient(kgo.TransactionalID(w.names.ForwarderGroup()+"-n-2"), kgo.TransactionTimeout(time.Minute))
+		defer left.Close()
+		if err := left.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		if err := left.ProduceSync(context.Background(), &kgo.Record{Topic: "orders", Key: []byte("k"), Value: []byte("open")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		got := w.watchCommitted("orders")
+		s := w.serve("n-2", exactly)
+		defer s.stop()
+		w.send(w.direct("1s", "orders", "k", "1"))
+		for _, a := range got.onceInOrder(t, 1) {
+			if a.late() > 5*time.Second {
+				t.Errorf("%v late: readers waited for the transaction's timeout", a.late())
+			}
+		}
 	})
 }
 
