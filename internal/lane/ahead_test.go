@@ -2,8 +2,12 @@ package lane
 
 import (
 	"context"
+	"math"
+	"slices"
 	"testing"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"pgregory.net/rapid"
 )
@@ -86,23 +90,117 @@ func TestAheadOfALogThatWasCutOff(t *testing.T) {
 	}
 }
 
-// TestAheadFits: however much was handled, the metadata is short enough for a commit.
+// TestAheadFits: however much was handled, the metadata is short enough for a commit,
+// and tells of the first.
 func TestAheadFits(t *testing.T) {
-	l := handedOver(0, "")
-	for i := range int64(2 * maxAhead) {
-		l.push(fetched(record(i, epoch, created)), epoch)
-		if i > 0 {
-			l.ring.works[i].state = done
+	for _, every := range []int64{1, 2, 3, 10, 1000} {
+		const from = 1 << 62
+		l := handedOver(from, "")
+		l.id = identity{kadm.TopicID{1}, "a-cluster-of-some-name-"}
+		for i := range int64(2 * aheadBits) {
+			rec := record(from+i*every, epoch, created)
+			rec.LeaderEpoch = math.MaxInt32
+			l.push(fetched(rec), epoch)
+			if i > 0 {
+				l.ring.works[i].state = done
+			}
+		}
+		meta := l.prefix().meta
+		if len(meta) > 4096 || len(parseMarks(meta)) != maxMarks {
+			t.Errorf("every %d: %d bytes of metadata with %d marks", every, len(meta), len(parseMarks(meta)))
+		}
+		a := parseAhead(meta, from)
+		told := int64(len(a.handled))
+		if told < 1000 || a.handled[0] != from+every || a.handled[told-1] != from+told*every {
+			t.Errorf("every %d: %d told, from %d to %d", every, told, a.handled[0]-from, a.handled[told-1]-from)
 		}
 	}
-	meta := l.prefix().meta
-	if len(meta) > 4096-600 { // marks may take the rest
-		t.Errorf("%d bytes of metadata", len(meta))
+}
+
+// TestAheadOfFormerVersions: what was written as a bitmap is read, and what fits into one
+// of the usual size is written as one where that is as short.
+func TestAheadOfFormerVersions(t *testing.T) {
+	const bitmap = "ahead 3 lmA" // 10010110 01100000
+	a := parseAhead(bitmap, 100)
+	if want := []int64{101, 102, 104, 107, 113, 114}; !slices.Equal(a.handled, want) || a.epoch != 3 {
+		t.Errorf("read %v of epoch %d, want %v of epoch 3", a.handled, a.epoch, want)
 	}
-	if a := parseAhead(meta, 0); !a.has(maxAhead-1) || a.has(0) || a.has(maxAhead) {
-		t.Error("want all but the first, up to the bound")
+	if got := a.format(); got != bitmap {
+		t.Errorf("written as %q, want %q", got, bitmap)
 	}
 }
+
+// FuzzParseAhead: any metadata gives offsets in order, none before the commit.
+func FuzzParseAhead(f *testing.F) {
+	for _, meta := range []string{"ahead 3 lmA", "ahead 3/9 lmA", "ahead 1/40 ////////", "ahead 1/99 lmA", "ahead 1/-1 lmA", "ahead x lmA", "ahead"} {
+		f.Add(meta)
+	}
+	f.Fuzz(func(t *testing.T, meta string) {
+		const committed = 1 << 40
+		last := int64(committed - 1)
+		for _, offset := range parseAhead(meta, committed).handled {
+			if offset <= last {
+				t.Fatalf("offset %d behind %d", offset, last)
+			}
+			last = offset
+		}
+	})
+}
+
+// TestAllThatOvertakesIsTold: a lane lets nothing overtake that it could not tell the
+// next owner of the partition, wherever that stands.
+func TestAllThatOvertakesIsTold(t *testing.T) {
+	for name, pattern := range map[string]struct {
+		records int64
+		early   func(i int64) bool
+		least   int // that overtake
+	}{
+		"fifty far behind":       {50_000, func(i int64) bool { return i >= 49_950 }, 50},
+		"every second":           {60_000, func(i int64) bool { return i%2 == 1 }, 9_000},
+		"every fourth":           {60_000, func(i int64) bool { return i%4 == 1 }, 5_500},
+		"every hundredth":        {60_000, func(i int64) bool { return i%100 == 1 }, 600},
+		"all but the first":      {30_000, func(i int64) bool { return i > 0 }, maxOvertaking},
+		"runs with gaps between": {60_000, func(i int64) bool { return i%5000 > 4000 }, 4_000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := handedOver(0, "")
+			l.topic.Wait = 0
+			l.topic.Handler = dueAt{}
+			recs := make([]*kgo.Record, pattern.records)
+			for i := range pattern.records {
+				due := epoch.Add(time.Hour)
+				if pattern.early(i) {
+					due = epoch
+				}
+				recs[i] = record(i, due, created)
+			}
+			l.push(fetched(recs...), epoch)
+			var handled []int64
+			for batch := make([]*Work, 0, sendBatch); ; {
+				if batch, _ = l.due(batch[:0], epoch.Add(time.Minute)); len(batch) == 0 {
+					break
+				}
+				for _, w := range batch {
+					w.state = done
+					handled = append(handled, w.offset)
+				}
+			}
+			if len(handled) < pattern.least {
+				t.Errorf("%d overtake, want %d or more", len(handled), pattern.least)
+			}
+			slices.Sort(handled)
+			if told := parseAhead(l.prefix().meta, 0).handled; !slices.Equal(told, handled) {
+				t.Errorf("%d overtook, and %d are told", len(handled), len(told))
+			}
+		})
+	}
+}
+
+// dueAt is a Handler whose records are due at their timestamps.
+type dueAt struct{}
+
+func (dueAt) Due(rec *kgo.Record, _ time.Time) time.Time { return rec.Timestamp }
+func (dueAt) Handle([]*Work)                             {}
 
 // What was handled below an offset is counted to the offset.
 func TestAheadBelow(t *testing.T) {

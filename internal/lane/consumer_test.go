@@ -686,3 +686,30 @@ func TestOvertakenIsHandedOver(t *testing.T) {
 		}
 	})
 }
+
+// TestFarOvertakenIsHandedOver does the same for what stands far behind in its partition.
+func TestFarOvertakenIsHandedOver(t *testing.T) {
+	const waiting, early = 20_000, 50
+	virtual(t, 1, func(w *world) {
+		start := time.Now()
+		for i := range waiting + early {
+			rec := &kgo.Record{Topic: "t", Timestamp: start.Add(10 * time.Minute)}
+			if i >= waiting {
+				rec.Timestamp = start
+			}
+			w.client.Produce(context.Background(), rec, nil)
+		}
+		if err := w.client.Flush(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		for run, want := range []int{early, 0, 0} {
+			h := &handler{delay: time.Minute}
+			_, stop := w.consume(h)
+			time.Sleep(2 * time.Minute)
+			stop()
+			if n := len(h.now()); n != want {
+				t.Errorf("run %d: %d handled, want %d", run, n, want)
+			}
+		}
+	})
+}

@@ -185,7 +185,7 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(batch) < cap(batch) {
-		w := l.ring.peek(l.pool.overtaking.Load() < l.pool.maxOvertaking)
+		w := l.ring.peek(l.mayOvertake())
 		if w == nil {
 			return batch, time.Hour // until something comes
 		}
@@ -201,6 +201,24 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 		batch = append(batch, w)
 	}
 	return batch, 0
+}
+
+// mayOvertake reports whether the work that is next to overtake may: what is handled
+// early has to be told to the next owner of the partition. It needs l.mu.
+func (l *lane) mayOvertake() bool {
+	w := l.ring.overtaker()
+	if w == nil || l.pool.overtaking.Load() >= l.pool.maxOvertaking || !l.ring.waits() {
+		return false
+	}
+	from, last := l.committed.Offset, max(w.offset, l.ring.farthest)
+	if next := l.ring.next; next > 0 {
+		from = l.ring.works[next-1].offset + 1
+	}
+	told := l.ahead.handled
+	if n := len(told); n > 0 {
+		last = max(last, told[n-1])
+	}
+	return canTell(int64(l.ring.overtaken+1+len(told)), last+1-from)
 }
 
 // send hands batch to the handler, as soon as the lease and the bound on
@@ -344,7 +362,7 @@ func (l *lane) overtaken(n int, at int64) ahead {
 	}
 	a, next := ahead{from: at}, at
 	for _, w := range l.ring.works[n:] {
-		if w.state == done {
+		if w.state == done && (!w.marker() || l.ahead.has(w.offset)) {
 			a.add(w.offset, w.epoch)
 		}
 		next = w.offset + 1
@@ -380,6 +398,7 @@ func (l *lane) commit(p prefix) {
 	l.unheld -= held
 	l.behind -= behind
 	l.committed = p.at
+	l.ahead.handled = l.ahead.handled[l.ahead.below(p.at.Offset):]
 	l.mu.Unlock()
 	l.pool.release(held, behind)
 	l.pool.overtaking.Add(-int64(overtook))

@@ -16,9 +16,11 @@ type ring struct {
 	works []*Work
 	next  int // works[:next] have been sent
 
-	early   earlyHeap
-	lastDue time.Time            // the latest due time that was pushed
-	latest  map[string]time.Time // the latest turn of each key that waits; nil until something is early
+	early     earlyHeap
+	overtaken int                  // works that overtook, and are not dropped
+	farthest  int64                // the last of their offsets
+	lastDue   time.Time            // the latest due time that was pushed
+	latest    map[string]time.Time // the latest turn of each key that waits; nil until something is early
 }
 
 func (r *ring) push(w *Work) {
@@ -87,19 +89,31 @@ func (r *ring) peek(mayOvertake bool) *Work {
 		return nil
 	}
 	first := r.works[r.next]
+	if w := r.overtaker(); mayOvertake && w != nil && w.Due.Before(first.Due) {
+		return w
+	}
+	return first
+}
+
+// overtaker returns the work that would overtake next, nil where there is none.
+func (r *ring) overtaker() *Work {
 	for len(r.early) > 0 && r.early[0].state != waiting {
 		heap.Pop(&r.early)
 	}
-	if mayOvertake && len(r.early) > 0 && r.early[0].Due.Before(first.Due) {
-		return r.early[0]
+	if len(r.early) == 0 {
+		return nil
 	}
-	return first
+	return r.early[0]
 }
 
 // take marks w, which peek returned, as sent. It says whether w overtakes.
 func (r *ring) take(w *Work) (overtakes bool) {
 	w.state = sent
 	w.overtook = w != r.works[r.next]
+	if w.overtook {
+		r.overtaken++
+		r.farthest = max(r.farthest, w.offset)
+	}
 	return w.overtook
 }
 
@@ -114,6 +128,14 @@ func (r *ring) handled() int {
 
 // drop forgets the first n works, which are committed.
 func (r *ring) drop(n int) {
+	for _, w := range r.works[:n] {
+		if w.overtook {
+			r.overtaken--
+		}
+	}
+	if r.overtaken == 0 {
+		r.farthest = 0
+	}
 	clear(r.works[:n])
 	r.works = r.works[n:]
 	r.next = max(r.next-n, 0)
