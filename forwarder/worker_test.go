@@ -31,8 +31,14 @@ func record(t time.Time, stamped bool, headers ...kgo.RecordHeader) *kgo.Record 
 	return rec
 }
 
-func hop(due time.Time) kgo.RecordHeader {
-	return kgo.RecordHeader{Key: levels.HopDue, Value: []byte(strconv.FormatInt(due.UnixMilli(), 10))}
+// hop is what the router tells of a record.
+func hop(due time.Time) []kgo.RecordHeader { return hopText(strconv.FormatInt(due.UnixMilli(), 10)) }
+
+func hopText(due string) []kgo.RecordHeader {
+	return []kgo.RecordHeader{
+		{Key: levels.HopDue, Value: []byte(due)}, {Key: levels.HopAccepted, Value: []byte("1")},
+		{Key: levels.HopGranted, Value: []byte("10s")}, {Key: levels.HopID, Value: []byte("id")},
+	}
 }
 
 func TestDue(t *testing.T) {
@@ -45,12 +51,14 @@ func TestDue(t *testing.T) {
 	}{
 		{"the level and what Kafka cuts off", record(at, true), at, at.Add(level + ms)},
 		{"when it was first seen does not matter where the broker stamps", record(at, true), at.Add(-time.Hour), at.Add(level + ms)},
-		{"the router knows better", record(at, true, hop(at.Add(4*time.Second))), at, at.Add(4 * time.Second)},
-		{"an overdue one is due", record(at, true, hop(at.Add(-time.Hour))), at, at.Add(-time.Hour)},
-		{"no header stretches a wait", record(at, true, hop(at.Add(time.Hour))), at, at.Add(level + ms)},
-		{"2099 neither", record(at, true, hop(time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC))), at, at.Add(level + ms)},
-		{"nonsense is not read", record(at, true, kgo.RecordHeader{Key: levels.HopDue, Value: []byte("soon")}), at, at.Add(level + ms)},
-		{"nothing below 1970 neither", record(at, true, hop(time.UnixMilli(-1))), at, at.Add(level + ms)},
+		{"the router knows better", record(at, true, hop(at.Add(4*time.Second))...), at, at.Add(4 * time.Second)},
+		{"an overdue one is due", record(at, true, hop(at.Add(-time.Hour))...), at, at.Add(-time.Hour)},
+		{"no header stretches a wait", record(at, true, hop(at.Add(time.Hour))...), at, at.Add(level + ms)},
+		{"2099 neither", record(at, true, hop(time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC))...), at, at.Add(level + ms)},
+		{"nonsense is not read", record(at, true, hopText("soon")...), at, at.Add(level + ms)},
+		{"nothing below 1970 neither", record(at, true, hop(time.UnixMilli(-1))...), at, at.Add(level + ms)},
+		{"a header that is not the router's shortens none", record(at, true, hop(at)[0]), at, at.Add(level + ms)},
+		{"three neither", record(at, true, hop(at)[:3]...), at, at.Add(level + ms)},
 		{"a producer's time counts", record(at, false), at.Add(time.Second), at.Add(level + ms)},
 		{"up to when it was first seen", record(at.Add(time.Hour), false), at, at.Add(level + ms)},
 		{"one from 1970 is overdue", record(time.UnixMilli(0), false), at, time.UnixMilli(0).Add(level + ms)},
@@ -65,9 +73,8 @@ func TestDue(t *testing.T) {
 // from the broker's stamp, or from when it was first seen.
 func TestDueIsBounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		rec := record(time.UnixMilli(rapid.Int64().Draw(t, "stamp")>>16), false, kgo.RecordHeader{
-			Key: levels.HopDue, Value: []byte(rapid.OneOf(rapid.String(), rapid.StringMatching("-?[0-9]{1,20}")).Draw(t, "hop")),
-		})
+		rec := record(time.UnixMilli(rapid.Int64().Draw(t, "stamp")>>16), false,
+			hopText(rapid.OneOf(rapid.String(), rapid.StringMatching("-?[0-9]{1,20}")).Draw(t, "hop"))...)
 		if due := ten().Due(rec, at); due.After(at.Add(10*time.Second + cut)) {
 			t.Fatalf("due at %v, seen at %v", due, at)
 		}

@@ -295,7 +295,7 @@ func (o *Outbox) count(k kind, it *item, rec *kgo.Record, now time.Time) {
 		o.trace(it, rec, now)
 	case it.parkedBy != nil:
 		it.parkedBy.gate.parked.end(rec)
-		o.cfg.Metrics.Parked.WithLabelValues(it.facts.Granted).Inc()
+		o.cfg.Metrics.Park(it.facts.Granted)
 	case k != own:
 		o.cfg.Metrics.Late(it.facts.Granted, time.UnixMilli(it.facts.Due), clock(it.owner, now))
 		o.trace(it, rec, now)

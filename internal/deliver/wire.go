@@ -208,7 +208,20 @@ func Hop(src *kgo.Record, topic string, f Facts) *kgo.Record {
 // well formed, not true: the forwarder bounds the due time by the level, and a
 // name in Granted need not be a level.
 func ReadHop(h []kgo.RecordHeader) (f Facts, ok bool) {
-	var due, accepted, granted, id []byte
+	due, accepted, granted, id := hopValues(h)
+	if f, ok = hopFacts(due, accepted, granted, id); ok {
+		f.ID = string(id)
+	}
+	return f, ok
+}
+
+// hopValues returns the values of the headers that appendHop makes, nil for one that is
+// missing.
+func hopValues(h []kgo.RecordHeader) (due, accepted, granted, id []byte) {
+	if n := len(h) - hopAdds; n >= 0 && h[n].Key == levels.HopDue && h[n+1].Key == levels.HopAccepted &&
+		h[n+2].Key == levels.HopGranted && h[n+3].Key == levels.HopID { // as Hop leaves them
+		return h[n].Value, h[n+1].Value, h[n+2].Value, h[n+3].Value
+	}
 	for i := range h { // the last one wins
 		switch h[i].Key {
 		case levels.HopDue:
@@ -221,10 +234,7 @@ func ReadHop(h []kgo.RecordHeader) (f Facts, ok bool) {
 			id = h[i].Value
 		}
 	}
-	if f, ok = hopFacts(due, accepted, granted, id); ok {
-		f.ID = string(id)
-	}
-	return f, ok
+	return due, accepted, granted, id
 }
 
 // hopFacts reads the values of the headers that appendHop makes, but for the id, which
@@ -244,8 +254,17 @@ func hopFacts(due, accepted, granted, id []byte) (f Facts, ok bool) {
 	return f, true
 }
 
-// HopDue reads the due time alone, in Unix milliseconds.
-func HopDue(h []kgo.RecordHeader) (ms int64, ok bool) { return lastNumber(h, levels.HopDue) }
+// HopDue returns the due time that ReadHop reads, in Unix milliseconds. It is called for
+// each record.
+func HopDue(h []kgo.RecordHeader) (ms int64, ok bool) {
+	due, accepted, granted, id := hopValues(h)
+	if ms, ok = parseNumber(due, math.MaxInt64); !ok || len(id) == 0 {
+		return 0, false
+	}
+	_, okAccepted := parseNumber(accepted, math.MaxInt64)
+	_, okGranted := grantedName(granted)
+	return ms, okAccepted && okGranted
+}
 
 // parkAdds is how many headers Parked puts on at most.
 const parkAdds = hopAdds + 5
@@ -364,12 +383,12 @@ func parseNumber(value []byte, limit int64) (int64, bool) {
 			return 0, false
 		}
 		digit := int64(c - '0')
-		if n > (limit-digit)/10 {
+		if n > (math.MaxInt64-digit)/10 {
 			return 0, false
 		}
 		n = n*10 + digit
 	}
-	return n, true
+	return n, n <= limit
 }
 
 // usual are the names of the default ladder's levels and of no delay: most records

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -268,7 +269,7 @@ func TestForgedTimes(t *testing.T) {
 			if waited > time.Minute+time.Second {
 				t.Errorf("%s: waited %v", a.Value, waited)
 			}
-			if v := string(a.Value); (v == "honest" || v == "inbox header 1970") && waited < time.Minute {
+			if v := string(a.Value); (v == "honest" || strings.Contains(v, "header 1970")) && waited < time.Minute {
 				t.Errorf("%s: early, after %v", a.Value, waited)
 			}
 		}

@@ -46,8 +46,8 @@ type Metrics struct {
 // deliveries are the series of one level that count every record: looking them up
 // by their label would cost more than the counting.
 type deliveries struct {
-	delivered prometheus.Counter
-	lateness  prometheus.Observer
+	delivered, parked prometheus.Counter
+	lateness          prometheus.Observer
 }
 
 // What the inbox and the parked records are called where levels are told apart.
@@ -55,6 +55,14 @@ const (
 	Inbox  = "inbox"
 	Parked = "parked"
 )
+
+// Other is what levels are called together that are not in the ladder: anyone who can
+// write to the parked topic can name one.
+const Other = "other"
+
+// maxLateness is how late a delivery may be to be part of the histogram: above it the due
+// time is forged, or its producer's clock was wrong.
+const maxLateness = 30 * 24 * time.Hour
 
 // The outcomes of transactions.
 const (
@@ -163,26 +171,35 @@ func (m *Metrics) Expect(ladder levels.Ladder) {
 }
 
 func (m *Metrics) expectLevel(name string) {
-	for _, v := range []*prometheus.CounterVec{m.Routed, m.Parked, m.Clamped} {
-		v.WithLabelValues(name)
-	}
+	m.Routed.WithLabelValues(name)
+	m.Clamped.WithLabelValues(name)
 	m.Rounding.WithLabelValues(name)
 	m.levels[name] = m.deliveries(name)
 }
 
 func (m *Metrics) deliveries(level string) deliveries {
-	return deliveries{m.Delivered.WithLabelValues(level), m.Lateness.WithLabelValues(level)}
+	return deliveries{m.Delivered.WithLabelValues(level), m.Parked.WithLabelValues(level), m.Lateness.WithLabelValues(level)}
+}
+
+// of returns the series of a level, expected or not.
+func (m *Metrics) of(level string) deliveries {
+	if d, ok := m.levels[level]; ok {
+		return d
+	}
+	return m.deliveries(Other)
 }
 
 // Late records a delivery of level whose due time was due.
 func (m *Metrics) Late(level string, due, now time.Time) {
-	d, ok := m.levels[level]
-	if !ok {
-		d = m.deliveries(level)
-	}
+	d := m.of(level)
 	d.delivered.Inc()
-	d.lateness.Observe(max(0, now.Sub(due).Seconds()))
+	if late := now.Sub(due); late <= maxLateness {
+		d.lateness.Observe(max(0, late.Seconds()))
+	}
 }
+
+// Park records that a record of level was set aside.
+func (m *Metrics) Park(level string) { m.of(level).parked.Inc() }
 
 func vec(name, help, label string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})

@@ -2,7 +2,6 @@ package main
 
 import (
 	"math/rand/v2"
-	"strconv"
 	"time"
 
 	"github.com/delayd-io/delayd/levels"
@@ -166,9 +165,6 @@ func (c *recipe) dueMs(accepted int64) int64 {
 	const cut = time.Millisecond
 	if c.level.Delay == 0 {
 		return accepted
-	}
-	if forged, err := strconv.ParseInt(c.hopDue, 10, 64); err == nil && forged >= 0 && c.way == straight && forged < accepted {
-		return forged // nobody but its producer can tell it from the router's
 	}
 	return accepted + (c.level.Delay + cut).Milliseconds()
 }

@@ -84,9 +84,6 @@ func (h *history) judge(v *verdict, id int64, e *entry) {
 		return
 	}
 	c := h.mix.recipe(id)
-	if c.hopDue != "" {
-		return // it was due when its producer said so
-	}
 	if e.said != e.accepted {
 		v.note(&v.Mislabelled, "%d says that it was accepted after %d ms, and was after %d ms", id, e.said, e.accepted)
 	}
