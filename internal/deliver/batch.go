@@ -69,19 +69,36 @@ func (b *Batch) arrived() {
 func (b *Batch) Deliver(owner Owner, src *kgo.Record, f Facts) { b.deliver(owner, src, f) }
 
 func (b *Batch) deliver(owner Owner, src *kgo.Record, f Facts) *item {
-	left := cap(b.items) - len(b.items) // the others are taken to be like this one
-	if need := len(src.Headers) + finalAdds; cap(b.headers)-len(b.headers) < need {
-		b.headers = make([]kgo.RecordHeader, 0, left*need)
-	}
-	if need := finalSize(src, &f); cap(b.values.buf)-len(b.values.buf) < need {
-		b.values = newValues(left * need)
-	}
-	start := len(b.headers)
-	b.headers = appendFinal(b.headers, &b.values, src, &f)
 	b.records = append(b.records, kgo.Record{})
 	rec := &b.records[len(b.records)-1]
-	rec.Topic, rec.Key, rec.Value, rec.Headers = f.Topic, src.Key, src.Value, b.headers[start:len(b.headers):len(b.headers)]
+	rec.Topic, rec.Key, rec.Value, rec.Headers = f.Topic, src.Key, src.Value, b.final(src, &f)
 	return b.add(owner, src, rec, f)
+}
+
+// commonHeaders and commonValues are how many headers, and bytes of their values, a
+// record may have for the others of its batch to be taken to be like it. One with more
+// gets memory of its own: a single one can have as many as fit into lane.MaxBatchBytes.
+const (
+	commonHeaders = 64
+	commonValues  = 1024
+)
+
+// final returns the headers of the record that Final makes.
+func (b *Batch) final(src *kgo.Record, f *Facts) []kgo.RecordHeader {
+	count, size := len(src.Headers)+finalAdds, finalSize(src, f)
+	if count > commonHeaders || size > commonValues {
+		return Final(src, *f).Headers
+	}
+	left := cap(b.items) - len(b.items)
+	if cap(b.headers)-len(b.headers) < count {
+		b.headers = make([]kgo.RecordHeader, 0, left*count)
+	}
+	if cap(b.values.buf)-len(b.values.buf) < size {
+		b.values = newValues(left * size)
+	}
+	start := len(b.headers)
+	b.headers = appendFinal(b.headers, &b.values, src, f)
+	return b.headers[start:len(b.headers):len(b.headers)]
 }
 
 // Put adds rec, to be written to a topic of the service itself. src is what a
