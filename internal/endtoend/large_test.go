@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -156,6 +157,58 @@ func TestRaisedLimit(t *testing.T) {
 			if n := len(got.now()); n != 5 {
 				t.Errorf("%d arrived, want 5", n)
 			}
+			for _, a := range dead.now() {
+				t.Errorf("dead letter %s: %s", a.header(levels.HeaderError), a.header(levels.HeaderErrorDetail))
+			}
+		})
+	})
+}
+
+// TestLoweredLimit has the limit of a target lowered while the service runs, far below
+// what comes due together. It is learned from the first refusal, although each record
+// alone fits, and nothing is lost or leaves its order.
+func TestLoweredLimit(t *testing.T) {
+	const bursts, records, limit = 4, 300, 5_000
+	eachDelivery(t, func(t *testing.T, mode change) {
+		virtual(t, "1s", []string{"orders"}, func(w *world) {
+			topics, err := w.adm.ListTopics(context.Background(), "orders")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var large atomic.Int32
+			w.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				w.cluster.KeepControl()
+				for _, topic := range req.(*kmsg.ProduceRequest).Topics {
+					for _, p := range topic.Partitions {
+						if topic.TopicID == topics["orders"].ID && len(p.Records) > limit {
+							large.Add(1)
+						}
+					}
+				}
+				return nil, nil, false
+			})
+			s := w.serve("one", mode)
+			defer s.stop()
+			s.joined()
+			got, dead := w.watchCommitted("orders"), w.watchCommitted(w.names.Dead())
+			for burst := range bursts {
+				var recs []*kgo.Record
+				for i := range records {
+					recs = append(recs, w.direct("1s", "orders", "k", strconv.Itoa(burst*records+i+1), kgo.RecordHeader{Key: "fill", Value: []byte(incompressible(300))}))
+				}
+				w.send(recs...)
+				time.Sleep(5 * time.Second)
+				switch n := large.Swap(0); {
+				case burst == 0:
+					if n == 0 {
+						t.Error("nothing was sent in a large batch")
+					}
+					w.limit(limit, "orders")
+				case burst > 1 && n > 0:
+					t.Errorf("burst %d: %d batches are above the limit", burst, n)
+				}
+			}
+			got.onceInOrder(t, bursts*records)
 			for _, a := range dead.now() {
 				t.Errorf("dead letter %s: %s", a.header(levels.HeaderError), a.header(levels.HeaderErrorDetail))
 			}
