@@ -191,10 +191,11 @@ func TestLoweredLimit(t *testing.T) {
 			defer s.stop()
 			s.joined()
 			got, dead := w.watchCommitted("orders"), w.watchCommitted(w.names.Dead())
+			fill := []byte(incompressible(300 * records))
 			for burst := range bursts {
 				var recs []*kgo.Record
 				for i := range records {
-					recs = append(recs, w.direct("1s", "orders", "k", strconv.Itoa(burst*records+i+1), kgo.RecordHeader{Key: "fill", Value: []byte(incompressible(300))}))
+					recs = append(recs, w.direct("1s", "orders", "k", strconv.Itoa(burst*records+i+1), kgo.RecordHeader{Key: "fill", Value: fill[300*i : 300*(i+1)]}))
 				}
 				w.send(recs...)
 				time.Sleep(5 * time.Second)
