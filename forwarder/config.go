@@ -85,6 +85,10 @@ type Config struct {
 	// MaxLate is how long after its due time a record may still be delivered; later
 	// it is a dead letter, which is looked at before each attempt. 0: however late.
 	MaxLate time.Duration
+	// RequireControl delivers nothing until the control topic has been read, so that
+	// what is paused stays so whatever is broken. Without it deliveries start after
+	// half a minute as if nothing were paused, and at once where there is no such topic.
+	RequireControl bool
 	// PurgeAfter is how long a delivered record stays on its level topic.
 	// 0: deleted at once. PurgeOff: never deleted by us.
 	PurgeAfter time.Duration

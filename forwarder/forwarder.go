@@ -13,6 +13,7 @@
 package forwarder
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -87,7 +88,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		outbox.Close()
 		return nil, err
 	}
-	f.control = control.NewReader(cfg.Names.Control(), cfg.Log, f.controlled(cfg.Names), opts...)
+	f.control = control.NewReader(cfg.Names.Control(), cfg.RequireControl, cfg.Log, f.controlled(cfg.Names), opts...)
 	return f, nil
 }
 
@@ -138,7 +139,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 
 // Ready returns nil when the group is joined and every overdue lane moves.
 func (f *Forwarder) Ready() error {
-	if err := f.consumer.Ready(); err != nil {
+	if err := cmp.Or(f.control.Ready(), f.consumer.Ready()); err != nil {
 		return fmt.Errorf("forwarder: %w", err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -54,6 +55,8 @@ type Config struct {
 	// MaxLate is as in forwarder.Config, for records without delay, which are due
 	// when they are accepted. All others go to their level however late it is.
 	MaxLate time.Duration
+	// RequireControl is as in forwarder.Config: nothing is routed until then.
+	RequireControl bool
 	// Budget bounds the bytes fetched ahead.
 	Budget int64
 
@@ -131,7 +134,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		outbox.Close()
 		return nil, err
 	}
-	r.control = control.NewReader(cfg.Names.Control(), cfg.Log, outbox.Pause, opts...)
+	r.control = control.NewReader(cfg.Names.Control(), cfg.RequireControl, cfg.Log, outbox.Pause, opts...)
 	return r, nil
 }
 
@@ -164,7 +167,7 @@ func (r *Router) Run(ctx context.Context) error {
 
 // Ready returns nil when the group is joined and an inbox that is behind moves.
 func (r *Router) Ready() error {
-	if err := r.consumer.Ready(); err != nil {
+	if err := cmp.Or(r.control.Ready(), r.consumer.Ready()); err != nil {
 		return fmt.Errorf("router: %w", err)
 	}
 	return nil

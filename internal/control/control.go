@@ -9,7 +9,6 @@ package control
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
@@ -48,6 +47,8 @@ type Switch struct {
 	Reason string `json:"reason,omitempty"`
 	// At is when it was said, by the broker's clock where that stamps records.
 	At time.Time `json:"-"`
+
+	offset int64 // of the record that says so
 }
 
 // Record is the record that says s of k. A resumed key keeps a record: when that was
@@ -57,30 +58,8 @@ func Record(topic string, k Key, s Switch) (*kgo.Record, error) {
 	return &kgo.Record{Topic: topic, Partition: 0, Key: []byte(k.String()), Value: value}, err
 }
 
-// State is what is said of each key. It does not change: With makes another one.
+// State is what is said of each key.
 type State map[Key]Switch
-
-// With is the state behind rec. A record that Record did not make is an error, and
-// changes nothing; a tombstone resumes.
-func (s State) With(rec *kgo.Record) (State, error) {
-	k, ok := parseKey(string(rec.Key))
-	if !ok {
-		return s, fmt.Errorf("record %s/%d/%d: the key %q is neither level/NAME nor target/TOPIC", rec.Topic, rec.Partition, rec.Offset, rec.Key)
-	}
-	var sw Switch
-	if rec.Value != nil {
-		if err := json.Unmarshal(rec.Value, &sw); err != nil {
-			return s, fmt.Errorf("record %s/%d/%d: %w", rec.Topic, rec.Partition, rec.Offset, err)
-		}
-	}
-	sw.At = rec.Timestamp
-	next := make(State, len(s)+1)
-	for k, sw := range s {
-		next[k] = sw
-	}
-	next[k] = sw
-	return next, nil
-}
 
 // Paused says whether a key is.
 func (s State) Paused(kind Kind, name string) bool { return s[Key{kind, name}].Paused }

@@ -24,25 +24,28 @@ const (
 	retryEvery = 10 * time.Second
 	// loadWithin is how long the start of deliveries waits for what is paused: so
 	// long a restart with a broker away may take. After it they start as if nothing
-	// were, because a topic that only stops things must not stop everything.
+	// were, because a topic that only stops things must not stop everything; unless
+	// what is paused is required, when each so long is one line of the log.
 	loadWithin = 30 * time.Second
 )
 
 // Reader follows what is paused.
 type Reader struct {
-	topic   string
-	opts    []kgo.Opt
-	log     zerolog.Logger
-	changed func(State)
-	state   State         // owned by run
-	told    string        // the last error that was logged; owned by run
-	loaded  chan struct{} // closed when the state of the start is known
+	topic    string
+	required bool
+	opts     []kgo.Opt
+	log      zerolog.Logger
+	changed  func(State)
+	state    State         // owned by run
+	told     string        // the last error that was logged; owned by run
+	loaded   chan struct{} // closed when the state of the start is known
 }
 
-// NewReader returns a reader of a topic; Start starts it. changed is
-// called with the first state and each one after it.
-func NewReader(topic string, log zerolog.Logger, changed func(State), opts ...kgo.Opt) *Reader {
-	return &Reader{topic: topic, opts: opts, log: log, changed: changed, loaded: make(chan struct{})}
+// NewReader returns a reader of a topic; Start starts it. changed is called with the
+// first state and each one after it. While the topic has not been read, nothing counts
+// as paused, or all does where it is required: then [Reader.Loaded] waits until it has.
+func NewReader(topic string, required bool, log zerolog.Logger, changed func(State), opts ...kgo.Opt) *Reader {
+	return &Reader{topic: topic, required: required, opts: opts, log: log, changed: changed, loaded: make(chan struct{})}
 }
 
 // Start follows in a goroutine of its own, which stop ends and waits for. It goes on
@@ -63,7 +66,7 @@ func (r *Reader) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if absent(err) {
+		if absent(err) && !r.required {
 			r.publish() // nothing is paused, as far as anybody can tell
 		}
 		r.tell(err)
@@ -94,19 +97,33 @@ func absent(err error) bool {
 
 // Loaded waits until what is paused is known, or has been waited for long enough.
 func (r *Reader) Loaded(ctx context.Context) error {
-	select {
-	case <-r.loaded:
-		return nil
-	default:
+	for {
+		timer := time.NewTimer(loadWithin)
+		select {
+		case <-r.loaded:
+			timer.Stop()
+			return nil
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
+		if !r.required {
+			r.log.Error().Str("topic", r.topic).Msg("cannot read what is paused; starting with nothing paused")
+			return nil
+		}
+		r.log.Error().Str("topic", r.topic).Msg("cannot read what is paused; delivering nothing until it can be read (--require-control)")
 	}
-	timer := time.NewTimer(loadWithin)
-	defer timer.Stop()
+}
+
+// Ready returns an error while deliveries wait for what is paused.
+func (r *Reader) Ready() error {
 	select {
 	case <-r.loaded:
-	case <-timer.C:
-		r.log.Error().Str("topic", r.topic).Msg("what is paused cannot be read: deliveries start as if nothing were")
-	case <-ctx.Done():
-		return ctx.Err()
+	default:
+		if r.required {
+			return fmt.Errorf("what is paused is not known: topic %s has not been read yet (--require-control)", r.topic)
+		}
 	}
 	return nil
 }
@@ -124,7 +141,8 @@ func (r *Reader) publish() {
 // follow reads the topic from its start, publishes what it says when the end is
 // reached, and then whatever comes. It returns when it cannot go on.
 func (r *Reader) follow(ctx context.Context) error {
-	client, err := kgo.NewClient(append(append(connect.Timing(), r.opts...), kgo.FetchMaxWait(fetchWait))...)
+	client, err := kgo.NewClient(append(append(connect.Timing(), r.opts...), kgo.FetchMaxWait(fetchWait),
+		kgo.FetchIsolationLevel(kgo.ReadUncommitted()), kgo.KeepControlRecords())...) // see replay
 	if err != nil {
 		return err
 	}
@@ -136,25 +154,21 @@ func (r *Reader) follow(ctx context.Context) error {
 	// Not before: clients that may create topics would create this one.
 	client.AddConsumePartitions(map[string]map[int32]kgo.Offset{r.topic: {0: kgo.NewOffset().AtStart()}})
 	r.told = "" // it can be read again
-	state := State(nil)
-	if left.next >= left.end {
-		r.state = state
-		r.publish()
-	}
+	all := newReplay()
 	for {
+		if left.next >= left.end {
+			r.state = all.snapshot()
+			r.publish()
+		}
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
 			return fmt.Errorf("read %s: %w", r.topic, connect.GrantTopic(err, connect.Read, r.topic))
 		}
 		for _, rec := range fetches.Records() {
-			if state, err = state.With(rec); err != nil {
+			if err := all.take(rec); err != nil {
 				r.log.Warn().Err(err).Msg("what is paused: record ignored")
 			}
 			left.next = rec.Offset + 1
-		}
-		if left.next >= left.end {
-			r.state = state
-			r.publish()
 		}
 	}
 }
@@ -182,7 +196,7 @@ func span(ctx context.Context, client *kgo.Client, topic string) (b bounds, err 
 func Read(ctx context.Context, topic string, opts ...kgo.Opt) (state State, err error) {
 	read, done := context.WithCancel(ctx)
 	defer done()
-	r := NewReader(topic, zerolog.Nop(), func(s State) { state = s; done() }, opts...)
+	r := NewReader(topic, false, zerolog.Nop(), func(s State) { state = s; done() }, opts...)
 	if err = r.follow(read); read.Err() != nil && ctx.Err() == nil || errors.Is(err, kerr.UnknownTopicOrPartition) {
 		err = nil
 	}

@@ -5,11 +5,13 @@ package endtoend
 import (
 	"context"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/admin"
@@ -153,5 +155,65 @@ func TestPauseTarget(t *testing.T) {
 			}
 			one.stop()
 		})
+	})
+}
+
+// TestPauseBehindAMarker ends the control topic with the marker of a transaction that
+// was aborted: a restart still knows at once what is paused, and what was aborted is not.
+func TestPauseBehindAMarker(t *testing.T) {
+	virtual(t, "5s", []string{"orders", "mails"}, func(w *world) {
+		w.pause(admin.TargetOf("orders"))
+		other := w.newClient(kgo.TransactionalID("other"))
+		if err := other.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		rec := &kgo.Record{Topic: w.names.Control(), Key: []byte("target/mails"), Value: []byte(`{"paused":true}`)}
+		if err := other.ProduceSync(context.Background(), rec).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.EndTransaction(context.Background(), kgo.TryAbort); err != nil {
+			t.Fatal(err)
+		}
+		other.Close()
+		got, others := w.watchCommitted("orders"), w.watchCommitted("mails")
+		one := w.serve("one")
+		one.joined()
+		w.send(w.direct("5s", "orders", "k", "1"), w.direct("5s", "mails", "k", "1"))
+		if a := others.wait(1, 6*time.Second); a[0].late() > time.Second {
+			t.Errorf("%v late", a[0].late())
+		}
+		time.Sleep(time.Minute)
+		if all := got.now(); len(all) > 0 {
+			t.Errorf("%d records for a paused target arrived", len(all))
+		}
+		one.stop()
+	})
+}
+
+// TestRequireControl keeps the control topic from being read: nothing is delivered, and
+// the instance says why, until it can be; then only what is not paused is.
+func TestRequireControl(t *testing.T) {
+	virtual(t, "5s", []string{"orders", "mails"}, func(w *world) {
+		w.pause(admin.TargetOf("orders"))
+		fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: w.names.Control(), Err: kerr.TopicAuthorizationFailed, Count: -1})
+		got, others := w.watchCommitted("orders"), w.watchCommitted("mails")
+		one := w.serve("one", func(rc *router.Config, fc *forwarder.Config) { rc.RequireControl, fc.RequireControl = true, true })
+		w.send(w.direct("5s", "orders", "k", "1"), w.direct("5s", "mails", "k", "1"), w.request("0", "mails", "k", "2"))
+		time.Sleep(2 * time.Minute)
+		if n := len(got.now()) + len(others.now()); n > 0 {
+			t.Errorf("%d records arrived before it was known what is paused", n)
+		}
+		for _, err := range []error{one.router.Ready(), one.forwarder.Ready()} {
+			if err == nil || !strings.Contains(err.Error(), "what is paused is not known: topic delay.control has not been read yet") {
+				t.Errorf("ready: %v", err)
+			}
+		}
+		fault.Remove()
+		others.wait(2, time.Minute)
+		time.Sleep(time.Minute)
+		if all := got.now(); len(all) > 0 {
+			t.Errorf("%d records for a paused target arrived", len(all))
+		}
+		one.stop()
 	})
 }
