@@ -414,7 +414,8 @@ func FuzzSending(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, seed := range []string{string(good.Value), "", "{}", "null", `{"letter":"a/-1/2"}`, `{"letter":"a/b/0/007"}`, string(good.Value) + "x"} {
+	for _, seed := range []string{string(good.Value), "", "{}", "null", `{"letter":"a/-1/2"}`, `{"letter":"a/b/0/007"}`, string(good.Value) + "x",
+		`{"letter":"\u001b[2J\nforged/0/1","to":"a/0/1"}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {

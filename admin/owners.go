@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/offsets"
+	"github.com/delayd-io/delayd/internal/printable"
 )
 
 // owners refuses level topics that another group reads too. A level topic has
@@ -41,10 +42,10 @@ func owners(ctx context.Context, cl *kgo.Client, spec Spec, results Results) {
 			group := commits[at].Group
 			r.fail(fmt.Errorf("topic %s: group %s has committed offsets on it, and a level topic has one owning group, here %s; "+
 				"stop that group and forget its offsets with %s, or give one of the two another --prefix",
-				r.Topic, group, own, toolsFor(cl).forget(group, r.Topic)))
+				r.Topic, printable.Text(group), own, toolsFor(cl).forget(group, r.Topic)))
 		case readers[r.Topic] != "":
 			r.fail(fmt.Errorf("topic %s: group %s has members that read it, and a level topic has one owning group, here %s; "+
-				"stop that group, or give one of the two another --prefix", r.Topic, readers[r.Topic], own))
+				"stop that group, or give one of the two another --prefix", r.Topic, printable.Text(readers[r.Topic]), own))
 		case err != nil:
 			r.note(fmt.Sprintf("not known whether another group reads it: %v", err))
 		}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/printable"
 )
 
 // tools spells the lines of Kafka's own command-line tools, for a person to run.
@@ -96,13 +98,17 @@ func (r Right) operation() string {
 }
 
 // shellQuote is a word for a shell. Names of topics have nothing in them that a
-// shell would act on; those of groups, users and files can have anything.
+// shell would act on; those of groups, users and files can have anything. What a
+// terminal would act on is spelled as bash, ksh and zsh read it.
 func shellQuote(word string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-:=,/", r)
 	}
 	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
 		return word
+	}
+	if safe := printable.Text(word); safe != word {
+		return "$'" + strings.ReplaceAll(safe[1:len(safe)-1], "'", `\'`) + "'"
 	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/printable"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -89,8 +90,8 @@ func letterRow(l *admin.Letter, became string) table.Row {
 	if l.Attempts != nil {
 		tries = strconv.Itoa(*l.Attempts)
 	}
-	return table.Row{at, l.Died.Format(time.RFC3339), cmp.Or(visible(string(l.Code)), "-"), l.Deaths, target, tries,
-		cmp.Or(visible(l.Origin), "-"), glance(l.Key), glance(l.Value), became, visible(l.Detail)}
+	return table.Row{at, l.Died.Format(time.RFC3339), cmp.Or(string(l.Code), "-"), l.Deaths, target, tries,
+		cmp.Or(l.Origin, "-"), glance(l.Key), glance(l.Value), became, l.Detail}
 }
 
 // sentAgain says what a letter has behind it.
@@ -122,9 +123,9 @@ func glance(p *admin.Preview) string {
 // short is the beginning of a text.
 func short(s string) string {
 	if runes := []rune(s); len(runes) > glanceRunes {
-		return visible(string(runes[:glanceRunes])) + "…"
+		return printable.Text(string(runes[:glanceRunes])) + "…"
 	}
-	return visible(s)
+	return printable.Text(s)
 }
 
 type deadResendCmd struct {
@@ -176,7 +177,7 @@ func (c *deadResendCmd) Run(ctx context.Context, con *console) error {
 func (c *deadResendCmd) became(r admin.Resent) string {
 	switch {
 	case r.Outcome != admin.Sent:
-		return "left: " + visible(r.Why)
+		return "left: " + r.Why
 	case c.DryRun:
 		return "would go to " + r.Way
 	}

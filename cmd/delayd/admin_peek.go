@@ -70,7 +70,7 @@ func (c *parkedListCmd) Run(ctx context.Context, con *console) error {
 		}
 		t := newTable(con.out, table.Row{"Target", "Parked", "Bytes", "Since", "Oldest due"}, 2, 3)
 		for _, w := range list {
-			t.AppendRow(table.Row{visible(w.Target), w.Records, w.Bytes, w.Since.Format(time.RFC3339), w.OldestDue.Format(time.RFC3339)})
+			t.AppendRow(table.Row{w.Target, w.Records, w.Bytes, w.Since.Format(time.RFC3339), w.OldestDue.Format(time.RFC3339)})
 		}
 		t.Render()
 		return nil

@@ -161,7 +161,7 @@ func printCommands(w io.Writer, steps admin.Steps) {
 		fmt.Fprintln(w, "With Kafka's own tools, all of it:")
 	}
 	for _, line := range commands {
-		fmt.Fprintln(w, line)
+		printLine(w, "%s", line)
 	}
 }
 

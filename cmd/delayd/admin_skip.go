@@ -65,7 +65,7 @@ func (c *skipCmd) Run(ctx context.Context, con *console) error {
 
 func printSkip(w io.Writer, s *admin.Skip) {
 	t := newTable(w, table.Row{"From", "To", "Records", "Bytes", "Codec", "Cannot be decoded"}, 1, 2, 3, 4)
-	t.AppendRow(table.Row{s.First, s.Last, s.Records, s.Bytes, s.Codec, cmp.Or(visible(s.Fault), "-")})
+	t.AppendRow(table.Row{s.First, s.Last, s.Records, s.Bytes, s.Codec, cmp.Or(s.Fault, "-")})
 	t.Render()
 }
 

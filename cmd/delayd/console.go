@@ -12,6 +12,8 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/mattn/go-isatty"
 	"github.com/rs/zerolog"
+
+	"github.com/delayd-io/delayd/internal/printable"
 )
 
 // console is what a command reads and writes: results go to out, logs and what
@@ -23,7 +25,13 @@ type console struct {
 }
 
 // note writes a line for the person at the terminal that is no result.
-func (c *console) note(format string, args ...any) { fmt.Fprintf(c.err, format+"\n", args...) }
+func (c *console) note(format string, args ...any) { printLine(c.err, format, args...) }
+
+// printLine prints one line. What was put into it cannot add another, or reach the
+// terminal as anything but text.
+func printLine(w io.Writer, format string, args ...any) {
+	fmt.Fprintln(w, printable.Text(fmt.Sprintf(format, args...)))
+}
 
 // isTerminal reports whether a stream ends at a person.
 func isTerminal(stream any) bool {
@@ -40,7 +48,8 @@ func printJSON(w io.Writer, v any) error {
 }
 
 // newTable is a table in the style of all commands: headings, columns, no lines.
-// The columns named in numbers are aligned right.
+// The columns named in numbers are aligned right. Cells are printed as text, whatever
+// they hold.
 func newTable(w io.Writer, heading table.Row, numbers ...int) table.Writer {
 	t := table.NewWriter()
 	t.SetOutputMirror(w)
@@ -50,9 +59,12 @@ func newTable(w io.Writer, heading table.Row, numbers ...int) table.Writer {
 	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
 	t.SetStyle(style)
 	t.SuppressTrailingSpaces()
-	var columns []table.ColumnConfig
+	columns := make([]table.ColumnConfig, len(heading))
+	for i := range columns {
+		columns[i] = table.ColumnConfig{Number: i + 1, Transformer: func(cell any) string { return printable.Text(fmt.Sprint(cell)) }}
+	}
 	for _, n := range numbers {
-		columns = append(columns, table.ColumnConfig{Number: n, Align: text.AlignRight, AlignHeader: text.AlignRight})
+		columns[n-1].Align, columns[n-1].AlignHeader = text.AlignRight, text.AlignRight
 	}
 	t.SetColumnConfigs(columns)
 	return t

@@ -18,6 +18,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/delayd-io/delayd/forwarder"
+	"github.com/delayd-io/delayd/internal/printable"
 	"github.com/delayd-io/delayd/router"
 )
 
@@ -53,7 +54,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	con := &console{in: stdin, out: stdout, err: stderr}
 	code, err := dispatch(ctx, args, con)
 	if err != nil && !errors.As(err, new(loggedError)) {
-		fmt.Fprintln(stderr, "delayd:", err)
+		fmt.Fprintln(stderr, "delayd:", printable.Lines(err.Error()))
 	}
 	return code
 }

@@ -83,6 +83,6 @@ func printPaused(w io.Writer, paused []admin.Paused, now time.Time) {
 		if p.Reason != "" {
 			reason = ": " + p.Reason
 		}
-		fmt.Fprintf(w, "paused: %v, for %v%s\n", p, now.Sub(p.Since).Round(time.Second), reason)
+		printLine(w, "paused: %v, for %v%s", p, now.Sub(p.Since).Round(time.Second), reason)
 	}
 }

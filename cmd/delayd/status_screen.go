@@ -9,6 +9,8 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+
+	"github.com/delayd-io/delayd/internal/printable"
 )
 
 // statusScreen shows the last report in one place of a terminal, and replaces it with
@@ -78,7 +80,7 @@ func (s *statusScreen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 func (s *statusScreen) View() tea.View {
 	view := tea.NewView(fmt.Sprintf("every %v, Ctrl-C ends it\n\n%s", s.cmd.Interval, s.text))
 	if s.failed != nil {
-		view.Content = fmt.Sprintf("no news: %v; trying again\n\n%s", visible(s.failed.Error()), s.text)
+		view.Content = fmt.Sprintf("no news: %v; trying again\n\n%s", printable.Text(s.failed.Error()), s.text)
 	}
 	view.AltScreen = true
 	return view

@@ -55,11 +55,11 @@ func printStatus(w io.Writer, s statusReport, wide bool) {
 		printHolders(w, s.Status)
 	}
 	if s.unpaused != nil {
-		fmt.Fprintf(w, "what is paused is not known: %v\n", s.unpaused)
+		printLine(w, "what is paused is not known: %v", s.unpaused)
 	}
 	printPaused(w, s.Paused, s.At)
 	for _, line := range remarks(s) {
-		fmt.Fprintln(w, line)
+		printLine(w, "%s", line)
 	}
 }
 
@@ -191,7 +191,7 @@ func printHolders(w io.Writer, s admin.Status) {
 	t := newTable(w, table.Row{"Instance", "Host", "Partitions", "Of"})
 	for _, of := range shares {
 		// Both are what a client says of itself.
-		t.AppendRow(table.Row{visible(of.instance), visible(of.host), of.partitions, strings.Join(topics[of], " ")})
+		t.AppendRow(table.Row{of.instance, of.host, of.partitions, strings.Join(topics[of], " ")})
 	}
 	t.Render()
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/offsets"
+	"github.com/delayd-io/delayd/internal/printable"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -191,32 +190,22 @@ func (c *tailCmd) print(con *console, a arrival) error {
 func (a arrival) String() string {
 	key, value := "-", "(null)"
 	if a.Key != nil {
-		key = visible(*a.Key)
+		key = printable.Text(*a.Key)
 	}
 	if a.Value != nil {
-		value = visible(*a.Value)
+		value = printable.Text(*a.Value)
 	}
 	late := "-"
 	if a.LateMs != nil {
 		late = strconv.FormatInt(*a.LateMs, 10) + "ms"
 	}
-	level := visible(a.Level)
+	level := printable.Text(a.Level)
 	if level == "" {
 		level = "-"
 	}
 	line := fmt.Sprintf("%s  level %-4s late %-6s key %-10s %s", a.Time.Local().Format("15:04:05.000"), level, late, key, value)
 	if a.Error != "" {
-		line += fmt.Sprintf("  [dead, %s: %s]", visible(a.Error), visible(a.Detail))
+		line += fmt.Sprintf("  [dead, %s: %s]", printable.Text(a.Error), printable.Text(a.Detail))
 	}
 	return line
-}
-
-// visible is s as it is, or quoted where it holds what a terminal would act on
-// instead of showing it: anyone who may write to a topic chooses what we print.
-func visible(s string) string {
-	hidden := func(r rune) bool { return !strconv.IsGraphic(r) }
-	if utf8.ValidString(s) && !strings.ContainsFunc(s, hidden) {
-		return s
-	}
-	return strconv.QuoteToGraphic(s)
 }
