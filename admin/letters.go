@@ -1,9 +1,13 @@
 package admin
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -90,10 +94,13 @@ type LetterFilter struct {
 	// Since and Until bound when they died: at or after the one, and before the
 	// other. Zero: no bound.
 	Since, Until time.Time
-	// Offsets are where they stand; none: anywhere.
+	// Offsets are where they stand; none: anywhere. One at which no record is, is an
+	// error once all others have been handled.
 	Offsets []int64
 	// Limit is how many are enough, the oldest first. 0: all.
 	Limit int
+	// Newest has Letters return the newest ones, those first.
+	Newest bool
 }
 
 func (f *LetterFilter) takes(l *Letter) bool {
@@ -108,32 +115,172 @@ func (f *LetterFilter) takes(l *Letter) bool {
 	return true
 }
 
-// Letters lists dead letters, the oldest first, and says whether there are more of
-// them than the limit. It reads the whole topic: what it keeps of a letter is a few
-// kilobytes.
+// Letters lists dead letters, the oldest first unless the filter says otherwise, and
+// says whether there are more of them than the limit. It reads the whole topic: what it
+// keeps of a letter is a few kilobytes.
 func Letters(ctx context.Context, cl *kgo.Client, names levels.Names, f LetterFilter) (list []*Letter, more bool, err error) {
 	all, err := readSendings(ctx, cl, names)
 	if err != nil {
 		return nil, false, err
 	}
-	err = eachLetter(ctx, cl, names, func(_ span, _ *kgo.Record, l *Letter) error {
+	err = f.each(ctx, cl, names, func(_ span, _ *kgo.Record, l *Letter) error {
+		l.tell(all)
+		list = append(list, l)
+		switch {
+		case f.Limit == 0:
+		case f.Newest && len(list) >= 2*f.Limit+newestRoom: // now and then: it has to be sorted
+			list, more = latest(list, f.Limit), true
+		case !f.Newest && len(list) > f.Limit:
+			list, more = list[:f.Limit], true
+			return errEnough
+		}
+		return nil
+	})
+	if f.Newest {
+		more = more || f.Limit > 0 && len(list) > f.Limit
+		list = latest(list, f.Limit)
+	}
+	return list, more, err
+}
+
+// newestRoom is how many letters are kept at least before the oldest are dropped.
+const newestRoom = 1000
+
+// latest returns the newest of some letters, those first. limit 0 is all.
+func latest(list []*Letter, limit int) []*Letter {
+	slices.SortStableFunc(list, func(a, b *Letter) int {
+		return cmp.Or(b.Died.Compare(a.Died), cmp.Compare(b.Offset, a.Offset))
+	})
+	if limit > 0 && len(list) > limit {
+		clear(list[limit:]) // they hold a lot
+		list = list[:limit]
+	}
+	return list
+}
+
+// LetterSummary is how many dead letters have one code and one target.
+type LetterSummary struct {
+	Code levels.Code `json:"code"`
+	// Target is what they ask for; nil where they leave that to the default.
+	Target  *string   `json:"target"`
+	Letters int       `json:"letters"`
+	Oldest  time.Time `json:"oldest"`
+	Newest  time.Time `json:"newest"`
+	// SentAgain is how many of them were sent again.
+	SentAgain int `json:"sent_again"`
+}
+
+// SummarizeLetters counts dead letters by code and target, the most first. The limit of
+// the filter does not count.
+func SummarizeLetters(ctx context.Context, cl *kgo.Client, names levels.Names, f LetterFilter) ([]LetterSummary, error) {
+	all, err := readSendings(ctx, cl, names)
+	if err != nil {
+		return nil, err
+	}
+	var t tally
+	err = f.each(ctx, cl, names, func(_ span, _ *kgo.Record, l *Letter) error {
+		l.tell(all)
+		t.add(l)
+		return nil
+	})
+	return t.summaries(), err
+}
+
+// tally counts letters by code and target.
+type tally map[tallyKey]*LetterSummary
+
+type tallyKey struct {
+	code   levels.Code
+	target string
+	named  bool // whether there is a target
+}
+
+func (t *tally) add(l *Letter) {
+	key := tallyKey{code: l.Code, named: l.Target != nil}
+	if key.named {
+		key.target = *l.Target
+	}
+	if *t == nil {
+		*t = make(tally)
+	}
+	s := (*t)[key]
+	if s == nil {
+		s = &LetterSummary{Code: l.Code, Target: l.Target, Oldest: l.Died, Newest: l.Died}
+		(*t)[key] = s
+	}
+	s.Letters++
+	if l.SentAgain != nil {
+		s.SentAgain++
+	}
+	if l.Died.Before(s.Oldest) {
+		s.Oldest = l.Died
+	}
+	if l.Died.After(s.Newest) {
+		s.Newest = l.Died
+	}
+}
+
+func (t tally) summaries() []LetterSummary {
+	keys := slices.SortedFunc(maps.Keys(t), func(a, b tallyKey) int {
+		return cmp.Or(cmp.Compare(t[b].Letters, t[a].Letters), cmp.Compare(a.code, b.code), cmp.Compare(a.target, b.target))
+	})
+	list := make([]LetterSummary, len(keys))
+	for i, key := range keys {
+		list[i] = *t[key]
+	}
+	return list
+}
+
+// each visits the letters that the filter takes, until visit returns errEnough.
+func (f *LetterFilter) each(ctx context.Context, cl *kgo.Client, names levels.Names, visit func(span, *kgo.Record, *Letter) error) error {
+	left := make(map[int64]bool, len(f.Offsets))
+	for _, offset := range f.Offsets {
+		left[offset] = true
+	}
+	enough := false
+	err := eachLetter(ctx, cl, names, func(s span, rec *kgo.Record, l *Letter) error {
+		delete(left, l.Offset)
 		if !f.takes(l) {
 			return nil
 		}
-		if more = f.Limit > 0 && len(list) == f.Limit; more {
-			return errEnough
-		}
-		l.tell(all)
-		list = append(list, l)
-		return nil
+		err := visit(s, rec, l)
+		enough = err == errEnough
+		return err
 	})
-	return list, more, err
+	if err != nil || enough || len(left) == 0 {
+		return err
+	}
+	return &MissingLettersError{names.Dead(), slices.Sorted(maps.Keys(left))}
+}
+
+// MissingLettersError says that there is no record at offsets that were asked for.
+type MissingLettersError struct {
+	Topic   string
+	Offsets []int64
+}
+
+func (e *MissingLettersError) Error() string {
+	words := make([]string, len(e.Offsets))
+	for i, offset := range e.Offsets {
+		words[i] = strconv.FormatInt(offset, 10)
+	}
+	return fmt.Sprintf("topic %s has no dead letter at offset %s", e.Topic, strings.Join(words, ", "))
+}
+
+// letterSpans are what can be read of the dead letters' topic, which has to exist: one
+// that does not is a prefix that somebody misspelt, and not a day without faults.
+func letterSpans(ctx context.Context, cl *kgo.Client, names levels.Names) ([]span, error) {
+	spans, err := readable(ctx, cl, names.Dead())
+	if err == nil && spans == nil {
+		err = fmt.Errorf("topic %s does not exist: check --prefix; delayd admin provision creates it", names.Dead())
+	}
+	return spans, err
 }
 
 // eachLetter visits the dead letters. There is one partition of them unless somebody
 // has made more.
 func eachLetter(ctx context.Context, cl *kgo.Client, names levels.Names, visit func(span, *kgo.Record, *Letter) error) error {
-	spans, err := readable(ctx, cl, names.Dead())
+	spans, err := letterSpans(ctx, cl, names)
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,8 @@ func threeLetters(t *testing.T) (*kgo.Client, Spec) {
 	cl := writer(t, fake(t).ListenAddrs())
 	spec := small(t)
 	everything(t, cl, spec)
+	create(t, cl, "orders", 10)
+	create(t, cl, "gone", 1) // and made again
 	inbox := &kgo.Record{Topic: "delay.inbox", Partition: 1, Offset: 8, Key: []byte("k"), Value: []byte("zero"),
 		Headers: h("a", "1", "delay-level", "1m", "delay-target", "orders", "delay-partition", "9")}
 	level := &kgo.Record{Topic: "delay.level.5s", Partition: 2, Offset: 5, Value: []byte("one"), Headers: h("delay-target", "gone", "delay-id", "mine")}
@@ -78,6 +80,9 @@ func TestLetters(t *testing.T) {
 		"limit":         {LetterFilter{Limit: 2}, []int64{0, 1}, true},
 		"limit reached": {LetterFilter{Limit: 3}, []int64{0, 1, 2}, false},
 		"all of it":     {LetterFilter{Target: "gone", Until: spring(1)}, nil, false},
+		"newest":        {LetterFilter{Newest: true}, []int64{2, 1, 0}, false},
+		"newest, limit": {LetterFilter{Newest: true, Limit: 2}, []int64{2, 1}, true},
+		"newest, all":   {LetterFilter{Newest: true, Limit: 3}, []int64{2, 1, 0}, false},
 	} {
 		list, more, err := Letters(t.Context(), cl, spec.Names, tc.filter)
 		if err != nil {
@@ -107,15 +112,152 @@ func TestLetters(t *testing.T) {
 	}
 }
 
-// A topic with nothing to be read is no letters, and neither is one that is not there.
+// TestNewestOfMany drops old letters while it reads, and keeps the newest.
+func TestNewestOfMany(t *testing.T) {
+	t.Parallel()
+	cl := writer(t, fake(t).ListenAddrs())
+	spec := small(t)
+	everything(t, cl, spec)
+	recs := make([]*kgo.Record, 3*newestRoom)
+	for i := range recs {
+		recs[i] = &kgo.Record{Topic: "delay.dead", Timestamp: spring(0).Add(time.Duration(i) * time.Second)}
+	}
+	if err := cl.ProduceSync(t.Context(), recs...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	list, more, err := Letters(t.Context(), cl, spec.Names, LetterFilter{Newest: true, Limit: 2})
+	if err != nil || !more || len(list) != 2 || list[0].Offset != int64(len(recs)-1) || list[1].Offset != int64(len(recs)-2) {
+		t.Errorf("%d letters, more %t, %v", len(list), more, err)
+	}
+}
+
+// A topic with nothing to be read is no letters. One that is not there is an error: the
+// prefix may be misspelt.
 func TestNoLetters(t *testing.T) {
 	t.Parallel()
 	cl := writer(t, fake(t).ListenAddrs())
-	for range 2 {
-		if list, more, err := Letters(t.Context(), cl, small(t).Names, LetterFilter{}); len(list) > 0 || more || err != nil {
-			t.Errorf("%d letters, %t, %v", len(list), more, err)
-		}
-		everything(t, cl, small(t))
+	names := small(t).Names
+	want := "topic delay.dead does not exist: check --prefix; delayd admin provision creates it"
+	if _, _, err := Letters(t.Context(), cl, names, LetterFilter{}); err == nil || err.Error() != want {
+		t.Errorf("list: error %v, want %s", err, want)
+	}
+	if err := ResendLetters(t.Context(), cl, names, Resend{}, nil); err == nil || err.Error() != want {
+		t.Errorf("resend: error %v, want %s", err, want)
+	}
+	if _, seen, err := metadata(t.Context(), cl, "delay.resent"); err != nil || seen["delay.resent"].exists() {
+		t.Errorf("a misspelt prefix has made a topic, or %v", err)
+	}
+	everything(t, cl, small(t))
+	if list, more, err := Letters(t.Context(), cl, names, LetterFilter{}); len(list) > 0 || more || err != nil {
+		t.Errorf("%d letters, %t, %v", len(list), more, err)
+	}
+}
+
+// TestMissingOffsets names what was asked for and is not there, and does the rest.
+func TestMissingOffsets(t *testing.T) {
+	t.Parallel()
+	cl, spec := threeLetters(t)
+	f := LetterFilter{Offsets: []int64{99, 1, 7}}
+	const want = "topic delay.dead has no dead letter at offset 7, 99"
+	list, _, err := Letters(t.Context(), cl, spec.Names, f)
+	if len(list) != 1 || err == nil || err.Error() != want {
+		t.Errorf("%d letters, error %v, want %s", len(list), err, want)
+	}
+	sent := 0
+	err = ResendLetters(t.Context(), cl, spec.Names, Resend{Filter: f}, func(r Resent) error { sent++; return nil })
+	if sent != 1 || err == nil || err.Error() != want || len(committed(t, cl, "delay.level.5s")) != 1 {
+		t.Errorf("%d letters, error %v, want %s", sent, err, want)
+	}
+}
+
+func TestSummarizeLetters(t *testing.T) {
+	t.Parallel()
+	cl, spec := threeLetters(t)
+	die(t, cl, &kgo.Record{Topic: "delay.level.5s", Offset: 6, Headers: h("delay-target", "gone")}, levels.UnknownTopic, spring(9))
+	resend(t, cl, spec, Resend{Filter: LetterFilter{Offsets: []int64{1}}})
+	got, err := SummarizeLetters(t.Context(), cl, spec.Names, LetterFilter{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	orders, gone := "orders", "gone"
+	want := []LetterSummary{
+		{levels.UnknownTopic, &gone, 2, spring(1), spring(9), 1},
+		{levels.BadPartition, &orders, 1, spring(0), spring(0), 0},
+		{levels.NoTarget, nil, 1, spring(2), spring(2), 0},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("summary (-want +got):\n%s", diff)
+	}
+}
+
+// TestWouldDie leaves alone what dies again the way it is, whatever it died of, and
+// sends it where the flags change that or Force is set.
+func TestWouldDie(t *testing.T) {
+	t.Parallel()
+	noise := make([]byte, 2000) // which no codec makes smaller
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	for name, tc := range map[string]struct {
+		headers string
+		value   []byte
+		code    levels.Code
+		why     string
+		cure    Resend
+	}{
+		"no level":        {"delay-target=orders", nil, levels.BadLevel, "it has no delay-level", Resend{Level: "0"}},
+		"bad level":       {"delay-level=soon delay-target=orders", nil, levels.BadLevel, "delay-level \"soon\"", Resend{Level: "0"}},
+		"missing target":  {"delay-level=1m delay-target=nosuch", nil, levels.UnknownTopic, "target nosuch does not exist", Resend{Target: "orders"}},
+		"too late for it": {"delay-level=1m delay-target=nosuch", nil, levels.TooLate, "target nosuch does not exist", Resend{Target: "orders"}},
+		"illegal target":  {"delay-level=1m delay-target=or/ders", nil, levels.IllegalTarget, "is not allowed", Resend{Target: "orders"}},
+		"own target":      {"delay-level=1m delay-target=delay.inbox", nil, levels.ForbiddenTarget, "own topics", Resend{Target: "orders"}},
+		"empty target":    {"delay-level=1m delay-target=", nil, levels.NoTarget, "is empty", Resend{Target: "orders"}},
+		"partition":       {"delay-level=1m delay-target=orders delay-partition=10", nil, levels.BadPartition, "has 10 partitions and none with number 10", Resend{Target: "orders"}},
+		"too large":       {"delay-level=1m delay-target=tiny", noise, levels.TooLarge, "topic tiny takes 1000 (max.message.bytes)", Resend{Target: "orders"}},
+		"fits by now":     {"delay-level=1m delay-target=tiny", make([]byte, 2000), levels.TooLarge, "", Resend{}},
+		"default target":  {"delay-level=1m", nil, levels.NoTarget, "", Resend{}},
+		"above the last":  {"delay-level=9d delay-target=orders", nil, levels.OverMax, "", Resend{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cl, spec := threeLetters(t)
+			create(t, cl, "tiny", 1)
+			limit := []kadm.AlterConfig{{Name: maxMessage, Value: kadm.StringPtr("1000")}}
+			if _, err := kadm.NewClient(cl).AlterTopicConfigs(t.Context(), limit, "tiny"); err != nil {
+				t.Fatal(err)
+			}
+			var pairs []string
+			for pair := range strings.FieldsSeq(tc.headers) {
+				key, value, _ := strings.Cut(pair, "=")
+				pairs = append(pairs, key, value)
+			}
+			die(t, cl, &kgo.Record{Topic: "delay.inbox", Value: tc.value, Headers: h(pairs...)}, tc.code, spring(3))
+			only := LetterFilter{Offsets: []int64{3}}
+			want := "3 sent delay.inbox"
+			if tc.why != "" {
+				want = "3 would-die"
+				err := ResendLetters(t.Context(), cl, spec.Names, Resend{Filter: only, DryRun: true}, func(r Resent) error {
+					if !strings.Contains(r.Why, tc.why) {
+						t.Errorf("why: %s, want %s", r.Why, tc.why)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			tc.cure.Filter, tc.cure.DryRun = only, true
+			for _, step := range []struct {
+				r    Resend
+				want string
+			}{{Resend{Filter: only}, want}, {Resend{Filter: only, DryRun: true, Again: true, Force: true}, "3 sent delay.inbox"}} {
+				if diff := cmp.Diff([]string{step.want}, resend(t, cl, spec, step.r)); diff != "" {
+					t.Errorf("%+v (-want +got):\n%s", step.r, diff)
+				}
+			}
+			tc.cure.Again = tc.why == ""
+			if diff := cmp.Diff([]string{"3 sent delay.inbox"}, resend(t, cl, spec, tc.cure)); diff != "" {
+				t.Errorf("with what cures it (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -211,6 +353,7 @@ func TestResendGoesTheWayThatTheyCame(t *testing.T) {
 func TestResendToAnotherTarget(t *testing.T) {
 	t.Parallel()
 	cl, spec := threeLetters(t)
+	create(t, cl, "invoices", 1)
 	resend(t, cl, spec, Resend{Target: "invoices", Filter: LetterFilter{Limit: 1}})
 	got := committed(t, cl, "delay.inbox")
 	want := "a=1 delay-level=1m delay-id=delay.inbox-1-8-7 delay-target=invoices"
@@ -250,7 +393,7 @@ func TestALoopIsSeen(t *testing.T) {
 	if !ok {
 		t.Fatalf("sent to %q", list[0].SentTo)
 	}
-	die(t, cl, &kgo.Record{Topic: to.Topic, Partition: to.Partition, Offset: to.Offset}, levels.BadPartition, spring(4))
+	die(t, cl, &kgo.Record{Topic: to.Topic, Partition: to.Partition, Offset: to.Offset, Headers: h("delay-level", "1m")}, levels.BadPartition, spring(4))
 	die(t, cl, &kgo.Record{Topic: "delay.level.5s", Partition: 3, Offset: 99, Headers: h("delay-id", "mine", "delay-target", "gone")}, levels.UnknownTopic, spring(4))
 
 	before := func() (lines []string) {
@@ -297,7 +440,7 @@ func TestWhatIsNoLetterStays(t *testing.T) {
 func TestLettersOfANewTopicWereNotSent(t *testing.T) {
 	t.Parallel()
 	cl, spec := threeLetters(t)
-	only := Resend{Filter: LetterFilter{Offsets: []int64{0}}}
+	only := Resend{Level: "1m", Filter: LetterFilter{Offsets: []int64{0}}}
 	resend(t, cl, spec, only)
 	deleteTopic(t, cl, "delay.dead")
 	cl = writer(t, cl.OptValue(kgo.SeedBrokers).([]string)) // which knows nothing of the old one
@@ -331,7 +474,7 @@ func TestALetterThatIsRefused(t *testing.T) {
 	}
 	noise := make([]byte, 1000) // which no codec makes smaller
 	rand.NewChaCha8([32]byte{}).Read(noise)
-	die(t, cl, &kgo.Record{Topic: "delay.inbox", Value: noise}, levels.TooLarge, spring(3))
+	die(t, cl, &kgo.Record{Topic: "delay.inbox", Value: noise, Headers: h("delay-level", "1m")}, levels.TooLarge, spring(3))
 	err := ResendLetters(t.Context(), cl, spec.Names, Resend{}, func(Resent) error { return nil })
 	want := "send dead letter delay.dead/0/3 to delay.inbox: MESSAGE_TOO_LARGE"
 	if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.HasSuffix(err.Error(), "; of the last 3 dead letters none was sent") {
@@ -352,7 +495,7 @@ func TestALargeLetter(t *testing.T) {
 	cl, spec := threeLetters(t)
 	large := client(t, cl.OptValue(kgo.SeedBrokers).([]string), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(1<<25))
 	value := bytes.Repeat([]byte("x"), 5_000_000)
-	die(t, large, &kgo.Record{Topic: "delay.inbox", Value: value}, levels.TooLarge, spring(3))
+	die(t, large, &kgo.Record{Topic: "delay.inbox", Value: value, Headers: h("delay-level", "1m")}, levels.TooLarge, spring(3))
 	if diff := cmp.Diff([]string{"0 sent delay.inbox", "1 sent delay.level.5s", "2 no-way", "3 sent delay.inbox"}, resend(t, cl, spec, Resend{})); diff != "" {
 		t.Errorf("resend (-want +got):\n%s", diff)
 	}

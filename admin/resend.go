@@ -46,6 +46,8 @@ type Resend struct {
 	Level string
 	// Again sends also what was sent before, and what has died again after that.
 	Again bool
+	// Force sends also what would die again as it is.
+	Force bool
 	// DryRun says what would be done, and does nothing.
 	DryRun bool
 
@@ -76,6 +78,9 @@ const (
 	NoRecord ResendOutcome = "no-record"
 	// NoWay: the topic that it came in by does not exist.
 	NoWay ResendOutcome = "no-way"
+	// WouldDie: as it is it would die again, as far as can be told from outside the
+	// service, and Force is not set.
+	WouldDie ResendOutcome = "would-die"
 )
 
 // Resent is what became of one letter.
@@ -104,7 +109,10 @@ type Resent struct {
 // before it ended, and only then reads what was sent. The earlier process can send no
 // more, and ends with [ErrOvertaken].
 func ResendLetters(ctx context.Context, cl *kgo.Client, names levels.Names, r Resend, report func(Resent) error) error {
-	run := &resending{Resend: r, cl: cl, names: names, report: report}
+	run := &resending{Resend: r, cl: cl, names: names, report: report, targets: make(map[string]target)}
+	if _, err := letterSpans(ctx, cl, names); err != nil {
+		return err // before anything is created under a prefix that is misspelt
+	}
 	if !r.DryRun {
 		if err := run.open(ctx); err != nil {
 			return err
@@ -114,11 +122,12 @@ func ResendLetters(ctx context.Context, cl *kgo.Client, names levels.Names, r Re
 	if err := run.prepare(ctx); err != nil {
 		return err
 	}
-	err := eachLetter(ctx, cl, names, func(s span, rec *kgo.Record, l *Letter) error { return run.take(ctx, s, rec, l) })
-	if err != nil {
+	missing := new(MissingLettersError)
+	err := r.Filter.each(ctx, cl, names, func(s span, rec *kgo.Record, l *Letter) error { return run.take(ctx, s, rec, l) })
+	if err != nil && !errors.As(err, &missing) {
 		return err
 	}
-	return run.send(ctx)
+	return cmp.Or(run.send(ctx), err)
 }
 
 // resending is one run.
@@ -132,6 +141,8 @@ type resending struct {
 	sendings *sendings
 	replaced map[Place]Place  // letters that died again, and where
 	limits   map[string]int32 // the topics that letters can be sent to, and how large a batch they take
+	targets  map[string]target
+	embedded bool
 
 	count int // of those that were sent, or are about to be
 	batch []*revived
@@ -197,6 +208,9 @@ func (r *resending) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if r.embedded, err = connect.IsEmbedded(ctx, r.cl); err != nil {
+		return err
+	}
 	_, seen, err := metadata(ctx, r.cl)
 	if err != nil {
 		return err
@@ -209,7 +223,7 @@ func (r *resending) prepare(ctx context.Context) (err error) {
 			ways = append(ways, name)
 		}
 	}
-	if len(ways) == 0 || r.DryRun {
+	if len(ways) == 0 {
 		return nil
 	}
 	// Where they cannot be read Kafka's own default counts.
@@ -224,9 +238,6 @@ func (r *resending) prepare(ctx context.Context) (err error) {
 
 // take decides on one letter.
 func (r *resending) take(ctx context.Context, s span, rec *kgo.Record, l *Letter) error {
-	if !r.Filter.takes(l) {
-		return nil
-	}
 	l.tell(r.sendings)
 	out := Resent{Letter: l}
 	out.Outcome, out.Why = r.refuse(l)
@@ -241,6 +252,16 @@ func (r *resending) take(ctx context.Context, s span, rec *kgo.Record, l *Letter
 			out.Way = ""
 		}
 	}
+	headers := r.headers(rec)
+	if out.Outcome == "" && !r.Force {
+		why, err := r.wouldDie(ctx, l.Code, out.Way, rec.Value, headers)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			out.Outcome, out.Why, out.Way = WouldDie, why, ""
+		}
+	}
 	if out.Outcome != "" {
 		return r.report(out)
 	}
@@ -252,7 +273,7 @@ func (r *resending) take(ctx context.Context, s span, rec *kgo.Record, l *Letter
 		out.Outcome = Sent
 		return r.report(out)
 	}
-	return r.add(ctx, s, rec, out)
+	return r.add(ctx, s, rec, headers, out)
 }
 
 // hidden is an error where a topic seems not to exist because we may not see it.
@@ -301,8 +322,8 @@ func (r *resending) way(l *Letter) string {
 	return r.names.Inbox()
 }
 
-// add puts a letter into the transaction, and sends that when it is full.
-func (r *resending) add(ctx context.Context, s span, letter *kgo.Record, out Resent) error {
+// headers are those that a letter is sent with.
+func (r *resending) headers(letter *kgo.Record) []kgo.RecordHeader {
 	headers := deliver.Revived(letter)
 	put := func(key, value string) {
 		headers = append(headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
@@ -315,6 +336,11 @@ func (r *resending) add(ctx context.Context, s span, letter *kgo.Record, out Res
 		headers = deliver.Without(headers, levels.HeaderTarget, levels.HeaderPartition)
 		put(levels.HeaderTarget, r.Target)
 	}
+	return headers
+}
+
+// add puts a letter into the transaction, and sends that when it is full.
+func (r *resending) add(ctx context.Context, s span, letter *kgo.Record, headers []kgo.RecordHeader, out Resent) error {
 	sent, _ := r.sendings.of(out.Letter)
 	r.batch = append(r.batch, &revived{
 		Letter: out.Letter, end: s.to, times: max(out.Deaths-1, sent.Times) + 1,

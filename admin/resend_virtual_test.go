@@ -133,7 +133,7 @@ func sendWhileKilled(t *testing.T, runs []killing, letters, atOnce int) string {
 	everything(t, cl, spec)
 	for i := range letters {
 		topic := []string{"delay.inbox", "delay.level.5s"}[i%2]
-		die(t, cl, &kgo.Record{Topic: topic, Offset: int64(i), Value: []byte(strconv.Itoa(i))}, levels.UnknownTopic, time.Now())
+		die(t, cl, &kgo.Record{Topic: topic, Offset: int64(i), Value: []byte(strconv.Itoa(i)), Headers: h("delay-level", "1m")}, levels.UnknownTopic, time.Now())
 	}
 	r := Resend{atOnce: atOnce}
 	quiet := func(Resent) error { return nil }

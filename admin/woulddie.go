@@ -1,0 +1,101 @@
+package admin
+
+import (
+	"compress/gzip"
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/levels"
+)
+
+// target is what is known of a topic that letters ask for.
+type target struct {
+	found
+	limit int32 // of a batch; 0: not known
+}
+
+// wouldDie says why a letter dies again the way it would be sent, "" where that cannot
+// be told: a default target, patterns and what becomes of long delays are settings of
+// the service, and a right that was missing may have been granted.
+func (r *resending) wouldDie(ctx context.Context, died levels.Code, way string, value []byte, h []kgo.RecordHeader) (string, error) {
+	if way == r.names.Inbox() {
+		delay, given := deliver.Last(h, levels.HeaderLevel)
+		if !given {
+			return "it has no " + levels.HeaderLevel + "; send it with one", nil
+		}
+		if _, err := levels.ParseRequest(string(delay)); err != nil {
+			return fmt.Sprintf("%v; send it with another delay", err), nil
+		}
+	}
+	if _, named := deliver.Last(h, levels.HeaderTarget); !named {
+		return "", nil
+	}
+	targets := deliver.Targets{Names: r.names}
+	topic, partition, refusal := targets.Resolve(h)
+	if refusal != nil {
+		return refusal.Detail, nil
+	}
+	t, err := r.target(ctx, topic)
+	switch {
+	case err != nil:
+		return "", err
+	case t.err != nil: // it may be there
+	case !t.exists() && !r.embedded: // the service creates missing targets on an embedded broker
+		return fmt.Sprintf("target %s does not exist; create it, or send it to another", topic), nil
+	case t.exists() && partition >= t.partitions:
+		return fmt.Sprintf("target %s has %d partitions and none with number %d; another target takes the partition off", topic, t.partitions, partition), nil
+	}
+	if died == levels.TooLarge {
+		limit, of := t.limit, topic
+		if l := r.limits[way]; limit == 0 || l < limit {
+			limit, of = l, way
+		}
+		if n := gzipped(value); n > int64(limit) {
+			return fmt.Sprintf("its value has %d bytes, compressed, and topic %s takes %d (max.message.bytes); raise that, or send it to another", n, of, limit), nil
+		}
+	}
+	return "", nil
+}
+
+// target looks a target up, once.
+func (r *resending) target(ctx context.Context, topic string) (target, error) {
+	if t, ok := r.targets[topic]; ok {
+		return t, nil
+	}
+	_, seen, err := metadata(ctx, r.cl, topic)
+	if err != nil {
+		return target{}, err
+	}
+	t := target{found: seen[topic]}
+	if t.exists() { // without the right to look at its settings they are not known
+		described, _ := describe(ctx, r.cl, kmsg.ConfigResourceTypeTopic, topic)
+		if n, err := strconv.ParseInt(described[topic].values[maxMessage], 10, 32); err == nil {
+			t.limit = int32(n)
+		}
+	}
+	r.targets[topic] = t
+	return t, nil
+}
+
+// gzipped is how long a value is at least in a batch that is compressed as far as the
+// service does.
+func gzipped(value []byte) int64 {
+	var n counter
+	w := gzip.NewWriter(&n)
+	_, _ = w.Write(value) // a counter takes everything
+	_ = w.Close()
+	return int64(n)
+}
+
+// counter counts what is written to it.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}
