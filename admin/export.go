@@ -40,7 +40,7 @@ func ServiceRoles() []Role { return []Role{Router, Forwarder, Verifier, StatusRe
 
 // ProvisionerRoles are those of who runs `delayd admin`.
 func ProvisionerRoles() []Role {
-	return []Role{Mender, StatusReader, LetterReader, Resender, Purger, Operator, Skipper}
+	return []Role{Mender, StatusReader, LetterReader, Resender, Purger, LetterDeleter, Operator, Skipper}
 }
 
 // Format is how an export is written.

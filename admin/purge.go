@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -59,12 +58,8 @@ func NewPurge(ctx context.Context, cl *kgo.Client, names levels.Names, delay tim
 // to them first, as the offsets of [levels.Names.PurgedGroup]. Within ten seconds they
 // forget what they have read ahead of it; what is due until then they still deliver.
 func (p *Purge) Do(ctx context.Context, cl *kgo.Client) error {
-	embedded, err := connect.IsEmbedded(ctx, cl)
-	if err != nil {
+	if err := deletable(ctx, cl); err != nil {
 		return err
-	}
-	if embedded {
-		return errors.New("nothing can be deleted on the embedded broker: its offsets would start again at 0 after a kill")
 	}
 	var upTo, told kadm.Offsets
 	for _, part := range p.Partitions {
@@ -76,20 +71,10 @@ func (p *Purge) Do(ctx context.Context, cl *kgo.Client) error {
 	if len(upTo) == 0 {
 		return nil
 	}
-	adm, group := kadm.NewClient(cl), p.names.PurgedGroup()
-	if err := adm.CommitAllOffsets(ctx, group, told); err != nil {
+	group := p.names.PurgedGroup()
+	if err := kadm.NewClient(cl).CommitAllOffsets(ctx, group, told); err != nil {
 		err = connect.GrantTopic(connect.GrantGroup(err, connect.Read, group), connect.Read, p.Topic)
 		return fmt.Errorf("tell the forwarders by the offsets of group %s: %w; nothing was deleted", group, err)
 	}
-	deleted, err := adm.DeleteRecords(ctx, upTo)
-	var errs []error
-	deleted.Each(func(d kadm.DeleteRecordsResponse) {
-		if d.Err != nil {
-			errs = append(errs, fmt.Errorf("delete records of %s/%d: %w", d.Topic, d.Partition, connect.GrantTopic(d.Err, connect.Delete, d.Topic)))
-		}
-	})
-	if err != nil && len(errs) == 0 {
-		errs = append(errs, fmt.Errorf("delete records of %s: %w", p.Topic, connect.GrantTopic(err, connect.Delete, p.Topic)))
-	}
-	return errors.Join(errs...)
+	return deleteRecords(ctx, cl, p.Topic, upTo)
 }

@@ -40,6 +40,8 @@ const (
 	Resender
 	// Purger deletes what is pending on a level: `delayd admin purge`.
 	Purger
+	// LetterDeleter deletes old dead letters: `delayd admin dead delete`.
+	LetterDeleter
 	// Operator pauses and resumes: `delayd admin pause`.
 	Operator
 	// Skipper gets a partition past a batch that cannot be decoded: `delayd admin skip`.
@@ -71,6 +73,8 @@ func (r Role) String() string {
 		return "resender"
 	case Purger:
 		return "purger"
+	case LetterDeleter:
+		return "letter-deleter"
 	case Operator:
 		return "operator"
 	case Skipper:
@@ -223,6 +227,12 @@ func (s Spec) rights(access Access, role Role) []Right {
 			s.level(kmsg.ACLOperationDelete, "delete what is pending"),
 			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "know what is delivered"),
 			onGroup(kmsg.ACLOperationRead, n.PurgedGroup(), "tell the forwarders what is deleted"),
+		}
+	case LetterDeleter:
+		return []Right{
+			onTopic(kmsg.ACLOperationRead, n.Dead(), "read the dead letters"),
+			onTopic(kmsg.ACLOperationRead, n.Resent(), "know which were sent again"),
+			onTopic(kmsg.ACLOperationDelete, n.Dead(), "delete dead letters (Kafka has no right for records alone: it is the one to delete the topic too)"),
 		}
 	case Operator:
 		return []Right{

@@ -40,7 +40,8 @@ func TestRights(t *testing.T) {
 		Purger: {
 			"READ on topic delay.level.*", "DELETE on topic delay.level.*", "DESCRIBE on group delay.forwarder", "READ on group delay.purged",
 		},
-		Operator: {"READ on topic delay.control", "WRITE on topic delay.control", "DESCRIBE on topic delay.level.*"},
+		LetterDeleter: {"READ on topic delay.dead", "READ on topic delay.resent", "DELETE on topic delay.dead"},
+		Operator:      {"READ on topic delay.control", "WRITE on topic delay.control", "DESCRIBE on topic delay.level.*"},
 		Skipper: {
 			"READ on topic delay.inbox", "READ on topic delay.level.*", "READ on topic delay.parked", "WRITE on topic delay.dead",
 			"DESCRIBE_CONFIGS on topic delay.dead (optional)",

@@ -54,12 +54,95 @@ func letterBroker(t *testing.T) (addr string) {
 func TestDeadListForPeople(t *testing.T) {
 	t.Parallel()
 	broker := letterBroker(t)
-	code, stdout, stderr := runDelayd(t, "", "admin", "dead", "list", "--brokers", broker, "-n", "1")
+	code, stdout, stderr := runDelayd(t, "", "admin", "dead", "list", "--brokers", broker, "-n", "1", "--oldest-first")
 	want := `OFFSET  DIED                  CODE           DEATHS  TARGET  TRIES  READ AT          KEY         VALUE                              SENT AGAIN  DETAIL
      0  2026-03-01T00:00:00Z  unknown-topic       1  orders      3  delay.inbox/1/0  "k\x1b[2J"  long long long long long long lo…  -           it says why
 `
-	if code != exitOK || stdout != want || stderr != "there are more: --limit 0 prints all\n" {
+	if code != exitOK || stdout != want || stderr != "there are more: --limit 0 prints all, --summary counts them\n" {
 		t.Errorf("exit code %d\n%s\nwant\n%s\n%s", code, stdout, want, stderr)
+	}
+	if newest := succeed(t, "", "admin", "dead", "list", "--brokers", broker, "-n", "1"); !strings.Contains(newest, "bad-level") {
+		t.Errorf("the newest:\n%s", newest)
+	}
+	code, stdout, stderr = runDelayd(t, "", "admin", "dead", "list", "--brokers", broker, "--summary")
+	want = `CODE           TARGET  LETTERS  SENT AGAIN  OLDEST                NEWEST
+bad-level      orders        1           0  2026-03-01T01:00:00Z  2026-03-01T01:00:00Z
+unknown-topic  orders        1           0  2026-03-01T00:00:00Z  2026-03-01T00:00:00Z
+`
+	if code != exitOK || stdout != want || stderr != "2 letters\n" {
+		t.Errorf("exit code %d\n%s\nwant\n%s\n%s", code, stdout, want, stderr)
+	}
+}
+
+// TestDeadExitCodes: what is not there, or needs somebody to do something, is no success.
+func TestDeadExitCodes(t *testing.T) {
+	t.Parallel()
+	broker := letterBroker(t)
+	for _, tc := range []struct {
+		args, want string
+		code       int
+	}{
+		{"list --offset 0,99", "delayd: topic delay.dead has no dead letter at offset 99\n", exitFailure},
+		{"list --summary --offset 98,99", "0 letters\ndelayd: topic delay.dead has no dead letter at offset 98, 99\n", exitFailure},
+		{"list --prefix dleay", "delayd: topic dleay.dead does not exist: check --prefix; delayd admin provision creates it\n", exitFailure},
+		{"list --code rejected", "", exitOK},
+		{"list --since 2h --until 3h", "delayd: --since ", exitUsage},
+		{"resend --since 2h --until 3h", "delayd: --since ", exitUsage},
+		{"resend --code rejected", "sent: 0 letters\nno dead letter is what the flags say\n", exitOK},
+		{"resend --offset 99", "sent: 0 letters\nno dead letter is what the flags say\ndelayd: topic delay.dead has no dead letter at offset 99\n", exitFailure},
+		{"resend --dry-run", "would be sent: 0 letters\nleft alone, as they would die again: 2 letters; see to the reason, or change it with --to or --level; " +
+			"--force sends them all the same\ndelayd: 2 letters left alone: see above\n", exitFailure},
+		{"resend --dry-run --force", "would be sent: 2 letters\n", exitOK},
+		{"delete --all --dry-run", "would be deleted, for good: 2 letters\n", exitOK},
+		{"delete --until 2026-03-01 --yes", "no dead letter is what the flags say\n", exitOK},
+		{"delete --all", "delayd: 2 letters (2 never sent again) would be deleted, for good, and nobody is at a terminal", exitUsage},
+		{"delete --all --yes", "delayd: nothing can be deleted on the embedded broker", exitFailure},
+		{"delete --through 2 --yes", "delayd: topic delay.dead has no dead letter at offset 2\n", exitFailure},
+	} {
+		code, _, stderr := runDelayd(t, "", append(append([]string{"admin", "dead"}, strings.Fields(tc.args)...), "--brokers", broker)...)
+		if code != tc.code || !strings.HasPrefix(stderr, tc.want) || tc.want == "" && stderr != "" {
+			t.Errorf("%s: exit code %d\n%s\nwant %d\n%s", tc.args, code, stderr, tc.code, tc.want)
+		}
+	}
+}
+
+func TestDeadDelete(t *testing.T) {
+	t.Parallel()
+	broker := kafka(t)
+	cl := producer(t, broker)
+	for i := range 6 {
+		src := &kgo.Record{Topic: "delay.inbox", Offset: int64(i)}
+		rec := deliver.Dead(src, "delay.dead", deliver.Facts{Accepted: 7}, deliver.Refusal{Code: levels.BadLevel, Detail: "why"}, 1)
+		rec.Partition, rec.Timestamp = 0, time.Date(2026, 3, 1, i, 0, 0, 0, time.UTC)
+		write(t, cl, rec)
+	}
+	for _, tc := range []struct {
+		args []string
+		says string
+		left int
+	}{
+		{[]string{"--until", "2026-03-01 02:00", "--dry-run"}, "would be deleted, for good: 2 letters\n", 6},
+		{[]string{"--until", "2026-03-01 02:00", "--yes"}, "deleted: 2 letters\n", 4},
+		{[]string{"--until", "2026-03-01T02:00", "--yes"}, "no dead letter is what the flags say\n", 4},
+		{[]string{"--through", "2", "--yes"}, "deleted: 1 letter\n", 3},
+		{[]string{"--all", "--yes"}, "deleted: 3 letters\n", 0},
+	} {
+		code, _, stderr := runDelayd(t, "", append([]string{"admin", "dead", "delete", "--brokers", broker}, tc.args...)...)
+		left := decode[[]admin.Letter](t, succeed(t, "", "admin", "dead", "list", "-o", "json", "--brokers", broker))[0]
+		if code != exitOK || stderr != tc.says || len(left) != tc.left {
+			t.Errorf("%v: exit code %d, %d left\n%s\nwant %d, %s", tc.args, code, len(left), stderr, tc.left, tc.says)
+		}
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var errs strings.Builder
+	code := run(ctx, []string{"admin", "dead", "list", "--brokers", letterBroker(t)}, strings.NewReader(""), &errs, &errs)
+	if code != exitFailure || !strings.Contains(errs.String(), "interrupted") || strings.Contains(errs.String(), "canceled") {
+		t.Errorf("exit code %d\n%s", code, errs.String())
 	}
 }
 
@@ -92,7 +175,7 @@ func TestDeadResend(t *testing.T) {
 	broker := letterBroker(t)
 	resend := func(args ...string) (stdout, stderr string) {
 		t.Helper()
-		code, stdout, stderr := runDelayd(t, "", append([]string{"admin", "dead", "resend", "--brokers", broker}, args...)...)
+		code, stdout, stderr := runDelayd(t, "", append([]string{"admin", "dead", "resend", "--level", "5s", "--brokers", broker}, args...)...)
 		if code != exitOK {
 			t.Errorf("%v: exit code %d\n%s", args, code, stderr)
 		}
@@ -116,7 +199,7 @@ func TestDeadResend(t *testing.T) {
 	if diff := cmp.Diff([]row{{0, admin.SentBefore}, {1, admin.SentBefore}}, decode[row](t, out)); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
-	if _, errs = resend("--again", "--offset", "0", "--to", "invoices", "--level", "0"); errs != "sent: 1 letter\n" {
+	if _, errs = resend("--again", "--offset", "0", "--to", "invoices"); errs != "sent: 1 letter\n" {
 		t.Errorf("again\n%s", errs)
 	}
 	if list := succeed(t, "", "tail", "delay.inbox", "--from-start", "-n", "3", "--brokers", broker); strings.Count(list, "\n") != 3 {
@@ -228,12 +311,16 @@ func TestMoments(t *testing.T) {
 	for s, want := range map[string]time.Time{
 		"2h": now.Add(-2 * time.Hour), "1d": now.Add(-24 * time.Hour), "0s": now,
 		"2026-02-01T00:00:00+01:00": time.Date(2026, 1, 31, 23, 0, 0, 0, time.UTC),
+		"2026-02-01":                time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC),
+		"2026-02-01 02:00":          time.Date(2026, 2, 1, 2, 0, 0, 0, time.UTC),
+		"2026-02-01 02:00:07":       time.Date(2026, 2, 1, 2, 0, 7, 0, time.UTC),
+		"2026-02-01T02:00":          time.Date(2026, 2, 1, 2, 0, 0, 0, time.UTC),
 	} {
 		if got, err := parseMoment(s, now); err != nil || !got.Equal(want) {
 			t.Errorf("%q: %v, %v, want %v", s, got, err, want)
 		}
 	}
-	for _, s := range []string{"", "yesterday", "-2h", "2026-02-01", "2026-02-01T00:00:00"} {
+	for _, s := range []string{"", "yesterday", "-2h", "2026-02-30", "2026-02", "02:00", "2026-02-01 2am"} {
 		if got, err := parseMoment(s, now); err == nil {
 			t.Errorf("%q: %v, want an error", s, got)
 		}

@@ -37,7 +37,7 @@ type adminCmd struct {
 	Plan      planCmd      `cmd:"" help:"Print what provision would create, and what differs: exit code 0 is nothing to do, 2 something."`
 	Export    exportCmd    `cmd:"" help:"Print the topics and ACLs for Kafka's own tools, Strimzi or Terraform. Needs no cluster."`
 	Status    statusCmd    `cmd:"" help:"Print what is pending, overdue and due soon on each level, and who handles it."`
-	Dead      deadCmd      `cmd:"" help:"List the dead letters, and send them again."`
+	Dead      deadCmd      `cmd:"" help:"List the dead letters, send them again, and delete old ones."`
 	Parked    parkedCmd    `cmd:"" help:"List what waits for targets that cannot be written."`
 	Peek      peekCmd      `cmd:"" help:"Print what is due next on a level."`
 	Purge     purgeCmd     `cmd:"" help:"Delete what is pending on a level."`
@@ -114,6 +114,7 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.NamedMapper("spread", kong.MapperFunc(mapSpread)),
 		kong.NamedMapper("codes", mapList(parseCode)),
 		kong.NamedMapper("offsets", mapList(parseOffset)),
+		kong.NamedMapper("through", textMapper("offset", parseThrough)),
 		kong.NamedMapper("place", textMapper("place", parsePlace)),
 		kong.NamedMapper("moment", textMapper("time", parseAgo)),
 		kong.NamedMapper("level", textMapper("level", parseLevel)),

@@ -55,12 +55,12 @@ func (f clientFlags) String() string { return strings.Join(f.brokers(), ",") }
 
 // ping fails where no broker answers.
 func (f clientFlags) ping(ctx context.Context, cl *kgo.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	wait, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	if err := cl.Ping(ctx); err != nil {
+	if err := cl.Ping(wait); err != nil && ctx.Err() == nil {
 		return f.unreachable(err)
 	}
-	return nil
+	return ctx.Err()
 }
 
 // lookUp is what the cluster knows of a topic, which may well be nothing.

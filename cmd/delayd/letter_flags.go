@@ -61,6 +61,12 @@ func parseOffset(s string) (int64, error) {
 	return n, nil
 }
 
+// parseThrough reads an offset of which it counts whether it is given.
+func parseThrough(s string) (*int64, error) {
+	n, err := parseOffset(s)
+	return &n, err
+}
+
 // parsePlace reads where a record is.
 func parsePlace(s string) (at admin.Place, err error) {
 	if err := at.UnmarshalText([]byte(s)); err != nil {
@@ -69,16 +75,24 @@ func parsePlace(s string) (at admin.Place, err error) {
 	return at, levels.CheckTopic(at.Topic)
 }
 
+// momentForms are how a time can be written. Without a zone it is in UTC, as in what
+// the commands print.
+var momentForms = []string{
+	time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly,
+}
+
 // parseMoment reads a time: how long before now it was, or the time itself.
 func parseMoment(s string, now time.Time) (time.Time, error) {
 	if d, err := levels.ParseDelay(s); err == nil {
 		return now.Add(-d), nil
 	}
-	at, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%q: write how long ago, as in 90s, 2h or 1d, or a time with its zone, as in 2026-03-01T12:00:00Z", s)
+	for _, form := range momentForms {
+		if at, err := time.Parse(form, s); err == nil {
+			return at, nil
+		}
 	}
-	return at, nil
+	return time.Time{}, fmt.Errorf("%q: write how long ago, as in 90s, 2h or 1d, or a time, as in 2026-03-01, "+
+		`"2026-03-01 12:00" (both in UTC) or 2026-03-01T12:00:00+01:00`, s)
 }
 
 // parseAgo is parseMoment as of the present.

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -54,9 +55,18 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	con := &console{in: stdin, out: stdout, err: stderr}
 	code, err := dispatch(ctx, args, con)
 	if err != nil && !errors.As(err, new(loggedError)) {
-		fmt.Fprintln(stderr, "delayd:", printable.Lines(err.Error()))
+		fmt.Fprintln(stderr, "delayd:", printable.Lines(plainly(ctx, err)))
 	}
 	return code
+}
+
+// plainly is an error in words. That of a command which Ctrl-C has ended says so as
+// people do.
+func plainly(ctx context.Context, err error) string {
+	if ctx.Err() == nil {
+		return err.Error()
+	}
+	return strings.ReplaceAll(err.Error(), context.Canceled.Error(), "interrupted")
 }
 
 // dispatch parses args and runs the command that they name.

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -50,7 +50,12 @@ func (c *pauseCmd) Run(ctx context.Context, con *console) error {
 		if err := admin.Pause(ctx, cl, c.Prefix, what); err != nil {
 			return err
 		}
-		fmt.Fprintf(con.out, "%v is paused, until delayd admin resume; running instances stop within a second or so\n", what)
+		printLine(con.out, "%v is paused, until delayd admin resume; running instances stop within a second or so", what)
+		if what.Target != "" {
+			if _, exists, err := c.lookUp(ctx, cl, what.Target); err == nil && !exists {
+				con.note("there is no topic %s: is that its name? delayd admin resume --target %[1]s takes this back", what.Target)
+			}
+		}
 		return nil
 	})
 }
@@ -65,15 +70,27 @@ func (c *resumeCmd) Run(ctx context.Context, con *console) error {
 			return err
 		}
 		if !slices.ContainsFunc(paused, func(p admin.Paused) bool { return p.Level == what.Level && p.Target == what.Target }) {
-			fmt.Fprintf(con.out, "%v was not paused\n", what)
+			printLine(con.out, "%v was not paused; %s", what, listPaused(paused))
 			return nil
 		}
 		if err := admin.Resume(ctx, cl, c.Prefix, what); err != nil {
 			return err
 		}
-		fmt.Fprintf(con.out, "%v is resumed; what is overdue is delivered in order\n", what)
+		printLine(con.out, "%v is resumed; what is overdue is delivered in order", what)
 		return nil
 	})
+}
+
+// listPaused names what is paused.
+func listPaused(paused []admin.Paused) string {
+	if len(paused) == 0 {
+		return "nothing is"
+	}
+	words := make([]string, len(paused))
+	for i, p := range paused {
+		words[i] = p.String()
+	}
+	return "paused: " + strings.Join(words, ", ")
 }
 
 // printPaused says what is paused, since when and why.

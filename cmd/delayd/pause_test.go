@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 func TestPauseStatusAndResume(t *testing.T) {
@@ -22,12 +24,29 @@ func TestPauseStatusAndResume(t *testing.T) {
 		}
 	}
 	succeed(t, "", with("resume", "--level", "1m")...)
-	if out := succeed(t, "", with("resume", "--level", "1m")...); !strings.Contains(out, "level 1m was not paused") {
+	if out := succeed(t, "", with("resume", "--level", "1m")...); out != "level 1m was not paused; paused: target orders\n" {
 		t.Errorf("resuming what is not paused says %q", out)
 	}
 	succeed(t, "", with("resume", "--target", "orders")...)
 	if out := succeed(t, "", with("status", "--levels", "5s 1m")...); strings.Contains(out, "paused") {
 		t.Errorf("status after all was resumed:\n%s", out)
+	}
+}
+
+// TestPausingAMissingTarget hints that the name may be misspelt.
+func TestPausingAMissingTarget(t *testing.T) {
+	t.Parallel()
+	broker := kafka(t)
+	for _, target := range []string{"delay-typo", "orders"} {
+		if target == "orders" {
+			if _, err := kadm.NewClient(producer(t, broker)).CreateTopics(t.Context(), 1, 1, nil, target); err != nil {
+				t.Fatal(err)
+			}
+		}
+		code, stdout, stderr := runDelayd(t, "", "admin", "pause", "--target", target, "--brokers", broker)
+		if hinted := strings.HasPrefix(stderr, "there is no topic delay-typo: is that its name?"); code != exitOK || hinted != (target == "delay-typo") || !strings.Contains(stdout, "is paused") {
+			t.Errorf("%s: exit code %d\n%s%s", target, code, stdout, stderr)
+		}
 	}
 }
 

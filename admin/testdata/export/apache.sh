@@ -75,7 +75,7 @@ kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation DescribeConfigs --cluster
 # see its commits and members
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Describe --group delay.router
-# User:delayd-admin: mender, status, letters, resender, purger, operator, skipper
+# User:delayd-admin: mender, status, letters, resender, purger, letter-deleter, operator, skipper
 # create it
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --topic delay.inbox
 # create it
@@ -146,6 +146,8 @@ kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Delete --topic delay.level. --resource-pattern-type prefixed
 # tell the forwarders what is deleted
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Read --group delay.purged
+# delete dead letters (Kafka has no right for records alone: it is the one to delete the topic too)
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Delete --topic delay.dead
 # pause and resume
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Write --topic delay.control
 # read the batch, and tell the router where to go on

@@ -868,6 +868,17 @@ resource "kafka_acl" "delayd_admin_read_group_delay_purged" {
   acl_permission_type          = "Allow"
 }
 
+# delete dead letters (Kafka has no right for records alone: it is the one to delete the topic too)
+resource "kafka_acl" "delayd_admin_delete_topic_delay_dead" {
+  resource_name                = "delay.dead"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Delete"
+  acl_permission_type          = "Allow"
+}
+
 # pause and resume
 resource "kafka_acl" "delayd_admin_write_topic_delay_control" {
   resource_name                = "delay.control"

@@ -43,7 +43,7 @@ kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties 
 #   DESCRIBE_CONFIGS on topic delay.control: optional: check its settings; without it they count as good, with a note
 #   DESCRIBE_CONFIGS on cluster kafka-cluster: optional: know how large a record the brokers take; without it Kafka's default counts
 #   DESCRIBE on group delay.router: see its commits and members
-# User:delayd-admin: mender, status, letters, resender, purger, operator, skipper
+# User:delayd-admin: mender, status, letters, resender, purger, letter-deleter, operator, skipper
 #   CREATE on topic delay.inbox: create it
 #   CREATE on topic delay.level.*: create it
 #   CREATE on topic delay.parked: create it
@@ -79,6 +79,7 @@ kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties 
 #   WRITE on transactional id delay.resent: send and tell in one transaction
 #   DELETE on topic delay.level.*: delete what is pending
 #   READ on group delay.purged: tell the forwarders what is deleted
+#   DELETE on topic delay.dead: delete dead letters (Kafka has no right for records alone: it is the one to delete the topic too)
 #   WRITE on topic delay.control: pause and resume
 #   READ on topic delay.inbox: read the batch, and tell the router where to go on
 #   WRITE on topic delay.dead: write the dead letter
