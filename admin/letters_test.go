@@ -456,9 +456,13 @@ func TestSendingsThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	cl, spec := threeLetters(t)
 	create(t, cl, "delay.resent", 1)
+	delivered := &kgo.Record{Topic: "delay.resent", Value: []byte("by another service"), Headers: h(levels.HeaderGranted, "0s")}
+	if err := cl.ProduceSync(t.Context(), delivered).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
 	appendAt(t, cl, "delay.resent", 0, spring(0))
 	err := ResendLetters(t.Context(), cl, spec.Names, Resend{}, func(Resent) error { return errors.New("reported") })
-	want := "delay.resent/0/0 does not say what was sent again: invalid character 'v' looking for beginning of value; only delayd writes to this topic"
+	want := "delay.resent/0/1 does not say what was sent again: invalid character 'v' looking for beginning of value; only delayd writes to this topic"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v\nwant  %s", err, want)
 	}

@@ -42,7 +42,8 @@ const (
 	HeaderPreviousID = "delay-previous-id"
 )
 
-// The headers that a dead letter carries beside all that it had.
+// The headers that a dead letter carries beside all that it had. They are taken off on
+// delivery, whoever has put them on.
 const (
 	// HeaderError is the [Code] of what is wrong.
 	HeaderError = "delay-error"

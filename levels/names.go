@@ -126,6 +126,23 @@ func (n Names) Owns(topic string) bool {
 	return strings.HasPrefix(rest, levelInfix)
 }
 
+// ServiceOf is the inverse of Owns, as far as a name can tell: the installation whose
+// topic this would be. Topics of other software may have such names too.
+func ServiceOf(topic string) (Names, bool) {
+	for _, suffix := range []string{inboxSuffix, parkedSuffix, deadSuffix, resentSuffix, controlSuffix} {
+		if prefix, ok := strings.CutSuffix(topic, suffix); ok {
+			n := Names{prefix}
+			return n, n.Validate() == nil
+		}
+	}
+	i := strings.LastIndex(topic, levelInfix)
+	if i < 0 {
+		return Names{}, false
+	}
+	n := Names{topic[:i]}
+	return n, n.Validate() == nil
+}
+
 // LevelDelay is the inverse of [Names.Level]: the delay that a level topic
 // stands for, also of a level that is no longer in the ladder. It is false for
 // every name that Level would not spell ("delay.level.60s" is "delay.level.1m").

@@ -190,3 +190,18 @@ func checkMessage(t *testing.T, call, value string, err error, want string) {
 		t.Errorf("%s(%q)\n got: %s\nwant: %s", call, value, got, want)
 	}
 }
+
+func TestServiceOf(t *testing.T) {
+	t.Parallel()
+	n := levels.Names{Prefix: "shop"}
+	for _, topic := range []string{n.Inbox(), n.Parked(), n.Dead(), n.Resent(), n.Control(), "shop.level.5m", "shop.level.x"} {
+		if got, ok := levels.ServiceOf(topic); !ok || got != n || !n.Owns(topic) {
+			t.Errorf("%s: %v, %t", topic, got, ok)
+		}
+	}
+	for _, topic := range []string{"orders", "orders.deadline", ".dead", "shop..dead", "__x.control", "inbox", "shop.level"} {
+		if got, ok := levels.ServiceOf(topic); ok {
+			t.Errorf("%s: %v", topic, got)
+		}
+	}
+}

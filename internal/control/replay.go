@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/levels"
 )
 
 // replay is what the topic says, as far as it has been read. It is fed all records with
@@ -51,10 +54,11 @@ func (r *replay) take(rec *kgo.Record) error {
 }
 
 // apply notes what a record says, unless a later one has said otherwise. A tombstone
-// resumes. Keys of other kinds are for others.
+// resumes. Keys of other kinds are for others, and what a delay service has delivered
+// here is no operator's word.
 func (r *replay) apply(rec *kgo.Record) error {
 	k, ok := parseKey(string(rec.Key))
-	if !ok || r.state[k].offset > rec.Offset {
+	if !ok || r.state[k].offset > rec.Offset || slices.ContainsFunc(rec.Headers, delivered) {
 		return nil
 	}
 	var sw Switch
@@ -67,3 +71,6 @@ func (r *replay) apply(rec *kgo.Record) error {
 	r.state[k] = sw
 	return nil
 }
+
+// delivered reports whether a header is one that each delivered record has.
+func delivered(h kgo.RecordHeader) bool { return h.Key == levels.HeaderGranted }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/levels"
 )
 
 const topic = "delay.control"
@@ -99,12 +101,13 @@ func TestTransactions(t *testing.T) {
 }
 
 // TestKeysOfOthers: records with other keys say nothing of what is paused, and are no
-// fault; one that cannot be read is named, and changes nothing.
+// fault; neither do delivered ones. One that cannot be read is named, and changes nothing.
 func TestKeysOfOthers(t *testing.T) {
 	t.Parallel()
 	r := newReplay()
 	for i, rec := range []*kgo.Record{
 		{Key: []byte("target/orders"), Value: []byte(paused)}, {Key: []byte("ladder/1"), Value: []byte("[")}, {Key: nil}, {Key: []byte("level/")},
+		{Key: []byte("level/5s"), Value: []byte(paused), Headers: []kgo.RecordHeader{{Key: levels.HeaderGranted, Value: []byte("0s")}}},
 	} {
 		rec.Offset = int64(i)
 		if err := r.take(rec); err != nil {

@@ -44,6 +44,8 @@ func classify(err error) (class, levels.Code) {
 		return size, levels.TooLarge
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		return denied, levels.NotAuthorized
+	case errors.Is(err, errForeign):
+		return denied, levels.ForbiddenTarget
 	case errors.Is(err, kerr.InvalidTopicException):
 		return refused, levels.IllegalTarget
 	case errors.Is(err, kerr.InvalidRecord),

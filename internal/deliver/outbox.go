@@ -227,6 +227,7 @@ func (o *Outbox) startProducer() error {
 	if err != nil {
 		return fmt.Errorf("produce: %w", err)
 	}
+	o.producer.Refuse(o.foreign)
 	return nil
 }
 

@@ -87,7 +87,11 @@ func (o *Outbox) lookUp() {
 }
 
 func (o *Outbox) askTopics(ctx context.Context, topics []string) (map[string]topicInfo, error) {
-	return askTopics(ctx, o.client, mayCreate(o.client), topics, func(topic string, err error) {
+	foreign, err := o.foreign(ctx, topics)
+	if err != nil {
+		return nil, err
+	}
+	return askTopics(ctx, o.client, mayCreate(o.client), topics, foreign, func(topic string, err error) {
 		if connect.Denied(err) {
 			o.lookErrors.Warn().Err(connect.GrantTopic(err, connect.DescribeConfigs, topic)).Str("topic", topic).
 				Msg("how large a record the topic takes cannot be looked up: a larger one is only told by its refusal")

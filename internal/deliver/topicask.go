@@ -13,9 +13,10 @@ import (
 
 // askTopics asks the cluster for topics: one metadata request, and for those that
 // exist their settings. Where create is set, missing topics are created if the broker
-// allows that. denied is called for topics whose settings may not be read.
+// allows that. refused are topics to which nothing may be written, by topic. denied is
+// called for topics whose settings may not be read.
 func askTopics(
-	ctx context.Context, cl kmsg.Requestor, create bool, topics []string, denied func(topic string, err error),
+	ctx context.Context, cl kmsg.Requestor, create bool, topics []string, refused map[string]error, denied func(topic string, err error),
 ) (map[string]topicInfo, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	req.AllowAutoTopicCreation = create
@@ -37,6 +38,8 @@ func askTopics(
 		}
 		info := topicInfo{id: t.TopicID, partitions: int32(len(t.Partitions))}
 		if err := kerr.ErrorForCode(t.ErrorCode); final(err) {
+			info = topicInfo{err: err}
+		} else if err := refused[*t.Topic]; err != nil {
 			info = topicInfo{err: err}
 		} else {
 			exist = append(exist, *t.Topic)

@@ -102,9 +102,9 @@ func appendPlace(b []byte, rec *kgo.Record, separator byte) []byte {
 const finalAdds = 6
 
 // Final is the record that the consumer of the target gets: key, value and all
-// headers that are not ours as they came and in their order, without the request
-// and what one part of the service told another, and behind them what we have to
-// say. The key, the value and the bytes of headers are shared with src; its
+// headers that are not ours as they came and in their order, without the request,
+// what one part of the service told another and what makes a dead letter, and behind
+// them what we have to say. The key, the value and the bytes of headers are shared with src; its
 // header slice is left alone. The timestamp is left to be the time of delivery.
 //
 // Headers that Final puts on mean nothing on src and are replaced, with one
@@ -136,7 +136,10 @@ func appendFinal(headers []kgo.RecordHeader, v *values, src *kgo.Record, f *Fact
 		case levels.HeaderGranted:
 			again = true
 		case levels.HeaderTarget, levels.HeaderPartition, levels.HeaderDue,
-			levels.HeaderAccepted, levels.HeaderRequested, levels.HeaderPreviousID:
+			levels.HeaderAccepted, levels.HeaderRequested, levels.HeaderPreviousID,
+			// Those in deathKeys: what is delivered is no dead letter.
+			levels.HeaderError, levels.HeaderErrorDetail, levels.HeaderOrigin, levels.HeaderAttempts,
+			levels.HeaderValueLength, levels.HeaderValueHash, levels.HeaderKeyLength, levels.HeaderKeyHash, levels.HeaderHeadersLeftOut:
 		default:
 			if !isHop(h.Key) {
 				headers = append(headers, *h)

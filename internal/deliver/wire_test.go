@@ -104,9 +104,10 @@ func TestFinal(t *testing.T) {
 			headers("delay-id", "mine", "delay-previous-id", "x", "delay-due", "99999999999999", "delay-accepted", "?"),
 			slices.Concat(headers("delay-id", "mine"), putOn),
 		}, {
-			"a dead letter that is sent again by hand keeps its story",
-			headers("delay-error", "unknown-topic"),
-			slices.Concat(headers("delay-error", "unknown-topic", "delay-id", ours), putOn),
+			"what is delivered is no dead letter, whatever somebody has put on",
+			headers("delay-error", "unknown-topic", "delay-error-detail", "x", "delay-origin", "a/0/1", "delay-attempts", "1", "delay-value-length", "1",
+				"delay-value-sha256", "x", "delay-key-length", "1", "delay-key-sha256", "x", "delay-headers-left-out", "1"),
+			slices.Concat(headers("delay-id", ours), putOn),
 		},
 	} {
 		t.Run(c.why, func(t *testing.T) {
@@ -372,7 +373,8 @@ func keep(h []kgo.RecordHeader, drop func(key string) bool) []kgo.RecordHeader {
 func TestFinalKeepsUserHeadersInOrder(t *testing.T) {
 	replaced := []string{
 		"delay-level", "delay-target", "delay-partition", "delay-id", "delay-due", "delay-accepted", "delay-granted",
-		"delay-requested", "delay-previous-id",
+		"delay-requested", "delay-previous-id", "delay-error", "delay-error-detail", "delay-origin", "delay-attempts",
+		"delay-value-length", "delay-value-sha256", "delay-key-length", "delay-key-sha256", "delay-headers-left-out",
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		src, f := anyRecord().Draw(rt, "record"), anyFacts().Draw(rt, "facts")

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
@@ -185,4 +186,36 @@ func TestInventedNames(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTopicsOfAnotherService refuses them as targets: a record for one pauses nothing
+// there and forges nothing. Topics that only look like those are targets like any.
+func TestTopicsOfAnotherService(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery func(*router.Config, *forwarder.Config), _ time.Duration) {
+		virtual(t, "5s", []string{"orders.dead", "mail.inbox"}, func(w *world) {
+			other := levels.Names{Prefix: "shop"}
+			if _, err := admin.Ensure(context.Background(), w.client, admin.Spec{Ladder: w.ladder, Names: other, Partitions: 2, Replicas: -1}); err != nil {
+				t.Fatal(err)
+			}
+			forbidden := []string{other.Control(), other.Dead(), other.Parked(), other.Inbox(), "shop.level.5s"}
+			allowed := []string{"orders.dead", "mail.inbox"}
+			dead, got := w.watchCommitted(w.names.Dead()), w.watchCommitted(allowed...)
+			theirs := w.watchCommitted(forbidden...)
+			one := w.serve("one", delivery)
+			for _, topic := range append(forbidden, allowed...) {
+				w.send(w.request("0", topic, "level/5s", `{"paused":true}`), w.direct("5s", topic, "level/5s", `{"paused":true}`))
+			}
+			got.wait(2*len(allowed), time.Minute)
+			for _, a := range dead.wait(2*len(forbidden), time.Minute) {
+				detail := a.header(levels.HeaderErrorDetail)
+				if a.header(levels.HeaderError) != string(levels.ForbiddenTarget) || !strings.Contains(detail, "it belongs to another delay service, with the prefix shop") {
+					t.Errorf("%s: %s", a.header(levels.HeaderError), detail)
+				}
+			}
+			if n := len(theirs.now()); n > 0 {
+				t.Errorf("%d records reached topics of another service", n)
+			}
+			one.stop()
+		})
+	})
 }

@@ -1,8 +1,10 @@
 package produce
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -53,6 +55,12 @@ func (p *Producer) Leave(name string, feed Feed) {
 	if len(t.feeds) == 0 && len(t.partitions) == 0 {
 		delete(p.topics, name)
 	}
+}
+
+// Refuse has topics refused that exist. vet is asked for those that were just found; its
+// errors are what their feeds are told, by topic. It is set before the first Locate.
+func (p *Producer) Refuse(vet func(ctx context.Context, topics []string) (map[string]error, error)) {
+	p.vet = vet
 }
 
 // look has a topic looked up. It needs p.mu.
@@ -167,21 +175,27 @@ func (p *Producer) ask(topics []*topic) error {
 	if err != nil {
 		return fmt.Errorf("look up %d topics: %w", len(topics), err)
 	}
+	var refused map[string]error
+	if p.vet != nil {
+		if refused, err = p.vet(ctx, slices.Collect(maps.Keys(byName))); err != nil {
+			return err
+		}
+	}
 	for i := range resp.Topics {
 		if t := &resp.Topics[i]; t.Topic != nil && byName[*t.Topic] != nil {
-			p.located(byName[*t.Topic], t)
+			p.located(byName[*t.Topic], t, cmp.Or(kerr.ErrorForCode(t.ErrorCode), refused[*t.Topic]))
 			delete(byName, *t.Topic)
 		}
 	}
 	for _, t := range byName { // a broker that leaves a topic out does not know it
-		p.located(t, &kmsg.MetadataResponseTopic{ErrorCode: kerr.UnknownTopicOrPartition.Code})
+		p.located(t, nil, kerr.UnknownTopicOrPartition)
 	}
 	return nil
 }
 
-// located notes what a broker says of a topic, and tells its feeds.
-func (p *Producer) located(t *topic, found *kmsg.MetadataResponseTopic) {
-	err := kerr.ErrorForCode(found.ErrorCode)
+// located notes what a broker says of a topic, or why nothing can be written there, and
+// tells its feeds.
+func (p *Producer) located(t *topic, found *kmsg.MetadataResponseTopic, err error) {
 	p.mu.Lock()
 	t.wanted, t.looked = false, time.Now()
 	if err == nil {

@@ -69,6 +69,7 @@ type Producer struct {
 	create     bool           // topics may be created by looking them up
 	tries      zerolog.Logger // what is retried until it works
 	hooks      []kgo.HookProduceBatchWritten
+	vet        func(context.Context, []string) (map[string]error, error) // see Refuse; nil: all are good
 
 	ctx  context.Context
 	stop context.CancelFunc
