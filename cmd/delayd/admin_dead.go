@@ -60,7 +60,7 @@ func (f *letterFlags) filter() admin.LetterFilter {
 type deadListCmd struct {
 	Summary     bool `help:"Print how many letters there are of each code and target instead, with the oldest and the newest."`
 	OldestFirst bool `help:"Print the oldest letters, and those first."`
-	letterFlags `set:"letters=100" set:"order=newest"`
+	letterFlags `kong:"set='letters=100',set='order=newest'"`
 	recordFlags
 }
 
@@ -188,7 +188,7 @@ func short(s string) string {
 }
 
 type deadResendCmd struct {
-	letterFlags `set:"letters=0" set:"order=oldest"`
+	letterFlags `kong:"set='letters=0',set='order=oldest'"`
 	To          string `type:"topic" placeholder:"TOPIC" help:"Deliver them to this topic instead of their own target."`
 	Level       string `type:"request" placeholder:"D" help:"Let them wait this long instead of what they ask for, as in \"delayd send --delay\"; 0 is not at all."`
 	Again       bool   `env:"-" help:"Also those that were sent before, and those that have died again after that."`
