@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/delayd-io/delayd/levels"
 )
 
 // Place is where a record stands, as in the delay-origin of dead letters:
@@ -38,7 +36,7 @@ func parsePlace(s string) (p Place, ok bool) {
 	n, err1 := strconv.ParseInt(partition, 10, 32)
 	at, err2 := strconv.ParseInt(offset, 10, 64)
 	p = Place{topic, int32(n), at}
-	if !ok1 || !ok2 || err1 != nil || err2 != nil || levels.CheckTopic(topic) != nil || n < 0 || at < 0 || p.String() != s {
+	if !ok1 || !ok2 || err1 != nil || err2 != nil || topic == "" || n < 0 || at < 0 || p.String() != s {
 		return Place{}, false
 	}
 	return p, true

@@ -45,6 +45,8 @@ func parseSending(rec *kgo.Record) (Sending, error) {
 	case err != nil:
 	case s.Letter.Topic == "" || s.To.Topic == "":
 		err = errors.New("a place is missing")
+	case levels.CheckTopic(s.Letter.Topic) != nil: // it is printed
+		err = levels.CheckTopic(s.Letter.Topic)
 	case s.Letter.Offset < 0 || s.DeadEnd <= s.Letter.Offset:
 		err = fmt.Errorf("letter %v does not stand before %d, where the dead letters ended", s.Letter, s.DeadEnd)
 	case s.Times < 1:
