@@ -88,7 +88,7 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.Writers(con.out, con.err),
 		kong.Exit(exit),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.DefaultEnvars("DELAYD"),
+		kong.DefaultEnvars(envPrefix),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), textMapper("delay", levels.ParseDelay)),
 		kong.TypeMapper(reflect.TypeFor[levels.Ladder](), textMapper("levels", levels.Parse)),
 		kong.TypeMapper(reflect.TypeFor[levels.Rounding](), textMapper("rounding", levels.ParseRounding)),

@@ -26,6 +26,9 @@ type configFlags struct {
 // BeforeResolve is called by kong when it has read the command line and the
 // environment, and is about to look for the flags that are still not set.
 func (c *cli) BeforeResolve(ctx *kong.Context) error {
+	if err := settings.UnknownVariables(os.Environ(), envPrefix+"_", ctx.Model.Node, secretVariables...); err != nil {
+		return err
+	}
 	name := c.Config // by the environment
 	for _, path := range ctx.Path {
 		if path.Flag != nil && path.Flag.Name == "config" {
@@ -42,6 +45,9 @@ func (c *cli) BeforeResolve(ctx *kong.Context) error {
 	ctx.AddResolver(c.settings)
 	return nil
 }
+
+// envPrefix begins the variables of the environment that are settings.
+const envPrefix = "DELAYD"
 
 // secretVariables hold what is nowhere else to be seen.
 var secretVariables = []string{security.PasswordEnv, tokenEnv}

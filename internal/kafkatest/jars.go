@@ -21,7 +21,7 @@ import (
 // JarsEnv names the environment variable that holds the folder for the jars. It
 // may be filled already, then mvn is not needed; a folder that does not exist
 // yet is filled. Unset: a folder of its own under [os.UserCacheDir].
-const JarsEnv = "DELAYD_KAFKA_JARS"
+const JarsEnv = "KAFKATEST_JARS"
 
 const (
 	fetchLimit = 5 * time.Minute // for all jars, about 50 MB

@@ -175,3 +175,41 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// A variable that sets nothing is told with the one that was meant, and never its value.
+func TestVariables(t *testing.T) {
+	_, parser := newProgram(t)
+	for _, tc := range []struct{ name, entry, want string }{
+		{"a setting", "PROG_PURGE=1h", ""},
+		{"of another command", "PROG_PARTITIONS=3", ""},
+		{"of a hidden command", "PROG_INNER=x", ""},
+		{"a secret", "PROG_PASSWORD=hush", ""},
+		{"somebody else's", "PROGRAM_PURGE=1h", ""},
+		{"a letter too many", "PROG_PURGES=hush", "environment PROG_PURGES: unknown setting, did you mean PROG_PURGE?"},
+		{"letters swapped", "PROG_LEVLES=hush", "environment PROG_LEVLES: unknown setting, did you mean PROG_LEVELS?"},
+		{"no underscore", "PROG_PASSWORDFILE=hush", "environment PROG_PASSWORDFILE: unknown setting, did you mean PROG_PASSWORD_FILE?"},
+		{"a hyphen", "PROG-PURGE=hush", "environment PROG-PURGE: unknown setting, did you mean PROG_PURGE?"},
+		{"lower case", "prog_purge=hush", "environment prog_purge: unknown setting, did you mean PROG_PURGE?"},
+		{"a part of it", "PROG_FILE=hush", "environment PROG_FILE: unknown setting, did you mean PROG_PASSWORD_FILE?"},
+		{"like nothing", "PROG_WHATEVER_IT_IS=hush", "environment PROG_WHATEVER_IT_IS: unknown setting; unset it"},
+		{"what asks for something", "PROG_CHECK=true", "environment PROG_CHECK: unknown setting"},
+		{"a host of Kubernetes", "PROG_SERVICE_HOST=10.0.0.1", ""},
+		{"a port", "PROG_SERVICE_PORT=80", ""},
+		{"a named port", "PROG_SERVICE_PORT_HTTP=80", ""},
+		{"a link", "PROG_PORT=tcp://10.0.0.1:80", ""},
+		{"a port that is no link", "PROG_PORT=80", "environment PROG_PORT: unknown setting"},
+		{"a link's address", "PROG_PORT_80_TCP_ADDR=10.0.0.1", ""},
+		{"of a longer name", "PROG_METRICS_SERVICE_HOST=10.0.0.1", ""},
+		{"a link of a longer name", "PROG_METRICS_PORT_8080_TCP_PROTO=tcp", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got := ""
+			if err := UnknownVariables([]string{"HOME=/", tc.entry}, "PROG_", parser.Model.Node, "PROG_PASSWORD"); err != nil {
+				got = err.Error()
+			}
+			if !strings.HasPrefix(got, tc.want) || tc.want == "" && got != "" || strings.Contains(got, "hush") {
+				t.Errorf("%s: got %q, want %q", tc.entry, got, tc.want)
+			}
+		})
+	}
+}

@@ -1,9 +1,11 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -128,4 +130,64 @@ func root(command *kong.Node) *kong.Node {
 		command = command.Parent
 	}
 	return command
+}
+
+// serviceLink matches the variables that Kubernetes sets in a pod for each service of
+// its namespace, as for a service that is called delayd, or delayd-metrics.
+// What ends with _PORT and no more is an address with a scheme there.
+var serviceLink = regexp.MustCompile(`^\w+?_(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=|PORT=\w+://)`)
+
+// UnknownVariables returns an error for each variable in environ that begins with
+// prefix, as in "DELAYD_", and sets nothing: it is misspelt, and ignoring it would
+// switch something off in silence. Upper and lower case and "-" for "_" make no
+// difference to what is looked at. others are variables that count and are no setting.
+// The error never shows a value: it may be a secret.
+func UnknownVariables(environ []string, prefix string, app *kong.Node, others ...string) error {
+	known := slices.Clone(others)
+	var add func(n *kong.Node)
+	add = func(n *kong.Node) {
+		for _, flag := range n.Flags {
+			known = append(known, flag.Tag.Envs...)
+		}
+		for _, below := range n.Children {
+			add(below)
+		}
+	}
+	add(app)
+	var faults []error
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		upper := strings.ReplaceAll(strings.ToUpper(name), "-", "_")
+		if !strings.HasPrefix(upper, prefix) || slices.Contains(known, name) || serviceLink.MatchString(entry) {
+			continue
+		}
+		meant := "; unset it"
+		if near := meantBy(strings.TrimPrefix(upper, prefix), withoutPrefix(known, prefix)); near != "" {
+			meant = fmt.Sprintf(", did you mean %s?", prefix+near)
+		}
+		faults = append(faults, fmt.Errorf("environment %s: unknown setting%s", name, meant))
+	}
+	return errors.Join(faults...)
+}
+
+// meantBy is the nearest name, or else the first that has all of it as words.
+func meantBy(name string, names []string) string {
+	if near := nearest(name, names); near != "" {
+		return near
+	}
+	i := slices.IndexFunc(names, func(n string) bool { return strings.Contains("_"+n+"_", "_"+name+"_") })
+	if i < 0 {
+		return ""
+	}
+	return names[i]
+}
+
+func withoutPrefix(names []string, prefix string) []string {
+	var rest []string
+	for _, name := range names {
+		if r, ok := strings.CutPrefix(name, prefix); ok {
+			rest = append(rest, r)
+		}
+	}
+	return rest
 }
