@@ -99,6 +99,7 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.NamedMapper("choice", kong.MapperFunc(mapChoice)),
 		kong.TypeMapper(reflect.TypeFor[admin.Profile](), textMapper("profile", admin.ParseProfile)),
 		kong.NamedMapper("budget", textMapper("delay", parseBudget)),
+		kong.NamedMapper("patterns", kong.MapperFunc(mapPatterns)),
 		kong.NamedMapper("topic", textMapper("topic", parseTopic)),
 		kong.NamedMapper("listen", textMapper("address", parseListen)),
 		kong.NamedMapper("http", textMapper("address", parseHTTP)),

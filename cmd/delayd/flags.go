@@ -86,6 +86,22 @@ func mapBrokers(ctx *kong.DecodeContext, target reflect.Value) error {
 	return nil
 }
 
+// mapPatterns adds to a list of patterns with commas in between. One that is given and
+// empty is refused: it would allow all, or deny nothing, where a script meant to name
+// some.
+func mapPatterns(ctx *kong.DecodeContext, target reflect.Value) error {
+	text, err := popText(ctx)
+	if err != nil {
+		return err
+	}
+	patterns := withoutEmpty(strings.Split(text, ","))
+	if len(patterns) == 0 {
+		return fmt.Errorf(`%q: the list is empty; write a name, or a pattern such as "orders.*", or leave it out`, text)
+	}
+	target.Set(reflect.AppendSlice(target, reflect.ValueOf(patterns)))
+	return nil
+}
+
 // checkAddr reports what keeps s from being a host and a port. The lowest port
 // is 1 to connect to and 0, which takes a free one, to listen on; a host can be
 // left out there too.

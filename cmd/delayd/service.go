@@ -24,8 +24,8 @@ type serviceFlags struct {
 	nameFlags
 	Delivery          forwarder.Delivery `placeholder:"WHAT" default:"at-least-once" help:"What is promised: at-least-once, or exactly-once to consumers that read what is committed, some 10 ms later (default: ${default})."`
 	DefaultTarget     string             `type:"topic" placeholder:"TOPIC" help:"Where records without a delay-target go. Unset: to the dead letters."`
-	AllowTarget       []string           `placeholder:"PATTERN" help:"Targets that may be delivered to, as in \"orders.*\"; repeatable. Unset: all."`
-	DenyTarget        []string           `placeholder:"PATTERN" help:"Targets that may not, whatever is allowed; repeatable."`
+	AllowTarget       []string           `type:"patterns" placeholder:"PATTERN" help:"Targets that may be delivered to, as in \"orders.*\"; repeatable. Unset: all."`
+	DenyTarget        []string           `type:"patterns" placeholder:"PATTERN" help:"Targets that may not, whatever is allowed; repeatable."`
 	MissingTargetWait time.Duration      `type:"wait" placeholder:"D" default:"${wait}" help:"How long a target that does not exist is waited for; 0 is without end (default: ${default})."`
 	GiveUp            time.Duration      `type:"above-zero" placeholder:"D" default:"${give_up}" help:"How long a target may refuse records before they are dead letters (default: ${default})."`
 	MaxLate           time.Duration      `type:"max-late" placeholder:"D" default:"off" help:"How long after its due time a record may still be delivered before it is a dead letter (default: ${default})."`
@@ -184,7 +184,6 @@ func (f *serviceFlags) spec() admin.Spec {
 
 // check reports the first flag that is wrong.
 func (f *serviceFlags) check() error {
-	f.AllowTarget, f.DenyTarget = withoutEmpty(f.AllowTarget), withoutEmpty(f.DenyTarget)
 	if err := f.policy().Validate(); err != nil {
 		return usageError{err}
 	}

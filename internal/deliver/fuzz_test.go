@@ -1,6 +1,9 @@
 package deliver
 
 import (
+	"path"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,6 +39,31 @@ func FuzzTargets(f *testing.F) {
 		}
 		if refusal.Code == "" || refusal.Detail == "" || strings.ContainsAny(refusal.Detail, "\n\r\x1b\x00") {
 			t.Fatalf("refused as %+v", refusal)
+		}
+	})
+}
+
+// FuzzPatterns: a pattern is taken or refused in words that can be read, and the globs
+// that are to be written instead of a regular expression are taken, and match every
+// topic that it matches as a whole.
+func FuzzPatterns(f *testing.F) {
+	for _, p := range []string{"^orders\\..*$", "(orders|payments)\\.v[0-9]+", "orders(-dlq)?", ".*secret.*", "\\w{2,3}", "[^a]b", "(?i)orders", "[[:alpha:]]", "a.c", "[a-", "(a*)+", "\xff"} {
+		f.Add(p, "orders.v1")
+		f.Add(p, "payments.v22")
+		f.Add(p, "orders-dlq")
+	}
+	f.Fuzz(func(t *testing.T, p, topic string) {
+		if err := validatePatterns("--allow-target", []string{p}); err != nil && strings.ContainsAny(err.Error(), "\n\r\x1b\x00") {
+			t.Fatalf("refused as %q", err)
+		}
+		re, err := regexp.Compile("^(?:" + p + ")$")
+		globs := globsFor(p)
+		if err != nil || globs == nil || levels.CheckTopic(topic) != nil {
+			return
+		}
+		matches := func(g string) bool { ok, err := path.Match(g, topic); return ok && err == nil }
+		if re.MatchString(topic) && !slices.ContainsFunc(globs, matches) {
+			t.Fatalf("%q matches %q, and %q do not", p, topic, globs)
 		}
 	})
 }

@@ -46,18 +46,6 @@ func (t Targets) Validate() error {
 	return nil
 }
 
-func validatePatterns(flag string, patterns []string) error {
-	for _, p := range patterns {
-		if p == "" {
-			return fmt.Errorf(`%s: an empty pattern matches no topic; write a name, or a pattern such as "orders.*"`, flag)
-		}
-		if _, err := path.Match(p, ""); err != nil {
-			return fmt.Errorf("%s %q: %w; close every [ with a ], and put a character behind every \\", flag, p, err)
-		}
-	}
-	return nil
-}
-
 // Refusal says why a record cannot be delivered.
 type Refusal struct {
 	Code levels.Code

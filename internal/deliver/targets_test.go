@@ -193,3 +193,44 @@ func TestPartitioner(t *testing.T) {
 		t.Error("a record without a key may go anywhere, but it has to go somewhere")
 	}
 }
+
+// A pattern that no topic's name can match is refused with the one that was meant.
+func TestPatterns(t *testing.T) {
+	for _, tc := range []struct{ pattern, fault string }{
+		{"orders", ""},
+		{"orders.*", ""},
+		{"*", ""},
+		{"*.*", ""},
+		{"orders.v[0-9].*", ""},
+		{"[^a-c]?x", ""},
+		{`^orders\..*$`, `'^' is in no topic's name … write orders.*`},
+		{`orders.*$`, `'$' is in no topic's name … write orders*`},
+		{"orders|payments", `'|' is in no topic's name … write orders,payments`},
+		{"(orders)", `'(' is in no topic's name … write orders`},
+		{`(orders|payments)\..+`, `'(' is in no topic's name … write orders.?*,payments.?*`},
+		{`orders(-dlq)?`, `'(' is in no topic's name … write orders,orders-dlq`},
+		{`orders\.v\d`, `'\\' is in no topic's name … write orders.v[0-9]`},
+		{"orders[0-9]{2}", `'{' is in no topic's name … write orders[0-9]*`},
+		{".*", `".*" there would be a dot and then any characters … write *`},
+		{".*secret.*", `".*" there would be a dot and then any characters … write *secret*`},
+		{"orders-.*", `".*" there would be a dot and then any characters … write orders-*`},
+		{"/orders/", `'/' is in no topic's name … write orders`},
+		{"'orders'", `'\'' is in no topic's name … write orders`},
+		{"orders payments", `' ' is in no topic's name … write names and patterns`},
+		{"orders;payments", `';' is in no topic's name … write names and patterns`},
+		{"!orders", `'!' is in no topic's name … write names and patterns`},
+		{"[!a]b", `'!' is in no topic's name … write ?b`},
+		{"(?i)orders", `'(' is in no topic's name … write names and patterns`},
+		{"(?!secret).*", `'(' is in no topic's name … write names and patterns`},
+		{"\u043erders", `'\u043e' is in no topic's name … write names and patterns`},
+		{"orders\x1b[2J", `'\x1b' is in no topic's name … write names and patterns`},
+		{"[a-", "syntax error in pattern … close every ["},
+	} {
+		err := Targets{Deny: []string{tc.pattern}}.Validate()
+		begin, end, _ := strings.Cut(tc.fault, " … ")
+		if tc.fault == "" && err != nil || tc.fault != "" && (err == nil ||
+			!strings.Contains(err.Error(), "--deny-target \"") || !strings.Contains(err.Error(), begin) || !strings.Contains(err.Error(), end)) {
+			t.Errorf("%q: %v, want %q", tc.pattern, err, tc.fault)
+		}
+	}
+}
