@@ -18,6 +18,9 @@ const (
 	// ForbiddenTarget: the target is denied by configuration, internal to
 	// Kafka, or one of the service's own topics.
 	ForbiddenTarget Code = "forbidden-target"
+	// BadHeader: the key of a header is one of ours but for its case, as in "Delay-Id".
+	// Those that have a code of their own get that.
+	BadHeader Code = "bad-header"
 	// UnknownTopic: the target did not exist for as long as one was waited for.
 	UnknownTopic Code = "unknown-topic"
 	// BadPartition: [HeaderPartition] is not a partition of the target.
@@ -45,7 +48,7 @@ const (
 // Codes returns all codes.
 func Codes() []Code {
 	return []Code{
-		BadLevel, OverMax, NoTarget, IllegalTarget, ForbiddenTarget, UnknownTopic, BadPartition,
+		BadLevel, OverMax, NoTarget, IllegalTarget, ForbiddenTarget, BadHeader, UnknownTopic, BadPartition,
 		NotAuthorized, TooLarge, Rejected, GaveUp, TooLate, Unreadable, Skipped,
 	}
 }

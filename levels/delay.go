@@ -58,6 +58,9 @@ func ParseRequest(s string) (Request, error) {
 	if !isDigits(s) {
 		d, fault := parseDelay(s)
 		if fault != "" {
+			if what, fix := delayFault(s); what != "" {
+				return Request{}, fmt.Errorf("%s %s: %s; %s", HeaderLevel, quote(s), what, fix)
+			}
 			return Request{}, valueError(HeaderLevel, s, fault, requestForm)
 		}
 		return Request{Delay: d}, nil

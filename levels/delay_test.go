@@ -280,6 +280,9 @@ func FuzzParseDelay(f *testing.F) {
 
 func FuzzParseRequest(f *testing.F) {
 	addDelays(f)
+	for _, s := range []string{"2000L", "L", "PT10S", "P", "PT", "P1DT2H", "00:00:10", "::", "10S", "10\u0455", `"10s"`, "\x00\x00\x00\n", strings.Repeat("9", 300) + "l"} {
+		f.Add(s)
+	}
 	f.Fuzz(func(t *testing.T, s string) {
 		q, err := levels.ParseRequest(s)
 		d, delayErr := levels.ParseDelay(s)

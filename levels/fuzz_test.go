@@ -41,3 +41,19 @@ func FuzzNames(f *testing.F) {
 		}
 	})
 }
+
+// FuzzTextFault: what is said of a header's value that is no plain text can be read,
+// and says what to do.
+func FuzzTextFault(f *testing.F) {
+	for _, s := range []string{"10s", "orders", `"10s"`, "'", `"`, "b''", "{", "\ufeff", "\ufeff10s", "\xff\xfe1\x000\x00", "\x001\x000", "\x00\x00\x00\n",
+		"\n\x00\x00\x00\x00\x00\x00\x00", "10\u0455", "\xac\xed\x00\x05t", `"` + strings.Repeat("a", 300) + `"`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		what, fix := levels.TextFault(s)
+		if (what == "") != (fix == "") || len(what)+len(fix) > 1000 ||
+			strings.ContainsFunc(what+fix, func(r rune) bool { return (r < ' ' || r > '~') && r != '…' }) {
+			t.Fatalf("%q: fault %q, fix %q", s, what, fix)
+		}
+	})
+}

@@ -151,6 +151,16 @@ func (l Ladder) Grant(q Request, r Rounding) (level Level, over bool) {
 	return l.Last(), true
 }
 
+// farAbove is how many times as many levels as there are a number may ask for.
+const farAbove = 2
+
+// FarAbove reports whether q is a number so far above the last level that it is none: a
+// time without its unit. What RocketMQ numbers never is, nor is anything up to twice
+// the number of levels.
+func (l Ladder) FarAbove(q Request) bool {
+	return q.ByNumber && q.Number > max(farAbove*len(l.levels), defaultLadder.Len())
+}
+
 // search is the index of the first level that is not shorter than d.
 func (l Ladder) search(d time.Duration) int {
 	i, _ := slices.BinarySearchFunc(l.levels, d, func(level Level, d time.Duration) int {

@@ -83,7 +83,7 @@ func TestParseRefuses(t *testing.T) {
 		{"10sec", `level 1 "10sec": unknown unit "sec"; write 10s, 10m, 10h or 10d`},
 		{"99999w", `level 1 "99999w": unknown unit "w"; write 1s, 1m, 1h or 1d`},
 		{"5s\x00", `level 1 "5s\x00": unknown unit "s\x00"; write 5s, 5m, 5h or 5d`},
-		{"٣s", `level 1 "٣s": no number before the unit; write 1s, 1m, 1h or 1d`},
+		{"٣s", `level 1 "\u0663s": no number before the unit; write 1s, 1m, 1h or 1d`},
 
 		// Durations that are no levels.
 		{"1s 1m30s", `level 2 "1m30s": not one whole number with one of the units s, m, h and d; write 90s`},
@@ -127,7 +127,7 @@ func TestParseRefuses(t *testing.T) {
 
 		// Long rubbish is cut, between characters.
 		{strings.Repeat("x", 100), `level 1 "` + strings.Repeat("x", 64) + `"… (100 bytes): no number before the unit; write 1s, 1m, 1h or 1d`},
-		{"1" + strings.Repeat("€", 100), `level 1 "1` + strings.Repeat("€", 21) + `"… (301 bytes): unknown unit "` + strings.Repeat("€", 21) + `"… (300 bytes); write 1s, 1m, 1h or 1d`},
+		{"1" + strings.Repeat("€", 100), `level 1 "1` + strings.Repeat(`\u20ac`, 21) + `"… (301 bytes): unknown unit "` + strings.Repeat(`\u20ac`, 21) + `"… (300 bytes); write 1s, 1m, 1h or 1d`},
 	}
 	for _, tt := range tests {
 		ladder, err := levels.Parse(tt.spec)

@@ -189,7 +189,7 @@ func badTopicByte(name string) string {
 		switch {
 		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', r == '.', r == '_', r == '-':
 		default:
-			return fmt.Sprintf(`%q is not allowed; use letters a-z and A-Z, digits, ".", "_" and "-"`, r)
+			return fmt.Sprintf(`%+q is not allowed; use letters a-z and A-Z, digits, ".", "_" and "-"`, r)
 		}
 	}
 	return ""

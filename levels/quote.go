@@ -10,10 +10,11 @@ import (
 // anyone who can write to the inbox, and errors end in logs and headers.
 const maxQuoted = 64
 
-// quote is the value as errors show it: escaped, and cut where it is long.
+// quote is the value as errors show it: escaped to ASCII, so that letters that look alike
+// are told apart, and cut where it is long.
 func quote(s string) string {
 	if len(s) <= maxQuoted {
-		return strconv.Quote(s)
+		return strconv.QuoteToASCII(s)
 	}
 	cut := maxQuoted
 	// Between two characters, at most three bytes back; what is not UTF-8 has
@@ -24,5 +25,5 @@ func quote(s string) string {
 			break
 		}
 	}
-	return fmt.Sprintf("%s… (%d bytes)", strconv.Quote(s[:cut]), len(s))
+	return fmt.Sprintf("%s… (%d bytes)", strconv.QuoteToASCII(s[:cut]), len(s))
 }

@@ -123,6 +123,9 @@ type grant struct {
 
 // readLevel reads the request from headers and answers it.
 func (p *Policy) readLevel(h []kgo.RecordHeader) (grant, *Refusal) {
+	if r := deliver.Misspelt(h); r != nil {
+		return grant{}, r
+	}
 	value, given := deliver.Last(h, levels.HeaderLevel)
 	if !given {
 		return grant{}, &Refusal{Code: levels.BadLevel, Detail: levels.HeaderLevel +
@@ -138,6 +141,12 @@ func (p *Policy) readLevel(h []kgo.RecordHeader) (grant, *Refusal) {
 // grant answers a request, which was written as value.
 func (p *Policy) grant(request levels.Request, value []byte) (grant, *Refusal) {
 	level, over := p.Ladder.Grant(request, p.Rounding)
+	if p.Ladder.FarAbove(request) {
+		last := p.Ladder.Last()
+		return grant{}, &Refusal{Code: levels.BadLevel, Detail: fmt.Sprintf(
+			"%s %s is a level number, and the last level is number %d (%s); for milliseconds write %dms, for seconds %ds",
+			levels.HeaderLevel, deliver.Quote(value), last.Number, last, request.Number, request.Number)}
+	}
 	if over && p.rejects() {
 		last := p.Ladder.Last()
 		return grant{}, &Refusal{Code: levels.OverMax, Detail: fmt.Sprintf(

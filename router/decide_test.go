@@ -81,7 +81,7 @@ func TestDecideAsked(t *testing.T) {
 		"45s": 45 * time.Second,
 		"3":   10 * time.Second, // a level number asks for its level
 		"3d":  72 * time.Hour,
-		"99":  2 * time.Hour, // of a number above the last one nobody knows more
+		"19":  2 * time.Hour, // of a number above the last one nobody knows more
 		"0":   0,
 	} {
 		d := defaults().Decide(&kgo.Record{Headers: headers("delay-level", request, "delay-target", "orders")}, acceptedAt)

@@ -73,6 +73,9 @@ func quotesFault(h []kgo.RecordHeader, r *Refusal) bool {
 		key = levels.HeaderPartition
 	}
 	value, given := deliver.Last(h, key)
+	if deliver.Misspelt(h) != nil {
+		return strings.Contains(r.Detail, "; write delay-")
+	}
 	if !given {
 		return strings.Contains(r.Detail, key)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/levels"
 )
 
 // worker moves the records of the inbox through the policy.
@@ -79,7 +80,8 @@ func (w *worker) observe(rec *kgo.Record, d *Decision) {
 	w.metrics.Rounding.WithLabelValues(d.Facts.Granted).Observe((granted - d.Asked).Abs().Seconds())
 	if d.Clamped {
 		w.metrics.Clamped.WithLabelValues(d.Facts.Granted).Inc()
-		w.clamps.Warn().Stringer("asked", d.Asked).Str("granted", d.Facts.Granted).Str("origin", deliver.Origin(rec)).
+		asked, _ := deliver.Last(rec.Headers, levels.HeaderLevel)
+		w.clamps.Warn().Str("asked", deliver.Quote(asked)).Str("granted", d.Facts.Granted).Str("origin", deliver.Origin(rec)).
 			Msg("request above the last level was shortened to it")
 	}
 }

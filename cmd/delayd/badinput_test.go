@@ -139,7 +139,7 @@ func (c badInput) try(t *testing.T) string {
 
 // unescape puts bytes in that do not show.
 func unescape(s string) string {
-	return strings.NewReplacer("{esc}", "\x1b", "{newline}", "\n", "{nul}", "\x00", "{no-utf8}", "\xff",
+	return strings.NewReplacer("{esc}", "\x1b", "{newline}", "\n", "{nul}", "\x00", "{bom}", "\ufeff", "{no-utf8}", "\xff",
 		"{250}", strings.Repeat("a", 250)).Replace(s)
 }
 

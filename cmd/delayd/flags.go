@@ -96,7 +96,7 @@ func mapPatterns(ctx *kong.DecodeContext, target reflect.Value) error {
 	}
 	patterns := withoutEmpty(strings.Split(text, ","))
 	if len(patterns) == 0 {
-		return fmt.Errorf(`%q: the list is empty; write a name, or a pattern such as "orders.*", or leave it out`, text)
+		return fmt.Errorf(`%q: the list is empty; name at least one topic or pattern, or leave it out`, text)
 	}
 	target.Set(reflect.AppendSlice(target, reflect.ValueOf(patterns)))
 	return nil

@@ -33,11 +33,11 @@ var deathKeys = []string{
 // recognises it.
 func Revived(letter *kgo.Record) []kgo.RecordHeader { return Without(letter.Headers, deathKeys...) }
 
-// Without is a fresh slice of the headers that have none of the keys.
+// Without is a fresh slice of the headers that have none of the keys, also not misspelt.
 func Without(h []kgo.RecordHeader, keys ...string) []kgo.RecordHeader {
 	kept := make([]kgo.RecordHeader, 0, len(h))
 	for _, header := range h {
-		if !slices.Contains(keys, header.Key) {
+		if meant, _ := meantKey(header.Key); !slices.Contains(keys, header.Key) && !slices.Contains(keys, meant) {
 			kept = append(kept, header)
 		}
 	}

@@ -72,8 +72,12 @@ func Quote(value []byte) string {
 // Resolve reads from a record's headers where it is to go: the target, which is
 // allowed, and the partition, or ByKey. A target that is there and empty is
 // refused even where there is a default: somebody meant to name one. Where both
-// headers are wrong the target's refusal is returned.
+// headers are wrong the target's refusal is returned, and before it that of a header
+// which is misspelt.
 func (t *Targets) Resolve(h []kgo.RecordHeader) (topic string, partition int32, r *Refusal) {
+	if r := Misspelt(h); r != nil {
+		return "", ByKey, r
+	}
 	topic = t.Default
 	if value, given := Last(h, levels.HeaderTarget); given {
 		topic = string(value)
@@ -83,6 +87,9 @@ func (t *Targets) Resolve(h []kgo.RecordHeader) (topic string, partition int32, 
 		}
 	}
 	if r := t.Check(topic); r != nil {
+		if what, fix := levels.TextFault(topic); what != "" && r.Code == levels.IllegalTarget {
+			r.Detail = fmt.Sprintf("%s %s: %s; %s", levels.HeaderTarget, Quote([]byte(topic)), what, fix)
+		}
 		return "", ByKey, r
 	}
 	value, given := Last(h, levels.HeaderPartition)
@@ -91,6 +98,9 @@ func (t *Targets) Resolve(h []kgo.RecordHeader) (topic string, partition int32, 
 	}
 	partition, ok := parsePartition(value)
 	if !ok {
+		if what, fix := levels.TextFault(string(value)); what != "" {
+			return "", ByKey, &Refusal{levels.BadPartition, fmt.Sprintf("%s %s: %s; %s", levels.HeaderPartition, Quote(value), what, fix)}
+		}
 		return "", ByKey, &Refusal{levels.BadPartition, fmt.Sprintf(
 			"%s %s is not a partition; write a number from 0 to %d, or leave the header out to let the key choose",
 			levels.HeaderPartition, Quote(value), math.MaxInt32)}
