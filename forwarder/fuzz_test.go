@@ -44,7 +44,7 @@ func FuzzLevelRecord(f *testing.F) {
 		rec := record(time.UnixMilli(stamp), stamped, headers...)
 		due := w.Due(rec, at)
 		bound := rec.Timestamp
-		if !stamped && at.Before(bound) {
+		if !stamped && (at.Before(bound) || stamp == -1) {
 			bound = at
 		}
 		if due.After(bound.Add(w.delay + cut)) {

@@ -27,11 +27,12 @@ const cut = time.Millisecond
 // Due is the record's timestamp plus the level. What the router says in a
 // private header can only make that shorter, and on a topic that keeps its
 // producers' times so does when the record was first seen: nothing that a
-// producer writes can hold up a partition for longer than its level.
+// producer writes can hold up a partition for longer than its level. A record without a
+// time waits its level from when it was first seen.
 func (w *worker) Due(rec *kgo.Record, seen time.Time) time.Time {
 	due := rec.Timestamp.Add(w.delay + cut)
 	if !lane.Stamped(rec) {
-		if bound := seen.Add(w.delay + cut); bound.Before(due) {
+		if bound := seen.Add(w.delay + cut); bound.Before(due) || lane.Timeless(rec) {
 			due = bound
 		}
 	}
@@ -69,6 +70,10 @@ func (w *worker) facts(rec *kgo.Record, due time.Time) deliver.Facts {
 	f, routed := deliver.ReadHop(rec.Headers)
 	if !routed {
 		f = deliver.Facts{Accepted: sinceEpoch(rec.Timestamp)}
+		if lane.Timeless(rec) {
+			f.Accepted = sinceEpoch(due.Add(-w.delay - cut))
+			f.ID = deliver.OriginID(rec, 0) // another instance may see it at another time
+		}
 	}
 	if !w.known[f.Granted] {
 		// Anyone who can write to the level topic can write that header, and it

@@ -61,6 +61,9 @@ func TestDue(t *testing.T) {
 		{"three neither", record(at, true, hop(at)[:3]...), at, at.Add(level + ms)},
 		{"a producer's time counts", record(at, false), at.Add(time.Second), at.Add(level + ms)},
 		{"up to when it was first seen", record(at.Add(time.Hour), false), at, at.Add(level + ms)},
+		{"without a time it waits from when it was first seen", record(time.UnixMilli(-1), false), at, at.Add(level + ms)},
+		{"the broker's stamp is a time", record(time.UnixMilli(-1), true), at, time.UnixMilli(-1).Add(level + ms)},
+		{"without a time the router still knows better", record(time.UnixMilli(-1), false, hop(at.Add(4*time.Second))), at, at.Add(4 * time.Second)},
 		{"one from 1970 is overdue", record(time.UnixMilli(0), false), at, time.UnixMilli(0).Add(level + ms)},
 	} {
 		if got := ten().Due(c.rec, c.seen); !got.Equal(c.want) {
@@ -89,6 +92,15 @@ func TestFacts(t *testing.T) {
 	}
 	if direct != want {
 		t.Errorf("written straight to the level:\n got %+v\nwant %+v", direct, want)
+	}
+
+	// Without a time it was accepted when it was first seen, and its id does not change with that.
+	for _, seen := range []time.Time{at, at.Add(time.Minute)} {
+		rec := record(time.UnixMilli(-1), false)
+		f := ten().facts(rec, ten().Due(rec, seen))
+		if f.Accepted != seen.UnixMilli() || f.ID != "delay.level.10s-2-7-0" {
+			t.Errorf("without a time, seen at %v: %+v", seen, f)
+		}
 	}
 
 	accepted := at.Add(-3 * time.Second)

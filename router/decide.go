@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -78,6 +79,9 @@ type Decision struct {
 func (p *Policy) Decide(rec *kgo.Record, accepted time.Time) Decision {
 	acceptedMs := accepted.UnixMilli()
 	d := Decision{Facts: deliver.Facts{Partition: deliver.ByKey, Accepted: acceptedMs}}
+	if lane.Timeless(rec) { // accepted is a guess, and duplicates have the same id
+		d.Facts.ID = deliver.OriginID(rec, 0)
+	}
 	granted, refusal := p.readLevel(rec.Headers)
 	if refusal != nil {
 		return d.dead(refusal)

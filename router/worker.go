@@ -57,12 +57,12 @@ func (w *worker) Handle(works []*lane.Work) {
 }
 
 // accepted is when the broker took the record. Where the inbox keeps its
-// producers' times, one that lies ahead counts as now, and one before 1970, as
-// where the producer says that it has none (-1), as 1970.
+// producers' times, one that lies ahead counts as now, and so does none; one before
+// 1970 counts as 1970.
 func accepted(rec *kgo.Record, now time.Time) time.Time {
 	switch epoch := time.UnixMilli(0); {
 	case lane.Stamped(rec):
-	case rec.Timestamp.After(now):
+	case rec.Timestamp.After(now), lane.Timeless(rec):
 		return now
 	case rec.Timestamp.Before(epoch):
 		return epoch
