@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -283,7 +284,7 @@ func (s Config) Hint(err error) string {
 	case errors.As(err, &unknown):
 		return fmt.Sprintf("--tls-ca %s does not hold who signed the brokers' certificates", s.CA)
 	case errors.As(err, &host):
-		return "name the brokers with --brokers as their certificates do"
+		return hostHint(host)
 	case errors.Is(err, io.EOF) && !s.TLS && s.mechanism() != NoSASL:
 		return fmt.Sprintf("the brokers hang up at the login; see whether they take --sasl %s, and that user, and set --tls if they want TLS there", s.SASL)
 	case (errors.Is(err, io.EOF) || strings.Contains(err.Error(), tlsAlert)) && !s.TLS:
@@ -296,6 +297,31 @@ func (s Config) Hint(err error) string {
 		return fmt.Sprintf("the brokers refuse --tls-cert %s", s.Cert)
 	}
 	return ""
+}
+
+// shownNames is how many names of a certificate a hint shows.
+const shownNames = 5
+
+// hostHint says what to do about a broker whose certificate is for another name, or for
+// none: the common name of its subject does not count.
+func hostHint(e x509.HostnameError) string {
+	var names []string
+	for _, name := range e.Certificate.DNSNames {
+		names = append(names, strings.Trim(strconv.QuoteToASCII(name), `"`))
+	}
+	for _, ip := range e.Certificate.IPAddresses {
+		names = append(names, ip.String())
+	}
+	if len(names) == 0 {
+		return fmt.Sprintf("the certificate of this broker has no subject alternative name (SAN), and its common name %+q does not count; "+
+			"have the brokers' certificates made anew, with their host names as DNS names", e.Certificate.Subject.CommonName)
+	}
+	more := ""
+	if n := len(names) - shownNames; n > 0 {
+		names, more = names[:shownNames], fmt.Sprintf(" and %d more", n)
+	}
+	return fmt.Sprintf("the certificate of this broker is for %s%s; name the brokers so with --brokers, and in their advertised.listeners, "+
+		"or have certificates made for %s", strings.Join(names, ", "), more, e.Host)
 }
 
 // isAlert reports whether the other side has ended a TLS connection with a

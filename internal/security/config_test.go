@@ -7,7 +7,10 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -328,5 +331,25 @@ func TestHintAtACertificate(t *testing.T) {
 	const want = "the brokers ask for a certificate; set --tls-cert and --tls-key"
 	if err := ping(t, c, s); err == nil || s.Hint(err) != want {
 		t.Errorf("error %v, hint %q, want %q", err, s.Hint(err), want)
+	}
+}
+
+// A certificate for another name is told with its names, and one without any as such.
+func TestHintOfNames(t *testing.T) {
+	many := []string{"k1", "k2", "k3", "k4", "k5", "k6", "k7"}
+	for _, tc := range []struct {
+		cert *x509.Certificate
+		want string
+	}{
+		{&x509.Certificate{Subject: pkix.Name{CommonName: "kafka"}}, `no subject alternative name (SAN), and its common name "kafka" does not count`},
+		{&x509.Certificate{Subject: pkix.Name{CommonName: "\x1b[2J"}}, `its common name "\x1b[2J" does not count`},
+		{&x509.Certificate{DNSNames: []string{"kafka-1.internal"}, IPAddresses: []net.IP{net.IPv4(10, 0, 0, 1)}}, "is for kafka-1.internal, 10.0.0.1; name the brokers so with --brokers"},
+		{&x509.Certificate{DNSNames: []string{"\x1b[2J"}}, `is for \x1b[2J;`},
+		{&x509.Certificate{DNSNames: many}, "is for k1, k2, k3, k4, k5 and 2 more;"},
+	} {
+		err := fmt.Errorf("dial: %w", &tls.CertificateVerificationError{Err: x509.HostnameError{Certificate: tc.cert, Host: "kafka"}})
+		if got := (Config{TLS: true}).Hint(err); !strings.Contains(got, tc.want) {
+			t.Errorf("got %q, want %q", got, tc.want)
+		}
 	}
 }
