@@ -26,6 +26,8 @@ const (
 	// Free: it is there and right, but another group reads it too, and the
 	// service does not start.
 	Free
+	// Stray: it is spelled like one of the service's, and nothing reads it.
+	Stray
 	// Look: it could not be looked at, so that what is to do is not known.
 	Look
 )
@@ -40,6 +42,8 @@ func (a Action) String() string {
 		return "mend"
 	case Free:
 		return "free"
+	case Stray:
+		return "stray"
 	}
 	return "look"
 }
@@ -79,7 +83,8 @@ func (s Step) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// Steps are one step for each topic, in the order of [Results].
+// Steps are one step for each topic, in the order of [Results], and then one for each
+// topic that is spelled like one of them by mistake.
 type Steps []Step
 
 // ToDo reports whether there is something to do, as far as that is known.
@@ -145,6 +150,11 @@ func Plan(ctx context.Context, cl *kgo.Client, spec Spec) (Steps, error) {
 			connect.Grant(limits, connect.DescribeConfigs, "the cluster"))
 	}
 	steps.share(ctx, cl, spec)
+	if _, all, err := metadata(ctx, cl); err == nil { // who may see all topics
+		for _, r := range spec.strays(all) {
+			steps = append(steps, Step{Topic: r.Topic, Action: Stray, Note: r.Detail})
+		}
+	}
 	return steps, steps.Err()
 }
 

@@ -96,7 +96,8 @@ func (r *Result) dispensable() {
 // Results are one result for each topic: the inbox, the levels from the shortest
 // to the longest, the parked and the dead letters' topic, and the one of
 // what is paused, which never fails. Behind them are the topics
-// of levels that are not in the ladder any more, of which none fails.
+// of levels that are not in the ladder any more, and those that are spelled like a level's
+// by mistake, of which none fails.
 type Results []Result
 
 // Err joins what failed, one line each; nil when nothing did.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -37,9 +38,10 @@ func (s Spec) retired(ctx context.Context, cl *kgo.Client) Results {
 		return nil
 	}
 	var results Results
+	strays := s.strays(seen)
 	topics := s.retiredTopics(seen)
 	if len(topics) == 0 {
-		return nil // none named would be all
+		return strays // none named would be all
 	}
 	settings, err := topicSettings(ctx, cl, names(topics))
 	for _, t := range topics {
@@ -57,6 +59,30 @@ func (s Spec) retired(ctx context.Context, cl *kgo.Client) Results {
 					r.note(fmt.Sprintf("topic %s: %v", t.name, drift))
 				}
 			}
+		}
+		results = append(results, r)
+	}
+	return append(results, strays...)
+}
+
+// strays are the topics that are spelled like the inbox or a level's, and are none: what
+// is written there waits for ever.
+func (s Spec) strays(seen map[string]found) (results Results) {
+	for _, name := range slices.Sorted(maps.Keys(seen)) {
+		right, misspelt := s.Names.Meant(name)
+		if !misspelt {
+			continue
+		}
+		r := Result{Topic: name, Outcome: Drifted}
+		known := slices.ContainsFunc(s.topics(), func(t topic) bool { return t.name == right })
+		switch {
+		case right == "":
+			r.note(fmt.Sprintf("topic %s: nothing reads it, because no level is spelled so; have its producers write to a level's topic, as in %s, and send again what is on it",
+				name, s.Names.Level(s.Ladder.First())))
+		case !known:
+			r.note(fmt.Sprintf("topic %s: nothing reads it; it is meant to be %s, which is no level of this ladder; have its producers write to a level that there is, and send again what is on it", name, right))
+		default:
+			r.note(fmt.Sprintf("topic %s: nothing reads it; it is meant to be %s; have its producers write there, and send again what is on it", name, right))
 		}
 		results = append(results, r)
 	}

@@ -36,6 +36,10 @@ func FuzzNames(f *testing.F) {
 			}
 			seen[name] = true
 		}
+		right, misspelt := n.Meant(topic)
+		if again, _ := n.Meant(right); right != "" && (!misspelt || again != "" || levels.CheckTopic(right) != nil || !n.Owns(right)) {
+			t.Fatalf("prefix %q: %q is taken for %q", prefix, topic, right)
+		}
 		if d, ok := n.LevelDelay(topic); ok && (n.Level(levels.Level{Delay: d}) != topic || !n.Owns(topic) || levels.CheckTopic(topic) != nil) {
 			t.Fatalf("prefix %q: %q is read as the level %v", prefix, topic, d)
 		}

@@ -205,3 +205,49 @@ func TestServiceOf(t *testing.T) {
 		}
 	}
 }
+
+func TestMeant(t *testing.T) {
+	const none = "none"
+	for topic, want := range map[string]string{
+		"delay.level.1m":         none,
+		"delay.level.7s":         none,
+		"delay.inbox":            none,
+		"delay.dead":             none,
+		"delay.parked":           none,
+		"orders":                 none,
+		"delays":                 none,
+		"other.level.60s":        none,
+		"delay.levels":           none,
+		"delay.levels.inbox":     none,
+		"delay.levels.level.60s": none,
+		"delay.levelling.1s":     none,
+		"delay.level.60s":        "delay.level.1m",
+		"delay.level.01s":        "delay.level.1s",
+		"delay.level.24h":        "delay.level.1d",
+		"delay.level.1min":       "delay.level.1m",
+		"delay.level.10-minutes": "delay.level.10m",
+		"delay.level.2hours":     "delay.level.2h",
+		"delay.level.1m30s":      "delay.level.90s",
+		"delay.level.1H":         "delay.level.1h",
+		"delay.level.1000ms":     "delay.level.1s",
+		"delay.levels.5s":        "delay.level.5s",
+		"delay.level5s":          "delay.level.5s",
+		"delay.Level.5s":         "delay.level.5s",
+		"delay-level-5s":         "delay.level.5s",
+		"delay_level_5s":         "delay.level.5s",
+		"DELAY.LEVEL.5S":         "delay.level.5s",
+		"Delay.Inbox":            "delay.inbox",
+		"delay-inbox":            "delay.inbox",
+		"delay.level.":           "",
+		"delay.level.3":          "",
+		"delay.level.0s":         "",
+		"delay.level.500ms":      "",
+		"delay.level.soon":       "",
+		"delay.level.9999999d":   "",
+	} {
+		right, misspelt := levels.Names{Prefix: "delay"}.Meant(topic)
+		if got := right; misspelt != (want != none) || misspelt && got != want {
+			t.Errorf("%s: %q, %v, want %q", topic, got, misspelt, want)
+		}
+	}
+}
