@@ -153,7 +153,7 @@ func TestUsageErrors(t *testing.T) {
 			name: "prefix as it was typed",
 			args: []string{"levels"},
 			env:  map[string]string{"DELAYD_PREFIX": "spät"},
-			want: `delayd: --prefix: "spät": 'ä' is not allowed; use letters a-z and A-Z, digits, ".", "_" and "-" (from envar DELAYD_PREFIX="spät")
+			want: `delayd: --prefix: "sp\u00e4t": '\u00e4' is not allowed; use letters a-z and A-Z, digits, ".", "_" and "-" (from envar DELAYD_PREFIX="spät")
 "delayd levels --help" says what is allowed
 `,
 		}, {
@@ -255,7 +255,7 @@ func TestUsageErrors(t *testing.T) {
 		}, {
 			name: "pattern",
 			args: []string{"serve", "--allow-target", "orders[", "--allow-target", "x"},
-			want: `delayd: --allow-target "orders[": syntax error in pattern; close every [ with a ], and put a character behind every \
+			want: `delayd: --allow-target "orders[": syntax error in pattern; close every [ with a ], and put a character between them
 `,
 		}, {
 			name: "send without target and delay",
