@@ -129,6 +129,9 @@ func TestPauseTarget(t *testing.T) {
 			if all := got.now(); len(all) != before {
 				t.Errorf("%d records for a paused target arrived", len(all)-before)
 			}
+			if err := one.forwarder.Ready(); err != nil {
+				t.Error(err)
+			}
 			fault := w.cluster.Fault(kfake.Fault{
 				Keys: []kmsg.Key{kmsg.Produce}, Topic: "orders", Err: kerr.NotEnoughReplicas, Count: -1,
 			})

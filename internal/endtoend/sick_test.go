@@ -91,6 +91,9 @@ func TestSickTargets(t *testing.T) {
 						if u := w.uncommitted("10s"); u > 60 {
 							t.Errorf("after %d s: %d records of level 10s are not committed", n, u)
 						}
+						if err := s.forwarder.Ready(); err != nil {
+							t.Errorf("after %d s: %v", n, err)
+						}
 					}
 				}
 				if len(ill.now()) > 0 {

@@ -5,6 +5,10 @@ package lane
 import (
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // asideTopic makes the topic that the world has one that is aside, beside another that
@@ -170,6 +174,27 @@ func TestAsideInTransactions(t *testing.T) {
 		}
 		if d := time.Since(start); d > 10*time.Second {
 			t.Errorf("%d records took %v", n, d)
+		}
+	})
+}
+
+// TestReadyAside: works that are aside and do not end make nobody unready; that their
+// topic cannot be read does.
+func TestReadyAside(t *testing.T) {
+	virtual(t, 1, func(w *world) {
+		h := &handler{finish: func(*handed) {}}
+		c, stop := w.consume(h, w.asideTopic(h, &handler{}))
+		defer stop()
+		w.fill(0, 0, 3, 10)
+		time.Sleep(10 * time.Minute)
+		if err := c.Ready(); err != nil || len(h.now()) != 3 {
+			t.Errorf("%d works are under way, and ready says %v", len(h.now()), err)
+		}
+		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "t", Err: kerr.KafkaStorageError, Count: -1})
+		time.Sleep(time.Minute)
+		unready(t, c, "t/0: stalled at offset 3")
+		for _, work := range h.now() {
+			work.end()
 		}
 	})
 }

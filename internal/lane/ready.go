@@ -46,7 +46,8 @@ func (c *Consumer) fenced() {
 	c.fail(fmt.Errorf("group %s, instance %q: %w", c.cfg.Group, c.cfg.Instance, ErrFenced))
 }
 
-// Ready returns nil when the group is joined and no lane is stuck.
+// Ready returns nil when the group is joined and no lane is stuck. Works of a topic that
+// is aside end when others allow it, so that only reading and committing count there.
 func (c *Consumer) Ready() error {
 	select {
 	case <-c.opened:
@@ -74,7 +75,7 @@ func (c *Consumer) Ready() error {
 		if err := l.refusedFor(now); err != nil {
 			return err
 		}
-		if d := l.stuck(now); d > 0 {
+		if d := l.stuck(now); d > 0 && !l.topic.Aside {
 			return fmt.Errorf("%s/%d: overdue by %v and not moving", l.topic.Name, l.partition, d.Round(time.Second))
 		}
 		if err := c.unread(l, now); err != nil {
