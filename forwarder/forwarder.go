@@ -88,7 +88,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		outbox.Close()
 		return nil, err
 	}
-	f.control = control.NewReader(cfg.Names.Control(), cfg.RequireControl, cfg.Log, f.controlled(cfg.Names), opts...)
+	f.control = control.NewReader(cfg.Names.Control(), cfg.RequireControl, cfg.Log, f.controlled(&cfg, counters), opts...)
 	return f, nil
 }
 
@@ -101,7 +101,9 @@ func (f *Forwarder) assigned(ctx context.Context) error {
 }
 
 // controlled pauses the levels and targets that a state says, and no others.
-func (f *Forwarder) controlled(names levels.Names) func(control.State) {
+func (f *Forwarder) controlled(cfg *Config, counters *metrics.Metrics) func(control.State) {
+	names, log := cfg.Names, cfg.Log
+	var before control.State
 	return func(state control.State) {
 		f.outbox.Pause(state)
 		suspended := make(map[string]bool)
@@ -111,6 +113,21 @@ func (f *Forwarder) controlled(names levels.Names) func(control.State) {
 			}
 		}
 		f.consumer.Suspend(suspended)
+		for _, key := range state.Changed(before) {
+			s := state[key]
+			if s.Paused {
+				log.Info().Str("name", key.Name).Str("reason", s.Reason).Time("since", s.At).Msgf("%s paused", key.Kind)
+			} else {
+				log.Info().Str("name", key.Name).Msgf("%s resumed", key.Kind)
+			}
+			switch key.Kind {
+			case control.Level:
+				counters.Pause(key.Name, "", s.Paused)
+			case control.Target:
+				counters.Pause("", key.Name, s.Paused)
+			}
+		}
+		before = state
 	}
 }
 

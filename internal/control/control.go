@@ -9,6 +9,7 @@ package control
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,6 +61,23 @@ func Record(topic string, k Key, s Switch) (*kgo.Record, error) {
 
 // State is what is said of each key.
 type State map[Key]Switch
+
+// Changed returns the keys that are paused in one of the states s and before, and not
+// in the other, in a fixed order.
+func (s State) Changed(before State) (keys []Key) {
+	for k := range s {
+		if s[k].Paused != before[k].Paused {
+			keys = append(keys, k)
+		}
+	}
+	for k := range before {
+		if _, kept := s[k]; !kept && before[k].Paused {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, func(a, b Key) int { return strings.Compare(a.String(), b.String()) })
+	return keys
+}
 
 // Paused says whether a key is.
 func (s State) Paused(kind Kind, name string) bool { return s[Key{kind, name}].Paused }

@@ -44,6 +44,7 @@ const (
 // has passed the last record that was parked.
 type gate struct {
 	closed    bool
+	sick      bool // counted as such: closed, and not by a pause
 	reopening bool // records wait instead of being parked: nearly all are gone
 	since     time.Time
 	behind    int64 // parked records at the last look
@@ -96,15 +97,35 @@ func (p *parkedOffsets) behind(committed func(partition int32) int64) (behind in
 }
 
 // closeGate has records parked from now on, on the shelf where there are some
-// already, or on any (ByKey). It needs q.mu.
-func (q *queue) closeGate(shelf int32) {
+// already, or on any (ByKey). why is nil unless the target takes no records. It needs
+// q.mu.
+func (q *queue) closeGate(shelf int32, why error) {
 	if q.gate.closed {
 		return
 	}
 	q.gate.closed = true
 	q.gate.places.shelves = q.o.shelves.take(q.topic, shelf)
-	q.o.cfg.Metrics.Sick.Inc()
-	q.o.targetLog.Warn().Str("topic", q.topic).Msg("target is sick: its records are parked and tried again in order")
+	q.countSick()
+	switch {
+	case q.paused: // whoever follows what is paused logs it
+	case why == nil:
+		q.o.targetLog.Info().Str("topic", q.topic).Msg("records are parked for the target: later ones are parked behind them")
+	default:
+		q.o.targetLog.Warn().Err(connect.GrantWrite(why, q.topic)).Str("topic", q.topic).
+			Msg("target is sick: its records are parked and tried again in order")
+	}
+}
+
+// countSick counts the target as sick, or no more. It needs q.mu.
+func (q *queue) countSick() {
+	sick := q.gate.closed && !q.paused
+	switch {
+	case sick && !q.gate.sick:
+		q.o.cfg.Metrics.Sick.Inc()
+	case !sick && q.gate.sick:
+		q.o.cfg.Metrics.Sick.Dec()
+	}
+	q.gate.sick = sick
 }
 
 // park sets it aside until its target takes records again. It needs q.mu.
@@ -139,8 +160,8 @@ func (q *queue) look(committed kadm.OffsetResponses, now time.Time) (reopening b
 	case behind == 0 && !underway:
 		q.o.shelves.give(g.places.shelves)
 		g.closed, g.reopening, g.places = false, false, places{}
-		q.o.cfg.Metrics.Sick.Dec()
-		q.o.targetLog.Info().Str("topic", q.topic).Msg("target is well: nothing is parked for it any more")
+		q.countSick()
+		q.o.targetLog.Info().Str("topic", q.topic).Msg("nothing is parked for the target any more") // delivered, or dead
 		q.releaseWaiting()
 	case g.reopening && now.Sub(g.since) > reopenWithin:
 		g.reopening = false
@@ -308,7 +329,7 @@ func (o *Outbox) closeGateFor(rec *kgo.Record) {
 	q := o.queue(string(rec.Key), direct, time.Now())
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.closeGate(rec.Partition)
+	q.closeGate(rec.Partition, nil)
 	if from, ok := parkedSource(rec); ok {
 		q.o.shelves.found(&q.gate.places, from, rec.Partition)
 	}

@@ -180,8 +180,12 @@ func (c *cycle) hangs(t *transaction, silent []*queue) {
 func (c *cycle) sick(q *queue, items []*item) {
 	switch q.kind {
 	case direct:
+		why := items[0].trial.err
+		if foreign(why) {
+			why = errNotAcknowledged(answerWithin) // franz-go keeps an error that it retries
+		}
 		q.mu.Lock()
-		q.closeGate(ByKey)
+		q.closeGate(ByKey, why)
 		q.mu.Unlock()
 	case own: // to find that out has made everybody wait
 		c.restFor(q, time.Now(), 2*answerWithin, hungMax)

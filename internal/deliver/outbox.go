@@ -240,7 +240,11 @@ func (o *Outbox) Bury(owner Owner, src *kgo.Record, f Facts, r Refusal, attempts
 
 // mourn logs a dead letter.
 func (o *Outbox) mourn(src *kgo.Record, f Facts, r Refusal) {
-	o.deaths.Warn().Str("code", string(r.Code)).Str("origin", f.origin(src)).Str("target", f.Topic).
+	target := f.Topic
+	if named, ok := Last(src.Headers, levels.HeaderTarget); ok && target == "" { // it was not even looked at
+		target = Quote(named)
+	}
+	o.deaths.Warn().Str("code", string(r.Code)).Str("origin", f.origin(src)).Str("target", target).
 		Msg("dead letter: " + r.Detail)
 }
 

@@ -33,7 +33,7 @@ func (q *queue) pause(on bool, now time.Time) {
 	if !on {
 		q.resumed = now
 	}
-	q.o.log.Info().Str("topic", q.topic).Bool("paused", on).Msg("target is paused, or resumed")
+	q.countSick()
 	switch {
 	case on && q.gate.closed: // what waits for it to open is parked
 		q.gate.reopening = false
@@ -42,7 +42,7 @@ func (q *queue) pause(on bool, now time.Time) {
 		// A batch in flight may fail, and has to be parked before what comes after it.
 		q.draining = q.inFlight > 0
 		if !q.draining {
-			q.closeGate(ByKey)
+			q.closeGate(ByKey, nil)
 			q.parkAll()
 		}
 	case !on && !q.gate.closed:
@@ -76,7 +76,7 @@ func (q *queue) holds(it *item) bool {
 		return q.paused
 	}
 	if q.paused {
-		q.closeGate(ByKey)
+		q.closeGate(ByKey, nil)
 	}
 	return false
 }

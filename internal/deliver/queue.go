@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -147,7 +148,7 @@ func (q *queue) pass(it *item, now time.Time) {
 	switch {
 	case q.expired(it, now):
 	case q.paused && q.kind == direct && q.inFlight == 0:
-		q.closeGate(ByKey)
+		q.closeGate(ByKey, nil)
 		q.park(it)
 	case len(q.waiting) > 0 || q.draining:
 		q.hold(it, now)
@@ -250,7 +251,7 @@ func (q *queue) Answered(n int32, b *produce.Batch, a produce.Answer) {
 		q.failed(l, n, a.Err, now)
 	}
 	if q.draining && q.inFlight == 0 {
-		q.closeGate(ByKey)
+		q.closeGate(ByKey, nil)
 		q.parkAll()
 	}
 	if len(q.lines) > int(n) && len(q.lines[n].items) > 0 {
@@ -416,6 +417,23 @@ func (q *queue) sick(now time.Time) bool {
 		return max(idle, behind) >= sickHeldAfter || blocking && q.inFlight == 0 && behind >= sickRefused
 	}
 	return false
+}
+
+// cause returns why the target makes no progress, as far as its records tell. It needs
+// q.mu.
+func (q *queue) cause(now time.Time) error {
+	first := func(items []*item) error {
+		if len(items) == 0 {
+			return nil
+		}
+		return items[0].err
+	}
+	for i := range q.lines {
+		if err := first(q.lines[i].items); err != nil {
+			return err
+		}
+	}
+	return cmp.Or(first(q.waiting), errNotAcknowledged(now.Sub(q.progress)))
 }
 
 // behind is how long the first record that failed has waited. A target that refuses

@@ -110,7 +110,7 @@ func (c *cycle) admit(q *queue, it *item, now time.Time) (r *Refusal, wait bool)
 		if !q.o.topics.await(q.topic) {
 			return notAwaited(q.topic), false
 		}
-		q.closeGate(ByKey)
+		q.closeGate(ByKey, errMissing)
 		return nil, !c.shelve(q, it, now)
 	case it.code != "":
 		return nil, false // it has nowhere else to go

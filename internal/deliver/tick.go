@@ -11,7 +11,7 @@ func (q *queue) tick(now time.Time) (busy bool) {
 		return q.mending || q.gate.closed
 	}
 	if q.sick(now) {
-		q.closeGate(ByKey)
+		q.closeGate(ByKey, q.cause(now))
 		q.parkAll()
 	}
 	if q.kind == again {

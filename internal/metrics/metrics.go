@@ -26,6 +26,7 @@ type Metrics struct {
 	Rounding  *prometheus.HistogramVec // by level that was granted
 	RouterLag prometheus.Gauge
 	Sick      prometheus.Gauge
+	Paused    *prometheus.GaugeVec // by level or target: see Pause
 	LeaseAge  *prometheus.GaugeVec // by group
 	Skew      *prometheus.GaugeVec // by group
 
@@ -104,7 +105,9 @@ func New(reg prometheus.Registerer) *Metrics {
 		RouterLag: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "delayd_router_lag_seconds", Help: "Age of the record that the router handled last."}),
 		Sick: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "delayd_sick_targets", Help: "Targets whose records are being parked."}),
+			Name: "delayd_sick_targets", Help: "Targets whose records are being parked, other than those that are paused."}),
+		Paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "delayd_paused", Help: "1 for each level and each target that is paused; the other label is empty."}, []string{"level", "target"}),
 		LeaseAge: gauges("delayd_lease_age_seconds", "Time since the last commit that proved membership.", "group"),
 		Skew: gauges("delayd_clock_skew_seconds",
 			"Estimate of this clock minus the brokers', the one that is furthest from zero.", "group"),
@@ -138,7 +141,7 @@ func New(reg prometheus.Registerer) *Metrics {
 	m.Sick, m.LeaseAge, m.Skew = register(reg, m.Sick), register(reg, m.LeaseAge), register(reg, m.Skew)
 	m.Assigned, m.Queued = register(reg, m.Assigned), register(reg, m.Queued)
 	m.InFlight, m.Overdue = register(reg, m.InFlight), register(reg, m.Overdue)
-	m.Stalled = register(reg, m.Stalled)
+	m.Stalled, m.Paused = register(reg, m.Stalled), register(reg, m.Paused)
 	m.Purged, m.PurgeFail = register(reg, m.Purged), register(reg, m.PurgeFail)
 	m.DataLoss, m.Transactions = register(reg, m.DataLoss), register(reg, m.Transactions)
 	return m
@@ -200,6 +203,15 @@ func (m *Metrics) Late(level string, due, now time.Time) {
 
 // Park records that a record of level was set aside.
 func (m *Metrics) Park(level string) { m.of(level).parked.Inc() }
+
+// Pause notes that a level or a target, one of the two, is paused, or no more.
+func (m *Metrics) Pause(level, target string, on bool) {
+	if on {
+		m.Paused.WithLabelValues(level, target).Set(1)
+	} else {
+		m.Paused.DeleteLabelValues(level, target)
+	}
+}
 
 func vec(name, help, label string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
