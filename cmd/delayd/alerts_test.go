@@ -116,30 +116,35 @@ func (s *seriesSet) At() storage.Series                { return s.all[s.at-1] }
 func (s *seriesSet) Err() error                        { return nil }
 func (s *seriesSet) Warnings() annotations.Annotations { return nil }
 
-// firing says for which labels a rule fires at a time: its expression has had a
-// result at every evaluation since For before that.
-func firing(t *testing.T, rule rulefmt.Rule, series scraped, at time.Duration) []string {
+// instant is the result of an expression at a time.
+func instant(t *testing.T, expr string, series scraped, at time.Duration) promql.Vector {
 	t.Helper()
 	engine := promql.NewEngine(promql.EngineOpts{
 		MaxSamples: 1e6, Timeout: patience, Parser: promQL, EnableAtModifier: true, EnableNegativeOffset: true,
 	})
 	defer engine.Close()
+	query, err := engine.NewInstantQuery(t.Context(), series, nil, expr, time.UnixMilli(at.Milliseconds()))
+	if err != nil {
+		t.Fatalf("%s: %v", expr, err)
+	}
+	defer query.Close()
+	vector, err := query.Exec(t.Context()).Vector()
+	if err != nil {
+		t.Fatalf("%s: %v", expr, err)
+	}
+	return slices.Clone(vector)
+}
+
+// firing says for which labels a rule fires at a time: its expression has had a
+// result at every evaluation since For before that.
+func firing(t *testing.T, rule rulefmt.Rule, series scraped, at time.Duration) []string {
+	t.Helper()
 	var always []string
 	for first, from := true, at-time.Duration(rule.For); from <= at; from += scrapeEvery {
-		query, err := engine.NewInstantQuery(t.Context(), series, nil, rule.Expr, time.UnixMilli(from.Milliseconds()))
-		if err != nil {
-			t.Fatalf("%s: %v", rule.Alert, err)
-		}
-		result := query.Exec(t.Context())
-		vector, err := result.Vector()
-		if err != nil {
-			t.Fatalf("%s: %v", rule.Alert, err)
-		}
 		var now []string
-		for _, s := range vector {
+		for _, s := range instant(t, rule.Expr, series, from) {
 			now = append(now, s.Metric.DropReserved(func(name string) bool { return name == model.MetricNameLabel }).String())
 		}
-		query.Close()
 		if first {
 			always, first = now, false
 		}
@@ -163,6 +168,15 @@ func TestAlerts(t *testing.T) {
 		{"DelaydDown", well(`up{job="delayd",instance="a"} 1x240`, `up{job="other",instance="a"} 0x240`), nil},
 		{"DelaydDown", well(`up{job="delayd",instance="a"} 1x230 0x10`), []string{`{instance="a", job="delayd"}`}},
 		{"DelaydDown", well(`up{job="delayd",instance="a"} 1x238 0x2`), nil}, // for half a minute
+		{"DelaydDown", well(`up{job="delayd-shop",instance="a"} 0x240`), []string{`{instance="a", job="delayd-shop"}`}},
+		{"DelaydAbsent", well( // an instance that is replaced by another
+			`delayd_ready{job="delayd",prefix="shop",instance="a"} 1x100 _x140`, `delayd_ready{job="delayd",prefix="shop",instance="b"} _x100 1x140`,
+		), nil},
+		{"DelaydAbsent", well( // one installation of two
+			`delayd_ready{job="delayd",prefix="shop",instance="a"} 1x100 _x140`, `delayd_ready{job="delayd",prefix="mail",instance="b"} 0x240`,
+		), []string{`{job="delayd", prefix="shop"}`}},
+		{"DelaydAbsent", well(`delayd_ready{job="delayd",prefix="shop",instance="a"} 1x100 _x140`), []string{`{job="delayd", prefix="shop"}`}},
+		{"DelaydAbsent", well(`up{job="other",instance="a"} 1x240`), []string{`{}`}}, // there never was one
 		{"DelaydNotReady", well(`delayd_ready{instance="a"} 1x240`, `delayd_ready{instance="b"} 0x240`), []string{`{instance="b"}`}},
 		{"DelaydOverdue", well(
 			`delayd_oldest_overdue_seconds{level="1m",instance="a"} 0.01x240`,
@@ -171,6 +185,16 @@ func TestAlerts(t *testing.T) {
 			`delayd_oldest_overdue_seconds{level="inbox",instance="a"} 0x200 15+15x40`,
 			`delayd_oldest_overdue_seconds{level="parked",instance="a"} 3600x240`,
 		), []string{`{level="2m"}`, `{level="inbox"}`}},
+		{"DelaydOverdue", well( // a level that is paused, and one of another installation that is not
+			`delayd_oldest_overdue_seconds{prefix="shop",level="1m",instance="a"} 0x200 15+15x40`, `delayd_paused{prefix="shop",level="1m",instance="a"} 1x240`,
+			`delayd_oldest_overdue_seconds{prefix="shop",level="2m",instance="a"} 0x200 15+15x40`, `delayd_paused{prefix="shop",target="orders",instance="a"} 1x240`,
+			`delayd_oldest_overdue_seconds{prefix="mail",level="1m",instance="b"} 0x200 15+15x40`,
+		), []string{`{level="1m", prefix="mail"}`, `{level="2m", prefix="shop"}`}},
+		{"DelaydStuck", well( // another installation delivers on its level of the same name, or has paused it
+			`delayd_overdue_records{job="delayd",prefix="shop",level="1m"} 500x240`, `delayd_delivered_total{job="delayd",prefix="shop",level="1m"} 7x240`,
+			`delayd_overdue_records{job="delayd",prefix="mail",level="1m"} 5x240`, `delayd_delivered_total{job="delayd",prefix="mail",level="1m"} 0+10x240`,
+			`delayd_overdue_records{job="delayd",prefix="news",level="1m"} 5x240`, `delayd_paused{job="delayd",prefix="news",level="1m"} 1x240`,
+		), []string{`{job="delayd", level="1m", prefix="shop"}`}},
 		{"DelaydStuck", well( // 1m moves, 2m does not, 3m has nothing to do, of 4m nobody tells
 			`delayd_overdue_records{level="1m"} 5x240`, `delayd_delivered_total{level="1m"} 0+10x240`,
 			`delayd_overdue_records{level="2m"} 5x240`, `delayd_delivered_total{level="2m"} 7x240`,
@@ -192,6 +216,10 @@ func TestAlerts(t *testing.T) {
 		{"DelaydTargetSick", well(`delayd_sick_targets 0x200 1x40`), []string{`{}`}},
 		{"DelaydParked", well(`delayd_pending_records{level="parked"} 0x200 1x40`, `delayd_pending_records{level="1m"} 1x240`), nil},
 		{"DelaydParked", well(`delayd_pending_records{level="parked"} 0x100 1x140`), []string{`{}`}},
+		{"DelaydParked", well( // for a target that is paused, and for another reason where a level is
+			`delayd_pending_records{prefix="shop",level="parked"} 1x240`, `delayd_paused{prefix="shop",target="orders"} 1x240`,
+			`delayd_pending_records{prefix="mail",level="parked"} 1x240`, `delayd_paused{prefix="mail",level="1m"} 1x240`,
+		), []string{`{prefix="mail"}`}},
 		{"DelaydLeaseOld", well(`delayd_lease_age_seconds{group="r"} 0.1x240`, `delayd_lease_age_seconds{group="f"} 0.1x230 4x10`), []string{`{group="f"}`}},
 		{"DelaydClockSkew", well(`delayd_clock_skew_seconds{group="r"} -0.2x240`, `delayd_clock_skew_seconds{group="f"} 0.01x240`), []string{`{group="r"}`}},
 		{"DelaydPurgeFails", well(`delayd_purge_errors_total{topic="a"} 3x240`, `delayd_purge_errors_total{topic="b"} 0+1x240`), []string{`{topic="b"}`}},
@@ -212,6 +240,22 @@ func TestAlerts(t *testing.T) {
 		if !fired[rule.Alert] {
 			t.Errorf("no case has %s fire", rule.Alert)
 		}
+	}
+}
+
+// TestScalingQuery: KEDA scales by what is overdue, and not paused, of one installation.
+func TestScalingQuery(t *testing.T) {
+	t.Parallel()
+	got := instant(t, expressions(t)["keda.yaml"][0], `
+		delayd_overdue_records{job="delayd",prefix="delay",level="1m",instance="a"} 7x240
+		delayd_overdue_records{job="delayd",prefix="delay",level="1m",instance="b"} 7x240
+		delayd_overdue_records{job="delayd",prefix="delay",level="2m",instance="a"} 10x240
+		delayd_overdue_records{job="delayd",prefix="delay",level="3m",instance="a"} 100x240
+		delayd_paused{job="delayd",prefix="delay",level="3m",instance="a"} 1x240
+		delayd_overdue_records{job="delayd",prefix="mail",level="1m",instance="a"} 1000x240
+	`, time.Hour)
+	if len(got) != 1 || got[0].F != 17 {
+		t.Errorf("keda.yaml asks for %v, want 17", got)
 	}
 }
 

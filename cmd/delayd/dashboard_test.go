@@ -42,7 +42,7 @@ func dashboard(t *testing.T) grafana {
 }
 
 // substituted is an expression of a dashboard as Grafana sends it.
-var substituted = strings.NewReplacer("$job", "delayd", "$level", ".*", "$__rate_interval", "1m")
+var substituted = strings.NewReplacer("$job", "delayd", "$prefix", "delay", "$level", ".*", "$__rate_interval", "1m")
 
 // expressions are those of the dashboard, the alerts and the scaling example, by what
 // they belong to.

@@ -37,7 +37,8 @@ func registered(t *testing.T) *prometheus.Registry {
 	t.Helper()
 	ready := new(readiness)
 	ready.not("starting")
-	s := &service{registry: newRegistry(ready), log: zerolog.Nop()}
+	reg, ours := newRegistry(ready, levels.DefaultPrefix)
+	s := &service{registry: ours, log: zerolog.Nop()}
 	hooks := newClientMetrics(s.registry)
 	cl, err := kgo.NewClient(kgo.WithHooks(hooks))
 	if err != nil {
@@ -48,7 +49,7 @@ func registered(t *testing.T) *prometheus.Registry {
 	metrics.New(s.registry).Expect(levels.Default())
 	newWatch(s)
 	s.registry.MustRegister(admin.NewCollector(cl, s.spec(), s.log))
-	return s.registry
+	return reg
 }
 
 // described is how client_golang prints what a metric is, which it does not tell in
@@ -132,15 +133,15 @@ func metricsTable(all []metric) string {
 		for _, m := range all {
 			if of(m) {
 				labels := ""
-				if len(m.labels) > 0 {
-					labels = "`" + strings.Join(m.labels, "`, `") + "`"
+				if own := slices.DeleteFunc(slices.Clone(m.labels), func(l string) bool { return l == prefixLabel }); len(own) > 0 {
+					labels = "`" + strings.Join(own, "`, `") + "`"
 				}
 				fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", m.name, m.kind, labels, m.help)
 			}
 		}
 	}
 	client := func(m metric) bool { return strings.HasPrefix(m.name, clientNamespace+"_") }
-	table("Every metric", "Besides these there are Go's own (`go_…`) and the process's (`process_…`).",
+	table("Every metric", "All of them have the label `prefix` too, which is that of `--prefix`. Besides these there are Go's own (`go_…`) and the process's (`process_…`).",
 		func(m metric) bool { return !client(m) })
 	table("The Kafka client's metrics", "Of franz-go, added up over the clients of the process.", client)
 	return b.String()
@@ -216,7 +217,7 @@ func TestMetricsOfAService(t *testing.T) {
 	}
 	for name := range byName { // what counts faults has nothing to say here
 		if families[name] == nil && !strings.Contains(name, "error") && !strings.Contains(name, "purge") &&
-			name != "delayd_kafka_disconnects_total" && name != "delayd_kafka_request_throttled_seconds" {
+			name != "delayd_paused" && name != "delayd_kafka_disconnects_total" && name != "delayd_kafka_request_throttled_seconds" {
 			t.Errorf("%s is in the reference and not scraped", name)
 		}
 	}

@@ -120,13 +120,14 @@ func (c *serveCmd) serve(ctx context.Context, log zerolog.Logger) error {
 	defer stopTracing()
 
 	ready := new(readiness)
+	metrics, registry := newRegistry(ready, c.Prefix.Prefix)
 	s := &service{
 		serviceFlags: c.serviceFlags,
 		brokers:      c.Brokers,
 		security:     c.security(),
 		instance:     instance,
 		log:          log,
-		registry:     newRegistry(ready),
+		registry:     registry,
 		ready:        ready,
 		tracing:      tracing,
 	}
@@ -137,7 +138,7 @@ func (c *serveCmd) serve(ctx context.Context, log zerolog.Logger) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.run(ctx) })
 	if ln != nil {
-		g.Go(func() error { return serveHTTP(ctx, ln, newHandler(s.ready, s.registry, c.Pprof, token)) })
+		g.Go(func() error { return serveHTTP(ctx, ln, newHandler(s.ready, metrics, c.Pprof, token)) })
 	}
 	if err := g.Wait(); err != nil {
 		return c.explain(err, instance)

@@ -184,11 +184,11 @@ func checkMetrics(t *testing.T, s *server) {
 	}
 	_, metrics := get(t, s.url+"/metrics")
 	for _, want := range []string{
-		`delayd_routed_total{level="1s"} 2`,
-		`delayd_delivered_total{level="1s"} 3`,
-		`delayd_lateness_seconds_bucket{level="1s",le="+Inf"} 3`,
-		`delayd_pending_records{level="2h"} 0`,
-		`delayd_overdue_records{level="2h"} 0`,
+		`delayd_routed_total{level="1s",prefix="delay"} 2`,
+		`delayd_delivered_total{level="1s",prefix="delay"} 3`,
+		`delayd_lateness_seconds_bucket{level="1s",prefix="delay",le="+Inf"} 3`,
+		`delayd_pending_records{level="2h",prefix="delay"} 0`,
+		`delayd_overdue_records{level="2h",prefix="delay"} 0`,
 		`delayd_kafka_produce_bytes_total{`,
 		`delayd_kafka_buffered_fetch_records `,
 		`go_goroutines `,
@@ -208,7 +208,7 @@ func TestDeadLettersSayWhy(t *testing.T) {
 	if !strings.Contains(out, "x  [dead, forbidden-target: ") {
 		t.Errorf("tail of the dead letters: %s", out)
 	}
-	if _, metrics := get(t, s.url+"/metrics"); !strings.Contains(metrics, `delayd_dead_total{code="forbidden-target"} 1`) {
+	if _, metrics := get(t, s.url+"/metrics"); !strings.Contains(metrics, `delayd_dead_total{code="forbidden-target",prefix="delay"} 1`) {
 		t.Error("the dead letter is not counted")
 	}
 }

@@ -43,7 +43,7 @@ type service struct {
 	security security.Config
 	instance string // "" joins the groups as a dynamic member
 	log      zerolog.Logger
-	registry *prometheus.Registry
+	registry prometheus.Registerer
 	ready    *readiness
 	tracing  trace.TracerProvider // nil: no spans
 	watch    *watch               // set by run

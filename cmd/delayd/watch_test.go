@@ -17,7 +17,8 @@ import (
 func TestWatchTellsWhatChanges(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	s := &service{log: zerolog.New(&log), registry: prometheus.NewRegistry()}
+	reg := prometheus.NewRegistry()
+	s := &service{log: zerolog.New(&log), registry: reg}
 	w := newWatch(s)
 	const topic = "delay.level.5s"
 	short := admin.Result{Topic: topic, Outcome: admin.Drifted, Detail: "retention.ms=60000, want -1"}
@@ -40,7 +41,7 @@ func TestWatchTellsWhatChanges(t *testing.T) {
 		if got := log.String(); (got == "") != (step.want == "") || !strings.Contains(got, step.want) {
 			t.Errorf("step %d: log %q, want %q", i, got, step.want)
 		}
-		if drifted, unsafe := gaugeValue(t, s.registry, "delayd_topics_drifted"), gaugeValue(t, s.registry, "delayd_topics_unsafe"); drifted != step.drifted || unsafe != step.unsafe {
+		if drifted, unsafe := gaugeValue(t, reg, "delayd_topics_drifted"), gaugeValue(t, reg, "delayd_topics_unsafe"); drifted != step.drifted || unsafe != step.unsafe {
 			t.Errorf("step %d: %v drifted and %v unsafe, want %v and %v", i, drifted, unsafe, step.drifted, step.unsafe)
 		}
 	}
