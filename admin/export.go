@@ -36,7 +36,7 @@ type Grant struct {
 }
 
 // ServiceRoles are those of `delayd serve` where the topics are made by others.
-func ServiceRoles() []Role { return []Role{Router, Forwarder, Verifier, StatusReader} }
+func ServiceRoles() []Role { return []Role{Router, Forwarder, Verifier, StatusReader, Publisher} }
 
 // ProvisionerRoles are those of who runs `delayd admin`.
 func ProvisionerRoles() []Role {

@@ -58,7 +58,7 @@ func (list countings) findHolders(ctx context.Context, adm *kadm.Client) {
 }
 
 // holdersOf finds the members of a group by the topics that they have a partition
-// of. It is nil when we may not look.
+// of. It is nil when we may not look, and while the members share out the partitions.
 func holdersOf(ctx context.Context, adm *kadm.Client, group string) map[string][]Holder {
 	groups, err := adm.DescribeGroups(ctx, group)
 	if err == nil {
@@ -66,6 +66,9 @@ func holdersOf(ctx context.Context, adm *kadm.Client, group string) map[string][
 	}
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return nil
+	}
+	if g := groups[group]; g.State == "PreparingRebalance" || g.State == "CompletingRebalance" {
+		return nil // what members have is left out
 	}
 	holders := make(map[string][]Holder)
 	for _, m := range groups[group].Members {

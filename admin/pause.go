@@ -79,12 +79,12 @@ func Pause(ctx context.Context, cl *kgo.Client, names levels.Names, p Paused) er
 	if err := p.check(ctx, cl, names); err != nil {
 		return err
 	}
-	return p.set(ctx, cl, names, ctl.Switch{Paused: true, Reason: p.Reason})
+	return setControl(ctx, cl, names, p.key(), ctl.Switch{Paused: true, Reason: p.Reason})
 }
 
 // Resume takes Pause back. What is overdue is delivered at once, in order.
 func Resume(ctx context.Context, cl *kgo.Client, names levels.Names, p Paused) error {
-	return p.set(ctx, cl, names, ctl.Switch{})
+	return setControl(ctx, cl, names, p.key(), ctl.Switch{})
 }
 
 // check refuses to pause what there is not: it would be a word that somebody
@@ -116,10 +116,10 @@ func (p Paused) check(ctx context.Context, cl *kgo.Client, names levels.Names) e
 	return nil
 }
 
-// set writes what is to be, and waits until all replicas have it.
-func (p Paused) set(ctx context.Context, cl *kgo.Client, names levels.Names, s ctl.Switch) error {
+// setControl writes what is to be, and waits until all replicas have it.
+func setControl(ctx context.Context, cl *kgo.Client, names levels.Names, key ctl.Key, s ctl.Switch) error {
 	topic := names.Control()
-	rec, err := ctl.Record(topic, p.key(), s)
+	rec, err := ctl.Record(topic, key, s)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // Role is a part of the service, or somebody beside it, with rights of its own.
-// `delayd serve` is a Router, a Forwarder, a Verifier and a StatusReader in
+// `delayd serve` is a Router, a Forwarder, a Verifier, a StatusReader and a Publisher in
 // one, and a Provisioner too unless the topics are made by someone else.
 type Role int
 
@@ -46,6 +46,8 @@ const (
 	Operator
 	// Skipper gets a partition past a batch that cannot be decoded: `delayd admin skip`.
 	Skipper
+	// Publisher tells the tools what the service has been started with.
+	Publisher
 )
 
 // String is the role in a word.
@@ -79,6 +81,8 @@ func (r Role) String() string {
 		return "operator"
 	case Skipper:
 		return "skipper"
+	case Publisher:
+		return "publisher"
 	}
 	return fmt.Sprintf("Role(%d)", int(r))
 }
@@ -240,6 +244,11 @@ func (s Spec) rights(access Access, role Role) []Right {
 			onTopic(kmsg.ACLOperationWrite, n.Control(), "pause and resume"),
 			s.level(kmsg.ACLOperationDescribe, "see that there is such a level"),
 		}
+	case Publisher:
+		return []Right{
+			optional(onTopic(kmsg.ACLOperationRead, n.Control(), published)),
+			optional(onTopic(kmsg.ACLOperationWrite, n.Control(), published)),
+		}
 	case Skipper:
 		return []Right{
 			s.inbox(kmsg.ACLOperationRead, "read the batch, and tell the router where to go on"),
@@ -276,8 +285,9 @@ const clusterName = "kafka-cluster"
 const (
 	purging = "delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); " +
 		"without it disk use grows, unless the topic has a retention and --purge-after is off"
-	paused = "see what is paused; without it nothing can be"
-	limits = "know how large a record it takes before one is refused; without it that is learned from the refusal"
+	paused    = "see what is paused; without it nothing can be"
+	published = "let delayd admin know the service's levels; without it, it needs --levels"
+	limits    = "know how large a record it takes before one is refused; without it that is learned from the refusal"
 )
 
 // delivering is what both workers need to write records, park them and bury them.

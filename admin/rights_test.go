@@ -42,6 +42,7 @@ func TestRights(t *testing.T) {
 		},
 		LetterDeleter: {"READ on topic delay.dead", "READ on topic delay.resent", "DELETE on topic delay.dead"},
 		Operator:      {"READ on topic delay.control", "WRITE on topic delay.control", "DESCRIBE on topic delay.level.*"},
+		Publisher:     {"READ on topic delay.control (optional)", "WRITE on topic delay.control (optional)"},
 		Skipper: {
 			"READ on topic delay.inbox", "READ on topic delay.level.*", "READ on topic delay.parked", "WRITE on topic delay.dead",
 			"DESCRIBE_CONFIGS on topic delay.dead (optional)",

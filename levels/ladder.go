@@ -62,6 +62,9 @@ func (l Ladder) String() string {
 	return strings.Join(names, " ")
 }
 
+// MarshalText is String, for JSON.
+func (l Ladder) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
 // Len is the number of levels.
 func (l Ladder) Len() int { return len(l.levels) }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/alecthomas/kong"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -16,7 +17,7 @@ import (
 type topicFlags struct {
 	clientFlags
 	nameFlags
-	ladderFlags
+	knownLadderFlags
 	outputFlags
 }
 
@@ -41,7 +42,7 @@ type provisionCmd struct {
 
 // Run creates what is missing and prints what became of each topic. It fails
 // where a topic is still missing, or would lose records.
-func (c *provisionCmd) Run(ctx context.Context, con *console) error {
+func (c *provisionCmd) Run(ctx context.Context, con *console, config *cli, parsed *kong.Context) error {
 	spec, bring := c.spec(c.Levels, c.Prefix), admin.Ensure
 	if c.ApplyConfig {
 		bring = admin.Apply
@@ -50,7 +51,12 @@ func (c *provisionCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	return c.ask(ctx, func(cl *kgo.Client) error {
-		results, err := bring(ctx, cl, spec)
+		known := findInstalled(ctx, cl, spec, config.given(parsed))
+		if err := known.mayCreate(ctx, cl); err != nil {
+			return err
+		}
+		known.goesBy(con, spec)
+		results, err := bring(ctx, cl, known.spec)
 		if len(results) == 0 { // the cluster did not answer: nothing became of anything
 			return err
 		}

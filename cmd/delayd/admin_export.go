@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
 )
@@ -33,7 +35,7 @@ type exportCmd struct {
 }
 
 // Run prints the topics and the rights. No cluster is asked.
-func (c *exportCmd) Run(con *console) error {
+func (c *exportCmd) Run(con *console, config *cli, parsed *kong.Context) error {
 	e := admin.Export{
 		Spec: c.spec(c.Levels, c.Prefix), Brokers: "kafka:9092", CommandConfig: c.CommandConfig,
 		MaxMessage: c.MessageMaxBytes, Cluster: c.StrimziCluster,
@@ -61,6 +63,9 @@ func (c *exportCmd) Run(con *console) error {
 	}
 	if err := e.Check(c.Format); err != nil { // begins with the name of what is wrong, as flags do
 		return usagef("--%w", err)
+	}
+	if !config.given(parsed).levels {
+		con.note("no --levels: these are the topics of the default ones; a service that runs may have others, which \"delayd admin status\" tells")
 	}
 	return e.Write(con.out, c.Format)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -54,13 +55,18 @@ type planCmd struct {
 }
 
 // Run prints what provision would do, and what else differs. Nothing is changed.
-func (c *planCmd) Run(ctx context.Context, con *console) error {
+func (c *planCmd) Run(ctx context.Context, con *console, config *cli, parsed *kong.Context) error {
 	spec := c.spec(c.Levels, c.Prefix)
 	if err := checkSpec(spec); err != nil {
 		return err
 	}
 	return c.ask(ctx, func(cl *kgo.Client) error {
-		steps, err := admin.Plan(ctx, cl, spec)
+		known := findInstalled(ctx, cl, spec, config.given(parsed))
+		if err := known.mayCreate(ctx, cl); err != nil {
+			return err
+		}
+		known.goesBy(con, spec)
+		steps, err := admin.Plan(ctx, cl, known.spec)
 		if len(steps) == 0 { // the cluster did not answer
 			return err
 		}

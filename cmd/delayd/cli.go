@@ -62,6 +62,11 @@ type ladderFlags struct {
 	Levels levels.Ladder `words:"" placeholder:"LADDER" default:"${levels}" help:"The levels, as in \"5s 10s 1m 2h\" (default: ${levels})."`
 }
 
+// knownLadderFlags are the same where the service may have said itself which it has.
+type knownLadderFlags struct {
+	Levels levels.Ladder `words:"" placeholder:"LADDER" default:"${levels}" help:"The levels, as in \"5s 10s 1m 2h\" (default: as the service has published, else ${levels})."`
+}
+
 // grantFlags say which level a delay gets.
 type grantFlags struct {
 	ladderFlags

@@ -59,6 +59,13 @@ func newTable(w io.Writer, heading table.Row, numbers ...int) table.Writer {
 	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
 	t.SetStyle(style)
 	t.SuppressTrailingSpaces()
+	t.SetColumnConfigs(columns(heading, numbers))
+	return t
+}
+
+// columns are those of a table: each cell is text, those named in numbers are aligned
+// right.
+func columns(heading table.Row, numbers []int) []table.ColumnConfig {
 	columns := make([]table.ColumnConfig, len(heading))
 	for i := range columns {
 		columns[i] = table.ColumnConfig{Number: i + 1, Transformer: func(cell any) string { return printable.Text(fmt.Sprint(cell)) }}
@@ -66,8 +73,7 @@ func newTable(w io.Writer, heading table.Row, numbers ...int) table.Writer {
 	for _, n := range numbers {
 		columns[n-1].Align, columns[n-1].AlignHeader = text.AlignRight, text.AlignRight
 	}
-	t.SetColumnConfigs(columns)
-	return t
+	return columns
 }
 
 // logFlags say what is logged and in which form.

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"io"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -93,13 +93,14 @@ func listPaused(paused []admin.Paused) string {
 	return "paused: " + strings.Join(words, ", ")
 }
 
-// printPaused says what is paused, since when and why.
-func printPaused(w io.Writer, paused []admin.Paused, now time.Time) {
+// pausedLines say what is paused, since when and why.
+func pausedLines(paused []admin.Paused, now time.Time) (lines []string) {
 	for _, p := range paused {
 		reason := ""
 		if p.Reason != "" {
 			reason = ": " + p.Reason
 		}
-		printLine(w, "paused: %v, for %v%s", p, now.Sub(p.Since).Round(time.Second), reason)
+		lines = append(lines, fmt.Sprintf("paused: %v, for %v%s", p, now.Sub(p.Since).Round(time.Second), reason))
 	}
+	return lines
 }

@@ -52,6 +52,9 @@ type service struct {
 // reconnectWait is the pause between attempts to reach the cluster at the start.
 const reconnectWait = 2 * time.Second
 
+// publishTimeout bounds one try to publish what the service was started with.
+const publishTimeout = 15 * time.Second
+
 // run serves until ctx ends or something fails that cannot heal.
 func (s *service) run(ctx context.Context) error {
 	secure, err := s.security.Options(s.log)
@@ -92,7 +95,34 @@ func (s *service) run(ctx context.Context) error {
 	g.Go(func() error { return r.Run(ctx) })
 	g.Go(func() error { return f.Run(ctx) })
 	g.Go(func() error { s.watch.run(ctx, cl); return nil })
+	g.Go(func() error { s.publish(ctx, cl); return nil })
 	return g.Wait()
+}
+
+// publish tells the tools what this instance was started with. It tries until that has
+// succeeded: without it they only need more flags.
+func (s *service) publish(ctx context.Context, cl *kgo.Client) {
+	told := ""
+	for {
+		err := func() error {
+			ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+			defer cancel()
+			return admin.Publish(ctx, cl, s.Prefix, admin.Settings{
+				Levels: s.Levels, Partitions: s.Partitions, Delivery: s.Delivery.String(), Instance: s.instance,
+			})
+		}()
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if told != err.Error() {
+			told = err.Error()
+			s.log.Info().Err(err).Msg("delayd admin is not told the levels, and needs --levels: tried again")
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(watchEvery):
+		}
+	}
 }
 
 // prepare waits for the cluster and makes sure that the topics are there and

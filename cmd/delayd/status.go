@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
@@ -16,11 +19,11 @@ import (
 type statusCmd struct {
 	Watch         bool          `help:"Look again every --interval, until Ctrl-C: on a terminal in one place, else a table or a line of JSON each time."`
 	Interval      time.Duration `type:"interval" placeholder:"D" default:"2s" help:"The pause between two looks of --watch (default: ${default})."`
-	FailOnOverdue time.Duration `type:"above-zero" placeholder:"D" help:"End with exit code 4, and say so, when something has been overdue for longer than D."`
+	FailOnOverdue time.Duration `type:"above-zero" placeholder:"D" help:"End with exit code 4, and say why, when something that is not paused has been overdue for longer than D, or nobody is there to deliver; with 1 when topics are missing."`
 	Output        string        `type:"choice" short:"o" enum:"text,wide,json" default:"text" help:"text, wide (with topics, and who holds which partitions) or json."`
 	clientFlags
 	nameFlags
-	ladderFlags
+	knownLadderFlags
 }
 
 // Help is shown by kong below the flags.
@@ -37,9 +40,9 @@ const (
 )
 
 // Run looks once, or until ctx ends.
-func (c *statusCmd) Run(ctx context.Context, con *console) error {
+func (c *statusCmd) Run(ctx context.Context, con *console, config *cli, parsed *kong.Context) error {
 	return c.ask(ctx, func(cl *kgo.Client) error {
-		look := (&look{cl: cl, cmd: c}).now
+		look := (&look{cl: cl, cmd: c, given: config.given(parsed)}).now
 		switch {
 		case !c.Watch:
 			report, err := look(ctx)
@@ -68,20 +71,24 @@ type lookFunc func(context.Context) (statusReport, error)
 
 // look is what one look after the other has to remember.
 type look struct {
-	cl  *kgo.Client
-	cmd *statusCmd
+	cl    *kgo.Client
+	cmd   *statusCmd
+	given givenFlags
 
+	known    installed
 	alarms   admin.Results
-	verified time.Time // when the alarms are from
+	verified time.Time // when these are from
 }
 
 // statusReport is what is on the topics, and which of them are not as they should be.
 type statusReport struct {
 	admin.Status
-	Paused []admin.Paused `json:"paused,omitempty"`
-	Alarms admin.Results  `json:"alarms,omitempty"`
+	Paused  []admin.Paused  `json:"paused,omitempty"`
+	Alarms  admin.Results   `json:"alarms,omitempty"`
+	Service *admin.Settings `json:"service,omitempty"` // as it has published
 
-	unpaused error  // why it is not known what is paused
+	unpaused error // why it is not known what is paused
+	known    installed
 	brokers  string // as a command of Kafka's own tools names them
 }
 
@@ -90,19 +97,46 @@ type statusReport struct {
 func (l *look) now(ctx context.Context) (statusReport, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	spec := admin.Spec{Ladder: l.cmd.Levels, Names: l.cmd.Prefix}
-	status, err := admin.Inspect(ctx, l.cl, spec, time.Now())
+	stale := time.Since(l.verified) >= watchEvery
+	if stale {
+		l.known = findInstalled(ctx, l.cl, admin.Spec{Ladder: l.cmd.Levels, Names: l.cmd.Prefix}, l.given)
+	}
+	status, err := admin.Inspect(ctx, l.cl, l.known.spec, time.Now())
 	if err != nil {
 		return statusReport{}, err
 	}
-	if time.Since(l.verified) >= watchEvery {
+	if stale {
 		// However many partitions there are, that is no news here.
+		spec := l.known.running()
 		spec.Partitions = int32(status.Inbox.Partitions)
 		results, _ := admin.Verify(ctx, l.cl, spec)
 		l.alarms, l.verified = alarming(results), time.Now()
 	}
 	paused, unknown := admin.Pauses(ctx, l.cl, l.cmd.Prefix)
-	return statusReport{status, paused, l.alarms, unknown, l.cmd.String()}, nil
+	report := statusReport{
+		Status: status, Paused: paused, Alarms: l.alarms, Service: l.known.published, unpaused: unknown, known: l.known, brokers: l.cmd.String(),
+	}
+	report.leaveOutGuesses()
+	return report, nil
+}
+
+// leaveOutGuesses takes out what would be said of levels that the service may not have,
+// or may have.
+func (r *statusReport) leaveOutGuesses() {
+	if r.known.levels == certain {
+		return
+	}
+	for i := range r.Levels {
+		r.Levels[i].Retired = false
+	}
+	if r.known.levels != guessed {
+		return
+	}
+	r.Levels = slices.DeleteFunc(r.Levels, func(l admin.TopicStatus) bool { return l.Partitions == 0 })
+	r.Alarms = slices.DeleteFunc(slices.Clone(r.Alarms), func(a admin.Result) bool {
+		_, level := r.known.spec.Names.LevelDelay(a.Topic)
+		return level && !slices.ContainsFunc(r.Levels, func(l admin.TopicStatus) bool { return l.Topic == a.Topic })
+	})
 }
 
 // alarming are the topics that are missing, or differ from what is wanted.
@@ -124,7 +158,7 @@ func (c *statusCmd) show(w io.Writer, report statusReport) error {
 	} else {
 		printStatus(w, report, c.Output == "wide")
 	}
-	return c.overdue(report.Status)
+	return c.verdict(report)
 }
 
 // again prints one report after the other until ctx ends. A look that fails is noted,
@@ -162,6 +196,66 @@ func (c *statusCmd) again(ctx context.Context, con *console, look lookFunc) erro
 
 func clockTime(t time.Time) string { return t.Local().Format(time.TimeOnly) }
 
+// verdict is an error where --fail-on-overdue asks for one.
+func (c *statusCmd) verdict(report statusReport) error {
+	if c.FailOnOverdue == 0 {
+		return nil
+	}
+	if err := c.overdue(report); err != nil {
+		return err
+	}
+	if line := report.unattended(); line != "" {
+		return overdueError{errors.New(line)}
+	}
+	return report.absent()
+}
+
+// unattended says that no process is there to deliver, "" where one is.
+func (r statusReport) unattended() string {
+	nobody := func(topics ...admin.TopicStatus) bool {
+		there := slices.DeleteFunc(topics, func(t admin.TopicStatus) bool { return t.Partitions == 0 })
+		return len(there) > 0 && !slices.ContainsFunc(there, func(t admin.TopicStatus) bool { return t.Members != 0 })
+	}
+	names := r.known.spec.Names
+	var groups []string
+	if nobody(r.Inbox) {
+		groups = append(groups, names.RouterGroup()+", which routes the inbox")
+	}
+	if nobody(append(slices.Clone(r.Levels), r.Parked)...) {
+		groups = append(groups, names.ForwarderGroup()+", which delivers")
+	}
+	if len(groups) == 0 {
+		return ""
+	}
+	return "no process is a member of group " + strings.Join(groups, ", nor of ")
+}
+
+// absent is an error where topics are missing without which nothing can be told.
+func (r statusReport) absent() error {
+	there := r.known.running().Ladder
+	all := []admin.TopicStatus{r.Inbox, r.Parked, r.Dead}
+	for _, l := range r.Levels {
+		if has(there, l.Level) {
+			all = append(all, l)
+		}
+	}
+	var missing []string
+	for _, t := range all {
+		if t.Partitions == 0 {
+			missing = append(missing, t.Topic)
+		}
+	}
+	switch names := r.known.spec.Names; {
+	case len(missing) == len(all):
+		return fmt.Errorf("there is no delayd with --prefix %s: none of its topics exists", names.Prefix)
+	case len(missing) > 0:
+		return fmt.Errorf("topics are missing: %s", listed(missing))
+	case len(r.Levels) == 0:
+		return fmt.Errorf("there is no topic of a level: %s…", names.LevelPrefix())
+	}
+	return nil
+}
+
 // overdueError marks what --fail-on-overdue asks about.
 type overdueError struct{ error }
 
@@ -169,13 +263,15 @@ func (e overdueError) Unwrap() error { return e.error }
 
 // overdue is an error where something has been overdue for longer than
 // --fail-on-overdue, which says what and for how long. A record on the inbox that is
-// not routed, and one that is parked, counts from when it got there.
-func (c *statusCmd) overdue(s admin.Status) error {
-	if c.FailOnOverdue == 0 {
-		return nil
-	}
+// not routed, and one that is parked, counts from when it got there. A level that is
+// paused does not count, nor does what is parked while any target is paused.
+func (c *statusCmd) overdue(report statusReport) error {
+	s := report.Status
 	var late []string
 	for _, t := range everyTopic(s) {
+		if report.paused(t) {
+			continue
+		}
 		by, is := t.Late(s.At)
 		n := t.Pending
 		if t.Level != "" {
@@ -194,6 +290,13 @@ func (c *statusCmd) overdue(s admin.Status) error {
 	}
 	return overdueError{fmt.Errorf("overdue for longer than --fail-on-overdue %s: %s",
 		levels.FormatDelay(c.FailOnOverdue), strings.Join(late, ", "))}
+}
+
+// paused reports whether what is late on a topic is so on purpose.
+func (r statusReport) paused(t admin.TopicStatus) bool {
+	return slices.ContainsFunc(r.Paused, func(p admin.Paused) bool {
+		return p.Level != "" && p.Level == t.Level || p.Target != "" && t.Topic == r.Parked.Topic
+	})
 }
 
 // everyTopic are the topics on which something can be late.

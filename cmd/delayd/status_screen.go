@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -20,9 +18,10 @@ type statusScreen struct {
 	cmd  *statusCmd
 	look lookFunc
 
-	text    string // the last report
-	failed  error  // why there is none that is newer
-	overdue error  // of --fail-on-overdue, which ends it
+	report        statusReport // the last one
+	width, height int          // of the terminal; 0: not known
+	failed        error        // why there is none that is newer
+	overdue       error        // of --fail-on-overdue, which ends it
 }
 
 // looked is the outcome of a look.
@@ -50,8 +49,9 @@ func (c *statusCmd) onScreen(ctx context.Context, con *console, look lookFunc) e
 			return fmt.Errorf("watch: %w; with -o json, or its output in a pipe, it needs no terminal", err)
 		}
 	}
-	_, err = io.WriteString(con.out, screen.text)
-	return errors.Join(err, screen.overdue)
+	fmt.Fprintln(con.out, clockTime(screen.report.At))
+	printStatus(con.out, screen.report, c.Output == "wide")
+	return screen.overdue
 }
 
 // Init is part of tea.Model.
@@ -65,6 +65,8 @@ func (s *statusScreen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		case "ctrl+c", "q", "esc":
 			return s, tea.Quit
 		}
+	case tea.WindowSizeMsg:
+		s.width, s.height = msg.Width, msg.Height
 	case again:
 		return s, s.next
 	case looked:
@@ -78,10 +80,16 @@ func (s *statusScreen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 
 // View is part of tea.Model.
 func (s *statusScreen) View() tea.View {
-	view := tea.NewView(fmt.Sprintf("every %v, Ctrl-C ends it\n\n%s", s.cmd.Interval, s.text))
+	head := fmt.Sprintf("every %v, Ctrl-C ends it", s.cmd.Interval)
 	if s.failed != nil {
-		view.Content = fmt.Sprintf("no news: %v; trying again\n\n%s", printable.Text(s.failed.Error()), s.text)
+		head = fmt.Sprintf("no news: %v; trying again", printable.Text(s.failed.Error()))
 	}
+	rows := 0
+	if s.height > 0 {
+		rows = max(1, s.height-1)
+	}
+	head = fit(clockTime(s.report.At)+"  "+head, s.width, 0)
+	view := tea.NewView(head + "\n" + s.report.screen(s.cmd.Output == "wide", s.width, rows))
 	view.AltScreen = true
 	return view
 }
@@ -101,8 +109,5 @@ func (s *statusScreen) take(l looked) {
 	if s.failed = l.err; l.err != nil {
 		return
 	}
-	var text strings.Builder
-	fmt.Fprintln(&text, clockTime(l.report.At))
-	s.overdue = s.cmd.show(&text, l.report)
-	s.text = text.String()
+	s.report, s.overdue = l.report, s.cmd.verdict(l.report)
 }

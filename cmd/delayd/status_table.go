@@ -16,11 +16,29 @@ import (
 // printStatus prints a report for people: a row for each topic, in the wide form who
 // holds which partitions, and what there is to say in sentences.
 func printStatus(w io.Writer, s statusReport, wide bool) {
+	printTopics(w, s, wide, false)
+	if wide {
+		fmt.Fprintln(w)
+		printHolders(w, s.Status)
+	}
+	printLines(w, warnings(s))
+	printLines(w, remarks(s))
+}
+
+func printLines(w io.Writer, lines []string) {
+	for _, line := range lines {
+		printLine(w, "%s", line)
+	}
+}
+
+// printTopics prints the row of each topic, without some columns where it is narrow.
+func printTopics(w io.Writer, s statusReport, wide, narrow bool) {
 	heading, numbers := table.Row{"Level"}, []int{2, 3, 4, 5, 6, 7, 8, 9}
 	if wide {
 		heading, numbers = table.Row{"Level", "Topic"}, []int{3, 4, 5, 6, 7, 8, 9, 10}
 	}
-	t := newTable(w, append(heading, "Partitions", "Pending", "Overdue", "Next due", "In 1m", "In 10m", "In 1h", "Members", "Note"), numbers...)
+	heading = append(heading, "Partitions", "Pending", "Overdue", "Next due", "In 1m", "In 10m", "In 1h", "Members", "Note")
+	t := newTable(w, heading, numbers...)
 	row := func(name string, topic admin.TopicStatus) {
 		cells := table.Row{name}
 		if wide {
@@ -39,7 +57,7 @@ func printStatus(w io.Writer, s statusReport, wide bool) {
 		if topic.Topic == s.Dead.Topic { // nobody reads them
 			cells = append(cells, "", "")
 		} else {
-			cells = append(cells, members(topic), note(topic, s.At))
+			cells = append(cells, members(topic), s.note(topic))
 		}
 		t.AppendRow(cells)
 	}
@@ -49,18 +67,12 @@ func printStatus(w io.Writer, s statusReport, wide bool) {
 	}
 	row("parked", s.Parked)
 	row("dead", s.Dead)
+	columns := columns(heading, numbers)
+	for _, i := range []int{0, 5, 6} { // the partitions, and what is due later
+		columns[numbers[i]-1].Hidden = narrow
+	}
+	t.SetColumnConfigs(columns)
 	t.Render()
-	if wide {
-		fmt.Fprintln(w)
-		printHolders(w, s.Status)
-	}
-	if s.unpaused != nil {
-		printLine(w, "what is paused is not known: %v", s.unpaused)
-	}
-	printPaused(w, s.Paused, s.At)
-	for _, line := range remarks(s) {
-		printLine(w, "%s", line)
-	}
 }
 
 // members is how many processes have a share of a topic.
@@ -86,7 +98,8 @@ func nextDue(due *time.Time, now time.Time) string {
 }
 
 // note is what is special about a topic, in a few words: there may be several things.
-func note(s admin.TopicStatus, now time.Time) string {
+func (r statusReport) note(s admin.TopicStatus) string {
+	now := r.At
 	var notes []string
 	say := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
 	switch {
@@ -94,6 +107,8 @@ func note(s admin.TopicStatus, now time.Time) string {
 		say("retired: %d pending", s.Pending)
 	case s.Retired:
 		say("retired: empty, may be deleted")
+	case s.Level != "" && (r.known.levels == stated || r.known.levels == differing) && !has(r.known.spec.Ladder, s.Level):
+		say("not in the --levels of this command")
 	}
 	if s.Oldest != nil {
 		say("oldest waits for %v", roughly(max(0, now.Sub(*s.Oldest))))
@@ -107,26 +122,91 @@ func note(s admin.TopicStatus, now time.Time) string {
 	return strings.Join(notes, "; ")
 }
 
-// remarks are the lines below the tables.
-func remarks(s statusReport) (lines []string) {
-	if line := oldestOverdue(s.Status); line != "" {
-		lines = append(lines, line)
+// warnings are the lines that ask for somebody to do something, or to stop wondering.
+func warnings(s statusReport) (lines []string) {
+	for _, line := range []string{s.unattended(), s.known.remark(), oldestOverdue(s.Status)} {
+		if line != "" {
+			lines = append(lines, line)
+		}
 	}
+	if s.unpaused != nil {
+		lines = append(lines, fmt.Sprintf("what is paused is not known: %v", s.unpaused))
+	}
+	lines = append(lines, pausedLines(s.Paused, s.At)...)
+	return append(lines, alarmLines(s.Alarms)...)
+}
+
+// alarmLines are a line for each topic that is not as it should be, and one for all that
+// are missing.
+func alarmLines(alarms admin.Results) (lines []string) {
+	const missing = "it does not exist; create it with delayd admin provision"
+	var names []string
+	for _, r := range alarms {
+		line := strings.TrimPrefix(detail(r), "topic "+r.Topic+": ") // an error has it already
+		if line == missing {
+			names = append(names, r.Topic)
+			continue
+		}
+		lines = append(lines, "topic "+r.Topic+": "+line)
+	}
+	switch {
+	case len(names) == 1:
+		lines = append(lines, "topic "+names[0]+": "+missing)
+	case len(names) > 1:
+		lines = append(lines, "topics "+listed(names)+": they do not exist; create them with delayd admin provision")
+	}
+	return lines
+}
+
+// remarks are the other lines.
+func remarks(s statusReport) (lines []string) {
 	lines = append(lines, clockLine(s.Clock))
 	for _, l := range s.Levels {
 		if l.Retired && l.Pending == 0 {
-			lines = append(lines, fmt.Sprintf("%s: no level of --levels, and empty; once no instance has it in its --levels and nobody writes to it any more, delete it with "+
+			lines = append(lines, fmt.Sprintf("%s: no level of the service, as it has published, and empty; once no instance has it in its --levels and nobody writes to it any more, delete it with "+
 				"kafka-topics.sh --bootstrap-server %s --delete --topic %s", l.Topic, s.brokers, l.Topic))
 		}
 	}
-	for _, r := range s.Alarms {
-		line := detail(r)
-		if name := "topic " + r.Topic + ": "; !strings.HasPrefix(line, name) { // an error has it already
-			line = name + line
-		}
-		lines = append(lines, line)
-	}
 	return lines
+}
+
+// narrow is below how many columns of a terminal the table leaves some of its own out.
+const narrow = 110
+
+// screen is a report for a terminal of so many columns and lines, 0 for any: warnings
+// first, and without levels on which nothing is to be seen. What has no room is cut, and
+// said to be.
+func (s statusReport) screen(wide bool, width, height int) string {
+	var text strings.Builder
+	printLines(&text, warnings(s))
+	quiet := len(s.Levels)
+	s.Levels = slices.DeleteFunc(slices.Clone(s.Levels), func(l admin.TopicStatus) bool {
+		return l.Pending == 0 && l.Partitions > 0 && s.note(l) == ""
+	})
+	quiet -= len(s.Levels)
+	printTopics(&text, s, wide, width > 0 && width < narrow)
+	if quiet > 0 {
+		fmt.Fprintf(&text, "%s with nothing pending\n", plural(quiet, "level"))
+	}
+	printLines(&text, remarks(s))
+	if wide {
+		printHolders(&text, s.Status)
+	}
+	return fit(text.String(), width, height)
+}
+
+// fit cuts a text to so many columns and lines, 0 for any.
+func fit(text string, width, height int) string {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if more := len(lines) - height; height > 0 && more > 0 {
+		lines = append(lines[:max(0, height-1)], fmt.Sprintf("… %s more", plural(more+1, "line")))
+	}
+	for i, line := range lines {
+		if runes := []rune(line); width > 0 && len(runes) > width {
+			lines[i] = string(runes[:width-1]) + "…"
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // oldestOverdue names the level whose oldest record has been overdue for the longest.

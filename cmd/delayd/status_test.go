@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/google/go-cmp/cmp"
@@ -14,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/levels"
 )
 
 // someStatus has everything in it that a table can say.
@@ -39,7 +42,7 @@ func someStatus(t *testing.T) statusReport {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.brokers = "kafka:9092"
+	s.brokers, s.known.levels = "kafka:9092", certain
 	s.Alarms = admin.Results{{Topic: "delay.dead", Outcome: admin.Drifted, Detail: "retention.ms=604800000, want -1: dead letters are deleted after 7d"}}
 	least := -12 * time.Millisecond
 	s.Clock = &admin.Clock{Least: &least, Most: -4 * time.Millisecond, Source: admin.Controller}
@@ -49,9 +52,9 @@ func someStatus(t *testing.T) statusReport {
 func TestStatusTable(t *testing.T) {
 	t.Parallel()
 	below := `oldest overdue: 2s, on level 5s
-clock: this machine is 8ms behind the cluster's controller, give or take 4ms
-delay.level.50s: no level of --levels, and empty; once no instance has it in its --levels and nobody writes to it any more, delete it with kafka-topics.sh --bootstrap-server kafka:9092 --delete --topic delay.level.50s
 topic delay.dead: retention.ms=604800000, want -1: dead letters are deleted after 7d
+clock: this machine is 8ms behind the cluster's controller, give or take 4ms
+delay.level.50s: no level of the service, as it has published, and empty; once no instance has it in its --levels and nobody writes to it any more, delete it with kafka-topics.sh --bootstrap-server kafka:9092 --delete --topic delay.level.50s
 `
 	for _, tc := range []struct {
 		wide bool
@@ -115,6 +118,12 @@ func TestFailOnOverdue(t *testing.T) {
 	broker := startBroker(t)
 	flags := []string{"admin", "status", "--brokers", broker, "--levels", "5s 10m", "-o", "json"}
 	succeed(t, "", "admin", "provision", "--brokers", broker, "--levels", "5s 10m")
+	code, _, stderr := runDelayd(t, "", append(flags, "--fail-on-overdue", "1m")...)
+	if want := "delayd: no process is a member of group delay.router, which routes the inbox, nor of delay.forwarder, which delivers\n"; code != exitOverdue || stderr != want {
+		t.Errorf("with nobody there: exit code %d\n%swant %s", code, stderr, want)
+	}
+	joinGroup(t, broker, "delay.router", "delay.inbox")
+	joinGroup(t, broker, "delay.forwarder", "delay.level.5s", "delay.level.10m", "delay.parked")
 	succeed(t, "", append(flags, "--fail-on-overdue", "1m")...)
 	writeAt(t, broker, "delay.level.5s", time.Hour, time.Hour)
 	writeAt(t, broker, "delay.level.10m", 9*time.Minute)
@@ -146,6 +155,133 @@ func TestFailOnOverdue(t *testing.T) {
 	}
 }
 
+// joinGroup has a member of a group that has all partitions of topics and does nothing.
+func joinGroup(t *testing.T, broker, group string, topics ...string) {
+	t.Helper()
+	joined := make(chan struct{}, 1)
+	cl, err := clientFlags{Brokers: []string{broker}}.connectTo(zerolog.Nop(), kgo.ConsumerGroup(group), kgo.ConsumeTopics(topics...), kgo.DisableAutoCommit(),
+		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { joined <- struct{}{} }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	select {
+	case <-joined:
+	case <-time.After(patience):
+		t.Fatalf("group %s is not joined", group)
+	}
+}
+
+// TestVerdict: a check is not content with what is not there, and lets be what is paused.
+func TestVerdict(t *testing.T) {
+	t.Parallel()
+	topic := func(name, level string, members int) admin.TopicStatus {
+		return admin.TopicStatus{Topic: name, Level: level, Partitions: 4, Members: members}
+	}
+	ladder, err := levels.Parse("5s 1m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const unknown, overdue = exitFailure, exitOverdue
+	for _, tc := range []struct {
+		name   string
+		change func(*statusReport)
+		code   int
+		says   string
+	}{
+		{"all is well", func(*statusReport) {}, exitOK, ""},
+		{"a wrong prefix", func(s *statusReport) {
+			for _, t := range []*admin.TopicStatus{&s.Inbox, &s.Levels[0], &s.Levels[1], &s.Parked, &s.Dead} {
+				t.Partitions, t.Members = 0, 0
+			}
+		}, unknown, "there is no delayd with --prefix delay: none of its topics exists"},
+		{"a missing level", func(s *statusReport) { s.Levels[1].Partitions, s.Levels[1].Members = 0, 0 }, unknown, "topics are missing: delay.level.1m"},
+		{"a level that another --levels has", func(s *statusReport) {
+			s.Levels[1].Partitions = 0
+			s.known.published = &admin.Settings{Levels: ladder}
+			s.known.spec.Ladder = levels.Default()
+			s.Levels[1].Level = "2h"
+		}, exitOK, ""},
+		{"no level", func(s *statusReport) { s.Levels, s.known.levels = nil, guessed }, unknown, "there is no topic of a level: delay.level.…"},
+		{"nobody delivers", func(s *statusReport) { s.Levels[0].Members, s.Levels[1].Members, s.Parked.Members = 0, 0, 0 }, overdue,
+			"no process is a member of group delay.forwarder, which delivers"},
+		{"nobody may look who delivers", func(s *statusReport) { s.Levels[0].Members, s.Levels[1].Members, s.Parked.Members = -1, -1, -1 }, exitOK, ""},
+		{"overdue", func(s *statusReport) { s.late(0) }, overdue, "overdue for longer than --fail-on-overdue 1m: level 5s for 1h0m0s (3 records)"},
+		{"a paused level", func(s *statusReport) { s.late(0); s.Paused = []admin.Paused{{Level: "5s"}} }, exitOK, ""},
+		{"another paused level", func(s *statusReport) { s.late(0); s.Paused = []admin.Paused{{Level: "1m"}} }, overdue, "level 5s"},
+		{"parked", func(s *statusReport) { s.parked() }, overdue, "parked for 1h0m0s (3 records)"},
+		{"parked, with a paused target", func(s *statusReport) { s.parked(); s.Paused = []admin.Paused{{Target: "orders"}} }, exitOK, ""},
+		{"parked, with a paused level", func(s *statusReport) { s.parked(); s.Paused = []admin.Paused{{Level: "5s"}} }, overdue, "parked"},
+	} {
+		s := statusReport{Status: admin.Status{
+			At: time.Unix(1e9, 0), Inbox: topic("delay.inbox", "", 1), Parked: topic("delay.parked", "", 1), Dead: topic("delay.dead", "", 0),
+			Levels: []admin.TopicStatus{topic("delay.level.5s", "5s", 1), topic("delay.level.1m", "1m", 1)},
+		}}
+		s.known.levels, s.known.spec = certain, admin.Spec{Ladder: ladder, Names: levels.Names{Prefix: levels.DefaultPrefix}}
+		tc.change(&s)
+		err := (&statusCmd{FailOnOverdue: time.Minute}).verdict(s)
+		if code := exitCode(err); code != tc.code || tc.code != exitOK && !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%s: exit code %d, error %v, want %d and %q", tc.name, code, err, tc.code, tc.says)
+		}
+		if err := new(statusCmd).verdict(s); err != nil {
+			t.Errorf("%s: without the flag: %v", tc.name, err)
+		}
+	}
+}
+
+// late has three records of a level be overdue for an hour, and parked the same of the
+// parked.
+func (s *statusReport) late(level int) {
+	hour := s.At.Add(-time.Hour)
+	l := &s.Levels[level]
+	l.Pending, l.Overdue, l.NextDue = 3, 3, &hour
+}
+
+func (s *statusReport) parked() {
+	hour := s.At.Add(-time.Hour)
+	s.Parked.Pending, s.Parked.Oldest = 3, &hour
+}
+
+// TestStatusOnASmallScreen: 80 columns and 24 lines have room for everything that
+// matters of the default ladder, and what has no room is said to be cut.
+func TestStatusOnASmallScreen(t *testing.T) {
+	t.Parallel()
+	s := someStatus(t)
+	for l := range levels.Default().All() {
+		s.Levels = append(s.Levels, admin.TopicStatus{Level: l.String(), Topic: "delay.level." + l.String(), Partitions: 4, Members: 1,
+			Holders: []admin.Holder{{Partitions: []int32{0, 1, 2, 3}}}})
+	}
+	s.Paused = []admin.Paused{{Level: "5m", Since: s.At.Add(-time.Minute), Reason: "a migration"}}
+	screen := s.screen(false, 80, 24)
+	lines := strings.Split(screen, "\n")
+	if len(lines) > 24 {
+		t.Errorf("%d lines", len(lines))
+	}
+	for _, line := range lines {
+		if n := utf8.RuneCountInString(line); n > 80 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+	table := strings.Index(screen, "LEVEL ")
+	for _, first := range []string{"oldest overdue: 2s, on level 5s", "paused: level 5m, for 1m0s: a migration", "topic delay.dead: retention.ms=604800000"} {
+		if at := strings.Index(screen, first); at < 0 || at > table {
+			t.Errorf("%q is not in front of the table", first)
+		}
+	}
+	for _, want := range []string{"\n5s           30        3", "nobody holds partition 2\n", "\ndead ", "; 5 he…\n", "\n18 levels with nothing pending\n", "clock: "} {
+		if !strings.Contains(screen, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	short := strings.Split(s.screen(false, 80, 6), "\n")
+	if want := fmt.Sprintf("… %d lines more", len(lines)-5); len(short) != 6 || short[5] != want {
+		t.Errorf("on six lines it ends with %q, want %q", short[len(short)-1], want)
+	}
+	if t.Failed() {
+		t.Logf("\n%s", screen)
+	}
+}
+
 // writeAt writes a record for each of ages, as if it had come so long ago.
 func writeAt(t *testing.T, broker, topic string, ages ...time.Duration) {
 	t.Helper()
@@ -164,7 +300,7 @@ func writeAt(t *testing.T, broker, topic string, ages ...time.Duration) {
 func TestOverdueForAnUnknownTime(t *testing.T) {
 	t.Parallel()
 	c := statusCmd{FailOnOverdue: time.Minute}
-	err := c.overdue(admin.Status{Levels: []admin.TopicStatus{{Level: "5s", Topic: "delay.level.5s", Pending: 2, Overdue: 1}}})
+	err := c.overdue(statusReport{Status: admin.Status{Levels: []admin.TopicStatus{{Level: "5s", Topic: "delay.level.5s", Pending: 2, Overdue: 1}}}})
 	if want := "overdue for longer than --fail-on-overdue 1m: level 5s for a time that is not known (1 record)"; err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
@@ -256,12 +392,14 @@ func TestStatusScreen(t *testing.T) {
 	}
 	_, next := s.Update(again{})
 	s.Update(next())
-	shows("every 2s, Ctrl-C ends it\n\n", "inbox            4        7 ")
+	shows("every 2s, Ctrl-C ends it\n", "inbox            4        7 ")
 	s.Update(looked{err: errors.New("no \x1b[2Janswer")})
-	shows(`no news: "no \x1b[2Janswer"; trying again`+"\n\n", "inbox            4        7 ")
+	shows(`no news: "no \x1b[2Janswer"; trying again`+"\n", "inbox            4        7 ")
 	report.Inbox.Pending = 8
 	s.Update(looked{report: report})
-	shows("every 2s, Ctrl-C ends it\n\n", "inbox            4        8 ")
+	shows("every 2s, Ctrl-C ends it\n", "inbox            4        8 ")
+	s.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
+	shows("inbox         8 ", "5 he…")
 
 	ends := func(cmd tea.Cmd) bool { return cmd != nil && cmd() == tea.Quit() }
 	for _, key := range []tea.Key{{Code: 'q', Text: "q"}, {Code: 'c', Mod: tea.ModCtrl}, {Code: tea.KeyEscape}} {

@@ -1,5 +1,6 @@
 // Package control is what operators have stopped: levels and targets that are
-// paused, and since when.
+// paused, and since when. And it is what the service has been started with, which its
+// tools have to know.
 //
 // It is kept on a topic of its own, compacted and with one partition, on which the
 // last record of a key counts. Unlike the offsets of a group that topic does not
@@ -16,7 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Kind is what can be paused.
+// Kind is what something is said of.
 type Kind string
 
 const (
@@ -24,7 +25,13 @@ const (
 	Level Kind = "level"
 	// Target is a target, by its topic: its records are parked.
 	Target Kind = "target"
+	// Service is the service itself. It cannot be paused.
+	Service Kind = "service"
 )
+
+// SettingsKey is the key of what the service has been started with. Readers that do not
+// know it ignore it.
+var SettingsKey = Key{Service, "settings"}
 
 // Key says what is paused: "level/5m", "target/orders".
 type Key struct {
@@ -39,17 +46,27 @@ func (k Key) String() string { return string(k.Kind) + "/" + k.Name }
 func parseKey(s string) (Key, bool) {
 	kind, name, ok := strings.Cut(s, "/")
 	k := Key{Kind(kind), name}
-	return k, ok && name != "" && (k.Kind == Level || k.Kind == Target)
+	return k, ok && name != "" && (k.Kind == Level || k.Kind == Target || k == SettingsKey)
 }
 
 // Switch is what was last said of a key.
 type Switch struct {
 	Paused bool   `json:"paused"`
 	Reason string `json:"reason,omitempty"`
+	// Settings is what is said of SettingsKey instead.
+	Settings *Settings `json:"settings,omitempty"`
 	// At is when it was said, by the broker's clock where that stamps records.
 	At time.Time `json:"-"`
 
 	offset int64 // of the record that says so
+}
+
+// Settings is what an instance has been started with, in the words of its flags.
+type Settings struct {
+	Levels     string `json:"levels"`
+	Partitions int32  `json:"partitions"`
+	Delivery   string `json:"delivery"`
+	Instance   string `json:"instance"`
 }
 
 // Record is the record that says s of k. A resumed key keeps a record: when that was

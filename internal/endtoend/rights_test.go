@@ -248,7 +248,7 @@ func TestLeastPrivilege(t *testing.T) {
 	s := newSecured(t, "delayd", "maker", "viewer", "sender", "reader")
 	s.make("orders")
 	access := admin.Access{Targets: []string{"orders", "sick"}, Group: "reader", ExactlyOnce: true}
-	s.grant("delayd", s.spec.Rights(access, admin.Router, admin.Forwarder, admin.Verifier, admin.StatusReader)...)
+	s.grant("delayd", s.spec.Rights(access, admin.ServiceRoles()...)...)
 	s.grant("maker", s.spec.Rights(access, admin.Provisioner)...)
 	s.grant("sender", s.spec.Rights(access, admin.Producer)...)
 	s.grant("reader", s.spec.Rights(access, admin.Consumer)...)

@@ -8,7 +8,7 @@ kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties 
 kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties --create --if-not-exists --topic delay.parked --partitions 4 --replication-factor 3 --config cleanup.policy=delete --config retention.ms=-1 --config retention.bytes=-1 --config message.timestamp.type=LogAppendTime --config segment.bytes=67108864 --config segment.ms=600000 --config max.message.bytes=1179660 --config min.insync.replicas=2
 kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties --create --if-not-exists --topic delay.dead --partitions 1 --replication-factor 3 --config cleanup.policy=delete --config retention.ms=-1 --config retention.bytes=-1 --config max.message.bytes=1179660 --config min.insync.replicas=2
 kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties --create --if-not-exists --topic delay.control --partitions 1 --replication-factor 3 --config cleanup.policy=compact --config retention.ms=-1 --config retention.bytes=-1 --config min.insync.replicas=2
-# User:delayd: router, forwarder, verifier, status
+# User:delayd: router, forwarder, verifier, status, publisher
 # read what producers send
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Read --topic delay.inbox
 # optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
@@ -75,6 +75,8 @@ kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation DescribeConfigs --cluster
 # see its commits and members
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Describe --group delay.router
+# optional: let delayd admin know the service's levels; without it, it needs --levels
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --topic delay.control
 # User:delayd-admin: mender, status, letters, resender, purger, letter-deleter, operator, skipper
 # create it
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --topic delay.inbox

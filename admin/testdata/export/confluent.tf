@@ -479,6 +479,17 @@ resource "kafka_acl" "delayd_describe_group_delay_router" {
   acl_permission_type          = "Allow"
 }
 
+# optional: let delayd admin know the service's levels; without it, it needs --levels
+resource "kafka_acl" "delayd_write_topic_delay_control" {
+  resource_name                = "delay.control"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Write"
+  acl_permission_type          = "Allow"
+}
+
 # create it
 resource "kafka_acl" "delayd_admin_create_topic_delay_inbox" {
   resource_name                = "delay.inbox"
