@@ -138,6 +138,7 @@ func (c *Consumer) prime(ctx context.Context, lanes map[partition]*lane, patient
 		}
 		c.begin(p, l, at, start, skips[p])
 	}
+	c.logStarts(ctx, lanes, commits)
 	return nil
 }
 
