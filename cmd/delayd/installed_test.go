@@ -104,6 +104,9 @@ func TestToolsAskTheService(t *testing.T) {
 func TestNoAdviceOnAGuess(t *testing.T) {
 	t.Parallel()
 	broker := startBroker(t)
+	if out := succeed(t, "", "admin", "status", "--brokers", broker, "--prefix", "dleay"); !strings.Contains(out, "there is no delayd with --prefix dleay") || strings.Contains(out, "do not exist") {
+		t.Errorf("status of a prefix that nobody has:\n%s", out)
+	}
 	succeed(t, "", "admin", "provision", "--brokers", broker, "--levels", "5s 45s")
 	out := succeed(t, "", "admin", "status", "--brokers", broker)
 	for _, word := range []string{"exist", "--delete", "retired", "no topic"} {

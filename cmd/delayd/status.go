@@ -230,28 +230,33 @@ func (r statusReport) unattended() string {
 	return "no process is a member of group " + strings.Join(groups, ", nor of ")
 }
 
-// absent is an error where topics are missing without which nothing can be told.
-func (r statusReport) absent() error {
-	there := r.known.running().Ladder
-	all := []admin.TopicStatus{r.Inbox, r.Parked, r.Dead}
-	for _, l := range r.Levels {
-		if has(there, l.Level) {
-			all = append(all, l)
+// nowhere is an error where there is no topic of the service at all.
+func (r statusReport) nowhere() error {
+	for _, t := range append(everyTopic(r.Status), r.Dead) {
+		if t.Partitions > 0 {
+			return nil
 		}
 	}
+	return fmt.Errorf("there is no delayd with --prefix %s: none of its topics exists", r.known.spec.Names.Prefix)
+}
+
+// absent is an error where topics are missing without which nothing can be told.
+func (r statusReport) absent() error {
+	if err := r.nowhere(); err != nil {
+		return err
+	}
+	there := r.known.running().Ladder
 	var missing []string
-	for _, t := range all {
-		if t.Partitions == 0 {
+	for _, t := range append(everyTopic(r.Status), r.Dead) {
+		if t.Partitions == 0 && (t.Level == "" || has(there, t.Level)) {
 			missing = append(missing, t.Topic)
 		}
 	}
-	switch names := r.known.spec.Names; {
-	case len(missing) == len(all):
-		return fmt.Errorf("there is no delayd with --prefix %s: none of its topics exists", names.Prefix)
+	switch {
 	case len(missing) > 0:
 		return fmt.Errorf("topics are missing: %s", listed(missing))
 	case len(r.Levels) == 0:
-		return fmt.Errorf("there is no topic of a level: %s…", names.LevelPrefix())
+		return fmt.Errorf("there is no topic of a level: %s…", r.known.spec.Names.LevelPrefix())
 	}
 	return nil
 }

@@ -124,6 +124,9 @@ func (r statusReport) note(s admin.TopicStatus) string {
 
 // warnings are the lines that ask for somebody to do something, or to stop wondering.
 func warnings(s statusReport) (lines []string) {
+	if err := s.nowhere(); err != nil {
+		return []string{err.Error() + "; is that the prefix? The first \"delayd serve\", or \"delayd admin provision\", makes them"}
+	}
 	for _, line := range []string{s.unattended(), s.known.remark(), oldestOverdue(s.Status)} {
 		if line != "" {
 			lines = append(lines, line)
