@@ -70,6 +70,13 @@ type Config struct {
 	// for a Handler, whose doing is no part of a transaction.
 	Delivery Delivery
 
+	// Compression is the codec of what is delivered: by default none, as of Kafka's own
+	// producer, which every consumer reads. Other topics of the service are compressed
+	// with snappy whatever it says, except with ExactlyOnce: a transaction has one codec.
+	// There, too, a batch that compression would not make smaller stays as it is.
+	// A record that is too large for its target is sent alone, with gzip.
+	Compression kgo.CompressionCodec
+
 	// DefaultTarget receives records without a delay-target header. Empty: such
 	// records are dead letters.
 	DefaultTarget string

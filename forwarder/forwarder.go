@@ -56,6 +56,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		GiveUp:            cfg.GiveUp,
 		MaxLate:           cfg.MaxLate,
 		TransactionalID:   cfg.Delivery.TransactionalID(cfg.Names.ForwarderGroup(), cfg.Instance),
+		Compression:       cfg.Compression,
 		Log:               cfg.Log,
 		Metrics:           counters,
 		Tracer:            tracing.New(cfg.Tracing),

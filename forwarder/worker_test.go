@@ -63,7 +63,7 @@ func TestDue(t *testing.T) {
 		{"up to when it was first seen", record(at.Add(time.Hour), false), at, at.Add(level + ms)},
 		{"without a time it waits from when it was first seen", record(time.UnixMilli(-1), false), at, at.Add(level + ms)},
 		{"the broker's stamp is a time", record(time.UnixMilli(-1), true), at, time.UnixMilli(-1).Add(level + ms)},
-		{"without a time the router still knows better", record(time.UnixMilli(-1), false, hop(at.Add(4*time.Second))), at, at.Add(4 * time.Second)},
+		{"without a time the router still knows better", record(time.UnixMilli(-1), false, hop(at.Add(4*time.Second))...), at, at.Add(4 * time.Second)},
 		{"one from 1970 is overdue", record(time.UnixMilli(0), false), at, time.UnixMilli(0).Add(level + ms)},
 	} {
 		if got := ten().Due(c.rec, c.seen); !got.Equal(c.want) {

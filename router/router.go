@@ -47,6 +47,9 @@ type Config struct {
 	// Delivery is as in forwarder.Config: what reaches a target once has to reach
 	// its level once.
 	Delivery Delivery
+	// Compression is as in forwarder.Config, for records without delay; with ExactlyOnce
+	// also for those that go to a level.
+	Compression kgo.CompressionCodec
 	// MissingTargetWait, GiveUp and PurgeAfter are as in forwarder.Config: the
 	// first two for records without delay, the last for the inbox.
 	MissingTargetWait time.Duration
@@ -108,6 +111,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		GiveUp:            cfg.GiveUp,
 		MaxLate:           cfg.MaxLate,
 		TransactionalID:   cfg.Delivery.TransactionalID(cfg.Names.RouterGroup(), cfg.Instance),
+		Compression:       cfg.Compression,
 		Log:               cfg.Log,
 		Metrics:           counters,
 		Tracer:            tracing.New(cfg.Tracing),

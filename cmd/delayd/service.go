@@ -30,6 +30,7 @@ type serviceFlags struct {
 	GiveUp            time.Duration      `type:"above-zero" placeholder:"D" default:"${give_up}" help:"How long a target may refuse records before they are dead letters (default: ${default})."`
 	MaxLate           time.Duration      `type:"max-late" placeholder:"D" default:"off" help:"How long after its due time a record may still be delivered before it is a dead letter (default: ${default})."`
 	RequireControl    bool               `help:"Deliver nothing until the control topic has been read. Without it, deliveries start after 30s as if nothing were paused."`
+	Compression       string             `type:"choice" enum:"none,gzip,snappy,lz4,zstd" placeholder:"CODEC" default:"none" help:"Codec of what is delivered to targets: ${enum} (default: ${default})."`
 	PurgeAfter        time.Duration      `type:"purge" placeholder:"D" default:"${purge}" help:"How long a delivered record stays on its level topic; 0 is not at all, off keeps it (default: ${default})."`
 	Partitions        int32              `type:"partitions" placeholder:"N" default:"${partitions}" help:"Partitions of the topics that are created (default: ${default})."`
 	NoProvision       bool               `help:"Create no topics: all of them have to be there."`
@@ -228,11 +229,17 @@ func (f *serviceFlags) policy() router.Policy {
 	}
 }
 
+// codecs are the values of --compression.
+var codecs = map[string]kgo.CompressionCodec{
+	"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
+	"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
+}
+
 func (s *service) routerConfig() router.Config {
 	cfg := router.DefaultConfig()
 	cfg.Policy, cfg.Instance, cfg.Delivery = s.policy(), s.instance, s.Delivery
 	cfg.MissingTargetWait, cfg.GiveUp, cfg.PurgeAfter = s.MissingTargetWait, s.GiveUp, s.PurgeAfter
-	cfg.MaxLate, cfg.RequireControl = s.MaxLate, s.RequireControl
+	cfg.MaxLate, cfg.RequireControl, cfg.Compression = s.MaxLate, s.RequireControl, codecs[s.Compression]
 	cfg.Log, cfg.Metrics = s.log.With().Str("part", "router").Logger(), s.registry
 	cfg.Tracing = s.tracing
 	return cfg
@@ -243,7 +250,7 @@ func (s *service) forwarderConfig() forwarder.Config {
 	cfg.Ladder, cfg.Names, cfg.Instance, cfg.Delivery = s.Levels, s.Prefix, s.instance, s.Delivery
 	cfg.DefaultTarget, cfg.AllowTargets, cfg.DenyTargets = s.DefaultTarget, s.AllowTarget, s.DenyTarget
 	cfg.MissingTargetWait, cfg.GiveUp, cfg.PurgeAfter = s.MissingTargetWait, s.GiveUp, s.PurgeAfter
-	cfg.MaxLate, cfg.RequireControl = s.MaxLate, s.RequireControl
+	cfg.MaxLate, cfg.RequireControl, cfg.Compression = s.MaxLate, s.RequireControl, codecs[s.Compression]
 	cfg.Log, cfg.Metrics = s.log.With().Str("part", "forwarder").Logger(), s.registry
 	cfg.Tracing = s.tracing
 	return cfg

@@ -122,6 +122,9 @@ func (q *queue) fill(l *line, now time.Time) {
 		q.room = defaultBatchBytes
 	}
 	b := produce.NewBatch()
+	if b.Compressor = q.o.compressor; q.kind == own {
+		b.Compressor = q.o.ownCompressor
+	}
 	for {
 		l.n, l.bytes = 0, 0
 		b.Records, b.Small = b.Records[:0], false

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,8 +37,9 @@ var refusals = map[string]func(w *world) (heal func()){
 		random := rand.New(rand.NewPCG(1, 2))
 		return w.cluster.Fault(kfake.Fault{
 			Keys: []kmsg.Key{kmsg.Produce}, Topic: "keyed", Err: kerr.InvalidRecord, Count: -1,
-			When: func(req kmsg.Request) bool { // never one alone
-				return len(req.(*kmsg.ProduceRequest).Topics[0].Partitions[0].Records) > 2000 && random.IntN(2) == 0
+			When: func(req kmsg.Request) bool { // never one alone; all partitions of the request are refused
+				alone := func(p kmsg.ProduceRequestTopicPartition) bool { return len(p.Records) <= 2000 }
+				return !slices.ContainsFunc(req.(*kmsg.ProduceRequest).Topics[0].Partitions, alone) && random.IntN(2) == 0
 			},
 		}).Remove
 	},

@@ -65,9 +65,12 @@ type Config struct {
 	GiveUp            time.Duration
 	MaxLate           time.Duration // 0: never too late
 	TransactionalID   string        // begins the ids; "": at least once. See Outbox.Transact
-	Log               zerolog.Logger
-	Metrics           *metrics.Metrics
-	Tracer            *tracing.Tracer // nil: no spans
+	// Compression is the codec of what is written to targets, and in transactions of
+	// all that is written. The zero value is none.
+	Compression kgo.CompressionCodec
+	Log         zerolog.Logger
+	Metrics     *metrics.Metrics
+	Tracer      *tracing.Tracer // nil: no spans
 }
 
 // Outbox writes records to their topics. It returns at once; a record that is
@@ -87,6 +90,9 @@ type Outbox struct {
 	adm    *kadm.Client
 
 	producer *produce.Producer // of what is delivered at least once
+	// compressors are those of its batches, for targets (nil: none) and for the
+	// service's own topics.
+	compressor, ownCompressor kgo.Compressor
 	// missing counts the missing targets that are waited for, missingHeld their records
 	// in memory.
 	missing, missingHeld atomic.Int64
@@ -220,9 +226,13 @@ func (o *Outbox) Close() {
 
 // startProducer starts what writes at least once.
 func (o *Outbox) startProducer() error {
-	compressor, err := kgo.DefaultCompressor(kgo.SnappyCompression())
+	own, err := kgo.DefaultCompressor(kgo.SnappyCompression())
 	if err == nil {
-		o.producer, err = produce.New(o.client, compressor, o.log)
+		o.ownCompressor = produce.IfSmaller(own)
+		o.compressor, err = kgo.DefaultCompressor(o.cfg.Compression)
+	}
+	if err == nil {
+		o.producer, err = produce.New(o.client, o.log)
 	}
 	if err != nil {
 		return fmt.Errorf("produce: %w", err)

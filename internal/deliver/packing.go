@@ -41,7 +41,7 @@ func (p packing) options(o *Outbox) []kgo.Opt {
 	codec := kgo.GzipCompression()
 	switch p {
 	case asUsual:
-		return []kgo.Opt{kgo.ProducerBatchMaxBytesFn(o.limit)}
+		return []kgo.Opt{kgo.ProducerBatchMaxBytesFn(o.limit), kgo.ProducerBatchCompression(o.cfg.Compression)}
 	case zstdded:
 		codec = kgo.ZstdCompression()
 	}

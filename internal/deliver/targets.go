@@ -174,36 +174,32 @@ func parsePartition(value []byte) (int32, bool) {
 	return int32(n), true
 }
 
-// stickyBytes is how much goes to one partition before a record without a key
-// moves on to the next: franz-go's own default.
-const stickyBytes = 64 << 10
-
 // Partitioner gives a record the partition that it names, and one that says
 // ByKey the partition that Kafka's own clients would choose: murmur2 of the key,
-// and for a null key one partition for a while and then another. A partition
+// and for a null key another one with each batch (KIP-480). So single records are
+// spread, and those that are sent together stay together. A partition
 // that the topic does not have fails the record and no other.
-func Partitioner() kgo.Partitioner {
-	const adaptive, keys = true, true
-	return partitioner{kgo.UniformBytesPartitioner(stickyBytes, adaptive, keys, nil)}
-}
+func Partitioner() kgo.Partitioner { return partitioner{kgo.StickyKeyPartitioner(nil)} }
 
 type partitioner struct{ byKey kgo.Partitioner }
 
 func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
-	return topicPartitioner{p.byKey.ForTopic(topic).(kgo.TopicBackupPartitioner)}
+	byKey := p.byKey.ForTopic(topic)
+	return topicPartitioner{byKey, byKey.(kgo.TopicPartitionerOnNewBatch)}
 }
 
-// topicPartitioner is a backup partitioner because what it falls back on is one:
-// franz-go then asks PartitionByBackup and never Partition.
-type topicPartitioner struct{ kgo.TopicBackupPartitioner }
+type topicPartitioner struct {
+	kgo.TopicPartitioner
+	kgo.TopicPartitionerOnNewBatch
+}
 
 func (p topicPartitioner) RequiresConsistency(r *kgo.Record) bool {
-	return r.Partition >= 0 || p.TopicBackupPartitioner.RequiresConsistency(r)
+	return r.Partition >= 0 || p.TopicPartitioner.RequiresConsistency(r)
 }
 
-func (p topicPartitioner) PartitionByBackup(r *kgo.Record, n int, backup kgo.TopicBackupIter) int {
+func (p topicPartitioner) Partition(r *kgo.Record, n int) int {
 	if r.Partition >= 0 {
 		return int(r.Partition)
 	}
-	return p.TopicBackupPartitioner.PartitionByBackup(r, n, backup)
+	return p.TopicPartitioner.Partition(r, n)
 }

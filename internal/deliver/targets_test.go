@@ -165,17 +165,11 @@ func TestParsePartitionAgreesWithItsFormat(t *testing.T) {
 	})
 }
 
-// backups is what franz-go tells a partitioner of partitions: nothing is buffered.
-type backups struct{ rem int }
-
-func (b *backups) Rem() int           { return b.rem }
-func (b *backups) Next() (int, int64) { b.rem--; return b.rem, 0 }
-
 func TestPartitioner(t *testing.T) {
 	const partitions = 6
-	p := Partitioner().ForTopic("orders").(kgo.TopicBackupPartitioner)
+	p := Partitioner().ForTopic("orders")
 	java := kgo.StickyKeyPartitioner(nil).ForTopic("orders")
-	pick := func(r *kgo.Record) int { return p.PartitionByBackup(r, partitions, &backups{partitions}) }
+	pick := func(r *kgo.Record) int { return p.Partition(r, partitions) }
 
 	for _, asked := range []int32{0, 5, 17} {
 		r := &kgo.Record{Partition: asked} // without a key: with one it is consistent anyway
@@ -191,6 +185,15 @@ func TestPartitioner(t *testing.T) {
 	})
 	if r := (&kgo.Record{Partition: ByKey}); p.RequiresConsistency(r) || pick(r) < 0 || pick(r) >= partitions {
 		t.Error("a record without a key may go anywhere, but it has to go somewhere")
+	}
+	keyless := &kgo.Record{Partition: ByKey}
+	first := pick(keyless)
+	if second := pick(keyless); second != first {
+		t.Errorf("two records of one batch are on partitions %d and %d", first, second)
+	}
+	p.(kgo.TopicPartitionerOnNewBatch).OnNewBatch()
+	if next := pick(keyless); next == first {
+		t.Errorf("the next batch is on partition %d, too", next)
 	}
 }
 

@@ -13,9 +13,12 @@ import (
 // Batch is the records of one partition that are written together.
 type Batch struct {
 	Records []*kgo.Record
-	// Small compresses with gzip instead of the client's codec: for a record that
-	// its topic takes only if it is made as small as possible. Every client reads
-	// gzip.
+	// Compressor compresses the batch, also where that makes it larger, as Kafka's own
+	// producer does: every batch shows a consumer that cannot read the codec. Nil: none.
+	Compressor kgo.Compressor
+	// Small compresses with gzip instead, where that makes the batch smaller: for a
+	// record that its topic takes only if it is made as small as possible. Every client
+	// reads gzip.
 	Small bool
 
 	raw       []byte // encoded; empty: not yet
@@ -101,8 +104,8 @@ func (b *Batch) encode(compressor kgo.Compressor) {
 	b.plain, b.codec = len(records), 0
 	if compressor != nil {
 		s.compressed.Reset()
-		if small, codec := compressor.Compress(&s.compressed, records); len(small) < len(records) {
-			records, b.codec = small, uint8(codec)
+		if compressed, codec := compressor.Compress(&s.compressed, records); compressed != nil { // nil: it failed
+			records, b.codec = compressed, uint8(codec)
 		}
 	}
 	raw := append(b.raw[:0], make([]byte, headerBytes)...)
@@ -116,6 +119,18 @@ func (b *Batch) encode(compressor kgo.Compressor) {
 	binary.BigEndian.PutUint64(raw[maxTimeAt:], uint64(latest))
 	binary.BigEndian.PutUint32(raw[countAt:], uint32(len(b.Records)))
 	b.raw = raw
+}
+
+// IfSmaller returns a compressor that leaves as it is what c would make larger.
+func IfSmaller(c kgo.Compressor) kgo.Compressor { return ifSmaller{c} }
+
+type ifSmaller struct{ kgo.Compressor }
+
+func (c ifSmaller) Compress(dst *bytes.Buffer, src []byte, flags ...kgo.CompressFlag) ([]byte, kgo.CompressionCodecType) {
+	if small, codec := c.Compressor.Compress(dst, src, flags...); small != nil && len(small) < len(src) {
+		return small, codec
+	}
+	return src, kgo.CodecNone
 }
 
 // stamp gives the encoded batch its identity and checksum.

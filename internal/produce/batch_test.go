@@ -73,3 +73,28 @@ func TestBatchHeader(t *testing.T) {
 		}
 	})
 }
+
+// TestCodecOfSmallBatches: a batch has its codec also where that makes it larger, but
+// for one that is to be as small as possible.
+func TestCodecOfSmallBatches(t *testing.T) {
+	for want, codec := range map[kgo.CompressionCodecType]kgo.CompressionCodec{
+		kgo.CodecNone: kgo.NoCompression(), kgo.CodecGzip: kgo.GzipCompression(), kgo.CodecSnappy: kgo.SnappyCompression(),
+		kgo.CodecLz4: kgo.Lz4Compression(), kgo.CodecZstd: kgo.ZstdCompression(),
+	} {
+		compressor, err := kgo.DefaultCompressor(codec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &Batch{Records: []*kgo.Record{{Value: []byte("x"), Timestamp: time.UnixMilli(1)}}}
+		b.encode(compressor)
+		if got := kgo.CompressionCodecType(b.codec); got != want {
+			t.Errorf("codec %d, want %d", got, want)
+		}
+		if compressor == nil {
+			continue
+		}
+		if b.encode(IfSmaller(compressor)); b.codec != 0 {
+			t.Errorf("codec %d makes a batch larger that is to be small", b.codec)
+		}
+	}
+}

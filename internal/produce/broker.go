@@ -129,7 +129,7 @@ func (p *Producer) codec(b *Batch) kgo.Compressor {
 	if b.Small {
 		return p.smallest
 	}
-	return p.compressor
+	return b.Compressor
 }
 
 // send writes one request and hands out the answers.

@@ -31,6 +31,7 @@ type world struct {
 	cluster  *kfake.Cluster
 	client   *kgo.Client
 	producer *Producer
+	codec    kgo.Compressor
 	lose     atomic.Int64
 }
 
@@ -58,12 +59,12 @@ func virtual(t *testing.T, codec kgo.CompressionCodec, test func(w *world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := New(client, compressor, zerolog.Nop())
+		p, err := New(client, zerolog.Nop())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer p.Close()
-		w.client, w.producer = client, p
+		w.client, w.producer, w.codec = client, p, compressor
 		test(w)
 	})
 }
@@ -106,6 +107,7 @@ func (l *lossy) Read(b []byte) (int, error) {
 // it sends a batch again after an error, and drops one that is refused.
 type source struct {
 	p      *Producer
+	codec  kgo.Compressor
 	topic  string
 	size   int // records of a batch
 	backup time.Duration
@@ -120,7 +122,7 @@ type source struct {
 }
 
 func (w *world) source(topic string, values []string, size int) *source {
-	s := &source{p: w.producer, topic: topic, size: size, left: values, backup: 10 * time.Millisecond, located: make(chan error, 1000)}
+	s := &source{p: w.producer, codec: w.codec, topic: topic, size: size, left: values, backup: 10 * time.Millisecond, located: make(chan error, 1000)}
 	w.producer.Locate(topic, s)
 	return s
 }
@@ -143,6 +145,7 @@ func (s *source) Next(int32) *Batch {
 	}
 	if s.batch == nil {
 		s.batch = NewBatch()
+		s.batch.Compressor = s.codec
 		n := min(s.size, len(s.left))
 		for _, v := range s.left[:n] {
 			s.batch.Records = append(s.batch.Records, &kgo.Record{Key: []byte("k"), Value: []byte(v), Timestamp: time.Now()})

@@ -63,13 +63,12 @@ type Answer struct {
 
 // Producer writes batches to partitions.
 type Producer struct {
-	client     *kgo.Client
-	compressor kgo.Compressor
-	smallest   kgo.Compressor // of batches with Batch.Small
-	create     bool           // topics may be created by looking them up
-	tries      zerolog.Logger // what is retried until it works
-	hooks      []kgo.HookProduceBatchWritten
-	vet        func(context.Context, []string) (map[string]error, error) // see Refuse; nil: all are good
+	client   *kgo.Client
+	smallest kgo.Compressor // of batches with Batch.Small
+	create   bool           // topics may be created by looking them up
+	tries    zerolog.Logger // what is retried until it works
+	hooks    []kgo.HookProduceBatchWritten
+	vet      func(context.Context, []string) (map[string]error, error) // see Refuse; nil: all are good
 
 	ctx  context.Context
 	stop context.CancelFunc
@@ -108,16 +107,15 @@ type partition struct {
 	sequence sequence
 }
 
-// New returns a producer that sends with client. compressor is that of its
-// batches, nil for none.
-func New(client *kgo.Client, compressor kgo.Compressor, log zerolog.Logger) (*Producer, error) {
+// New returns a producer that sends with client.
+func New(client *kgo.Client, log zerolog.Logger) (*Producer, error) {
 	smallest, err := kgo.DefaultCompressor(kgo.GzipCompression())
 	if err != nil {
 		return nil, fmt.Errorf("produce: %w", err)
 	}
 	create, _ := client.OptValue(kgo.AllowAutoTopicCreation).(bool)
 	p := &Producer{
-		client: client, compressor: compressor, smallest: smallest, create: create,
+		client: client, smallest: IfSmaller(smallest), create: create,
 		hooks:   batchHooks(client),
 		tries:   log.Sample(&zerolog.BurstSampler{Burst: 1, Period: logEvery}),
 		lookups: make(chan struct{}, 1),
