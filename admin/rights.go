@@ -303,7 +303,7 @@ func (s Spec) delivering(access Access) []Right {
 	}
 	for _, target := range access.Targets {
 		rights = append(rights,
-			onTopic(kmsg.ACLOperationWrite, target, "deliver; without it the records for it are dead letters"),
+			onTopic(kmsg.ACLOperationWrite, target, "deliver; without it the records for it wait, and then become dead letters"),
 			optional(onTopic(kmsg.ACLOperationDescribeConfigs, target, limits)))
 	}
 	return rights

@@ -85,9 +85,11 @@ type Config struct {
 	AllowTargets, DenyTargets []string
 
 	// MissingTargetWait is how long a target that does not exist is waited for
-	// before its records are dead. 0: without end.
+	// before its records are dead, or one that may not be described: brokers answer
+	// alike. 0: without end.
 	MissingTargetWait time.Duration
-	// GiveUp is how long a target may refuse records before they are dead.
+	// GiveUp is how long a target may refuse records before they are dead, as for
+	// want of the right to write.
 	GiveUp time.Duration
 	// MaxLate is how long after its due time a record may still be delivered; later
 	// it is a dead letter, which is looked at before each attempt. 0: however late.

@@ -24,7 +24,8 @@ const (
 	partitions
 	// size: the batch is too large for the topic, though the record may fit.
 	size
-	// denied: nothing may be written to the topic, whatever the record.
+	// denied: nothing may be written to the topic, whatever the record. Somebody may
+	// grant the right.
 	denied
 	// refused: the record itself is refused, if it was sent alone.
 	refused
@@ -55,6 +56,17 @@ func classify(err error) (class, levels.Code) {
 	// INVALID_TIMESTAMP, too: records are stamped anew each time, and clocks are set
 	// right.
 	return passing, levels.GaveUp
+}
+
+// absent reports whether a topic was looked up and err says that it does not exist, or
+// that we may not know of it. A broker answers the latter for names that nobody has,
+// too: the two cannot be told apart, and are waited for alike.
+func absent(err error) bool {
+	if err == nil {
+		return false
+	}
+	c, _ := classify(err)
+	return c == missing || c == denied
 }
 
 // undelivered is why a record for a topic is a dead letter, and what can be done about

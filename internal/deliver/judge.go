@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -120,15 +119,16 @@ func (c *cycle) judgeQueue(q *queue, failed []*item) {
 		q.mu.Unlock()
 	case denied:
 		c.purge(q.topic) // or the client asks for it for ever
+		c.sick(q, failed)
 		q.mu.Lock()
-		q.scouted.denied, q.scouted.why = time.Now(), it.trial.err
+		q.scout() // whether it may be known decides how long it is waited for
 		q.mu.Unlock()
 	case stale:
 		c.purge(q.topic)
 	case missing:
 		c.purge(q.topic)
 		q.mu.Lock()
-		q.scouted.missing, q.scouted.at = true, time.Now()
+		q.scouted.err, q.scouted.at = errMissing, time.Now()
 		q.mu.Unlock()
 	default:
 		c.sick(q, failed)
@@ -195,9 +195,10 @@ func (c *cycle) sick(q *queue, items []*item) {
 			if now.Sub(it.since) >= c.o.cfg.GiveUp {
 				err := it.trial.err
 				if foreign(err) {
-					err = fmt.Errorf("not acknowledged for %v", now.Sub(it.since).Round(time.Second))
+					err = errNotAcknowledged(now.Sub(it.since))
 				}
-				it.trial.refusal = undelivered(levels.GaveUp, q.topic, err)
+				_, code := classify(err)
+				it.trial.refusal = undelivered(code, q.topic, err)
 			}
 		}
 		c.rest(items[0].trial.source, now)

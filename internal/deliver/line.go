@@ -34,8 +34,7 @@ type line struct {
 	bytes   int64 // of the batch, before compression
 	sending bool  // the producer has the batch
 
-	most  int // records of the next batch, after a refusal; 0: as many as fit
-	alike int // records in front that were refused together for the topic's sake
+	most int // records of the next batch, after a refusal; 0: as many as fit
 
 	retry   time.Time // not sent again before
 	backoff time.Duration

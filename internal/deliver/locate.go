@@ -28,14 +28,11 @@ type place struct {
 	held    int  // records that count towards missingHeld
 }
 
-// missing reports whether the topic does not exist.
-func (p *place) missing() bool { return errors.Is(p.answer, kerr.UnknownTopicOrPartition) }
+// missing reports whether the topic does not exist, as far as we may know.
+func (p *place) missing() bool { return absent(p.answer) }
 
-// refused reports whether nothing can be written there, whatever the record.
-func (p *place) refused() bool {
-	c, _ := classify(p.answer)
-	return p.answer != nil && (c == denied || c == refused)
-}
+// refused reports whether there can be no topic of that name.
+func (p *place) refused() bool { return errors.Is(p.answer, kerr.InvalidTopicException) }
 
 // locate has it wait until the topic's partitions are known. It needs q.mu.
 func (q *queue) locate(it *item, now time.Time) {
@@ -60,7 +57,7 @@ func (q *queue) Located(partitions int32, err error) {
 	defer q.mu.Unlock()
 	now := time.Now()
 	if q.kind == direct || q.kind == again {
-		q.count(errors.Is(err, kerr.UnknownTopicOrPartition))
+		q.count(absent(err))
 	}
 	q.place.answer, q.place.at = err, now
 	if err == nil && partitions > 0 {
@@ -159,18 +156,22 @@ func (q *queue) unlocated(now time.Time) {
 // expireMissing makes dead letters of the records that have waited long enough for a
 // missing topic. It needs q.mu.
 func (q *queue) expireMissing(now time.Time) {
+	_, code := classify(q.place.answer)
 	n := 0
 	for n < len(q.waiting) && q.waiting[n].old(q.o.cfg.MissingTargetWait, now) {
 		n++
 	}
-	q.buryWaiting(n, levels.UnknownTopic)
+	q.buryWaiting(n, code)
 }
 
 // mayExpire reports whether records for a missing topic are given up: those for a
 // target, and those for a level that somebody has deleted, which would hold up the
 // inbox. It needs q.mu.
 func (q *queue) mayExpire() bool {
-	return q.place.missing() && !q.gate.closed && q != q.o.parkedQueue && q != q.o.deadQueue
+	if q.kind == own {
+		return errors.Is(q.place.answer, kerr.UnknownTopicOrPartition) && q != q.o.parkedQueue && q != q.o.deadQueue
+	}
+	return q.place.missing() && !q.gate.closed
 }
 
 // buryWaiting makes dead letters of the first n records that wait. It needs q.mu.

@@ -29,11 +29,10 @@ func TestRefusals(t *testing.T) {
 		count int         // answers; -1: for ever
 		code  levels.Code // "": delivered
 	}{
-		{"not authorized", kerr.TopicAuthorizationFailed, -1, levels.NotAuthorized},
 		{"a policy", kerr.PolicyViolation, -1, levels.Rejected},
 		{"the format", kerr.UnsupportedForMessageFormat, -1, levels.Rejected},
 		{"no such topic name", kerr.InvalidTopicException, -1, levels.IllegalTarget},
-		{"not authorized for a moment, so that those behind are", kerr.TopicAuthorizationFailed, 1, ""},
+		{"not authorized for a moment", kerr.TopicAuthorizationFailed, 1, ""},
 		{"unknown, for a while", kerr.UnknownServerError, 5, ""},
 		{"known to pass, for a while", kerr.NotEnoughReplicas, 5, ""},
 		{"refused in company, taken alone", kerr.InvalidRecord, 1, ""},

@@ -277,7 +277,7 @@ func (q *queue) written(l *line, now time.Time) []*item {
 	items := l.take(l.n)
 	q.held -= len(items)
 	q.progressed(now)
-	l.backoff, l.alike = 0, 0
+	l.backoff = 0
 	if l.most > 0 {
 		if l.most *= 2; l.most > maxRecords {
 			l.most = 0
@@ -312,7 +312,10 @@ func (q *queue) refused(l *line, n int32, a produce.Answer, now time.Time) {
 	case class == passing: // by a clock, which can be set
 		q.failed(l, n, a.Err, now)
 		l.drop()
-	case class == denied && q.kind == own:
+	case class == denied: // until the right is granted
+		if q.kind != own {
+			q.ask(now) // whether it may be known decides how long it is waited for
+		}
 		q.failed(l, n, a.Err, now)
 	case l.n > 1 && len(a.Faulty) > 0 && q != q.o.deadQueue:
 		q.condemn(l, l.pick(a.Faulty), class, code, now)
@@ -325,7 +328,7 @@ func (q *queue) refused(l *line, n int32, a produce.Answer, now time.Time) {
 		if l.items[0].rec.Key == nil {
 			q.keyless = now
 		}
-		q.condemn(l, l.take(max(1, min(l.alike, len(l.items)))), class, code, now)
+		q.condemn(l, l.take(1), class, code, now)
 	}
 }
 
@@ -333,11 +336,8 @@ func (q *queue) refused(l *line, n int32, a produce.Answer, now time.Time) {
 // needs q.mu.
 func (q *queue) divide(l *line, class class, now time.Time) {
 	l.most = max(1, l.n/2)
-	switch class {
-	case size:
+	if class == size {
 		q.room, q.lowered = max(l.bytes/2, minBatchBytes), now
-	case denied:
-		l.alike, l.most = l.n, 1
 	}
 	l.drop()
 }
@@ -345,7 +345,7 @@ func (q *queue) divide(l *line, class class, now time.Time) {
 // condemn makes dead letters of items, which were refused and are in no line any
 // more. It needs q.mu.
 func (q *queue) condemn(l *line, items []*item, class class, code levels.Code, now time.Time) {
-	l.alike, l.most = 0, 0
+	l.most = 0
 	q.progressed(now) // those that are left have not been tried
 	for _, it := range items {
 		switch {
@@ -393,7 +393,8 @@ func (q *queue) giveUp(l *line, n int32, now time.Time) {
 		if unanswered(it.err) {
 			it.err = errNotAcknowledged(now.Sub(it.since))
 		}
-		q.bury(it, levels.GaveUp)
+		_, code := classify(it.err)
+		q.bury(it, code)
 	}
 	q.progressed(now)
 }

@@ -53,7 +53,7 @@ func (c *cycle) find(it *item, now time.Time) (*queue, *Refusal) {
 			c.unknown++
 			return nil, nil
 		case info.missing() && !c.o.topics.await(topic):
-			return nil, notAwaited(topic)
+			return nil, notAwaited(topic, info.err)
 		case info.err != nil && !info.missing():
 			_, code := classify(info.err)
 			return nil, undelivered(code, topic, info.err)
@@ -64,9 +64,9 @@ func (c *cycle) find(it *item, now time.Time) (*queue, *Refusal) {
 }
 
 // notAwaited is why a record for a missing target is a dead letter at once.
-func notAwaited(topic string) *Refusal {
-	return undelivered(levels.UnknownTopic, topic,
-		fmt.Errorf("%w (not waited for: %d other missing targets are)", errMissing, maxAwaited))
+func notAwaited(topic string, err error) *Refusal {
+	_, code := classify(err)
+	return undelivered(code, topic, fmt.Errorf("%w (not waited for: %d other missing targets are)", err, maxAwaited))
 }
 
 // foresee has the topic of a record looked up that will be written later.
@@ -95,20 +95,20 @@ func (c *cycle) admit(q *queue, it *item, now time.Time) (r *Refusal, wait bool)
 	case q.mending:
 		q.o.topics.want(q.topic) // it may have been dropped
 		return nil, true
-	case q.kind == own && (q.scouted.missing || q.scouted.err != nil):
+	case q.kind == own && q.scouted.err != nil:
 		q.awaitOwn(now)
 		return nil, true
 	case q.gate.closed && q.gate.reopening || q.holds(it):
 		return nil, true
 	case q.gate.closed:
 		return nil, !c.shelve(q, it, now)
-	case q.kind == direct && q.scouted.missing:
+	case q.kind == direct && q.scouted.missing():
 		if now.Sub(q.scouted.at) >= scoutEvery {
 			q.scout()
 			return nil, true
 		}
 		if !q.o.topics.await(q.topic) {
-			return notAwaited(q.topic), false
+			return notAwaited(q.topic, q.scouted.err), false
 		}
 		q.closeGate(ByKey, errMissing)
 		return nil, !c.shelve(q, it, now)
@@ -124,12 +124,8 @@ func (q *queue) awaitOwn(now time.Time) {
 	if now.Sub(q.scouted.at) < scoutEvery {
 		return
 	}
-	err := q.scouted.err
-	if q.scouted.missing {
-		err = errMissing
-	}
 	q.o.cfg.Metrics.Retried.Inc()
-	q.o.targetLog.Warn().Err(connect.GrantWrite(err, q.topic)).Str("topic", q.topic).
+	q.o.targetLog.Warn().Err(connect.GrantWrite(q.scouted.err, q.topic)).Str("topic", q.topic).
 		Msg("cannot write to one of the service's own topics; records for it wait")
 	q.scout()
 }
@@ -211,7 +207,7 @@ func (q *queue) busy() bool {
 	case q.mending:
 		q.o.topics.want(q.topic) // it may have been dropped
 		return true
-	case q.scouted.missing || q.scouted.err != nil:
+	case q.scouted.err != nil:
 		q.awaitOwn(time.Now())
 		return true
 	}
@@ -231,9 +227,10 @@ func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 		return undelivered(code, q.topic, err), false
 	}
 	switch {
-	case q.kind == again && s.missing:
+	case q.kind == again && s.missing():
 		if wait := q.o.cfg.MissingTargetWait; wait > 0 && now.Sub(it.since) >= wait {
-			return refuse(levels.UnknownTopic, errMissing)
+			_, code := classify(s.err)
+			return refuse(code, s.err)
 		}
 		if !fresh {
 			q.scout()
@@ -247,8 +244,6 @@ func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 			fmt.Errorf("%s %d: the topic has %d partitions", levels.HeaderPartition, it.facts.Partition, s.partitions))
 	case q.keyed && q.kind != own && it.rec.Key == nil:
 		return refuse(levels.Rejected, errKeyless)
-	case q.kind != own && now.Sub(s.denied) < deniedFor:
-		return undelivered(levels.NotAuthorized, q.topic, s.why), false
 	}
 	return nil, false
 }

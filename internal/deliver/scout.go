@@ -14,9 +14,6 @@ const (
 	// scoutEvery is how old what is known of a topic may be when a record is
 	// refused for it, and how often it is looked whether a topic is there.
 	scoutEvery = time.Second
-	// deniedFor is how long a topic's refusal of all records is believed: trying
-	// again costs everyone an aborted transaction.
-	deniedFor = 5 * time.Second
 )
 
 // scouted is what is known of a queue's topic before a record is written in a
@@ -26,11 +23,11 @@ type scouted struct {
 	wanted     time.Time // when a look-up was asked for: older answers do not count
 	at         time.Time // when it was looked up
 	partitions int32     // 0: not known
-	missing    bool
-	err        error     // why nothing can be written, if the topic is not only missing
-	denied     time.Time // when the topic refused all records
-	why        error
+	err        error     // why nothing can be written
 }
+
+// missing reports whether the topic does not exist, as far as we may know.
+func (s *scouted) missing() bool { return absent(s.err) }
 
 // scout looks up the queue's topic; its records are held until then. It needs
 // q.mu, or that nobody else knows of the queue yet.
@@ -49,12 +46,9 @@ func (q *queue) learned(info topicInfo) {
 	if info.err == nil {
 		q.keyed = info.compacted
 	}
-	s.at, s.partitions, s.missing, s.err = info.at, info.partitions, info.missing(), info.err
-	if s.missing {
-		s.err = nil
-	}
+	s.at, s.partitions, s.err = info.at, info.partitions, info.err
 	q.mending = false
-	q.missing.Store(s.missing)
+	q.missing.Store(s.missing())
 }
 
 // openKnown makes a new queue ready, in transactions. Where nothing is known about its

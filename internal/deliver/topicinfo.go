@@ -2,12 +2,9 @@ package deliver
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 const (
@@ -43,8 +40,8 @@ type topicInfo struct {
 	compacted  bool  // it takes no record without a key
 }
 
-// missing reports whether the topic does not exist.
-func (i topicInfo) missing() bool { return errors.Is(i.err, kerr.UnknownTopicOrPartition) }
+// missing reports whether the topic does not exist, as far as we may know.
+func (i topicInfo) missing() bool { return absent(i.err) }
 
 // topicTable knows which topics exist. A name comes from anyone who may write to the
 // inbox, so nothing else is made for one (no queue, no goroutine, no place in a

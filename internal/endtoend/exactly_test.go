@@ -414,7 +414,7 @@ func TestExactlyOnceRefused(t *testing.T) {
 				})
 			},
 		}, kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "forbidden", Err: kerr.TopicAuthorizationFailed, Count: -1})
-		s := w.serve("one", exactly)
+		s := w.serve("one", exactly, func(_ *router.Config, fc *forwarder.Config) { fc.GiveUp = 30 * time.Second })
 		got, dead := w.watchCommitted("orders", "small"), w.watchCommitted(w.names.Dead())
 		produce := func(rec *kgo.Record) { w.client.Produce(context.Background(), rec, nil) }
 		for i := range records {

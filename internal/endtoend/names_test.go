@@ -62,7 +62,7 @@ func (w *world) countAsked() *asked {
 // deny has the broker say of invented names that they may not be described. Its answers
 // are counted here: faults do not see them.
 func (w *world) deny(a *asked) {
-	meta, err := w.adm.BrokerMetadata(context.Background())
+	meta, err := w.adm.Metadata(context.Background())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -80,11 +80,22 @@ func (w *world) deny(a *asked) {
 			resp.Brokers = append(resp.Brokers, rb)
 		}
 		for _, t := range m.Topics {
-			if t.Topic == nil || !strings.HasPrefix(*t.Topic, invented) {
+			if t.Topic == nil {
 				return nil, nil, false
 			}
 			rt := kmsg.NewMetadataResponseTopic()
-			rt.Topic, rt.ErrorCode = t.Topic, kerr.TopicAuthorizationFailed.Code
+			rt.Topic = t.Topic
+			if strings.HasPrefix(*t.Topic, invented) {
+				rt.ErrorCode = kerr.TopicAuthorizationFailed.Code
+			} else {
+				known := meta.Topics[*t.Topic]
+				rt.TopicID = known.ID
+				for _, p := range known.Partitions.Sorted() {
+					rp := kmsg.NewMetadataResponseTopicPartition()
+					rp.Partition, rp.Leader, rp.LeaderEpoch, rp.Replicas, rp.ISR = p.Partition, p.Leader, p.LeaderEpoch, p.Replicas, p.ISR
+					rt.Partitions = append(rt.Partitions, rp)
+				}
+			}
 			resp.Topics = append(resp.Topics, rt)
 		}
 		a.note(m)

@@ -263,7 +263,7 @@ resource "kafka_acl" "delayd_describeconfigs_topic_delay_dead" {
   acl_permission_type          = "Allow"
 }
 
-# deliver; without it the records for it are dead letters
+# deliver; without it the records for it wait, and then become dead letters
 resource "kafka_acl" "delayd_write_topic_orders" {
   resource_name                = "orders"
   resource_type                = "Topic"
@@ -285,7 +285,7 @@ resource "kafka_acl" "delayd_describeconfigs_topic_orders" {
   acl_permission_type          = "Allow"
 }
 
-# deliver; without it the records for it are dead letters
+# deliver; without it the records for it wait, and then become dead letters
 resource "kafka_acl" "delayd_write_topic_shop" {
   resource_name                = "shop."
   resource_type                = "Topic"

@@ -120,9 +120,9 @@ resource "kafka_topic" "delay_control" {
 #   WRITE on topic delay.dead: write dead letters
 #   DESCRIBE_CONFIGS on topic delay.parked: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
 #   DESCRIBE_CONFIGS on topic delay.dead: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
-#   WRITE on topic orders: deliver; without it the records for it are dead letters
+#   WRITE on topic orders: deliver; without it the records for it wait, and then become dead letters
 #   DESCRIBE_CONFIGS on topic orders: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
-#   WRITE on topic shop.*: deliver; without it the records for it are dead letters
+#   WRITE on topic shop.*: deliver; without it the records for it wait, and then become dead letters
 #   DESCRIBE_CONFIGS on topic shop.*: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
 #   WRITE on transactional id delay.router-*: deliver and commit in one transaction
 #   READ on topic delay.level.*: read what waits

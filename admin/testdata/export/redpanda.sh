@@ -35,11 +35,11 @@ kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation DescribeConfigs --topic delay.parked
 # optional: know how large a record it takes before one is refused; without it that is learned from the refusal
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation DescribeConfigs --topic delay.dead
-# deliver; without it the records for it are dead letters
+# deliver; without it the records for it wait, and then become dead letters
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --topic orders
 # optional: know how large a record it takes before one is refused; without it that is learned from the refusal
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation DescribeConfigs --topic orders
-# deliver; without it the records for it are dead letters
+# deliver; without it the records for it wait, and then become dead letters
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --topic shop. --resource-pattern-type prefixed
 # optional: know how large a record it takes before one is refused; without it that is learned from the refusal
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation DescribeConfigs --topic shop. --resource-pattern-type prefixed
