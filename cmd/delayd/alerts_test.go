@@ -225,6 +225,10 @@ func TestAlerts(t *testing.T) {
 		{"DelaydPurgeFails", well(`delayd_purge_errors_total{topic="a"} 3x240`, `delayd_purge_errors_total{topic="b"} 0+1x240`), []string{`{topic="b"}`}},
 		{"DelaydHeld", well(`delayd_held_records{level="1m"} 1x240`, `delayd_held_records{level="2m"} 0x230 1x10`), []string{`{level="1m"}`}},
 		{"DelaydCountsStale", well(`delayd_status_up{instance="a"} 1x240`, `delayd_status_up{instance="b"} 1x200 0x40`), []string{`{instance="b"}`}},
+		{"DelaydThrottled", well( // a second, or a hundredth of one, at every scrape
+			`delayd_kafka_request_throttled_seconds_sum{instance="a",node_id="1"} 0+1x240`, `delayd_kafka_request_throttled_seconds_sum{instance="a",node_id="2"} 0+1x240`,
+			`delayd_kafka_request_throttled_seconds_sum{instance="b",node_id="1"} 0+0.01x240`,
+		), []string{`{instance="a"}`}},
 	} {
 		fired[tc.alert] = fired[tc.alert] || len(tc.want) > 0
 		i := slices.IndexFunc(rules, func(r rulefmt.Rule) bool { return r.Alert == tc.alert })

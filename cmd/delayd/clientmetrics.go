@@ -5,8 +5,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/plugin/kprom"
 )
@@ -19,14 +21,26 @@ type clientMetrics struct {
 	*kprom.Metrics
 	once sync.Once
 
-	mu      sync.Mutex
-	clients map[*kgo.Client]struct{} // open ones, guarded by mu
+	log zerolog.Logger
+
+	mu        sync.Mutex
+	clients   map[*kgo.Client]struct{} // open ones
+	throttled time.Duration            // asked for by brokers since it was warned of
+	warned    time.Time
 }
+
+// A quota is warned of once brokers make the clients wait for throttledFor in all, at
+// most once in throttledEvery. Brokers ask for some milliseconds without need.
+const (
+	throttledFor   = time.Second
+	throttledEvery = time.Minute
+)
 
 const clientNamespace = "delayd_kafka"
 
-func newClientMetrics(reg prometheus.Registerer) *clientMetrics {
+func newClientMetrics(reg prometheus.Registerer, log zerolog.Logger) *clientMetrics {
 	m := &clientMetrics{
+		log: log,
 		// How long a quota holds requests up is the one histogram that is worth its series.
 		Metrics: kprom.NewMetrics(clientNamespace, kprom.Registerer(counted{reg}), kprom.Histograms(kprom.RequestThrottled)),
 		clients: make(map[*kgo.Client]struct{}),
@@ -66,6 +80,20 @@ func (m *clientMetrics) OnClientClosed(cl *kgo.Client) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.clients, cl)
+}
+
+// OnBrokerThrottle implements kgo.HookBrokerThrottle.
+func (m *clientMetrics) OnBrokerThrottle(broker kgo.BrokerMetadata, wait time.Duration, after bool) {
+	m.Metrics.OnBrokerThrottle(broker, wait, after)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	if m.throttled += wait; m.throttled < throttledFor || now.Sub(m.warned) < throttledEvery {
+		return
+	}
+	m.log.Warn().Int32("broker", broker.NodeID).Dur("in_all_ms", m.throttled).
+		Msgf("the broker makes this client wait %v: a quota of its user or client id; raise it, or expect late deliveries", wait)
+	m.throttled, m.warned = 0, now
 }
 
 // counted registers those of kprom's metrics that have something to say. Its gauges

@@ -75,6 +75,7 @@ func TestExpressionsAskForWhatThereIs(t *testing.T) {
 		known[m.name] = m.labels
 		if m.kind == "histogram" {
 			known[m.name+"_bucket"] = append([]string{"le"}, m.labels...)
+			known[m.name+"_sum"] = m.labels
 		}
 	}
 	scraping := []string{"job", "instance", model.MetricNameLabel} // Prometheus adds them
@@ -124,7 +125,7 @@ func TestMetricsThatAreNamedExist(t *testing.T) {
 	for _, m := range list(t, registered(t)) {
 		known[m.name] = true
 		if m.kind == "histogram" {
-			known[m.name+"_bucket"] = true
+			known[m.name+"_bucket"], known[m.name+"_sum"] = true, true
 		}
 	}
 	files := []string{"../../README.md"}

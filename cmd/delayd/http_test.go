@@ -41,7 +41,7 @@ func TestClientMetricsOfSeveralClients(t *testing.T) {
 	t.Parallel()
 	broker := startBroker(t)
 	reg := prometheus.NewPedanticRegistry()
-	hooks := newClientMetrics(reg)
+	hooks := newClientMetrics(reg, zerolog.Nop())
 	for range 2 {
 		cl, err := kgo.NewClient(append(connect.Options([]string{broker}, "test", zerolog.Nop()), kgo.WithHooks(hooks))...)
 		if err != nil {

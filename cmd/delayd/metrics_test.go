@@ -39,7 +39,7 @@ func registered(t *testing.T) *prometheus.Registry {
 	ready.not("starting")
 	reg, ours := newRegistry(ready, levels.DefaultPrefix)
 	s := &service{registry: ours, log: zerolog.Nop()}
-	hooks := newClientMetrics(s.registry)
+	hooks := newClientMetrics(s.registry, zerolog.Nop())
 	cl, err := kgo.NewClient(kgo.WithHooks(hooks))
 	if err != nil {
 		t.Fatal(err)

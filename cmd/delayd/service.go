@@ -62,7 +62,7 @@ func (s *service) run(ctx context.Context) error {
 	if err != nil {
 		return usageError{err}
 	}
-	clients := newClientMetrics(s.registry)
+	clients := newClientMetrics(s.registry, s.log)
 	opts := func(part string, more ...kgo.Opt) []kgo.Opt {
 		opts := append(connect.Options(s.brokers, "delayd-"+part, s.log), secure...)
 		return append(append(opts, kgo.WithHooks(clients)), more...)
