@@ -84,29 +84,18 @@ func count(ctx context.Context, cl *kgo.Client, spec Spec, now time.Time) (count
 }
 
 // find finds the topics of the service, with those of levels that are not in the
-// ladder any more. A list of all topics leaves out what we have no right to see: a
-// topic that is not in it is asked for by name, or it would seem not to exist.
+// ladder any more. Those of the ladder are asked for by name: a list of all topics
+// leaves out what we have no right to see, which would seem not to exist.
 func (s Spec) find(ctx context.Context, cl *kgo.Client) (map[string]found, error) {
-	_, seen, err := metadata(ctx, cl)
-	if err != nil {
-		return nil, err
-	}
-	var hidden []string
-	for _, t := range s.topics() {
-		if _, ok := seen[t.name]; !ok && t.kind != control {
-			hidden = append(hidden, t.name)
-		}
-	}
-	if len(hidden) == 0 {
-		return seen, nil // none named would be all
-	}
-	_, named, err := metadata(ctx, cl, hidden...)
+	_, seen, err := s.look(ctx, cl)
 	if err != nil {
 		return nil, err
 	}
 	var errs []error
-	for _, name := range hidden {
-		errs = append(errs, named[name].err)
+	for _, t := range s.topics() {
+		if t.kind != control {
+			errs = append(errs, seen[t.name].err)
+		}
 	}
 	return seen, errors.Join(errs...)
 }
@@ -124,7 +113,7 @@ func (s Spec) countings(seen map[string]found) countings {
 		list = append(list, newCounting(s.Names, t, seen[t.name]))
 	}
 	for name, f := range seen {
-		if delay, ok := s.Names.LevelDelay(name); ok && !named[name] {
+		if delay, ok := s.Names.LevelDelay(name); ok && !named[name] && f.exists() {
 			c := newCounting(s.Names, topic{name: name, kind: level, delay: delay}, f)
 			c.Retired = true
 			list = append(list, c)

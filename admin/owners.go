@@ -29,8 +29,12 @@ func owners(ctx context.Context, cl *kgo.Client, spec Spec, results Results) {
 	if len(topics) == 0 {
 		return
 	}
-	commits, err := offsets.OtherGroups(ctx, adm, topics, own, spec.Names.PurgedGroup(), spec.Names.SkippedGroup())
-	readers := assigned(ctx, adm, own)
+	others := spec.others()
+	commits, active, err := others.Commits(ctx, cl, topics)
+	readers := assigned(ctx, adm, active, topics)
+	for _, group := range readers {
+		others.Ask(group)
+	}
 	for i := range results {
 		r := &results[i]
 		if !slices.Contains(topics, r.Topic) {
@@ -52,34 +56,30 @@ func owners(ctx context.Context, cl *kgo.Client, spec Spec, results Results) {
 	}
 }
 
-// assigned finds a group other than own for every topic that has a partition
-// assigned to a member of one. Groups that cannot be looked at count as none: most
-// have offsets too and are found by those.
-func assigned(ctx context.Context, adm *kadm.Client, own string) map[string]string {
-	listed, _ := adm.ListGroups(ctx)
-	var active []string
-	for name, g := range listed {
-		if name != own && g.State != "Empty" && g.State != "Dead" {
-			active = append(active, name)
-		}
-	}
+// describedAtOnce bounds the groups of one request.
+const describedAtOnce = 100
+
+// assigned finds one of groups for every one of topics that has a partition assigned to
+// a member of it. Groups that cannot be looked at count as none: most have offsets too
+// and are found by those.
+func assigned(ctx context.Context, adm *kadm.Client, groups, topics []string) map[string]string {
 	readers := make(map[string]string)
-	if len(active) == 0 {
-		return readers // none named would describe all
-	}
-	slices.Sort(active)
 	add := func(group string, partitions kadm.TopicsSet) {
-		for topic := range partitions {
-			readers[topic] = group
+		for _, topic := range topics {
+			if len(partitions[topic]) > 0 {
+				readers[topic] = group
+			}
 		}
 	}
-	classic, _ := adm.DescribeGroups(ctx, active...)
-	for name, g := range classic {
-		add(name, g.AssignedPartitions())
-	}
-	modern, _ := adm.DescribeConsumerGroups(ctx, active...) // KIP-848; brokers before 3.7 do not know them
-	for name, g := range modern {
-		add(name, g.AssignedPartitions())
+	for some := range slices.Chunk(groups, describedAtOnce) {
+		classic, _ := adm.DescribeGroups(ctx, some...)
+		for name, g := range classic {
+			add(name, g.AssignedPartitions())
+		}
+		modern, _ := adm.DescribeConsumerGroups(ctx, some...) // KIP-848; brokers before 3.7 do not know them
+		for name, g := range modern {
+			add(name, g.AssignedPartitions())
+		}
 	}
 	return readers
 }

@@ -20,8 +20,8 @@ func (s Spec) retiredTopics(seen map[string]found) []topic {
 		inLadder[s.Names.Level(l)] = true
 	}
 	var list []topic
-	for name := range seen {
-		if delay, ok := s.Names.LevelDelay(name); ok && !inLadder[name] {
+	for name, f := range seen {
+		if delay, ok := s.Names.LevelDelay(name); ok && !inLadder[name] && f.exists() {
 			list = append(list, topic{name: name, kind: level, delay: delay, rules: s.Profile.rules()})
 		}
 	}
@@ -33,7 +33,7 @@ func (s Spec) retiredTopics(seen map[string]found) []topic {
 // records may wait there, and are as easily deleted as those of the others. Nothing
 // about them fails, because a service that did not start would not empty them.
 func (s Spec) retired(ctx context.Context, cl *kgo.Client) Results {
-	c, seen, err := metadata(ctx, cl)
+	c, seen, err := s.look(ctx, cl)
 	if err != nil {
 		return nil
 	}

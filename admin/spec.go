@@ -80,6 +80,8 @@ type Spec struct {
 	// inbox keeps records that long, and a level topic its delay longer. 0 keeps
 	// everything until it is handled.
 	OutageBudget time.Duration
+
+	memory *memory // nil: see Remembering
 }
 
 // Check names the setting that is wrong; nil is none.

@@ -78,7 +78,7 @@ func (s *service) run(ctx context.Context) error {
 		return err
 	}
 
-	collector := admin.NewCollector(cl, s.spec(), s.log)
+	collector := admin.NewCollector(cl, s.watch.spec, s.log)
 	s.registry.MustRegister(collector)
 	defer func() { cl.Close(); collector.Close() }() // in this order: see Collector.Close
 	r, err := router.New(s.routerConfig(), opts("router", more...)...)
@@ -168,7 +168,7 @@ func (s *service) topics(ctx context.Context, cl *kgo.Client) (answered bool, er
 	if s.NoProvision {
 		ensure = admin.Verify
 	}
-	results, err := ensure(ctx, cl, s.spec())
+	results, err := ensure(ctx, cl, s.watch.spec)
 	var created []string
 	unusable := 0
 	for _, r := range results {

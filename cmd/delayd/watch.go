@@ -21,6 +21,7 @@ const watchEvery = 30 * time.Second
 // setting is about to delete.
 type watch struct {
 	s               *service
+	spec            admin.Spec
 	drifted, unsafe prometheus.Gauge
 	told            map[string]string // by topic: what was said of it last
 }
@@ -32,7 +33,7 @@ func newWatch(s *service) *watch {
 		return g
 	}
 	return &watch{
-		s: s, told: make(map[string]string),
+		s: s, spec: s.spec().Remembering(), told: make(map[string]string),
 		drifted: gauge("delayd_topics_drifted", "Topics of the service that differ from what is wanted in a way that it can live with."),
 		unsafe:  gauge("delayd_topics_unsafe", "Topics of the service that are missing, or would lose records."),
 	}
@@ -48,7 +49,7 @@ func (w *watch) run(ctx context.Context, cl *kgo.Client) {
 			return
 		case <-tick.C:
 		}
-		results, err := admin.Verify(ctx, cl, w.s.spec())
+		results, err := admin.Verify(ctx, cl, w.spec)
 		if len(results) > 0 && ctx.Err() == nil {
 			w.tell(results)
 		} else if ctx.Err() == nil {

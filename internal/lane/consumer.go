@@ -15,6 +15,7 @@ import (
 
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/internal/offsets"
 )
 
 // Fetch sizes. A lane's fetch is small so that dozens of lanes fit in memory;
@@ -239,7 +240,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	tasks.Go(func() { c.watchStalls(ctx) })
 	tasks.Go(func() { c.watchTopics(ctx) })
 	if c.cfg.PurgeAfter != PurgeOff {
-		p := purger{c: c, after: c.cfg.PurgeAfter}
+		p := purger{c: c, after: c.cfg.PurgeAfter, others: offsets.NewOthers(c.cfg.Group, c.cfg.PurgedGroup, c.cfg.SkippedGroup)}
 		tasks.Go(func() { p.loop(ctx) })
 	}
 	c.poll(ctx)

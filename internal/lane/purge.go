@@ -27,6 +27,7 @@ const (
 type purger struct {
 	c      *Consumer
 	after  time.Duration
+	others *offsets.Others
 	warned map[string]bool
 }
 
@@ -68,7 +69,7 @@ func (p *purger) purge(ctx context.Context, now time.Time) {
 	if len(wanted) == 0 {
 		return
 	}
-	commits, err := offsets.OtherGroups(ctx, p.c.adm, slices.Collect(maps.Keys(topics)), p.c.cfg.Group, p.c.cfg.PurgedGroup, p.c.cfg.SkippedGroup)
+	commits, _, err := p.others.Commits(ctx, p.c.client, p.c.names())
 	if err != nil {
 		if ctx.Err() == nil {
 			p.c.log.Warn().Err(err).Msg("purge: nothing is deleted until the commits of other groups can be read")

@@ -5,10 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/connect"
 )
@@ -46,42 +52,73 @@ func Committed(ctx context.Context, adm *kadm.Client, group string) (map[Partiti
 	return committed, errors.Join(errs...)
 }
 
-// groupsAtOnce bounds the groups whose offsets are held in memory at a time.
-const groupsAtOnce = 100
+const (
+	// groupsAtOnce bounds the groups of one request.
+	groupsAtOnce = 100
+	// cleanFor is how long a group without commits in our topics is not asked again, as
+	// long as its state does not change; half of it at least, so that not all are asked
+	// at the same time.
+	cleanFor = time.Hour
+)
 
-// OtherGroups finds what groups that are not own have committed in topics, sorted
-// by topic, partition and group. Groups that we may not see count as none.
+// Others finds what groups of other people have committed in topics of ours. Clusters
+// have thousands of groups, of which hardly one ever reads such a topic. So it remembers
+// which do not, asks the others for these topics only, and asks for little: a list of
+// the groups each time, the commits of those that are new or changed their state, and
+// once an hour those of all.
+type Others struct {
+	own []string
+
+	mu     sync.Mutex
+	topics []string // that clean is about, sorted
+	clean  map[string]cleanGroup
+}
+
+// cleanGroup is a group that had no commits.
+type cleanGroup struct {
+	state string
+	until time.Time
+}
+
+// NewOthers returns an Others to which the groups own do not belong.
+func NewOthers(own ...string) *Others { return &Others{own: own} }
+
+// Commits returns what other groups have committed in topics, sorted by topic,
+// partition and group, and the groups with members that it had to ask. Groups that we
+// may not see count as none.
 //
-// It asks every coordinator for every offset of every group, which on a cluster
-// with thousands of groups is megabytes: ask seldom. On an error the result holds
-// what could be found: whoever deletes records by it has to leave them alone.
-func OtherGroups(ctx context.Context, adm *kadm.Client, topics []string, own ...string) ([]Commit, error) {
+// On an error the result holds what could be found: whoever deletes records by it has
+// to leave them alone.
+func (o *Others) Commits(ctx context.Context, cl *kgo.Client, topics []string) (commits []Commit, active []string, err error) {
+	adm := kadm.NewClient(cl)
 	listed, err := adm.ListGroups(ctx)
 	if _, denied := errors.AsType[*kadm.AuthError](err); denied {
-		return nil, nil
+		return nil, nil, nil
 	}
 	var errs []error
 	if err != nil {
 		errs = append(errs, fmt.Errorf("list groups: %w", err))
 	}
-	var others []string
-	for name, g := range listed {
-		// Connect workers and share groups keep no offsets of this kind.
-		if !slices.Contains(own, name) && g.ProtocolType != "connect" && g.ProtocolType != "share" {
-			others = append(others, name)
+	asked := o.due(listed, topics, time.Now())
+	for _, name := range asked {
+		if state := listed[name].State; state != "Empty" && state != "Dead" {
+			active = append(active, name)
 		}
 	}
-
-	var commits []Commit
-	for some := range slices.Chunk(others, groupsAtOnce) {
-		for name, group := range adm.FetchManyOffsets(ctx, some...) {
-			_, denied := errors.AsType[*kadm.AuthError](group.Err)
-			switch {
-			case group.Err == nil:
-				commits = append(commits, within(topics, name, group.Fetched)...)
-			case denied, errors.Is(group.Err, kerr.GroupIDNotFound): // deleted meanwhile
-			default:
-				errs = append(errs, fmt.Errorf("fetch the offsets of group %s: %w", name, group.Err))
+	if len(asked) == 0 || len(topics) == 0 {
+		return nil, active, errors.Join(errs...)
+	}
+	of, err := adm.ListTopics(ctx, topics...)
+	if err != nil {
+		return nil, active, errors.Join(append(errs, fmt.Errorf("list topics: %w", err))...)
+	}
+	for some := range slices.Chunk(asked, groupsAtOnce) {
+		for name, found := range fetchCommits(ctx, cl, some, of) {
+			commits = append(commits, found.commits...)
+			if found.err != nil {
+				errs = append(errs, fmt.Errorf("fetch the offsets of group %s: %w", name, found.err))
+			} else if len(found.commits) == 0 {
+				o.note(listed[name], time.Now())
 			}
 		}
 	}
@@ -89,20 +126,101 @@ func OtherGroups(ctx context.Context, adm *kadm.Client, topics []string, own ...
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition.Partition, b.Partition.Partition),
 			cmp.Compare(a.Group, b.Group))
 	})
-	return commits, errors.Join(errs...)
+	return commits, active, errors.Join(errs...)
 }
 
-// within keeps a group's commits in topics.
-func within(topics []string, group string, fetched kadm.OffsetResponses) []Commit {
-	var commits []Commit
-	for _, topic := range topics {
-		for partition, o := range fetched[topic] {
-			if o.Err == nil && o.At >= 0 {
-				commits = append(commits, Commit{group, Partition{topic, partition}, o.At})
+// due returns the groups that have to be asked, sorted, and forgets those that are gone.
+func (o *Others) due(listed kadm.ListedGroups, topics []string, now time.Time) (due []string) {
+	topics = slices.Sorted(slices.Values(topics))
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.clean == nil || !slices.Equal(o.topics, topics) {
+		o.topics, o.clean = topics, make(map[string]cleanGroup)
+	}
+	maps.DeleteFunc(o.clean, func(name string, _ cleanGroup) bool { _, there := listed[name]; return !there })
+	for name, g := range listed {
+		// Connect workers and share groups keep no offsets of this kind.
+		if slices.Contains(o.own, name) || g.ProtocolType == "connect" || g.ProtocolType == "share" {
+			continue
+		}
+		if c, ok := o.clean[name]; !ok || c.state != g.State || !now.Before(c.until) {
+			due = append(due, name)
+		}
+	}
+	slices.Sort(due)
+	return due
+}
+
+// note notes that a group has no commits.
+func (o *Others) note(g kadm.ListedGroup, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.clean[g.Group] = cleanGroup{g.State, now.Add(cleanFor/2 + rand.N(cleanFor/2))}
+}
+
+// Ask has a group be asked again next time, for what its commits do not show.
+func (o *Others) Ask(group string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.clean, group)
+}
+
+// committed is what a group has committed, or why that is not known.
+type committed struct {
+	commits []Commit
+	err     error
+}
+
+// fetchCommits asks for the commits of groups in topics. It does not ask for others,
+// of which a group can have any number.
+func fetchCommits(ctx context.Context, cl *kgo.Client, groups []string, topics kadm.TopicDetails) map[string]committed {
+	var in []kmsg.OffsetFetchRequestGroupTopic
+	for _, t := range topics {
+		if t.Err == nil {
+			rt := kmsg.NewOffsetFetchRequestGroupTopic()
+			rt.Topic, rt.TopicID, rt.Partitions = t.Topic, t.ID, t.Partitions.Numbers()
+			in = append(in, rt)
+		}
+	}
+	found := make(map[string]committed, len(groups))
+	if len(in) == 0 { // none named would be all
+		return found
+	}
+	req := kmsg.NewPtrOffsetFetchRequest()
+	for _, group := range groups {
+		rg := kmsg.NewOffsetFetchRequestGroup()
+		rg.Group, rg.Topics = group, in
+		req.Groups = append(req.Groups, rg)
+	}
+	for _, shard := range cl.RequestSharded(ctx, req) {
+		if shard.Err != nil {
+			for _, g := range shard.Req.(*kmsg.OffsetFetchRequest).Groups {
+				found[g.Group] = committed{err: shard.Err}
+			}
+			continue
+		}
+		for _, g := range shard.Resp.(*kmsg.OffsetFetchResponse).Groups {
+			found[g.Group] = commitsOf(&g)
+		}
+	}
+	return found
+}
+
+// commitsOf reads the answer for one group. One that we may not see, or that was deleted
+// meanwhile, has none.
+func commitsOf(g *kmsg.OffsetFetchResponseGroup) (c committed) {
+	c.err = kerr.ErrorForCode(g.ErrorCode)
+	if errors.Is(c.err, kerr.GroupAuthorizationFailed) || errors.Is(c.err, kerr.GroupIDNotFound) {
+		c.err = nil
+	}
+	for _, t := range g.Topics {
+		for _, p := range t.Partitions {
+			if p.ErrorCode == 0 && p.Offset >= 0 {
+				c.commits = append(c.commits, Commit{g.Group, Partition{t.Topic, p.Partition}, p.Offset})
 			}
 		}
 	}
-	return commits
+	return c
 }
 
 // Lowest is the lowest commit of any group in each partition that has one: all

@@ -112,6 +112,12 @@ func TestCommitted(t *testing.T) {
 	}
 }
 
+// commits asks other groups than own for what they have committed on a level.
+func commits(ctx context.Context, cl *kgo.Client, own string) ([]Commit, error) {
+	found, _, err := NewOthers(own).Commits(ctx, cl, []string{"delay.level.5s"})
+	return found, err
+}
+
 func TestOtherGroups(t *testing.T) {
 	t.Parallel()
 	_, cl := cluster(t)
@@ -125,7 +131,7 @@ func TestOtherGroups(t *testing.T) {
 	} {
 		commit(t, adm, c.Group, c.Topic, c.Partition.Partition, c.Offset)
 	}
-	got, err := OtherGroups(t.Context(), adm, []string{"delay.level.5s"}, "delay.forwarder")
+	got, err := commits(t.Context(), cl, "delay.forwarder")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,21 +172,19 @@ func TestOtherGroupsThatCannotBeAskedAreAnError(t *testing.T) {
 			return resp, nil, true
 		})
 	}
-	topics := []string{"delay.level.5s"}
-
 	refuse(kerr.UnknownServerError)
-	if _, err := OtherGroups(t.Context(), adm, topics, "own"); !errors.Is(err, kerr.UnknownServerError) {
+	if _, err := commits(t.Context(), cl, "own"); !errors.Is(err, kerr.UnknownServerError) {
 		t.Errorf("error %v, want UNKNOWN_SERVER_ERROR", err)
 	}
 	for _, code := range []*kerr.Error{kerr.GroupAuthorizationFailed, kerr.GroupIDNotFound} {
 		refuse(code)
-		if got, err := OtherGroups(t.Context(), adm, topics, "own"); err != nil || got != nil {
+		if got, err := commits(t.Context(), cl, "own"); err != nil || got != nil {
 			t.Errorf("%v: %v, %v; want nothing: it is not ours to see, or gone", code, got, err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := OtherGroups(ctx, adm, topics, "own"); err == nil {
+	if _, err := commits(ctx, cl, "own"); err == nil {
 		t.Error("no error from a cluster that was not asked")
 	}
 }
