@@ -190,6 +190,8 @@ func (o *Outbox) watch() {
 			next = reopenEvery
 		}
 		o.forgetIdle(time.Now())
+		o.deaths.flush(time.Now())
+		o.targetLog.flush(time.Now())
 		timer.Reset(next)
 	}
 }

@@ -79,11 +79,11 @@ type Config struct {
 type Outbox struct {
 	cfg    Config
 	log    zerolog.Logger
-	deaths zerolog.Logger // at most deathLogs a second: the metric counts them all
+	deaths *burst // at most deathLogs a second: the metric counts them all
 	// lookErrors is at most lookLogs each lookLogPeriod: it is looked all the time.
 	lookErrors zerolog.Logger
 	// targetLog is at most targetLogs a second: names of targets can be invented.
-	targetLog zerolog.Logger
+	targetLog *burst
 
 	opts   []kgo.Opt
 	client *kgo.Client
@@ -133,9 +133,9 @@ func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 	o := &Outbox{
 		cfg:        cfg,
 		log:        cfg.Log,
-		deaths:     cfg.Log.Sample(&zerolog.BurstSampler{Burst: deathLogs, Period: time.Second}),
+		deaths:     newBurst(cfg.Log, deathLogs),
 		lookErrors: cfg.Log.Sample(&zerolog.BurstSampler{Burst: lookLogs, Period: lookLogPeriod}),
-		targetLog:  cfg.Log.Sample(&zerolog.BurstSampler{Burst: targetLogs, Period: time.Second}),
+		targetLog:  newBurst(cfg.Log, targetLogs),
 
 		opts:   opts,
 		dead:   cfg.Names.Dead(),
@@ -414,7 +414,11 @@ func (q *queue) retryLog(it *item, now time.Time) {
 		return
 	}
 	q.logged = now
-	q.o.log.Warn().Err(connect.GrantWrite(it.err, q.topic)).Str("topic", q.topic).Str("origin", it.facts.origin(it.src)).Int("attempts", it.attempts).
+	line := q.o.targetLog.Warn
+	if q.kind == own { // there are few, and it concerns all
+		line = q.o.log.Warn
+	}
+	line().Err(connect.GrantWrite(it.err, q.topic)).Str("topic", q.topic).Str("origin", it.facts.origin(it.src)).Int("attempts", it.attempts).
 		Msg("send: tried again")
 }
 

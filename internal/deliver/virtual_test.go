@@ -6,6 +6,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net"
+	"reflect"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -81,8 +82,11 @@ func virtual(t *testing.T, cfg Config, test func(w *world)) {
 		defer w.client.Close()
 		w.adm = kadm.NewClient(w.client)
 		cfg.Names, cfg.Metrics = w.names, metrics.New(nil)
-		cfg.Log = zerolog.Nop()
-		if testing.Verbose() {
+		switch {
+		case !reflect.ValueOf(cfg.Log).IsZero():
+		case !testing.Verbose():
+			cfg.Log = zerolog.Nop()
+		default:
 			cfg.Log = zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.InfoLevel)
 		}
 		if w.out, err = NewOutbox(cfg, opts...); err != nil {
