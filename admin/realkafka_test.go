@@ -195,7 +195,7 @@ func refuseOtherGroups(t *testing.T, brokers []string, spec Spec) {
 	commit(t, cl, "others.forwarder", "others.level.5s", 0, 0)
 	commit(t, cl, "billing", "others.level.5s", 1, 0)
 	reader := client(t, brokers, kgo.ConsumerGroup("audit"), kgo.ConsumeTopics("others.level.1m"), kgo.DisableAutoCommit())
-	for len(assigned(t.Context(), adm, "others.forwarder")) == 0 {
+	for len(assigned(t.Context(), adm, []string{"audit"}, []string{"others.level.1m"})) == 0 {
 		if t.Context().Err() != nil {
 			t.Fatal("the group audit did not come to be")
 		}
