@@ -54,7 +54,7 @@ func Committed(ctx context.Context, adm *kadm.Client, group string) (map[Partiti
 
 const (
 	// groupsAtOnce bounds the groups of one request.
-	groupsAtOnce = 100
+	groupsAtOnce = 25
 	// cleanFor is how long a group without commits in our topics is not asked again, as
 	// long as its state does not change; half of it at least, so that not all are asked
 	// at the same time.
