@@ -46,7 +46,8 @@ type Config struct {
 	// are refused.
 	Addr string
 	// DataDir is where records, topics and group offsets are kept. It is made
-	// when it is missing. Empty: in memory only, gone with the process.
+	// when it is missing. Empty: in memory only, gone with the process. Only its
+	// user can read it: the process gets a umask of 077.
 	DataDir string
 	// Log receives the broker's own lines, at debug unless something is wrong.
 	Log zerolog.Logger
@@ -149,6 +150,7 @@ func lockDir(dir string) (*flock.Flock, error) {
 	if dir == "" {
 		return nil, nil
 	}
+	keepPrivate()
 	if err := os.MkdirAll(dir, 0o700); err != nil { // records are nobody else's
 		return nil, fmt.Errorf("embedded broker: make the data directory: %w", err)
 	}

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -282,5 +284,34 @@ func TestKillLosesNothing(t *testing.T) {
 	}
 	if commit, _ := offsets.Lookup("orders", 0); commit.At < int64(acked+1) {
 		t.Errorf("committed offset %d, want at least %d", commit.At, acked+1)
+	}
+}
+
+// Records are in the data directory: nobody but its user reads it.
+func TestDataIsPrivate(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	b := start(t, dir)
+	cl := client(t, b, kgo.AllowAutoTopicCreation())
+	if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "orders", Value: []byte("one")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	closeBroker(t, b)
+	files := 0
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		files++
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: mode %v", path, info.Mode())
+		}
+		return nil
+	})
+	if err != nil || files < 3 {
+		t.Errorf("%d files: %v", files, err)
 	}
 }

@@ -3,8 +3,6 @@ package embedded
 import (
 	"encoding/binary"
 	"errors"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -60,19 +58,5 @@ func TestHarmfulBatchesAreRefused(t *testing.T) {
 	b = start(t, dir)
 	if got := values(t, b, "in", 1); got[0] != "good" {
 		t.Errorf("read %q", got)
-	}
-}
-
-// TestDataIsPrivate: nobody else on the host reads the records.
-func TestDataIsPrivate(t *testing.T) {
-	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "data")
-	closeBroker(t, start(t, dir))
-	info, err := os.Stat(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if mode := info.Mode().Perm(); mode != 0o700 {
-		t.Errorf("mode %o, want 700", mode)
 	}
 }
