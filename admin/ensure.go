@@ -21,6 +21,11 @@ const (
 	// appearTimeout is how long new topics may take to show up with leaders on
 	// the broker that we ask.
 	appearTimeout = 30 * time.Second
+	// lookTimeout bounds each look at what the start can do without, and ownersTimeout
+	// the one at all groups of the cluster: a broker that hangs must not hold it up.
+	// What is not seen is noted.
+	lookTimeout   = 4 * time.Second
+	ownersTimeout = 8 * time.Second
 	// appearPause is the wait between two looks for them.
 	appearPause = 50 * time.Millisecond
 )
@@ -60,7 +65,7 @@ func bring(ctx context.Context, cl *kgo.Client, spec Spec, create, mend bool) (R
 	if err != nil {
 		return nil, err
 	}
-	_ = c.defaults(ctx, cl, spec) // without them those of the profile do
+	within(ctx, lookTimeout, func(ctx context.Context) { _ = c.defaults(ctx, cl, spec) }) // without them those of the profile do
 
 	var refused map[string]error
 	if missing := absent(topics, seen); create && len(missing) > 0 {
@@ -82,9 +87,16 @@ func bring(ctx context.Context, cl *kgo.Client, spec Spec, create, mend bool) (R
 		}
 	}
 	verify(ctx, cl, spec, c, seen, results, mend)
-	owners(ctx, cl, spec, results)
-	results = append(results, spec.retired(ctx, cl)...)
+	within(ctx, ownersTimeout, func(ctx context.Context) { owners(ctx, cl, spec, results) })
+	within(ctx, lookTimeout, func(ctx context.Context) { results = append(results, spec.retired(ctx, cl)...) })
 	return results, results.Err()
+}
+
+// within gives look a context that ends after some time.
+func within(ctx context.Context, timeout time.Duration, look func(context.Context)) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	look(ctx)
 }
 
 // absent are the topics that do not exist.
@@ -119,7 +131,7 @@ func outcome(t topic, f found, create bool, refused map[string]error) Result {
 	case !create:
 		r.fail(fmt.Errorf("topic %s: it does not exist; create it with delayd admin provision", t.name))
 	case why == nil || errors.Is(why, kerr.TopicAlreadyExists):
-		r.fail(fmt.Errorf("create topic %s: the brokers do not show it after %v; start again when they do", t.name, appearTimeout))
+		r.fail(fmt.Errorf("create topic %s: %w after %v; start again when they do", t.name, errNotShown, appearTimeout))
 	default:
 		r.fail(why)
 	}
@@ -143,7 +155,7 @@ func createTopics(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, mis
 		req.Topics = append(req.Topics, rt)
 	}
 	resp, err := req.RequestWith(ctx, cl)
-	noAnswer := cmp.Or(err, errors.New("the broker left it out of its answer"))
+	noAnswer := cmp.Or(err, errLeftOut)
 	answers := make(map[string]error, len(missing))
 	for _, t := range missing {
 		answers[t.name] = fmt.Errorf("create topic %s: %w", t.name, noAnswer)
@@ -167,6 +179,9 @@ func createError(topic string, err error) error {
 	case errors.Is(err, kerr.InvalidConfig), errors.Is(err, kerr.PolicyViolation):
 		return fmt.Errorf("create topic %s: %w; create it by hand with the settings that this cluster allows, cleanup.policy=delete, retention.ms=-1 and retention.bytes=-1 at least",
 			topic, err)
+	}
+	if errors.Is(err, kerr.InvalidReplicationFactor) {
+		return fmt.Errorf("create topic %s: %w; start more brokers, or make the topics with delayd admin provision --replicas N", topic, err)
 	}
 	return fmt.Errorf("create topic %s: %w", topic, err)
 }

@@ -164,7 +164,8 @@ func TestRefusedCreation(t *testing.T) {
 			"create it by hand with the settings that this cluster allows, cleanup.policy=delete, retention.ms=-1 and retention.bytes=-1 at least"},
 		{kerr.TopicAuthorizationFailed, nil, "create topic delay.dead: TOPIC_AUTHORIZATION_FAILED: Not authorized to access topics: [Topic authorization failed.]; " +
 			"grant CREATE on topic delay.dead to this user, or let someone who has that right run delayd admin provision"},
-		{kerr.InvalidReplicationFactor, nil, "create topic delay.dead: INVALID_REPLICATION_FACTOR: Replication factor is below 1 or larger than the number of available brokers."},
+		{kerr.InvalidReplicationFactor, nil, "create topic delay.dead: INVALID_REPLICATION_FACTOR: Replication factor is below 1 or larger than the number of available brokers.; " +
+			"start more brokers, or make the topics with delayd admin provision --replicas N"},
 	} {
 		t.Run(tc.code.Message, func(t *testing.T) {
 			t.Parallel()

@@ -14,7 +14,9 @@ import (
 
 // owners refuses level topics that another group reads too. A level topic has
 // one owner: two would each deliver every record, and the purge would stop at the
-// slower one for ever.
+// slower one for ever. Where our own group has offsets the other one came later, to
+// look at what is there: the topic is Shared, because nobody is helped by a service
+// that does not start.
 //
 // Groups that we may not see cannot be refused. A look-up that does not work is
 // noted: one broker that is down must not keep the service from starting.
@@ -35,20 +37,31 @@ func owners(ctx context.Context, cl *kgo.Client, spec Spec, results Results) {
 	for _, group := range readers {
 		others.Ask(group)
 	}
+	mine := make(map[string]bool)
+	if len(commits) > 0 || len(readers) > 0 {
+		committed, _ := offsets.Committed(ctx, adm, own) // what is not known is not ours
+		for p := range committed {
+			mine[p.Topic] = true
+		}
+	}
 	for i := range results {
 		r := &results[i]
 		if !slices.Contains(topics, r.Topic) {
 			continue
 		}
 		at := slices.IndexFunc(commits, func(c offsets.Commit) bool { return c.Topic == r.Topic })
+		refuse := r.fail
+		if mine[r.Topic] {
+			refuse = r.share
+		}
 		switch {
 		case at >= 0:
 			group := commits[at].Group
-			r.fail(fmt.Errorf("topic %s: group %s has committed offsets on it, and a level topic has one owning group, here %s; "+
+			refuse(fmt.Errorf("topic %s: group %s has committed offsets on it, and a level topic has one owning group, here %s; "+
 				"stop that group and forget its offsets with %s, or give one of the two another --prefix",
 				r.Topic, printable.Text(group), own, toolsFor(cl).forget(group, r.Topic)))
 		case readers[r.Topic] != "":
-			r.fail(fmt.Errorf("topic %s: group %s has members that read it, and a level topic has one owning group, here %s; "+
+			refuse(fmt.Errorf("topic %s: group %s has members that read it, and a level topic has one owning group, here %s; "+
 				"stop that group, or give one of the two another --prefix", r.Topic, printable.Text(readers[r.Topic]), own))
 		case err != nil:
 			r.note(fmt.Sprintf("not known whether another group reads it: %v", err))

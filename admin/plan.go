@@ -213,7 +213,7 @@ func (steps Steps) share(ctx context.Context, cl *kgo.Client, spec Spec) {
 		if r.Detail != "" {
 			steps[i].Note = r.Detail
 		}
-		if r.Err == nil {
+		if r.Err == nil && r.Outcome != Shared {
 			continue
 		}
 		steps[i].Err = r.Err

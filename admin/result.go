@@ -1,9 +1,15 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Outcome is what became of one topic.
@@ -22,6 +28,9 @@ const (
 	// Mended: it was there and differed, and what could be set is set; the detail
 	// says what, and what still differs.
 	Mended
+	// Shared: it is as it should be, and another group reads it, too, as the detail
+	// says. The service has read it before, and goes on.
+	Shared
 )
 
 func (o Outcome) String() string {
@@ -34,6 +43,8 @@ func (o Outcome) String() string {
 		return "drifted"
 	case Mended:
 		return "mended"
+	case Shared:
+		return "shared"
 	}
 	return "failed"
 }
@@ -83,6 +94,14 @@ func (r *Result) fail(err error) {
 	}
 }
 
+// share makes the outcome Shared, unless something is worse.
+func (r *Result) share(err error) {
+	if r.Outcome != Failed {
+		r.Outcome = Shared
+	}
+	r.note(err.Error())
+}
+
 // dispensable has a topic not fail that the service can do without: the one of what
 // is paused.
 func (r *Result) dispensable() {
@@ -109,4 +128,36 @@ func (rs Results) Err() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Transient returns the first of what failed where all of it may work when it is tried
+// again without anybody changing a setting or a right: brokers are down, or starting.
+// Nil: nothing failed, or somebody has to do something.
+func (rs Results) Transient() error {
+	var first error
+	for _, r := range rs {
+		if r.Outcome != Failed {
+			continue
+		}
+		if !transient(r.Err) {
+			return nil
+		}
+		first = cmp.Or(first, r.Err)
+	}
+	return first
+}
+
+var (
+	errNotShown = errors.New("the brokers do not show it")
+	errLeftOut  = errors.New("the broker left it out of its answer")
+)
+
+// transient is [Results.Transient] for one error.
+func transient(err error) bool {
+	if answer, ok := errors.AsType[*kerr.Error](err); ok {
+		// Of fewer brokers than replicas: some may be starting.
+		return answer.Retriable || answer == kerr.InvalidReplicationFactor
+	}
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, io.EOF) || errors.Is(err, errNotShown) || errors.Is(err, errLeftOut) || kgo.IsRetryableBrokerErr(err)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -47,7 +48,13 @@ type service struct {
 	registry prometheus.Registerer
 	ready    *readiness
 	tracing  trace.TracerProvider // nil: no spans
-	watch    *watch               // set by run
+	opts     []kgo.Opt            // of all clients, behind the others; of tests
+
+	// Set by run.
+	watch  *watch
+	secure []kgo.Opt
+	hooks  kgo.Hook
+	seeds  []string // the brokers that answered at the start
 }
 
 // reconnectWait is the pause between attempts to reach the cluster at the start.
@@ -62,12 +69,8 @@ func (s *service) run(ctx context.Context) error {
 	if err != nil {
 		return usageError{err}
 	}
-	clients := newClientMetrics(s.registry, s.log)
-	opts := func(part string, more ...kgo.Opt) []kgo.Opt {
-		opts := append(connect.Options(s.brokers, "delayd-"+part, s.log), secure...)
-		return append(append(opts, kgo.WithHooks(clients)), more...)
-	}
-	cl, err := kgo.NewClient(opts("admin")...)
+	s.seeds, s.secure, s.hooks = s.brokers, secure, newClientMetrics(s.registry, s.log)
+	cl, err := kgo.NewClient(s.clientOptions("admin", kgo.DialTimeout(answerTimeout), kgo.RequestTimeoutOverhead(answerTimeout), kgo.RetryTimeout(answerTimeout))...)
 	if err != nil {
 		return fmt.Errorf("connect to %v: %w", s.brokers, err)
 	}
@@ -81,11 +84,11 @@ func (s *service) run(ctx context.Context) error {
 	collector := admin.NewCollector(cl, s.watch.spec, s.log)
 	s.registry.MustRegister(collector)
 	defer func() { cl.Close(); collector.Close() }() // in this order: see Collector.Close
-	r, err := router.New(s.routerConfig(), opts("router", more...)...)
+	r, err := router.New(s.routerConfig(), s.clientOptions("router", more...)...)
 	if err != nil {
 		return err
 	}
-	f, err := forwarder.New(s.forwarderConfig(), opts("forwarder", more...)...)
+	f, err := forwarder.New(s.forwarderConfig(), s.clientOptions("forwarder", more...)...)
 	if err != nil {
 		return err
 	}
@@ -126,29 +129,47 @@ func (s *service) publish(ctx context.Context, cl *kgo.Client) {
 	}
 }
 
-// prepare waits for the cluster and makes sure that the topics are there and
-// right. It returns the options that the cluster needs, and nil too where ctx ends first.
+// clientOptions are the options of a client.
+func (s *service) clientOptions(part string, more ...kgo.Opt) []kgo.Opt {
+	opts := append(connect.Options(s.seeds, "delayd-"+part, s.log), s.secure...)
+	return append(append(append(opts, kgo.WithHooks(s.hooks)), more...), s.opts...)
+}
+
+// waitError is why the service cannot start yet, though nothing is set wrongly: trying
+// again may help.
+type waitError struct {
+	what string // as "no answer from the cluster"
+	err  error
+}
+
+func (e waitError) Error() string { return e.what + ": " + e.err.Error() }
+func (e waitError) Unwrap() error { return e.err }
+
+// prepare waits for the cluster and makes sure that the topics are there and right. It
+// returns the options that the cluster needs, and nil too where ctx ends first.
 func (s *service) prepare(ctx context.Context, cl *kgo.Client) ([]kgo.Opt, error) {
 	for {
-		var more []kgo.Opt
-		answered, err := s.topics(ctx, cl)
-		if err == nil {
-			more, err = s.adapt(ctx, cl)
-			answered = err == nil
-		}
+		// A broker that hangs may take up several timeouts of requests.
+		slow := time.AfterFunc(answerTimeout+reconnectWait, func() {
+			s.ready.not("the brokers take long to answer about the topics")
+			s.log.Warn().Strs("brokers", s.brokers).Msg("the brokers take long to answer about the topics; still waiting")
+		})
+		more, err := s.attempt(ctx, cl)
+		slow.Stop()
+		wait, ok := errors.AsType[waitError](err)
 		if ctx.Err() != nil {
 			return nil, nil
 		}
-		if answered {
+		if !ok {
 			return more, err
 		}
-		reason, warning := "no answer from the cluster: "+err.Error(), s.log.Warn().Err(err).Strs("brokers", s.brokers)
-		if hint := s.security.Hint(err); hint != "" {
+		reason, warning := wait.Error(), s.log.Warn().Err(wait.err).Strs("brokers", s.brokers)
+		if hint := s.security.Hint(wait.err); hint != "" {
 			reason += "; " + hint
 			warning.Str("hint", hint)
 		}
 		s.ready.not(reason)
-		warning.Msg("no answer from the cluster; trying again")
+		warning.Msg(wait.what + "; trying again")
 		select {
 		case <-ctx.Done():
 		case <-time.After(reconnectWait):
@@ -156,19 +177,40 @@ func (s *service) prepare(ctx context.Context, cl *kgo.Client) ([]kgo.Opt, error
 	}
 }
 
-// topics looks after the topics, and logs what is worth knowing. Where the
-// cluster has answered, an error cannot be healed by trying again.
-func (s *service) topics(ctx context.Context, cl *kgo.Client) (answered bool, err error) {
-	ping, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	if err := cl.Ping(ping); err != nil {
-		return false, err
+// attempt is one try of prepare.
+func (s *service) attempt(ctx context.Context, cl *kgo.Client) ([]kgo.Opt, error) {
+	seeds, err := connect.Answering(ctx, s.brokers, answerTimeout, s.clientOptions("start")...)
+	if len(seeds) == 0 {
+		return nil, waitError{noAnswer, err}
 	}
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn().Err(err).Msg("brokers do not answer; starting with the others")
+	}
+	s.seeds = seeds
+	if err := cl.UpdateSeedBrokers(seeds...); err != nil {
+		return nil, fmt.Errorf("connect to %v: %w", seeds, err)
+	}
+	if err := s.topics(ctx, cl); err != nil {
+		return nil, err
+	}
+	return s.adapt(ctx, cl)
+}
+
+const noAnswer = "no answer from the cluster"
+
+// topics looks after the topics, and logs what is worth knowing.
+func (s *service) topics(ctx context.Context, cl *kgo.Client) error {
 	ensure := admin.Ensure
 	if s.NoProvision {
 		ensure = admin.Verify
 	}
 	results, err := ensure(ctx, cl, s.watch.spec)
+	switch {
+	case len(results) == 0 && err != nil:
+		return waitError{noAnswer, err}
+	case results.Transient() != nil:
+		return waitError{"the topics cannot be used yet", results.Transient()}
+	}
 	var created []string
 	unusable := 0
 	for _, r := range results {
@@ -178,7 +220,7 @@ func (s *service) topics(ctx context.Context, cl *kgo.Client) (answered bool, er
 		case r.Outcome == admin.Failed:
 			unusable++
 			s.log.Error().Str("topic", r.Topic).Str("detail", detail(r)).Msg("topic cannot be used")
-		case r.Outcome == admin.Drifted: // the watch tells it
+		case r.Outcome == admin.Drifted, r.Outcome == admin.Shared: // the watch tells it
 		case r.Detail != "":
 			s.log.Info().Str("topic", r.Topic).Str("detail", r.Detail).Msg("topic not verified in full")
 		}
@@ -186,12 +228,11 @@ func (s *service) topics(ctx context.Context, cl *kgo.Client) (answered bool, er
 	if len(created) > 0 {
 		s.log.Info().Strs("topics", created).Msg("topics created")
 	}
-	if unusable == 0 {
-		s.watch.tell(results)
-	} else { // each has been logged
-		err = fmt.Errorf("%d of %s cannot be used; the log says why, and what to do", unusable, plural(len(results), "topic"))
+	if unusable > 0 { // each has been logged
+		return fmt.Errorf("%d of %s cannot be used; the log says why, and what to do", unusable, plural(len(results), "topic"))
 	}
-	return len(results) > 0, err
+	s.watch.tell(results)
+	return nil
 }
 
 // adapt sets the service up for the embedded broker where that is what it has
@@ -201,8 +242,11 @@ func (s *service) topics(ctx context.Context, cl *kgo.Client) (answered bool, er
 // would turn a misspelt target into a topic.
 func (s *service) adapt(ctx context.Context, cl *kgo.Client) ([]kgo.Opt, error) {
 	is, err := connect.IsEmbedded(ctx, cl)
-	if err != nil || !is {
-		return nil, err
+	if err != nil {
+		return nil, waitError{noAnswer, err}
+	}
+	if !is {
+		return nil, nil
 	}
 	s.PurgeAfter = forwarder.PurgeOff
 	s.log.Info().Msg("this is an embedded broker: delivered records are not purged, and missing targets are created")

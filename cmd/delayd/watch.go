@@ -35,7 +35,7 @@ func newWatch(s *service) *watch {
 	return &watch{
 		s: s, spec: s.spec().Remembering(), told: make(map[string]string),
 		drifted: gauge("delayd_topics_drifted", "Topics of the service that differ from what is wanted in a way that it can live with."),
-		unsafe:  gauge("delayd_topics_unsafe", "Topics of the service that are missing, or would lose records."),
+		unsafe:  gauge("delayd_topics_unsafe", "Topics of the service that are missing, would lose records, or are read by another group."),
 	}
 }
 
@@ -67,6 +67,9 @@ func (w *watch) tell(results admin.Results) {
 		case admin.Failed:
 			unsafe++
 			text, level, message = detail(r), zerolog.ErrorLevel, "topic cannot be used"
+		case admin.Shared:
+			unsafe++
+			text, level, message = r.Detail, zerolog.ErrorLevel, "topic is read by another group"
 		case admin.Drifted:
 			drifted++
 			text = r.Detail
