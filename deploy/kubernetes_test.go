@@ -83,6 +83,10 @@ func TestManifestsBelongTogether(t *testing.T) {
 	if max := m.budget.Spec.MaxUnavailable.IntValue(); max < 1 || int32(max) >= *m.set.Spec.Replicas {
 		t.Errorf("%d of %d instances may be away", max, *m.set.Spec.Replicas)
 	}
+	// Else no node can be drained while Kafka is away.
+	if p := m.budget.Spec.UnhealthyPodEvictionPolicy; p == nil || *p != policyv1.AlwaysAllow {
+		t.Errorf("pods that are not ready hold up a drain: %v", p)
+	}
 }
 
 func TestProbesAskWhereItListens(t *testing.T) {

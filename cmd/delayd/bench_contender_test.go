@@ -104,7 +104,7 @@ func TestBenchOfAContenderThatDies(t *testing.T) {
 			Size: 50, Keys: 5, Partitions: 1,
 		},
 	})
-	if err == nil || !holdsAll(err.Error(), []string{"round 1 of delayd", "serve ended by itself: exit status 2", "--rounding"}) {
+	if err == nil || !holdsAll(err.Error(), []string{"round 1 of delayd", "serve ended by itself: exit status 64", "--rounding"}) {
 		t.Errorf("error: %v", err)
 	}
 }

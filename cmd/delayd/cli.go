@@ -22,6 +22,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the delay service."`
 	Send    sendCmd    `cmd:"" help:"Send records to be delivered later."`
 	Tail    tailCmd    `cmd:"" help:"Print the records of a topic as they arrive, and how late they were."`
+	Ready   readyCmd   `cmd:"" help:"Ask a running \"delayd serve\" whether it is ready: exit code 0, or 1 and why not."`
 	Levels  levelsCmd  `cmd:"" help:"Print the levels, or which level each DURATION gets."`
 	Admin   adminCmd   `cmd:"" help:"Look after the service's topics."`
 	Bench   benchCmd   `cmd:"" help:"Measure the service: lateness, throughput, cost, and that nothing is lost."`

@@ -109,8 +109,12 @@ func TestDeployedStopsAreLongEnough(t *testing.T) {
 func TestUnitRestarts(t *testing.T) {
 	t.Parallel()
 	got := strings.Fields(deployed(t, "systemd/delayd.service", `(?m)^RestartPreventExitStatus=(.*)$`))
-	if want := []string{strconv.Itoa(exitUsage), strconv.Itoa(exitFenced)}; !slices.Equal(got, want) {
+	if want := []string{strconv.Itoa(exitFenced), strconv.Itoa(exitUsage)}; !slices.Equal(got, want) {
 		t.Errorf("RestartPreventExitStatus=%v, want %v", got, want)
+	}
+	// on-failure takes SIGHUP, SIGINT, SIGTERM and SIGPIPE for a proper end.
+	if got := deployed(t, "systemd/delayd.service", `(?m)^Restart=(.*)$`); got != "always" {
+		t.Errorf("Restart=%s, want always", got)
 	}
 }
 

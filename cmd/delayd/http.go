@@ -18,9 +18,16 @@ import (
 )
 
 const (
-	// headerTimeout bounds how long a client may take to send its request line
-	// and headers, so that idle connections cannot pile up.
+	// headerTimeout and readTimeout bound how long a client may take to send the
+	// headers of a request and all of it, idleTimeout how long it may keep a
+	// connection without one, so that connections cannot pile up. Scrapes come more
+	// often than idleTimeout.
 	headerTimeout = 5 * time.Second
+	readTimeout   = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	// writeTimeout bounds how long an answer may take to be made and read. Profiles
+	// take as long as they are asked to.
+	writeTimeout = 30 * time.Second
 	// httpStopTimeout bounds how long open requests hold up the exit.
 	httpStopTimeout = 2 * time.Second
 	// readyTick is the pause between looks at what is not ready yet.
@@ -45,7 +52,9 @@ func listenHTTP(addr string) (net.Listener, error) {
 
 // serveHTTP answers on ln until ctx ends. It closes ln.
 func serveHTTP(ctx context.Context, ln net.Listener, handler http.Handler) error {
-	srv := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout}
+	srv := &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(ln) }()
 	select {
@@ -85,6 +94,15 @@ func guarded(token string, next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
+// unhurried lets a profile take longer than readTimeout, at which the server would
+// cancel it. Of writeTimeout pprof takes care itself.
+func unhurried(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a writer without deadlines has none to lift
+		next(w, req)
+	}
+}
+
 // newHandler is all that is answered over HTTP. None of it changes anything;
 // profiles cost what they measure, and are for those who have the token.
 func newHandler(ready *readiness, reg prometheus.Gatherer, profiles bool, token string) http.Handler {
@@ -99,9 +117,9 @@ func newHandler(ready *readiness, reg prometheus.Gatherer, profiles bool, token 
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	if profiles {
-		mux.HandleFunc("GET /debug/pprof/", guarded(token, pprof.Index))
-		mux.HandleFunc("GET /debug/pprof/profile", guarded(token, pprof.Profile))
-		mux.HandleFunc("GET /debug/pprof/trace", guarded(token, pprof.Trace))
+		mux.HandleFunc("GET /debug/pprof/", guarded(token, unhurried(pprof.Index)))
+		mux.HandleFunc("GET /debug/pprof/profile", guarded(token, unhurried(pprof.Profile)))
+		mux.HandleFunc("GET /debug/pprof/trace", guarded(token, unhurried(pprof.Trace)))
 	}
 	return mux
 }

@@ -27,24 +27,27 @@ import (
 const (
 	exitOK      = 0
 	exitFailure = 1
-	exitUsage   = 2 // the command line or the environment asks for what cannot be
-	exitFenced  = 3 // another process uses the same instance id
-	exitOverdue = 4 // something is overdue for longer than --fail-on-overdue
-
-	// A plan that is not empty. Its report is on stdout, where wrong usage has
-	// nothing.
-	exitToDo = 2
+	exitToDo    = 2  // a plan that is not empty
+	exitFenced  = 3  // another process uses the same instance id
+	exitOverdue = 4  // something is overdue for longer than --fail-on-overdue
+	exitUsage   = 64 // EX_USAGE: the settings ask for what cannot be; 2 is what Go's crashes end with
 )
 
 func main() {
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2) // none of the two that count is lost, however close they are
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	go func() {
 		<-signals // a request to stop
 		stop()
-		<-signals // a demand
-		os.Exit(exitFailure)
+		for s := range signals {
+			if s != syscall.SIGHUP { // a demand; of a terminal that is closed there may be several
+				os.Exit(exitFailure)
+			}
+		}
 	}()
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -66,6 +66,7 @@ func (c *serveCmd) Run(ctx context.Context, con *console, config *cli, parsed *k
 		debug.SetMemoryLimit(memoryLimit)
 	}
 	log := c.logger(con.err)
+	defer heedSignals(con, log)()
 	err := c.serve(ctx, log)
 	if err == nil || errors.As(err, new(usageError)) || c.forPeople(con.err) {
 		return err
@@ -132,8 +133,9 @@ func (c *serveCmd) serve(ctx context.Context, log zerolog.Logger) error {
 		tracing:      tracing,
 	}
 	s.ready.not("starting")
-	log.Info().Str("version", version()).Strs("brokers", c.Brokers).Str("instance", instance).
-		Stringer("levels", c.Levels).Msg("starting")
+	log.Info().Str("version", version()).Strs("brokers", c.Brokers).Str("prefix", c.Prefix.Prefix).Str("instance", instance).
+		Stringer("levels", c.Levels).Stringer("delivery", c.Delivery).
+		Str("default_target", c.DefaultTarget).Strs("allow_target", c.AllowTarget).Strs("deny_target", c.DenyTarget).Msg("starting")
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.run(ctx) })

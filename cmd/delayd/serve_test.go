@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -402,27 +403,119 @@ func TestSecondSignalEndsTheProcessAtOnce(t *testing.T) {
 	}
 }
 
-// SIGTERM is a request to stop, and nothing else is needed to end cleanly.
-func TestSignalEndsTheProcess(t *testing.T) {
+// A signal either stops the process properly, or not at all.
+func TestSignals(t *testing.T) {
 	t.Parallel()
-	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		defer cancel()
-		stderr := newOutput()
-		cmd := exec.CommandContext(ctx, os.Args[0], "serve", "--embedded", "--embedded-addr", "127.0.0.1:0",
-			"--data", t.TempDir(), "--http", "127.0.0.1:0", "--levels", "1s")
-		cmd.Env = append(os.Environ(), asDelayd+"=1")
-		cmd.Stderr = stderr
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
+	for name, tc := range map[string]struct {
+		before []os.Signal // do not end it
+		told   []string
+		end    os.Signal
+	}{
+		"SIGTERM": {end: syscall.SIGTERM},
+		"SIGINT":  {end: os.Interrupt},
+		"SIGHUP":  {[]os.Signal{syscall.SIGHUP}, []string{"SIGHUP", "read again"}, syscall.SIGTERM},
+		"SIGQUIT": {[]os.Signal{syscall.SIGQUIT}, []string{"goroutine profile: total"}, syscall.SIGTERM},
+		"SIGPIPE and others": {
+			[]os.Signal{syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGHUP},
+			[]string{"SIGHUP", "read again"}, syscall.SIGTERM,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stderr := newOutput()
+			cmd := embeddedProcess(t, stderr)
+			stderr.await(t, "partitions assigned", "delay.forwarder")
+			for _, s := range tc.before {
+				if err := cmd.Process.Signal(s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			stderr.await(t, tc.told...)
+			if err := cmd.Process.Signal(tc.end); err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("%v\n%s", err, stderr)
+			}
+			stderr.await(t, `"message":"stopped"`)
+		})
+	}
+}
+
+// embeddedProcess starts a process that serves on a broker of its own.
+func embeddedProcess(t *testing.T, stderr io.Writer) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, os.Args[0], "serve", "--embedded", "--embedded-addr", "127.0.0.1:0",
+		"--data", t.TempDir(), "--http", "127.0.0.1:0", "--levels", "1s")
+	cmd.Env = append(os.Environ(), asDelayd+"=1")
+	cmd.Stderr = stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd
+}
+
+// Who read the log has gone, as a log collector that is started again: the service
+// goes on, and stops properly when it is told to.
+func TestServeSurvivesItsLog(t *testing.T) {
+	t.Parallel()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := embeddedProcess(t, write)
+	write.Close()
+	var addr string
+	for lines := bufio.NewScanner(read); addr == "" && lines.Scan(); {
+		var line struct{ Addr, Message string }
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Message == "http listens" {
+			addr = line.Addr
 		}
-		stderr.await(t, "partitions assigned", "delay.forwarder")
-		if err := cmd.Process.Signal(signal); err != nil {
-			t.Fatal(err)
+	}
+	read.Close()
+	for ready := false; !ready; {
+		code, _, stderr := runDelayd(t, "", "ready", "--http", addr)
+		ready = code == exitOK
+		if !ready && !strings.HasPrefix(stderr, "delayd: not ready: ") {
+			t.Fatalf("the process ended with its log: %s", stderr)
 		}
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("after %v: %v\n%s", signal, err, stderr)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A health check without an HTTP client.
+func TestReadyCommand(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := start(t, "serve", "--brokers", nobody, "--http", "127.0.0.1:0")
+	unready := logged(t, waits.err, "addr", "http listens")
+	waits.err.await(t, "no answer from the cluster")
+	for _, tc := range []struct {
+		args        []string
+		code        int
+		out, stderr string
+	}{
+		{[]string{"--http", "127.0.0.1:" + port}, exitOK, "ready\n", ""},
+		{[]string{"--http", "0.0.0.0:" + port}, exitOK, "ready\n", ""},
+		{[]string{"--http", unready}, exitFailure, "", "delayd: not ready: no answer from the cluster: "},
+		{[]string{"--http", unready, "--alive"}, exitOK, "ok\n", ""},
+		{[]string{"--http", nobody}, exitFailure, "", "delayd: Get \"http://" + nobody + "/readyz\": dial tcp " + nobody + ": connect: connection refused; is \"delayd serve\" running there"},
+		{[]string{"--http", "off"}, exitUsage, "", "delayd: --http off: there is nothing to ask"},
+	} {
+		code, out, stderr := runDelayd(t, "", append([]string{"ready"}, tc.args...)...)
+		if code != tc.code || out != tc.out || !strings.HasPrefix(stderr, tc.stderr) || (stderr == "") != (tc.stderr == "") {
+			t.Errorf("%q: exit code %d, stdout %q, stderr %s", tc.args, code, out, stderr)
 		}
-		stderr.await(t, `"message":"stopped"`)
 	}
 }

@@ -66,6 +66,12 @@ func TestComposeHealth(t *testing.T) {
 			t.Errorf("service %s: no health check that runs a program", name)
 		}
 	}
+	// The cluster may be well while the service is not: delayd itself is asked.
+	delayd := service(t, project, "delayd")
+	asks, serves := delayd.HealthCheck.Test[2:], delayd.Command[slices.Index(delayd.Command, "--http"):]
+	if !slices.Equal(asks, append([]string{"ready"}, serves...)) {
+		t.Errorf("the health check of delayd is %q, and it serves with %q", asks, serves)
+	}
 	for _, want := range []struct{ service, on, condition string }{
 		{"delayd", "kafka", types.ServiceConditionHealthy},
 		{"orders", "kafka", types.ServiceConditionHealthy},

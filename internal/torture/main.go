@@ -16,7 +16,7 @@ import (
 const (
 	exitOK       = 0
 	exitViolated = 1 // or there was no verdict
-	exitUsage    = 2
+	exitUsage    = 64
 )
 
 // errViolated is the end of a run that has shown its violations already.
