@@ -38,6 +38,10 @@ type Grant struct {
 // ServiceRoles are those of `delayd serve` where the topics are made by others.
 func ServiceRoles() []Role { return []Role{Router, Forwarder, Verifier, StatusReader, Publisher} }
 
+// ViewerRoles are those of a dashboard or an engineer who looks and changes
+// nothing: `delayd admin status` and `plan`. They read no producer's records.
+func ViewerRoles() []Role { return []Role{Verifier, StatusReader} }
+
 // ProvisionerRoles are those of who runs `delayd admin`.
 func ProvisionerRoles() []Role {
 	return []Role{Mender, StatusReader, LetterReader, Resender, Purger, LetterDeleter, Operator, Skipper}
@@ -89,24 +93,24 @@ func (e Export) Check(format Format) error {
 		return errTerraformReplicas
 	}
 	for _, g := range e.Grants {
-		err := CheckPrincipal(g.Principal)
-		if format == Strimzi && err == nil {
-			_, err = strimziUserName(g.Principal)
-		}
-		if err != nil {
+		if err := format.CheckPrincipal(g.Principal); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// CheckPrincipal reports what keeps a word from being a principal, as in
-// "User:delayd".
-func CheckPrincipal(s string) error {
+// CheckPrincipal reports what keeps a word from being a principal, such as
+// "User:delayd", that an export in this format can name.
+func (f Format) CheckPrincipal(s string) error {
 	if kind, name, ok := strings.Cut(s, ":"); !ok || kind == "" || name == "" {
 		return fmt.Errorf("principal %q: write a type and a name, as in User:delayd", s)
 	}
-	return oneLine("principal", s)
+	if err := oneLine("principal", s); err != nil || f != Strimzi {
+		return err
+	}
+	_, err := strimziUserName(s)
+	return err
 }
 
 // check reports the first name that is none.

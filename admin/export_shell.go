@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // shell writes a script for Kafka's own tools. It can be run again: what is there
@@ -25,10 +28,48 @@ func (e Export) shell(w io.Writer) error {
 	}
 	for _, g := range e.Grants {
 		err = errors.Join(err, comment(w, g.title()))
-		for _, r := range e.rights(g) {
-			err = errors.Join(err, comment(w, r.reason()))
-			line(k.grant(r, g.Principal))
+		for _, rights := range together(e.rights(g)) {
+			for _, r := range rights {
+				err = errors.Join(err, comment(w, r.String()+": "+r.reason()))
+			}
+			line(k.grant(g.Principal, rights...))
 		}
 	}
 	return err
+}
+
+// together groups rights by what one call of kafka-acls.sh can grant: several
+// operations on several resources of one type and one kind of pattern, each on
+// each. A call starts a JVM.
+func together(rights []Right) (calls [][]Right) {
+	type resource struct {
+		of       kmsg.ACLResourceType
+		name     string
+		prefixed bool
+	}
+	var order []resource
+	on := make(map[resource][]Right)
+	for _, r := range rights {
+		of := resource{r.Resource, r.Name, r.Prefixed}
+		if on[of] == nil {
+			order = append(order, of)
+		}
+		on[of] = append(on[of], r)
+	}
+	at := make(map[string]int) // of a call, by what all of its resources have in common
+	for _, of := range order {
+		operations := make([]string, len(on[of]))
+		for i, r := range on[of] {
+			operations[i] = r.operation()
+		}
+		slices.Sort(operations)
+		same := fmt.Sprint(of.of, of.prefixed, operations)
+		i, ok := at[same]
+		if !ok {
+			i = len(calls)
+			at[same], calls = i, append(calls, nil)
+		}
+		calls[i] = append(calls[i], on[of]...)
+	}
+	return calls
 }

@@ -36,6 +36,7 @@ func exported(t *testing.T) Export {
 		Grants: []Grant{
 			{"User:delayd", ServiceRoles()},
 			{"User:delayd-admin", ProvisionerRoles()},
+			{"User:wall", ViewerRoles()},
 			{"User:shop", []Role{Producer}},
 			{"User:billing", []Role{Consumer}},
 			{"User:shop", []Role{Consumer}},
@@ -300,14 +301,29 @@ func TestExportsGrantTheRights(t *testing.T) {
 		text := func(key string) string { return b[key].AsString() }
 		granted[Terraform] = append(granted[Terraform], strings.ToLower(fmt.Sprintf("%s %s %s %s %v", text("acl_principal"), text("acl_operation"), text("resource_type"), text("resource_name"), text("resource_pattern_type_filter") == "Prefixed")))
 	}
+	calls := 0
 	for line := range strings.Lines(written(t, e, KafkaTopics)) {
 		words := strings.Fields(strings.NewReplacer("--transactional-id", "--transactionalid", "--cluster", "--cluster "+clusterName).Replace(line))
 		if len(words) == 0 || words[0] != "kafka-acls.sh" {
 			continue
 		}
+		calls++
 		at := slices.Index(words, "--operation")
-		granted[KafkaTopics] = append(granted[KafkaTopics], strings.ToLower(fmt.Sprintf("%s %s %s %s %v",
-			words[at-1], words[at+1], strings.TrimPrefix(words[at+2], "--"), words[at+3], slices.Contains(words, "prefixed"))))
+		var operations []string
+		for flag := range slices.Chunk(words[at:], 2) {
+			switch flag[0] {
+			case "--operation":
+				operations = append(operations, flag[1])
+			case "--topic", "--group", "--transactionalid", "--cluster":
+				for _, op := range operations {
+					granted[KafkaTopics] = append(granted[KafkaTopics], strings.ToLower(fmt.Sprintf("%s %s %s %s %v",
+						words[at-1], op, strings.TrimPrefix(flag[0], "--"), flag[1], slices.Contains(words, "prefixed"))))
+				}
+			}
+		}
+	}
+	if rights := len(granted[KafkaTopics]); calls*2 > rights { // each starts a JVM
+		t.Errorf("%d calls of kafka-acls.sh for %d rights", calls, rights)
 	}
 	for _, format := range slices.Sorted(maps.Keys(granted)) {
 		got := granted[format]

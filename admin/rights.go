@@ -123,7 +123,7 @@ func (r Right) String() string {
 // Command is the line for Kafka's own tool that grants it to a principal, such as
 // "User:delayd".
 func (r Right) Command(brokers, principal string) string {
-	return tools{brokers: brokers}.grant(r, principal)
+	return tools{brokers: brokers}.grant(principal, r)
 }
 
 // Rights are all that roles need on a cluster, and nothing that they do not: the

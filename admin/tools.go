@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -67,24 +68,34 @@ func (k tools) forget(group, topic string) string {
 	return k.line("kafka-consumer-groups.sh", "--delete-offsets --group %s --topic %s", shellQuote(group), topic)
 }
 
-// grant gives a right to a principal, such as "User:delayd".
-func (k tools) grant(r Right, principal string) string {
-	var resource string
-	switch r.Resource {
-	case kmsg.ACLResourceTypeTopic:
-		resource = "--topic " + shellQuote(r.Name)
-	case kmsg.ACLResourceTypeGroup:
-		resource = "--group " + shellQuote(r.Name)
-	case kmsg.ACLResourceTypeTransactionalId:
-		resource = "--transactional-id " + shellQuote(r.Name)
-	case kmsg.ACLResourceTypeCluster:
-		resource = "--cluster"
+// grant gives rights to a principal, such as "User:delayd": they are on resources
+// of one type and one kind of pattern, with the same operations on each.
+func (k tools) grant(principal string, rights ...Right) string {
+	var operations, resources []string
+	add := func(words *[]string, word string) {
+		if !slices.Contains(*words, word) {
+			*words = append(*words, word)
+		}
+	}
+	for _, r := range rights {
+		add(&operations, "--operation "+r.operation())
+		switch r.Resource {
+		case kmsg.ACLResourceTypeTopic:
+			add(&resources, "--topic "+shellQuote(r.Name))
+		case kmsg.ACLResourceTypeGroup:
+			add(&resources, "--group "+shellQuote(r.Name))
+		case kmsg.ACLResourceTypeTransactionalId:
+			add(&resources, "--transactional-id "+shellQuote(r.Name))
+		case kmsg.ACLResourceTypeCluster:
+			add(&resources, "--cluster")
+		}
 	}
 	pattern := ""
-	if r.Prefixed {
+	if rights[0].Prefixed {
 		pattern = " --resource-pattern-type prefixed"
 	}
-	return k.line("kafka-acls.sh", "--add --allow-principal %s --operation %s %s%s", shellQuote(principal), r.operation(), resource, pattern)
+	return k.line("kafka-acls.sh", "--add --allow-principal %s %s %s%s",
+		shellQuote(principal), strings.Join(operations, " "), strings.Join(resources, " "), pattern)
 }
 
 // operation is what a right allows, as Kafka's tools and those of others spell

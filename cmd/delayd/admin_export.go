@@ -25,8 +25,9 @@ type exportCmd struct {
 	MessageMaxBytes int64      `type:"number" min:"1" max:"2147483647" placeholder:"N" help:"message.max.bytes of the brokers (default: that of the profile)."`
 	StrimziCluster  string     `placeholder:"NAME" default:"my-cluster" help:"Name of Strimzi's Kafka resource (default: ${default})."`
 
-	Service     []string           `sep:"none" placeholder:"PRINCIPAL" help:"Who runs \"delayd serve\", as in User:delayd; repeatable, as the next three. Unset: no ACLs for them."`
+	Service     []string           `sep:"none" placeholder:"PRINCIPAL" help:"Who runs \"delayd serve\", as in User:delayd; repeatable, as the next four. Unset: no ACLs for them."`
 	Provisioner []string           `sep:"none" placeholder:"PRINCIPAL" help:"Who runs \"delayd admin\"."`
+	Viewer      []string           `sep:"none" placeholder:"PRINCIPAL" help:"Who runs \"delayd admin status\" and \"plan\", and nothing else."`
 	Producer    []string           `sep:"none" placeholder:"PRINCIPAL" help:"Who sends records to be delayed."`
 	Consumer    []string           `sep:"none" placeholder:"PRINCIPAL" help:"Who reads what is delivered."`
 	Target      []string           `placeholder:"TOPIC" help:"Topic that is delivered to; one that ends with * is all that begin so; repeatable."`
@@ -51,11 +52,12 @@ func (c *exportCmd) Run(con *console, config *cli, parsed *kong.Context) error {
 	}{
 		{"--service", c.Service, admin.ServiceRoles()},
 		{"--provisioner", c.Provisioner, admin.ProvisionerRoles()},
+		{"--viewer", c.Viewer, admin.ViewerRoles()},
 		{"--producer", c.Producer, []admin.Role{admin.Producer}},
 		{"--consumer", c.Consumer, []admin.Role{admin.Consumer}},
 	} {
 		for _, p := range withoutEmpty(part.principals) {
-			if err := admin.CheckPrincipal(p); err != nil {
+			if err := c.Format.CheckPrincipal(p); err != nil {
 				return usagef("%s: %w", part.flag, err)
 			}
 			e.Grants = append(e.Grants, admin.Grant{Principal: p, Roles: part.roles})

@@ -108,6 +108,7 @@ func TestTopicFlagsThatDoNotFit(t *testing.T) {
 		{"admin export --format terraform --replicas=-1", "delayd: --replicas: Terraform's provider Mongey/kafka needs a number, and a topic that is made by it cannot have the cluster's default; write 3, or how many there are to be\n"},
 		{"admin export --format helm", "delayd: --format: \"helm\": write kafka-topics, strimzi or terraform\n\"delayd admin export --help\" says what is allowed\n"},
 		{"admin export --producer shop", "delayd: --producer: principal \"shop\": write a type and a name, as in User:delayd\n"},
+		{"admin export --format strimzi --service User:CN=delayd,O=us", "delayd: --service: principal User:CN=delayd,O=us: Strimzi names users by its own resources: write User: and a name of a-z, 0-9, \"-\" and \".\", as in User:delayd\n"},
 		{"admin export --target a/b", "delayd: --target \"a/b\": '/' is not allowed; use letters a-z and A-Z, digits, \".\", \"_\" and \"-\"\n"},
 		{"admin export --message-max-bytes=-1", "delayd: --message-max-bytes: \"-1\": write a number from 1 to 2147483647\n\"delayd admin export --help\" says what is allowed\n"},
 	} {
@@ -126,7 +127,7 @@ func TestExport(t *testing.T) {
 	t.Parallel()
 	got := succeed(t, "", "admin", "export", "--levels", "1s", "--prefix", "shop", "--partitions", "2", "--replicas=-1", "--profile", "redpanda",
 		"--outage-budget", "2d", "--brokers", "a:1,b:2", "--command-config", "me.properties", "--message-max-bytes", "2000000",
-		"--service", "User:CN=delayd,O=us", "--provisioner", "User:ops", "--producer", "User:web", "--producer", "User:app", "--consumer", "User:app",
+		"--service", "User:CN=delayd,O=us", "--provisioner", "User:ops", "--viewer", "User:wall", "--producer", "User:web", "--producer", "User:app", "--consumer", "User:app",
 		"--target", "orders", "--target", "stock.*", "--group", "app", "--delivery", "exactly-once")
 	path := filepath.Join("testdata", "export.golden")
 	if *update {

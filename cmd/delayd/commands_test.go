@@ -187,8 +187,12 @@ func TestDemoFailsWhenARecordIsMissing(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	t.Parallel()
-	if got := succeed(t, "", "version"); !strings.HasPrefix(got, "delayd ") || strings.Count(got, "\n") != 1 {
+	got := succeed(t, "", "version")
+	if !strings.HasPrefix(got, "delayd ") || strings.Count(got, "\n") != 1 {
 		t.Errorf("version: %q", got)
+	}
+	if flag := succeed(t, "", "--version"); flag != got {
+		t.Errorf("--version: %q, want %q", flag, got)
 	}
 }
 

@@ -79,6 +79,9 @@ func dispatch(ctx context.Context, args []string, con *console) (int, error) {
 		_, err := dispatch(ctx, []string{"--help"}, con)
 		return exitUsage, err
 	}
+	if len(args) == 1 && args[0] == "--version" { // what one tries first
+		args = []string{"version"}
+	}
 	helped := false // kong has printed the help that was asked for
 	parser, err := newParser(con, func(int) { helped = true })
 	if err != nil {

@@ -61,7 +61,7 @@ func (s *secured) plan(user string, args ...string) (code int, report string) {
 // the export makes the topics and the rights of a cluster on which nobody may do
 // anything. Then there is nothing to do, and a record goes all the way.
 func TestExportProvisionsASecuredCluster(t *testing.T) {
-	s := newSecured(t, "delayd", "ops", "sender", "reader")
+	s := newSecured(t, "delayd", "ops", "wall", "sender", "reader")
 	s.make("orders")
 	topics := []string{"--levels", "1s 5s", "--partitions", "1"}
 	if code, out := s.plan("ops", topics...); code != 1 || !strings.Contains(out, "grant DESCRIBE on topic delay.inbox to this user") {
@@ -69,7 +69,8 @@ func TestExportProvisionsASecuredCluster(t *testing.T) {
 	}
 
 	script, errs, err := s.run(append([]string{"admin", "export", "--replicas", "1", "--brokers", strings.Join(s.kafka.Brokers(), ","),
-		"--service", "User:delayd", "--provisioner", "User:ops", "--producer", "User:sender", "--consumer", "User:reader",
+		"--service", "User:delayd", "--provisioner", "User:ops", "--viewer", "User:wall",
+		"--producer", "User:sender", "--consumer", "User:reader",
 		"--target", "orders", "--group", "reader"}, topics...)...)
 	if err != nil {
 		t.Fatalf("export: %v\n%s", err, errs)
@@ -84,6 +85,12 @@ func TestExportProvisionsASecuredCluster(t *testing.T) {
 	})
 	if !strings.Contains(report, `"to_do":false`) {
 		t.Errorf("plan: %s", report)
+	}
+	if code, report := s.plan("wall", topics...); code != 0 {
+		t.Errorf("plan by the viewer: exit code %d\n%s", code, report)
+	}
+	if out, errs, err := s.run(append([]string{"admin", "status", "--levels", "1s 5s"}, s.flags("wall")...)...); err != nil || strings.Contains(out, "grant ") {
+		t.Errorf("status by the viewer: %v\n%s%s", err, out, errs)
 	}
 
 	d := new(delayd)

@@ -930,6 +930,160 @@ resource "kafka_acl" "delayd_admin_read_group_delay_skipped" {
   acl_permission_type          = "Allow"
 }
 
+# see that it is there
+resource "kafka_acl" "wall_describe_topic_delay_inbox" {
+  resource_name                = "delay.inbox"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:wall"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# optional: check its settings; without it they count as good, with a note
+resource "kafka_acl" "wall_describeconfigs_topic_delay_inbox" {
+  resource_name                = "delay.inbox"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:wall"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# see that it is there
+resource "kafka_acl" "wall_describe_topic_delay_level" {
+  resource_name                = "delay.level."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:wall"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# optional: check its settings; without it they count as good, with a note
+resource "kafka_acl" "wall_describeconfigs_topic_delay_level" {
+  resource_name                = "delay.level."
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:wall"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# see that it is there
+resource "kafka_acl" "wall_describe_topic_delay_parked" {
+  resource_name                = "delay.parked"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:wall"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# optional: check its settings; without it they count as good, with a note
+resource "kafka_acl" "wall_describeconfigs_topic_delay_parked" {
+  resource_name                = "delay.parked"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:wall"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# see that it is there
+resource "kafka_acl" "wall_describe_topic_delay_dead" {
+  resource_name                = "delay.dead"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:wall"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# optional: check its settings; without it they count as good, with a note
+resource "kafka_acl" "wall_describeconfigs_topic_delay_dead" {
+  resource_name                = "delay.dead"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:wall"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# see that it is there
+resource "kafka_acl" "wall_describe_topic_delay_control" {
+  resource_name                = "delay.control"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:wall"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# optional: check its settings; without it they count as good, with a note
+resource "kafka_acl" "wall_describeconfigs_topic_delay_control" {
+  resource_name                = "delay.control"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:wall"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# optional: know how large a record the brokers take; without it Kafka's default counts
+resource "kafka_acl" "wall_describeconfigs_cluster_kafka_cluster" {
+  resource_name                = "kafka-cluster"
+  resource_type                = "Cluster"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:wall"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# optional: see what is paused; without it nothing can be
+resource "kafka_acl" "wall_read_topic_delay_control" {
+  resource_name                = "delay.control"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:wall"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
+# see its commits and members
+resource "kafka_acl" "wall_describe_group_delay_router" {
+  resource_name                = "delay.router"
+  resource_type                = "Group"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:wall"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# see its commits and members
+resource "kafka_acl" "wall_describe_group_delay_forwarder" {
+  resource_name                = "delay.forwarder"
+  resource_type                = "Group"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:wall"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
 # send to the inbox
 resource "kafka_acl" "shop_write_topic_delay_inbox" {
   resource_name                = "delay.inbox"

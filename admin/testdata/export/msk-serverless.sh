@@ -85,6 +85,21 @@ kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties 
 #   READ on topic delay.inbox: read the batch, and tell the router where to go on
 #   WRITE on topic delay.dead: write the dead letter
 #   READ on group delay.skipped: tell the service where to go on
+# User:wall: verifier, status
+#   DESCRIBE on topic delay.inbox: see that it is there
+#   DESCRIBE_CONFIGS on topic delay.inbox: optional: check its settings; without it they count as good, with a note
+#   DESCRIBE on topic delay.level.*: see that it is there
+#   DESCRIBE_CONFIGS on topic delay.level.*: optional: check its settings; without it they count as good, with a note
+#   DESCRIBE on topic delay.parked: see that it is there
+#   DESCRIBE_CONFIGS on topic delay.parked: optional: check its settings; without it they count as good, with a note
+#   DESCRIBE on topic delay.dead: see that it is there
+#   DESCRIBE_CONFIGS on topic delay.dead: optional: check its settings; without it they count as good, with a note
+#   DESCRIBE on topic delay.control: see that it is there
+#   DESCRIBE_CONFIGS on topic delay.control: optional: check its settings; without it they count as good, with a note
+#   DESCRIBE_CONFIGS on cluster kafka-cluster: optional: know how large a record the brokers take; without it Kafka's default counts
+#   READ on topic delay.control: optional: see what is paused; without it nothing can be
+#   DESCRIBE on group delay.router: see its commits and members
+#   DESCRIBE on group delay.forwarder: see its commits and members
 # User:shop: producer, consumer
 #   WRITE on topic delay.inbox: send to the inbox
 #   WRITE on topic delay.level.*: optional: send straight to a level; without it the inbox is the way

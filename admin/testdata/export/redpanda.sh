@@ -9,170 +9,136 @@ kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties 
 kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties --create --if-not-exists --topic delay.dead --partitions 1 --replication-factor 3 --config cleanup.policy=delete --config retention.ms=-1 --config retention.bytes=-1 --config max.message.bytes=1179648
 kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties --create --if-not-exists --topic delay.control --partitions 1 --replication-factor 3 --config cleanup.policy=compact --config retention.ms=-1 --config retention.bytes=-1
 # User:delayd: router, forwarder, verifier, status, publisher
-# read what producers send
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Read --topic delay.inbox
-# optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Delete --topic delay.inbox
-# put records where they wait
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --topic delay.level. --resource-pattern-type prefixed
-# be a member and commit
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Read --group delay.router
-# optional: pass what an operator has skipped
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Describe --group delay.skipped
-# see when what is parked for a target has been delivered
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Describe --group delay.forwarder
-# optional: know how large a record it takes before one is refused; without it that is learned from the refusal
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation DescribeConfigs --topic delay.level. --resource-pattern-type prefixed
-# optional: see what is paused; without it nothing can be
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Read --topic delay.control
-# see for which targets records are parked, and try them again
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Read --topic delay.parked
-# park records whose target is sick
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --topic delay.parked
-# write dead letters
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --topic delay.dead
-# optional: know how large a record it takes before one is refused; without it that is learned from the refusal
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation DescribeConfigs --topic delay.parked
-# optional: know how large a record it takes before one is refused; without it that is learned from the refusal
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation DescribeConfigs --topic delay.dead
-# deliver; without it the records for it wait, and then become dead letters
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --topic orders
-# optional: know how large a record it takes before one is refused; without it that is learned from the refusal
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation DescribeConfigs --topic orders
-# deliver; without it the records for it wait, and then become dead letters
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --topic shop. --resource-pattern-type prefixed
-# optional: know how large a record it takes before one is refused; without it that is learned from the refusal
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation DescribeConfigs --topic shop. --resource-pattern-type prefixed
-# deliver and commit in one transaction
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --transactional-id delay.router- --resource-pattern-type prefixed
-# read what waits
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Read --topic delay.level. --resource-pattern-type prefixed
-# optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Delete --topic delay.level. --resource-pattern-type prefixed
-# optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Delete --topic delay.parked
-# be a member and commit
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Read --group delay.forwarder
-# optional: tell what an operator has deleted from a loss
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Describe --group delay.purged
-# deliver and commit in one transaction
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --transactional-id delay.forwarder- --resource-pattern-type prefixed
-# see that it is there
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Describe --topic delay.inbox
-# optional: check its settings; without it they count as good, with a note
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation DescribeConfigs --topic delay.inbox
-# see that it is there
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Describe --topic delay.level. --resource-pattern-type prefixed
-# see that it is there
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Describe --topic delay.parked
-# see that it is there
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Describe --topic delay.dead
-# see that it is there
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Describe --topic delay.control
-# optional: check its settings; without it they count as good, with a note
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation DescribeConfigs --topic delay.control
-# optional: know how large a record the brokers take; without it Kafka's default counts
+# READ on topic delay.inbox: read what producers send
+# DELETE on topic delay.inbox: optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
+# DESCRIBE on topic delay.inbox: see that it is there
+# DESCRIBE_CONFIGS on topic delay.inbox: optional: check its settings; without it they count as good, with a note
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Read --operation Delete --operation Describe --operation DescribeConfigs --topic delay.inbox
+# WRITE on topic delay.level.*: put records where they wait
+# DESCRIBE_CONFIGS on topic delay.level.*: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
+# READ on topic delay.level.*: read what waits
+# DELETE on topic delay.level.*: optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
+# DESCRIBE on topic delay.level.*: see that it is there
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --operation DescribeConfigs --operation Read --operation Delete --operation Describe --topic delay.level. --resource-pattern-type prefixed
+# READ on group delay.router: be a member and commit
+# DESCRIBE on group delay.router: see its commits and members
+# DESCRIBE on group delay.forwarder: see when what is parked for a target has been delivered
+# READ on group delay.forwarder: be a member and commit
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Read --operation Describe --group delay.router --group delay.forwarder
+# DESCRIBE on group delay.skipped: optional: pass what an operator has skipped
+# DESCRIBE on group delay.purged: optional: tell what an operator has deleted from a loss
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Describe --group delay.skipped --group delay.purged
+# READ on topic delay.control: optional: see what is paused; without it nothing can be
+# DESCRIBE on topic delay.control: see that it is there
+# DESCRIBE_CONFIGS on topic delay.control: optional: check its settings; without it they count as good, with a note
+# WRITE on topic delay.control: optional: let delayd admin know the service's levels; without it, it needs --levels
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Read --operation Describe --operation DescribeConfigs --operation Write --topic delay.control
+# READ on topic delay.parked: see for which targets records are parked, and try them again
+# WRITE on topic delay.parked: park records whose target is sick
+# DESCRIBE_CONFIGS on topic delay.parked: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
+# DELETE on topic delay.parked: optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
+# DESCRIBE on topic delay.parked: see that it is there
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Read --operation Write --operation DescribeConfigs --operation Delete --operation Describe --topic delay.parked
+# WRITE on topic delay.dead: write dead letters
+# DESCRIBE_CONFIGS on topic delay.dead: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
+# DESCRIBE on topic delay.dead: see that it is there
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --operation DescribeConfigs --operation Describe --topic delay.dead
+# WRITE on topic orders: deliver; without it the records for it wait, and then become dead letters
+# DESCRIBE_CONFIGS on topic orders: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --operation DescribeConfigs --topic orders
+# WRITE on topic shop.*: deliver; without it the records for it wait, and then become dead letters
+# DESCRIBE_CONFIGS on topic shop.*: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --operation DescribeConfigs --topic shop. --resource-pattern-type prefixed
+# WRITE on transactional id delay.router-*: deliver and commit in one transaction
+# WRITE on transactional id delay.forwarder-*: deliver and commit in one transaction
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --transactional-id delay.router- --transactional-id delay.forwarder- --resource-pattern-type prefixed
+# DESCRIBE_CONFIGS on cluster kafka-cluster: optional: know how large a record the brokers take; without it Kafka's default counts
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation DescribeConfigs --cluster
-# see its commits and members
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Describe --group delay.router
-# optional: let delayd admin know the service's levels; without it, it needs --levels
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --topic delay.control
 # User:delayd-admin: mender, status, letters, resender, purger, letter-deleter, operator, skipper
-# create it
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --topic delay.inbox
-# create it
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --topic delay.level. --resource-pattern-type prefixed
-# create it
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --topic delay.parked
-# create it
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --topic delay.dead
-# create it
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --topic delay.control
-# see that it is there
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Describe --topic delay.inbox
-# optional: check its settings; without it they count as good, with a note
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation DescribeConfigs --topic delay.inbox
-# see that it is there
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Describe --topic delay.level. --resource-pattern-type prefixed
-# optional: check its settings; without it they count as good, with a note
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation DescribeConfigs --topic delay.level. --resource-pattern-type prefixed
-# see that it is there
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Describe --topic delay.parked
-# optional: check its settings; without it they count as good, with a note
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation DescribeConfigs --topic delay.parked
-# see that it is there
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Describe --topic delay.dead
-# optional: check its settings; without it they count as good, with a note
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation DescribeConfigs --topic delay.dead
-# see that it is there
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Describe --topic delay.control
-# optional: check its settings; without it they count as good, with a note
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation DescribeConfigs --topic delay.control
-# optional: know how large a record the brokers take; without it Kafka's default counts
+# CREATE on topic delay.inbox: create it
+# DESCRIBE on topic delay.inbox: see that it is there
+# DESCRIBE_CONFIGS on topic delay.inbox: optional: check its settings; without it they count as good, with a note
+# ALTER_CONFIGS on topic delay.inbox: mend its settings
+# WRITE on topic delay.inbox: send them again
+# READ on topic delay.inbox: read the batch, and tell the router where to go on
+# CREATE on topic delay.control: create it
+# DESCRIBE on topic delay.control: see that it is there
+# DESCRIBE_CONFIGS on topic delay.control: optional: check its settings; without it they count as good, with a note
+# ALTER_CONFIGS on topic delay.control: mend its settings
+# READ on topic delay.control: see what is paused; without it nothing can be
+# WRITE on topic delay.control: pause and resume
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --operation Describe --operation DescribeConfigs --operation AlterConfigs --operation Write --operation Read --topic delay.inbox --topic delay.control
+# CREATE on topic delay.level.*: create it
+# DESCRIBE on topic delay.level.*: see that it is there
+# DESCRIBE_CONFIGS on topic delay.level.*: optional: check its settings; without it they count as good, with a note
+# ALTER_CONFIGS on topic delay.level.*: mend its settings
+# READ on topic delay.level.*: read what is pending
+# WRITE on topic delay.level.*: send those again that were on a level
+# DELETE on topic delay.level.*: delete what is pending
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --operation Describe --operation DescribeConfigs --operation AlterConfigs --operation Read --operation Write --operation Delete --topic delay.level. --resource-pattern-type prefixed
+# CREATE on topic delay.parked: create it
+# DESCRIBE on topic delay.parked: see that it is there
+# DESCRIBE_CONFIGS on topic delay.parked: optional: check its settings; without it they count as good, with a note
+# ALTER_CONFIGS on topic delay.parked: mend its settings
+# READ on topic delay.parked: read what is parked
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --operation Describe --operation DescribeConfigs --operation AlterConfigs --operation Read --topic delay.parked
+# CREATE on topic delay.dead: create it
+# DESCRIBE on topic delay.dead: see that it is there
+# DESCRIBE_CONFIGS on topic delay.dead: optional: check its settings; without it they count as good, with a note
+# ALTER_CONFIGS on topic delay.dead: mend its settings
+# READ on topic delay.dead: read the dead letters
+# DELETE on topic delay.dead: delete dead letters (Kafka has no right for records alone: it is the one to delete the topic too)
+# WRITE on topic delay.dead: write the dead letter
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --operation Describe --operation DescribeConfigs --operation AlterConfigs --operation Read --operation Delete --operation Write --topic delay.dead
+# DESCRIBE_CONFIGS on cluster kafka-cluster: optional: know how large a record the brokers take; without it Kafka's default counts
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation DescribeConfigs --cluster
-# mend its settings
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation AlterConfigs --topic delay.inbox
-# mend its settings
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation AlterConfigs --topic delay.level. --resource-pattern-type prefixed
-# mend its settings
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation AlterConfigs --topic delay.parked
-# mend its settings
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation AlterConfigs --topic delay.dead
-# mend its settings
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation AlterConfigs --topic delay.control
-# see what is paused; without it nothing can be
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Read --topic delay.control
-# see its commits and members
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Describe --group delay.router
-# see its commits and members
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Describe --group delay.forwarder
-# read the dead letters
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Read --topic delay.dead
-# know which were sent again
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Read --topic delay.resent
-# read what is parked
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Read --topic delay.parked
-# read what is pending
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Read --topic delay.level. --resource-pattern-type prefixed
-# tell which were sent again
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Write --topic delay.resent
-# optional: create it; without it somebody else has to
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --topic delay.resent
-# send them again
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Write --topic delay.inbox
-# send those again that were on a level
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Write --topic delay.level. --resource-pattern-type prefixed
-# send and tell in one transaction
+# DESCRIBE on group delay.router: see its commits and members
+# DESCRIBE on group delay.forwarder: see its commits and members
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Describe --group delay.router --group delay.forwarder
+# READ on topic delay.resent: know which were sent again
+# WRITE on topic delay.resent: tell which were sent again
+# CREATE on topic delay.resent: optional: create it; without it somebody else has to
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Read --operation Write --operation Create --topic delay.resent
+# WRITE on transactional id delay.resent: send and tell in one transaction
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Write --transactional-id delay.resent
-# delete what is pending
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Delete --topic delay.level. --resource-pattern-type prefixed
-# tell the forwarders what is deleted
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Read --group delay.purged
-# delete dead letters (Kafka has no right for records alone: it is the one to delete the topic too)
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Delete --topic delay.dead
-# pause and resume
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Write --topic delay.control
-# read the batch, and tell the router where to go on
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Read --topic delay.inbox
-# write the dead letter
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Write --topic delay.dead
-# tell the service where to go on
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Read --group delay.skipped
+# READ on group delay.purged: tell the forwarders what is deleted
+# READ on group delay.skipped: tell the service where to go on
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Read --group delay.purged --group delay.skipped
+# User:wall: verifier, status
+# DESCRIBE on topic delay.inbox: see that it is there
+# DESCRIBE_CONFIGS on topic delay.inbox: optional: check its settings; without it they count as good, with a note
+# DESCRIBE on topic delay.parked: see that it is there
+# DESCRIBE_CONFIGS on topic delay.parked: optional: check its settings; without it they count as good, with a note
+# DESCRIBE on topic delay.dead: see that it is there
+# DESCRIBE_CONFIGS on topic delay.dead: optional: check its settings; without it they count as good, with a note
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:wall --operation Describe --operation DescribeConfigs --topic delay.inbox --topic delay.parked --topic delay.dead
+# DESCRIBE on topic delay.level.*: see that it is there
+# DESCRIBE_CONFIGS on topic delay.level.*: optional: check its settings; without it they count as good, with a note
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:wall --operation Describe --operation DescribeConfigs --topic delay.level. --resource-pattern-type prefixed
+# DESCRIBE on topic delay.control: see that it is there
+# DESCRIBE_CONFIGS on topic delay.control: optional: check its settings; without it they count as good, with a note
+# READ on topic delay.control: optional: see what is paused; without it nothing can be
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:wall --operation Describe --operation DescribeConfigs --operation Read --topic delay.control
+# DESCRIBE_CONFIGS on cluster kafka-cluster: optional: know how large a record the brokers take; without it Kafka's default counts
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:wall --operation DescribeConfigs --cluster
+# DESCRIBE on group delay.router: see its commits and members
+# DESCRIBE on group delay.forwarder: see its commits and members
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:wall --operation Describe --group delay.router --group delay.forwarder
 # User:shop: producer, consumer
-# send to the inbox
+# WRITE on topic delay.inbox: send to the inbox
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:shop --operation Write --topic delay.inbox
-# optional: send straight to a level; without it the inbox is the way
+# WRITE on topic delay.level.*: optional: send straight to a level; without it the inbox is the way
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:shop --operation Write --topic delay.level. --resource-pattern-type prefixed
-# read what is delivered
+# READ on topic orders: read what is delivered
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:shop --operation Read --topic orders
-# read what is delivered
+# READ on topic shop.*: read what is delivered
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:shop --operation Read --topic shop. --resource-pattern-type prefixed
-# be a member and commit
+# READ on group billing: be a member and commit
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:shop --operation Read --group billing
 # User:billing: consumer
-# read what is delivered
+# READ on topic orders: read what is delivered
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:billing --operation Read --topic orders
-# read what is delivered
+# READ on topic shop.*: read what is delivered
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:billing --operation Read --topic shop. --resource-pattern-type prefixed
-# be a member and commit
+# READ on group billing: be a member and commit
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:billing --operation Read --group billing
