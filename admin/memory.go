@@ -20,14 +20,14 @@ type memory struct {
 	others *offsets.Others
 
 	mu     sync.Mutex
-	levels []string // topics that are called like a level's, in the ladder or not
+	levels []string // topics that are called, or meant to be called, like a level's
 	listed time.Time
 }
 
 // Remembering returns the spec for somebody who verifies or counts again and again. It
-// looks for topics of levels that are not in the ladder only every five minutes. A group
-// that has nothing to do with our topics is asked again when its state changes, or after
-// up to an hour.
+// looks for topics of levels that are not in the ladder, and for misspelt ones, only every
+// five minutes. A group that has nothing to do with our topics is asked again when its
+// state changes, or after up to an hour.
 func (s Spec) Remembering() Spec {
 	s.memory = &memory{others: s.others()}
 	return s
@@ -41,8 +41,8 @@ func (s Spec) others() *offsets.Others {
 	return offsets.NewOthers(s.Names.ForwarderGroup(), s.Names.PurgedGroup(), s.Names.SkippedGroup())
 }
 
-// look looks up the topics of the service, and those of levels that are not in the
-// ladder any more.
+// look looks up the topics of the service, those of levels that are not in the ladder
+// any more, and misspelt ones.
 func (s Spec) look(ctx context.Context, cl *kgo.Client) (cluster, map[string]found, error) {
 	levels, err := s.levelTopics(ctx, cl)
 	if err != nil {
@@ -51,7 +51,7 @@ func (s Spec) look(ctx context.Context, cl *kgo.Client) (cluster, map[string]fou
 	return metadata(ctx, cl, append(names(s.topics()), levels...)...)
 }
 
-// levelTopics lists the topics that are called like a level's.
+// levelTopics lists the topics that are called like a level's, or misspelt.
 func (s Spec) levelTopics(ctx context.Context, cl *kgo.Client) (levels []string, err error) {
 	m := s.memory
 	if m != nil {
@@ -67,7 +67,9 @@ func (s Spec) levelTopics(ctx context.Context, cl *kgo.Client) (levels []string,
 	}
 	ours := names(s.topics())
 	for name := range all {
-		if _, ok := s.Names.LevelDelay(name); ok && !slices.Contains(ours, name) {
+		_, level := s.Names.LevelDelay(name)
+		_, misspelt := s.Names.Meant(name)
+		if (level || misspelt) && !slices.Contains(ours, name) {
 			levels = append(levels, name)
 		}
 	}

@@ -70,7 +70,7 @@ func (s Spec) retired(ctx context.Context, cl *kgo.Client) Results {
 func (s Spec) strays(seen map[string]found) (results Results) {
 	for _, name := range slices.Sorted(maps.Keys(seen)) {
 		right, misspelt := s.Names.Meant(name)
-		if !misspelt {
+		if !misspelt || !seen[name].exists() {
 			continue
 		}
 		r := Result{Topic: name, Outcome: Drifted}
