@@ -25,6 +25,7 @@ const (
 // fetch and never overlaps with poll appending.
 func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string][]int32) {
 	c.absent.Store(false)
+	c.unjoined.Store(nil)
 	if len(added) == 0 {
 		return
 	}

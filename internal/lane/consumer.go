@@ -97,9 +97,10 @@ type Consumer struct {
 	opts  []kgo.Opt
 
 	ahead, aside *pool
-	held         atomic.Bool // some lane is held back
-	stuck        atomic.Bool // the budget is used by records that do not move
-	vain         time.Time   // when the poll loop last waited for the pool aside in vain
+	held         atomic.Bool           // some lane is held back
+	unjoined     atomic.Pointer[error] // why the group could not be joined; nil when it was
+	stuck        atomic.Bool           // the budget is used by records that do not move
+	vain         time.Time             // when the poll loop last waited for the pool aside in vain
 	lease        *lease
 	reads        reads
 	clocks       clocks

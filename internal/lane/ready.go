@@ -20,7 +20,10 @@ func (c *Consumer) fetchError(topic string, n int32, err error) {
 	case errors.Is(err, kerr.FencedInstanceID):
 		c.fenced()
 	case errors.As(err, &session):
-		c.log.Error().Err(c.denied(session.Err)).Msg("joining the group: retried")
+		err = refusedSession(c.denied(session.Err))
+		if before := c.unjoined.Swap(&err); before == nil || (*before).Error() != err.Error() {
+			c.tries.Error().Err(err).Msg("joining the group: retried")
+		}
 	case errors.As(err, &loss):
 		c.cfg.Metrics.DataLoss.Inc()
 		c.log.Error().Str("topic", loss.Topic).Int32("partition", loss.Partition).
@@ -41,6 +44,15 @@ func (c *Consumer) fetchError(topic string, n int32, err error) {
 	}
 }
 
+// refusedSession adds to a refusal of our session what the operator can do about it.
+func refusedSession(err error) error {
+	if !errors.Is(err, kerr.InvalidSessionTimeout) {
+		return err
+	}
+	return fmt.Errorf("%w; the brokers have to allow a session of %v: set group.min.session.timeout.ms to %d or less there, and group.max.session.timeout.ms to no less",
+		err, SessionTimeout, SessionTimeout.Milliseconds())
+}
+
 func (c *Consumer) fenced() {
 	c.lease.lose()
 	c.fail(fmt.Errorf("group %s, instance %q: %w", c.cfg.Group, c.cfg.Instance, ErrFenced))
@@ -55,6 +67,9 @@ func (c *Consumer) Ready() error {
 		return fmt.Errorf("group %s: not started", c.cfg.Group)
 	}
 	if _, generation := c.client.GroupMetadata(); generation < 0 {
+		if err := c.unjoined.Load(); err != nil {
+			return fmt.Errorf("group %s: not joined yet: %w", c.cfg.Group, *err)
+		}
 		return fmt.Errorf("group %s: not joined yet", c.cfg.Group)
 	}
 	if c.absent.Load() { // with no lane there is no lease to miss, and the generation stays

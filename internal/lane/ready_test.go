@@ -3,6 +3,7 @@
 package lane
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -68,6 +69,26 @@ func TestReadyWithoutLease(t *testing.T) {
 		unready(t, c, group, "the lease is lost: no commit succeeded for ")
 		if age := testutil.ToFloat64(c.cfg.Metrics.LeaseAge.WithLabelValues(group)); age < leaseTime.Seconds() {
 			t.Errorf("the lease is %v seconds old", age)
+		}
+		fault.Remove()
+		time.Sleep(time.Minute)
+		if err := c.Ready(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSessionTooShort: the brokers ask for longer sessions (group.min.session.timeout.ms).
+func TestSessionTooShort(t *testing.T) {
+	virtual(t, 1, func(w *world) {
+		fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.InvalidSessionTimeout, Count: -1})
+		var log bytes.Buffer
+		c, stop := w.consume(new(handler), func(cfg *Config) { cfg.Log = cfg.Log.Output(&log).Level(0) })
+		defer stop()
+		time.Sleep(time.Minute)
+		unready(t, c, group, "not joined yet", "group.min.session.timeout.ms to 6000 or less")
+		if n := strings.Count(log.String(), "joining the group"); n != 1 {
+			t.Errorf("said %d times:\n%s", n, log.String())
 		}
 		fault.Remove()
 		time.Sleep(time.Minute)
