@@ -116,19 +116,33 @@ func (p Paused) check(ctx context.Context, cl *kgo.Client, names levels.Names) e
 	return nil
 }
 
-// setControl writes what is to be, and waits until all replicas have it.
+// setControl writes what is to be, waits until all replicas have it, and looks whether
+// those who follow the topic know it. They read its first partition only, also where
+// somebody has made the topic with more.
 func setControl(ctx context.Context, cl *kgo.Client, names levels.Names, key ctl.Key, s ctl.Switch) error {
 	topic := names.Control()
 	rec, err := ctl.Record(topic, key, s)
 	if err != nil {
 		return err
 	}
-	err = cl.ProduceSync(ctx, rec).FirstErr()
+	writer, err := kgo.NewClient(append(cl.Opts(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	if err != nil {
+		return err
+	}
+	defer writer.Close()
+	err = writer.ProduceSync(ctx, rec).FirstErr()
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return fmt.Errorf("write to %s: %w; create it with delayd admin provision", topic, err)
 	}
 	if err != nil {
 		return fmt.Errorf("write to %s: %w", topic, connect.GrantTopic(err, connect.Write, topic))
+	}
+	state, err := ctl.Read(ctx, topic, cl.Opts()...)
+	if err != nil {
+		return fmt.Errorf("written to %s, and not known whether it counts: %w", topic, err)
+	}
+	if !state.Has(key, rec) {
+		return fmt.Errorf("topic %s: what was written at offset %d is not there any more; delayd admin plan says how the topic has to be set", topic, rec.Offset)
 	}
 	return nil
 }

@@ -52,6 +52,21 @@ func TestPauseAndResume(t *testing.T) {
 	}
 }
 
+// TestPauseOnSeveralPartitions: whoever made the topic gave it more than one.
+func TestPauseOnSeveralPartitions(t *testing.T) {
+	t.Parallel()
+	cl := client(t, fake(t).ListenAddrs(), kgo.ProducerLinger(0))
+	create(t, cl, "delay.control", 7)
+	for _, target := range []string{"orders", "mails", "payments"} {
+		if err := Pause(t.Context(), cl, small(t).Names, TargetOf(target)); err != nil {
+			t.Error(err)
+		}
+	}
+	if list, err := Pauses(t.Context(), cl, small(t).Names); err != nil || len(list) != 3 {
+		t.Errorf("paused: %v, %v", list, err)
+	}
+}
+
 func TestPauseRefuses(t *testing.T) {
 	t.Parallel()
 	cl := client(t, fake(t).ListenAddrs(), kgo.ProducerLinger(0), kgo.UnknownTopicRetries(0))

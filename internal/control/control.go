@@ -79,6 +79,13 @@ func Record(topic string, k Key, s Switch) (*kgo.Record, error) {
 // State is what is said of each key.
 type State map[Key]Switch
 
+// Has reports whether the state has what rec, once written, says of a key, or something
+// that was said later.
+func (s State) Has(k Key, rec *kgo.Record) bool {
+	said, ok := s[k]
+	return ok && said.offset >= rec.Offset
+}
+
 // Changed returns the keys that are paused in one of the states s and before, and not
 // in the other, in a fixed order.
 func (s State) Changed(before State) (keys []Key) {
