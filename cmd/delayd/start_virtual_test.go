@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,9 +167,9 @@ func TestStartWaits(t *testing.T) {
 		"mute": {ill: mute, told: "no answer from the cluster; trying again"},
 		"rude": {ill: rude, told: "no answer from the cluster; trying again"},
 		"every other connection is closed": {told: "no answer from the cluster; trying again", wrap: func(s *starting) {
-			n := 0
+			var n atomic.Int32
 			s.ill = func(string) illness {
-				if n++; n%2 == 1 && time.Since(s.begun) < away {
+				if n.Add(1)%2 == 1 && time.Since(s.begun) < away {
 					return rude
 				}
 				return well
