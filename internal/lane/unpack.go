@@ -70,12 +70,11 @@ func (r *room) reset() { r.used.Store(0) }
 
 // unpacker unpacks batches within bounds. It is safe for use by several goroutines.
 type unpacker struct {
-	room    *room
-	held    func() int64 // what the lanes hold
-	gz      sync.Pool
-	lz      sync.Pool
-	zs      sync.Pool // unpacks to MaxBatchBytes
-	zsFirst sync.Pool // to unpackFirst
+	room *room
+	held func() int64 // what the lanes hold
+	gz   sync.Pool
+	lz   sync.Pool
+	zs   sync.Pool
 }
 
 var _ kgo.Decompressor = new(unpacker)
@@ -195,7 +194,7 @@ func (u *unpacker) zstd(src []byte) ([]byte, error) {
 	defer buffers.Put(first)
 	first.Reset()
 	first.Grow(unpackFirst)
-	out, err := u.zstdInto(first.AvailableBuffer(), src, &u.zsFirst, unpackFirst)
+	out, err := u.zstdInto(first.AvailableBuffer()[:0:unpackFirst], src)
 	if errors.Is(err, zstd.ErrDecoderSizeExceeded) {
 		unpackLarge.Lock()
 		defer unpackLarge.Unlock()
@@ -204,7 +203,7 @@ func (u *unpacker) zstd(src []byte) ([]byte, error) {
 			large = new([MaxBatchBytes]byte)
 		}
 		defer largeBuffers.Put(large)
-		out, err = u.zstdInto(large[:0], src, &u.zs, MaxBatchBytes)
+		out, err = u.zstdInto(large[:0], src)
 	}
 	switch {
 	case errors.Is(err, zstd.ErrDecoderSizeExceeded):
@@ -224,18 +223,21 @@ var unpackLarge sync.Mutex
 // largeBuffers keeps the buffer for a large batch until memory is collected twice.
 var largeBuffers sync.Pool
 
-// zstdInto unpacks src into buf, to most bytes, with a decoder of the pool.
-func (u *unpacker) zstdInto(buf, src []byte, pool *sync.Pool, most uint64) ([]byte, error) {
-	d, _ := pool.Get().(*zstd.Decoder)
+// zstdInto unpacks src into buf, to no more than that holds. The window that the batch
+// names counts for nothing: it is what an encoder may look back at most (8 MiB by default
+// in some clients, 128 MiB at the highest level of others), and only a stream is
+// unpacked with a buffer for it.
+func (u *unpacker) zstdInto(buf, src []byte) ([]byte, error) {
+	d, _ := u.zs.Get().(*zstd.Decoder)
 	if d == nil {
 		var err error
 		// One goroutine, so that none is left when the pool drops it.
-		d, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(most))
+		d, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecodeAllCapLimit(true))
 		if err != nil {
 			return nil, err
 		}
 	}
-	defer pool.Put(d)
+	defer u.zs.Put(d)
 	return d.DecodeAll(src, buf)
 }
 

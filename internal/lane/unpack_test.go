@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math/bits"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -76,6 +79,41 @@ func TestUnpack(t *testing.T) {
 				t.Errorf("%d of room are left", n)
 			}
 		})
+	}
+}
+
+// TestUnpackWindows: a window that an encoder could have used, and has not, is no reason
+// to refuse a batch, or to take memory.
+func TestUnpackWindows(t *testing.T) {
+	batch := recordBytes(bytes.Repeat([]byte("ten bytes "), 40_000), 0, "")
+	for _, window := range []int{unpackFirst, 8 << 20, MaxBatchBytes, 128 << 20} {
+		var packed bytes.Buffer
+		w, err := zstd.NewWriter(&packed, zstd.WithWindowSize(1<<bits.Len(uint(window-1))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for part := range slices.Chunk(batch, 100_000) { // as a stream it does not say its length
+			if _, err := w.Write(part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var header zstd.Header
+		if err := header.Decode(packed.Bytes()); err != nil || header.SingleSegment || header.WindowSize < uint64(window) {
+			t.Fatalf("%+v: %v", header, err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		got, err := newUnpacker().Decompress(packed.Bytes(), kgo.CodecZstd)
+		runtime.ReadMemStats(&after)
+		if err != nil || !bytes.Equal(got, batch) {
+			t.Errorf("window of %d bytes: %d come back: %v", window, len(got), err)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > 8<<20 {
+			t.Errorf("window of %d bytes: %d MiB allocated", window, n>>20)
+		}
 	}
 }
 
