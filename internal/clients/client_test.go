@@ -41,10 +41,27 @@ type tool struct {
 var tools = []tool{
 	{kcatSupport, "kcat", newKcat},
 	{consoleSupport, "console", newConsole},
-	{pythonSupport, "python", newPython},
-	{nodeSupport, "node", newNode},
+	{pythonSupport, "python", func(t *testing.T) client { return newPython(t, "python") }},
+	{kafkaPythonSupport, "kafka-python", func(t *testing.T) client { return newPython(t, "kafka-python") }},
+	{nodeSupport, "node", func(t *testing.T) client { return newNode(t, "node") }},
+	{kafkajsSupport, "kafkajs", func(t *testing.T) client { return newNode(t, "kafkajs") }},
+	{javaSupport, "java", newJava},
 	{saramaSupport, "sarama", func(t *testing.T) client { return newGo(t, "sarama") }},
 	{franzSupport, "franz", func(t *testing.T) client { return newGo(t, "franz") }},
+	{kafkaGoSupport, "kafka-go", func(t *testing.T) client { return newGo(t, "kafka-go") }},
+}
+
+// The Rust that is needed is not everywhere, and not in CI.
+func init() {
+	if os.Getenv("CLIENTS_RUST") != "" {
+		tools = append(tools, tool{rustSupport, "rust", newRust})
+	}
+}
+
+// programsAlone are the docs' programs whose client is that of another tool.
+var programsAlone = map[string]func(t *testing.T, target string) *exec.Cmd{
+	"spring":  spring,
+	"connect": connect,
 }
 
 // run runs a program with input and returns what it printed.
@@ -122,22 +139,22 @@ func (pair) command(t *testing.T, program []string, args ...string) *exec.Cmd {
 	return exec.CommandContext(patient(t), program[0], args...)
 }
 
-func newPython(t *testing.T) client {
+func newPython(t *testing.T, folder string) client {
 	t.Helper()
 	python := filepath.Join(installed(t, "python", pip, "python/requirements.txt"), "bin", "python")
 	return pair{
-		delay:   []string{python, filepath.Join(programs, "python", "delay.py")},
-		records: []string{python, filepath.Join(programs, "python", "records.py")},
+		delay:   []string{python, filepath.Join(programs, folder, "delay.py")},
+		records: []string{python, filepath.Join(programs, folder, "records.py")},
 	}
 }
 
 // newNode runs copies: Node looks for packages beside the program.
-func newNode(t *testing.T) client {
+func newNode(t *testing.T, folder string) client {
 	t.Helper()
 	modules := filepath.Join(installed(t, "node", npm, "node/package.json", "node/package-lock.json"), "node_modules")
 	dir := t.TempDir()
 	for _, f := range []string{"delay.mjs", "records.mjs"} {
-		if err := copyFile(filepath.Join(programs, "node", f), filepath.Join(dir, f)); err != nil {
+		if err := copyFile(filepath.Join(programs, folder, f), filepath.Join(dir, f)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -160,6 +177,53 @@ func newGo(t *testing.T, folder string) client {
 	return pair{delay: []string{filepath.Join(dir, "delay")}, records: []string{filepath.Join(dir, "records")}}
 }
 
+// newRust runs what was compiled when it was installed.
+func newRust(t *testing.T) client {
+	t.Helper()
+	dir := installed(t, "rust", cargo, "rust/Cargo.toml", "rust/Cargo.lock", "rust/src/bin/delay.rs", "rust/src/bin/records.rs")
+	return pair{delay: []string{filepath.Join(dir, "delay")}, records: []string{filepath.Join(dir, "records")}}
+}
+
+// jvm starts Java as for small, short-lived machines, as the broker's own flags
+// are.
+func jvm(classpath ...string) []string {
+	return []string{"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", strings.Join(classpath, string(os.PathListSeparator))}
+}
+
+// compiled compiles the Java programs of a folder and returns where to.
+func compiled(t *testing.T, folder, classpath string) (dir string) {
+	t.Helper()
+	sources, err := filepath.Glob(filepath.Join(programs, folder, "*.java"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = t.TempDir()
+	if err := command(patient(t), "", "javac", append([]string{"-Werror", "-d", dir, "-cp", classpath}, sources...)...); err != nil {
+		t.Fatalf("%v (install a JDK)", err)
+	}
+	return dir
+}
+
+func newJava(t *testing.T) client {
+	t.Helper()
+	jars := kafkatest.JarsClasspath(t)
+	java := jvm(compiled(t, "java", jars), jars)
+	return pair{delay: append(java[:len(java):len(java)], "Delay"), records: append(java[:len(java):len(java)], "Records")}
+}
+
+func spring(t *testing.T, target string) *exec.Cmd {
+	t.Helper()
+	jars := filepath.Join(installed(t, "spring", mvn("spring"), "spring/pom.xml"), "*")
+	java := append(jvm(compiled(t, "spring", jars), jars), "delay.Delay", "--spring.kafka.bootstrap-servers="+brokers(), "--target="+target)
+	return exec.CommandContext(patient(t), java[0], java[1:]...)
+}
+
+func connect(t *testing.T, target string) *exec.Cmd {
+	t.Helper()
+	jars := installed(t, "connect", mvn("connect"), "connect/pom.xml")
+	return script(t, kafkatest.JarsClasspath(t)+string(os.PathListSeparator)+filepath.Join(jars, "*"), filepath.Join("connect", "connect.sh"), target)
+}
+
 // endOfRecord is what kcat and the console consumer print behind a record; it is
 // in no record of this test.
 const endOfRecord = "\n-- end of record --\n"
@@ -178,25 +242,28 @@ func newConsole(t *testing.T) client { return console{kafkatest.JarsClasspath(t)
 var javaClasses = map[string]string{
 	"kafka-console-producer.sh": "org.apache.kafka.tools.ConsoleProducer",
 	"kafka-console-consumer.sh": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+	"connect-standalone.sh":     "org.apache.kafka.connect.cli.ConnectStandalone",
 }
 
-// java is for small, short-lived machines, as the broker's own flags are.
-func (c console) java(script string) []string {
-	return []string{"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", c.classpath, javaClasses[script]}
-}
+func (c console) java(script string) []string { return append(jvm(c.classpath), javaClasses[script]) }
 
-// demo is console.sh with scripts of Kafka's names on the PATH: the jars from
-// Maven come without them.
 func (c console) demo(t *testing.T, target string) *exec.Cmd {
 	t.Helper()
+	return script(t, c.classpath, "console.sh", target)
+}
+
+// script is one of the docs' with Kafka's own ones on the PATH: the jars from Maven
+// come without them.
+func script(t *testing.T, classpath, name, target string) *exec.Cmd {
+	t.Helper()
 	bin := t.TempDir()
-	for script := range javaClasses {
-		text := "#!/bin/sh\nexec '" + strings.Join(c.java(script), "' '") + "' \"$@\"\n"
+	for script, class := range javaClasses {
+		text := "#!/bin/sh\nexec '" + strings.Join(append(jvm(classpath), class), "' '") + "' \"$@\"\n"
 		if err := os.WriteFile(filepath.Join(bin, script), []byte(text), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(patient(t), filepath.Join(programs, "console.sh"), brokers(), target)
+	cmd := exec.CommandContext(patient(t), filepath.Join(programs, name), brokers(), target)
 	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	return cmd
 }

@@ -21,8 +21,9 @@ var programs = func() string {
 
 // shown are the files that the page shows whole, with the language of the block.
 var shown = map[string]string{
-	"kcat.sh": "sh", "console.sh": "sh", "python/delay.py": "python", "node/delay.mjs": "js",
-	"sarama/main.go": "go", "franz/main.go": "go",
+	"kcat.sh": "sh", "console.sh": "sh", "java/Delay.java": "java", "spring/Delay.java": "java", "connect/connect.sh": "sh",
+	"python/delay.py": "python", "kafka-python/delay.py": "python", "node/delay.mjs": "js", "kafkajs/delay.mjs": "js",
+	"sarama/main.go": "go", "franz/main.go": "go", "kafka-go/main.go": "go", "rust/src/bin/delay.rs": "rust",
 }
 
 func TestDocsShowThePrograms(t *testing.T) {

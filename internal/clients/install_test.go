@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/delayd-io/delayd/internal/kafkatest"
 )
 
 const (
@@ -95,6 +97,30 @@ func npm(ctx context.Context, dir string) error {
 		return fmt.Errorf("%w (install npm)", err)
 	}
 	return nil
+}
+
+// cargo compiles testdata/clients/rust with the librdkafka of the system, and
+// keeps the programs alone: what else cargo writes is 200 MB.
+func cargo(ctx context.Context, dir string) error {
+	if err := command(ctx, filepath.Join(programs, "rust"), "cargo", "build", "--quiet", "--locked", "--target-dir", filepath.Join(dir, "target")); err != nil {
+		return fmt.Errorf("%w (install Rust 1.70 or later, with cargo, and librdkafka-dev)", err)
+	}
+	return errors.Join(
+		os.Rename(filepath.Join(dir, "target", "debug", "delay"), filepath.Join(dir, "delay")),
+		os.Rename(filepath.Join(dir, "target", "debug", "records"), filepath.Join(dir, "records")),
+		os.RemoveAll(filepath.Join(dir, "target")))
+}
+
+// mvn fetches the jars that the pom in folder asks for.
+func mvn(folder string) func(ctx context.Context, dir string) error {
+	return func(ctx context.Context, dir string) error {
+		err := command(ctx, dir, "mvn", "--batch-mode", "--quiet", "--file", filepath.Join(programs, folder, "pom.xml"),
+			"dependency:copy-dependencies", "-Dkafka.version="+kafkatest.Version, "-DincludeScope=runtime", "-DoutputDirectory="+dir)
+		if err != nil {
+			return fmt.Errorf("%w (install maven)", err)
+		}
+		return nil
+	}
 }
 
 // build compiles the Go programs in folder of testdata/clients into dir.

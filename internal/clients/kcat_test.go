@@ -32,7 +32,7 @@ func (k kcat) demo(t *testing.T, target string) *exec.Cmd {
 func (k kcat) send(t *testing.T, codec, end string, recs []record) {
 	t.Helper()
 	for _, r := range recs {
-		args := []string{"-P", "-b", brokers(), "-t", r.Topic, "-z", codec, "-D", endOfRecord}
+		args := []string{"-P", "-b", brokers(), "-X", "topic.partitioner=murmur2_random", "-t", r.Topic, "-z", codec, "-D", endOfRecord}
 		for _, h := range r.Headers {
 			arg := h.Key
 			if h.Value != nil {

@@ -126,9 +126,11 @@ func newClient(t *testing.T, opts ...kgo.Opt) *kgo.Client {
 	return cl
 }
 
-func createTopic(t *testing.T, name string) {
+func createTopic(t *testing.T, name string) { createTopicOf(t, name, 4) }
+
+func createTopicOf(t *testing.T, name string, partitions int32) {
 	t.Helper()
-	created, err := kadm.NewClient(newClient(t)).CreateTopics(t.Context(), 4, 1, nil, name)
+	created, err := kadm.NewClient(newClient(t)).CreateTopics(t.Context(), partitions, 1, nil, name)
 	if err == nil {
 		err = created.Error()
 	}
@@ -243,6 +245,31 @@ func testClient(t *testing.T, tool tool, c client, all chan<- record) {
 	}
 	read := c.read(t, target, len(got))
 	compare(t, "it read", read, want)
+	testPlacement(t, tool, c)
+}
+
+// testPlacement sends keys to a target, straight and delayed: with the partitioner
+// that the program sets, both are on the same partition. The number of partitions is
+// no power of two, for which a wrong sign of a hash would not show.
+func testPlacement(t *testing.T, tool tool, c client) {
+	const keys, partitions = 20, 6
+	target, level := "placed-"+tool.name, ways()[1]
+	createTopicOf(t, target, partitions)
+	var recs []record
+	for i := range keys {
+		key := fmt.Sprintf("customer-%d", i)
+		r := record{Topic: target, Key: []byte(key), Value: []byte("placed"), Headers: []header{{idHeader, []byte("straight")}}}
+		recs = append(recs, r, level.request(record{Key: r.Key, Value: r.Value}, target, "delayed"))
+	}
+	c.send(t, "none", "", recs)
+	at := map[string]map[string]int32{"straight": {}, "delayed": {}}
+	readTopic(t, target, kgo.NewOffset().AtStart(), func(r *kgo.Record) bool {
+		at[idOf(received(r))][string(r.Key)] = r.Partition
+		return len(at["straight"])+len(at["delayed"]) == 2*keys
+	})
+	if !maps.Equal(at["straight"], at["delayed"]) {
+		t.Errorf("keys sent straight are on partitions %v, delayed ones on %v", at["straight"], at["delayed"])
+	}
 }
 
 // requests are all tries of a client, both ways.
@@ -366,11 +393,15 @@ func testWritten(t *testing.T, sent <-chan record) {
 // TestPrograms runs the programs that the docs show, all at once: each waits for
 // ten seconds.
 func TestPrograms(t *testing.T) {
-	var ends []func()
+	demos := maps.Clone(programsAlone)
 	for _, tool := range tools {
-		target := "orders-" + tool.name
+		demos[tool.name] = func(t *testing.T, target string) *exec.Cmd { return tool.client(t).demo(t, target) }
+	}
+	var ends []func()
+	for name, demo := range demos {
+		target := "orders-" + name
 		createTopic(t, target)
-		cmd := tool.client(t).demo(t, target)
+		cmd := demo(t, target)
 		var out, errs bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &errs
 		if err := cmd.Start(); err != nil {
@@ -380,8 +411,8 @@ func TestPrograms(t *testing.T) {
 			if err := cmd.Wait(); err != nil {
 				t.Errorf("%s: %v\n%s", cmd, err, errs.String())
 			}
-			t.Logf("%s printed\n%s", tool.name, out.String())
-			checkOrders(t, tool.name, out.String())
+			t.Logf("%s printed\n%s", name, out.String())
+			checkOrders(t, name, out.String())
 		})
 	}
 	for _, end := range ends {

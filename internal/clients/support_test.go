@@ -28,13 +28,31 @@ var (
 		"binary header value": "it reads lines of text",
 		transactions:          "the console producer has none",
 	}}
-	pythonSupport = support{client: "confluent-kafka"}
-	nodeSupport   = support{client: "@platformatic/kafka"}
-	saramaSupport = support{client: "sarama"}
-	franzSupport  = support{client: "franz-go"}
+	javaSupport        = support{client: "kafka-clients"}
+	pythonSupport      = support{client: "confluent-kafka"}
+	kafkaPythonSupport = support{client: "kafka-python", cannot: map[string]string{
+		"null key and value": "it asks for one of the two",
+		"null header value":  "it asks for bytes",
+	}}
+	nodeSupport    = support{client: "@platformatic/kafka"}
+	kafkajsSupport = support{client: "kafkajs", cannot: map[string]string{
+		"null header value": "it fails on it",
+		"lz4":               "it needs a package with native code",
+		"zstd":              "it needs a package with native code",
+	}}
+	saramaSupport  = support{client: "sarama"}
+	franzSupport   = support{client: "franz-go"}
+	kafkaGoSupport = support{client: "kafka-go", cannot: map[string]string{
+		"empty key":          "it shows nothing for it",
+		"empty value":        "it shows nothing for it",
+		"empty header value": "it shows nothing for it",
+		transactions:         "it has none",
+	}}
+	rustSupport = support{client: "rdkafka"}
 )
 
-var supports = []support{kcatSupport, consoleSupport, pythonSupport, nodeSupport, saramaSupport, franzSupport}
+var supports = []support{kcatSupport, consoleSupport, javaSupport, pythonSupport, kafkaPythonSupport, nodeSupport, kafkajsSupport,
+	saramaSupport, franzSupport, kafkaGoSupport, rustSupport}
 
 func (s support) can(feature string) bool { return s.cannot[feature] == "" }
 

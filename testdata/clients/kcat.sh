@@ -5,12 +5,13 @@
 set -eu
 brokers=$1 target=$2
 
+# murmur2_random places a key where Java's clients do.
 # Through the inbox: any delay, which is rounded to a level.
 printf 'order-1:through the inbox\n' |
-	kcat -P -b "$brokers" -t delay.inbox -K : -H delay-level=10s -H delay-target="$target"
+	kcat -P -b "$brokers" -X topic.partitioner=murmur2_random -t delay.inbox -K : -H delay-level=10s -H delay-target="$target"
 
 # Straight to a level: one hop less, and the level is the delay.
 printf 'order-2:straight to a level\n' |
-	kcat -P -b "$brokers" -t delay.level.10s -K : -H delay-target="$target"
+	kcat -P -b "$brokers" -X topic.partitioner=murmur2_random -t delay.level.10s -K : -H delay-target="$target"
 
 kcat -C -b "$brokers" -t "$target" -q -o beginning -c 2 -f '%k\t%s\t%h\n'

@@ -2,13 +2,19 @@
 // are due.
 //
 //     node delay.mjs kafka:9092 orders
-import { Consumer, ProduceAcks, Producer, stringDeserializers, stringSerializers } from '@platformatic/kafka'
+import { compatibilityPartitioner, Consumer, ProduceAcks, Producer, stringDeserializers, stringSerializers } from '@platformatic/kafka'
 
 const [brokers, target] = process.argv.slice(2)
 const cluster = { clientId: 'delay', bootstrapBrokers: brokers.split(',') }
 
-// Unless told otherwise it waits for the leader alone.
-const producer = new Producer({ ...cluster, acks: ProduceAcks.ALL, serializers: stringSerializers })
+// Unless told otherwise it waits for the leader alone, and places keys in its own
+// way. compatibilityPartitioner is Java's.
+const producer = new Producer({
+  ...cluster,
+  acks: ProduceAcks.ALL,
+  partitioner: compatibilityPartitioner,
+  serializers: stringSerializers
+})
 await producer.send({
   messages: [
     // Through the inbox: any delay, which is rounded to a level.

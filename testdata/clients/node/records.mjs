@@ -6,7 +6,7 @@
 // Records are lines of JSON: topic, key, value, and headers with key and value.
 // Keys and values are null or base64.
 import { createInterface } from 'node:readline'
-import { Consumer, ProduceAcks, Producer } from '@platformatic/kafka'
+import { compatibilityPartitioner, Consumer, ProduceAcks, Producer } from '@platformatic/kafka'
 
 const decode = text => (text === null ? null : Buffer.from(text, 'base64'))
 const encode = data => (data == null ? null : data.toString('base64'))
@@ -17,6 +17,7 @@ async function send (brokers, codec, end) {
     bootstrapBrokers: brokers.split(','),
     compression: codec,
     acks: ProduceAcks.ALL,
+    partitioner: compatibilityPartitioner,
     ...(end && { transactionalId: `node-${end}`, idempotent: true })
   })
   const sender = end ? await producer.beginTransaction() : producer

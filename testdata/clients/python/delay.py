@@ -15,7 +15,10 @@ def acknowledged(error, message):
         raise KafkaException(error)
 
 
-producer = Producer({"bootstrap.servers": brokers})
+# murmur2_random places a key where Java's clients do.
+producer = Producer(
+    {"bootstrap.servers": brokers, "partitioner": "murmur2_random"}
+)
 
 # Through the inbox: any delay, which is rounded to a level.
 producer.produce(

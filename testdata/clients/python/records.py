@@ -28,7 +28,11 @@ def encode(data):
 
 
 def send(brokers, codec, end=None):
-    config = {"bootstrap.servers": brokers, "compression.type": codec}
+    config = {
+        "bootstrap.servers": brokers,
+        "compression.type": codec,
+        "partitioner": "murmur2_random",
+    }
     if end:
         config["transactional.id"] = "python-" + end
     producer = Producer(config)

@@ -13,14 +13,17 @@ import (
 	"sync"
 
 	"github.com/IBM/sarama"
+
+	"github.com/delayd-io/delayd/testdata/clients/sarama/murmur2"
 )
 
 func main() {
 	brokers, target := strings.Split(os.Args[1], ","), os.Args[2]
 	config := sarama.NewConfig()
-	config.Version = sarama.V2_8_0_0                 // headers need 0.11 or later
-	config.Producer.Return.Successes = true          // a SyncProducer needs it
-	config.Producer.RequiredAcks = sarama.WaitForAll // its default is the leader alone
+	config.Version = sarama.V2_8_0_0                  // headers need 0.11 or later
+	config.Producer.Return.Successes = true           // a SyncProducer needs it
+	config.Producer.RequiredAcks = sarama.WaitForAll  // its default is the leader alone
+	config.Producer.Partitioner = murmur2.Partitioner // as Java's clients: the folder murmur2
 	config.Consumer.Offsets.Initial = sarama.OffsetOldest
 
 	producer, err := sarama.NewSyncProducer(brokers, config)

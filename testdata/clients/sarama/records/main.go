@@ -17,6 +17,8 @@ import (
 	"strings"
 
 	"github.com/IBM/sarama"
+
+	"github.com/delayd-io/delayd/testdata/clients/sarama/murmur2"
 )
 
 type record struct {
@@ -57,6 +59,7 @@ func send(brokers []string, codec, end string) (err error) {
 	c := config()
 	c.Producer.Return.Successes = true
 	c.Producer.RequiredAcks = sarama.WaitForAll
+	c.Producer.Partitioner = murmur2.Partitioner
 	if err := c.Producer.Compression.UnmarshalText([]byte(codec)); err != nil {
 		return err
 	}
