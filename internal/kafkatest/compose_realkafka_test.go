@@ -50,10 +50,11 @@ func TestComposeRuns(t *testing.T) {
 		t.Fatalf("build delayd: %v\n%s", err, out)
 	}
 	command := func(s types.ServiceConfig, args ...string) *exec.Cmd {
+		moved := make([]string, len(args)) // args are the file's, and used more than once
 		for i, arg := range args {
-			args[i] = local(arg)
+			moved[i] = local(arg)
 		}
-		cmd := exec.CommandContext(ctx, binary, args...)
+		cmd := exec.CommandContext(ctx, binary, moved...)
 		cmd.Env = append(os.Environ(), "DELAYD_BROKERS="+local(*s.Environment["DELAYD_BROKERS"]))
 		return cmd
 	}
