@@ -180,7 +180,7 @@ func newGo(t *testing.T, folder string) client {
 // newRust runs what was compiled when it was installed.
 func newRust(t *testing.T) client {
 	t.Helper()
-	dir := installed(t, "rust", cargo, "rust/Cargo.toml", "rust/Cargo.lock", "rust/src/bin/delay.rs", "rust/src/bin/records.rs")
+	dir := installed(t, "rust", cargo, "rust/Cargo.toml", "rust/src/bin/delay.rs", "rust/src/bin/records.rs")
 	return pair{delay: []string{filepath.Join(dir, "delay")}, records: []string{filepath.Join(dir, "records")}}
 }
 
