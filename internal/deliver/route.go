@@ -110,7 +110,7 @@ func (c *cycle) admit(q *queue, it *item, now time.Time) (r *Refusal, wait bool)
 		if !q.o.topics.await(q.topic) {
 			return notAwaited(q.topic, q.scouted.err), false
 		}
-		q.closeGate(ByKey, errMissing)
+		q.closeGate(ByKey, q.scouted.err)
 		return nil, !c.shelve(q, it, now)
 	case it.code != "":
 		return nil, false // it has nowhere else to go
