@@ -26,6 +26,7 @@ const (
 func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string][]int32) {
 	c.absent.Store(false)
 	c.unjoined.Store(nil)
+	defer c.taken.Store(true)
 	if len(added) == 0 {
 		return
 	}

@@ -98,6 +98,7 @@ type Consumer struct {
 
 	ahead, aside *pool
 	held         atomic.Bool           // some lane is held back
+	taken        atomic.Bool           // the first assignment has its lanes
 	unjoined     atomic.Pointer[error] // why the group could not be joined; nil when it was
 	stuck        atomic.Bool           // the budget is used by records that do not move
 	vain         time.Time             // when the poll loop last waited for the pool aside in vain

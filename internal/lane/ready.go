@@ -75,6 +75,9 @@ func (c *Consumer) Ready() error {
 	if c.absent.Load() { // with no lane there is no lease to miss, and the generation stays
 		return fmt.Errorf("group %s: the membership is lost, and joining again has not succeeded", c.cfg.Group)
 	}
+	if !c.taken.Load() { // ready now would be unready again with the first lanes, until a commit
+		return fmt.Errorf("group %s: joined, and its partitions are not taken over yet", c.cfg.Group)
+	}
 	lanes := c.each()
 	now := time.Now()
 	if err := c.missing(now); err != nil {

@@ -28,6 +28,33 @@ func unready(t *testing.T, c *Consumer, words ...string) {
 	}
 }
 
+// TestReadyIsNotTakenBack: what is ready when it starts stays so.
+func TestReadyIsNotTakenBack(t *testing.T) {
+	virtual(t, 3, func(w *world) {
+		w.cluster.ControlKey(int16(kmsg.OffsetFetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			w.cluster.SleepControl(func() { time.Sleep(300 * time.Millisecond) })
+			return nil, nil, false
+		})
+		c, stop := w.consume(new(handler))
+		defer stop()
+		ready := false
+		for range 3000 {
+			time.Sleep(time.Millisecond)
+			switch err := c.Ready(); {
+			case err == nil:
+				ready = true
+			case ready:
+				t.Error(err)
+				return
+			}
+		}
+		if !ready {
+			t.Error(c.Ready())
+		}
+	})
+}
+
 // TestReadySaysWhichLane: also where records are handled at once, as in the inbox.
 func TestReadySaysWhichLane(t *testing.T) {
 	virtual(t, 3, func(w *world) {
