@@ -331,7 +331,12 @@ func (o *Outbox) closeGateFor(rec *kgo.Record) {
 	q := o.queue(string(rec.Key), direct, time.Now())
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.closeGate(rec.Partition, nil)
+	if !q.gate.closed {
+		q.closeGate(rec.Partition, nil)
+		if o.cfg.TransactionalID == "" {
+			q.parkAll() // or what comes now would be parked in front of it
+		}
+	}
 	if from, ok := parkedSource(rec); ok {
 		q.o.shelves.found(&q.gate.places, from, rec.Partition)
 	}

@@ -142,6 +142,32 @@ func TestCloseGates(t *testing.T) {
 	})
 }
 
+// TestCloseGatesBehindWhatIsOnItsWay: another instance has parked records while this one
+// tries to deliver some. What comes then stays behind those.
+func TestCloseGatesBehindWhatIsOnItsWay(t *testing.T) {
+	virtual(t, Config{}, func(w *world) {
+		ctx := context.Background()
+		fault := w.refuse("sick", kerr.NotEnoughReplicas)
+		defer fault.Remove()
+		w.deliver("sick", "1")
+		w.deliver("sick", "2")
+		time.Sleep(sickAfter / 10)
+		rec := Parked(&kgo.Record{Topic: "delay.level.1s", Partition: 3, Value: []byte("theirs")}, w.names.Parked(),
+			Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
+		if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.out.CloseGates(ctx); err != nil {
+			t.Fatal(err)
+		}
+		w.deliver("sick", "3")
+		time.Sleep(2 * sickAfter)
+		if diff := cmp.Diff([]string{"theirs", "1", "2", "3"}, texts(w.log(w.names.Parked()))); diff != "" {
+			t.Errorf("parked (- want, + got):\n%s", diff)
+		}
+	})
+}
+
 // TestShelfOfAnother: another instance has parked records on a shelf that is not the
 // one of this instance, which takes over what stands behind them while its own gate
 // is closed. They stay on one shelf, and what comes from elsewhere on the other.
