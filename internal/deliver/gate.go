@@ -97,8 +97,8 @@ func (p *parkedOffsets) behind(committed func(partition int32) int64) (behind in
 }
 
 // closeGate has records parked from now on, on the shelf where there are some
-// already, or on any (ByKey). why is nil unless the target takes no records. It needs
-// q.mu.
+// already, or on any (ByKey), and parks what the queue holds: what comes now would be
+// parked in front of it. why is nil unless the target takes no records. It needs q.mu.
 func (q *queue) closeGate(shelf int32, why error) {
 	if q.gate.closed {
 		return
@@ -113,6 +113,9 @@ func (q *queue) closeGate(shelf int32, why error) {
 	default:
 		q.o.targetLog.Warn().Err(connect.GrantWrite(why, q.topic)).Str("topic", q.topic).
 			Msg("target is sick: its records are parked and tried again in order")
+	}
+	if q.o.cfg.TransactionalID == "" { // in transactions the cycle has them, in order
+		q.parkAll()
 	}
 }
 
@@ -331,12 +334,7 @@ func (o *Outbox) closeGateFor(rec *kgo.Record) {
 	q := o.queue(string(rec.Key), direct, time.Now())
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.gate.closed {
-		q.closeGate(rec.Partition, nil)
-		if o.cfg.TransactionalID == "" {
-			q.parkAll() // or what comes now would be parked in front of it
-		}
-	}
+	q.closeGate(rec.Partition, nil)
 	if from, ok := parkedSource(rec); ok {
 		q.o.shelves.found(&q.gate.places, from, rec.Partition)
 	}

@@ -147,7 +147,6 @@ func (q *queue) unlocated(now time.Time) {
 		q.buryWaiting(len(q.waiting), code)
 	case q.kind == direct && len(q.waiting) > 0 && q.o.missingHeld.Load() > missingHeld && !q.gate.closed:
 		q.closeGate(ByKey, q.place.answer)
-		q.parkAll()
 	default:
 		q.expireMissing(now)
 	}

@@ -43,7 +43,6 @@ func (q *queue) pause(on bool, now time.Time) {
 		q.draining = q.inFlight > 0
 		if !q.draining {
 			q.closeGate(ByKey, nil)
-			q.parkAll()
 		}
 	case !on && !q.gate.closed:
 		q.draining = false

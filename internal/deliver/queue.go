@@ -252,7 +252,6 @@ func (q *queue) Answered(n int32, b *produce.Batch, a produce.Answer) {
 	}
 	if q.draining && q.inFlight == 0 {
 		q.closeGate(ByKey, nil)
-		q.parkAll()
 	}
 	if len(q.lines) > int(n) && len(q.lines[n].items) > 0 {
 		q.ready(n)

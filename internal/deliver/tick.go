@@ -12,7 +12,6 @@ func (q *queue) tick(now time.Time) (busy bool) {
 	}
 	if q.sick(now) {
 		q.closeGate(ByKey, q.cause(now))
-		q.parkAll()
 	}
 	if q.kind == again {
 		q.tickParked(now)
