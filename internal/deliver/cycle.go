@@ -50,6 +50,7 @@ type cycle struct {
 	present string        // the topic that was seen last to have a queue
 	resting map[any]*rest // sources and queues that wait before they are tried again
 	aborts  int           // in a row
+	turn    int32         // of the next transaction
 	heavy   bool          // the last transaction was one of large records: small ones come first
 }
 
@@ -155,7 +156,7 @@ func (c *cycle) take() {
 // the next; unless soon that wait ends with new records.
 func (c *cycle) transact() (wait time.Duration, soon bool) {
 	t := newTransaction()
-	t.light = c.heavy
+	t.light, t.turn = c.heavy, c.turn
 	c.pass(t)
 	if t.light && len(t.items) == 0 && t.fault == nil {
 		t.light = false
@@ -171,6 +172,7 @@ func (c *cycle) transact() (wait time.Duration, soon bool) {
 		}
 		return heldEvery, false
 	}
+	c.turn = (c.turn + 1) & 0xffff
 	c.gather(t)
 	if !c.settle(t) {
 		c.abort(t)

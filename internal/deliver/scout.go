@@ -51,6 +51,16 @@ func (q *queue) learned(info topicInfo) {
 	q.missing.Store(s.missing())
 }
 
+// turned is the partition of a turn, ByKey while it is not known how many there are.
+func (q *queue) turned(turn int32) int32 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if n := q.scouted.partitions; n > 0 {
+		return turn % n
+	}
+	return ByKey
+}
+
 // openKnown makes a new queue ready, in transactions. Where nothing is known about its
 // topic, its records are held until there is.
 func (q *queue) openKnown() {

@@ -62,6 +62,7 @@ type transaction struct {
 	began time.Time
 	fault error // what it has to be aborted for, if it is no record's answer
 
+	turn   int32          // where its records without a key go, together
 	groups map[*queue]int // of what was passed last, once there are suspects
 
 	packing packing         // of all its records
@@ -126,6 +127,9 @@ func (t *transaction) write(client *kgo.Client, it *item, o *Outbox, now time.Ti
 		rec.Partition = it.shelf
 	case tr.queue.kind != own:
 		rec.Partition = it.facts.Partition
+	}
+	if rec.Partition == ByKey && rec.Key == nil {
+		rec.Partition = tr.queue.turned(t.turn)
 	}
 	rec.Context = it
 	t.items = append(t.items, it)
