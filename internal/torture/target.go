@@ -108,7 +108,7 @@ var targetRows = []row{
 		},
 		load:   func(m *mix) { m.targets = withBroken },
 		apart:  []string{broken},
-		limits: limits{worst: 2 * time.Second, drain: 10 * time.Second},
+		limits: limits{worst: 2 * time.Second, drain: 5 * time.Second},
 		run:    denyTarget,
 		after:  wasParked,
 	},
