@@ -90,12 +90,13 @@ func (b *broker) gather() (batches []sent) {
 func (b *broker) take(part *partition) (s sent, ok bool) {
 	p := b.p
 	p.mu.Lock()
+	next := part.turn()
 	switch {
 	case part.unsent != nil:
 		s, part.unsent = *part.unsent, nil
-	case len(part.ready) > 0:
-		s = sent{part: part, feed: part.ready[0]}
-		part.ready = append(part.ready[:0], part.ready[1:]...)
+	case next >= 0:
+		s = sent{part: part, feed: part.ready[next]}
+		part.ready = slices.Delete(part.ready, next, next+1)
 	default: // its feed has left, or its topic was recreated
 		p.release(part)
 		p.mu.Unlock()
@@ -114,7 +115,7 @@ func (b *broker) take(part *partition) (s sent, ok bool) {
 	case s.batch == nil, s.batch.abandoned:
 		p.release(part)
 		return s, false
-	case !p.number(&part.sequence, s.batch):
+	case !p.number(part, s.batch):
 		part.unsent = &s
 		p.unnumbered = append(p.unnumbered, part) // still busy
 		return s, false
@@ -239,6 +240,7 @@ func (p *Producer) answered(s sent, a Answer) {
 	p.mu.Lock()
 	seq := &s.part.sequence
 	abandoned := s.batch.abandoned
+	s.part.unknown = nil
 	switch {
 	case a.Err == nil:
 		if s.batch.id == seq.id && !seq.doubt {
@@ -254,8 +256,14 @@ func (p *Producer) answered(s sent, a Answer) {
 	case Refused(a.Err):
 		a.Faulty = slices.DeleteFunc(a.Faulty, func(i int) bool { return i < 0 || i >= len(s.batch.Records) })
 		seq.doubt = seq.doubt || s.batch.attempts > 1 // an earlier attempt may have written it
-	case moved(a.Err):
-		p.look(s.part.topic)
+	default:
+		if !abandoned {
+			unknown := s // s itself would be allocated for every answer
+			s.part.unknown = &unknown
+		}
+		if moved(a.Err) {
+			p.look(s.part.topic)
+		}
 	}
 	p.mu.Unlock()
 	if !abandoned {

@@ -32,7 +32,8 @@ func (s *sequence) advance(n int) { s.next = int32((int64(s.next) + int64(n)) & 
 
 // number gives b the identity it is sent with. It returns false when a new id has
 // to be fetched first. It needs p.mu.
-func (p *Producer) number(s *sequence, b *Batch) bool {
+func (p *Producer) number(part *partition, b *Batch) bool {
+	s := &part.sequence
 	if s.doubt || s.id.number == 0 {
 		if p.id.number == s.id.number {
 			p.renewID()
@@ -40,8 +41,8 @@ func (p *Producer) number(s *sequence, b *Batch) bool {
 		}
 		*s = sequence{id: p.id}
 	}
-	if b.attempts > 0 && b.id == s.id {
-		return true // a retry: the broker recognises it
+	if part.unknown != nil && part.unknown.batch == b && b.id == s.id {
+		return true // the broker recognises it, if it has written it
 	}
 	b.stamp(s.id, s.next)
 	return true

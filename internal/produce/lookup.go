@@ -51,6 +51,9 @@ func (p *Producer) Leave(name string, feed Feed) {
 	t.feeds = slices.DeleteFunc(t.feeds, func(f Feed) bool { return f == feed })
 	for _, part := range t.partitions {
 		part.ready = slices.DeleteFunc(part.ready, func(f Feed) bool { return f == feed })
+		if part.unknown != nil && part.unknown.feed == feed {
+			p.giveUp(part)
+		}
 	}
 	if len(t.feeds) == 0 && len(t.partitions) == 0 {
 		delete(p.topics, name)
@@ -230,7 +233,7 @@ func (p *Producer) lead(t *topic, found *kmsg.MetadataResponseTopic) {
 		}
 		part := t.partitions[f.Partition]
 		part.leader = f.Leader
-		if !part.busy && len(part.ready) > 0 {
+		if !part.busy {
 			p.schedule(part)
 		}
 	}

@@ -5,6 +5,7 @@ package produce
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -111,6 +112,7 @@ type source struct {
 	topic  string
 	size   int // records of a batch
 	backup time.Duration
+	pace   time.Duration // between an answer and the next batch
 
 	mu      sync.Mutex
 	located chan error // has room for many
@@ -167,10 +169,14 @@ func (s *source) Answered(_ int32, b *Batch, a Answer) {
 	switch {
 	case a.Err == nil:
 		s.taken, s.batch = append(s.taken, values...), nil
-	case Refused(a.Err):
+	case Refused(a.Err) && !errors.Is(a.Err, kerr.TopicAuthorizationFailed): // which may be granted
 		s.dropped, s.batch = append(s.dropped, values...), nil
 	default:
 		time.AfterFunc(s.backup, func() { s.p.Ready(s.topic, 0, s) })
+		return
+	}
+	if s.pace > 0 {
+		time.AfterFunc(s.pace, func() { s.p.Ready(s.topic, 0, s) })
 		return
 	}
 	s.p.Ready(s.topic, 0, s)
@@ -293,6 +299,73 @@ func TestFaultsKeepOrder(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestFeedsShareAPartition loses answers to single records that two feeds write to one
+// partition, or denies them the right to for a while: no record is taken for the other
+// feed's, which a broker would see by its number.
+func TestFeedsShareAPartition(t *testing.T) {
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			virtual(t, kgo.NoCompression(), func(w *world) {
+				if err := w.cluster.CreateTopic("topic", 1, nil); err != nil {
+					t.Fatal(err)
+				}
+				if seed%2 == 0 { // a refusal after a lost answer would say that nothing is written
+					defer w.loseAnswers(seed)()
+				} else {
+					random := rand.New(rand.NewPCG(seed, 1))
+					w.cluster.Fault(kfake.Fault{
+						Keys: []kmsg.Key{kmsg.Produce}, Topic: "topic", Count: 200, Err: kerr.TopicAuthorizationFailed,
+						When: func(kmsg.Request) bool { return random.IntN(4) == 0 },
+					})
+				}
+				values := numbers(2000)
+				sources := []*source{w.source("topic", values[:1000], 1), w.source("topic", values[1000:], 1)}
+				for _, s := range sources {
+					s.mu.Lock()
+					s.pace = time.Millisecond
+					s.mu.Unlock()
+				}
+				for _, s := range sources {
+					if !s.done(10 * time.Minute) {
+						t.Fatalf("%d of 1000 have no answer", len(s.left))
+					}
+				}
+				got := w.log("topic")
+				for i, s := range sources {
+					mine := slices.DeleteFunc(slices.Clone(got), func(v string) bool { return !slices.Contains(s.taken, v) })
+					if !slices.Equal(mine, values[1000*i:1000*(i+1)]) {
+						t.Errorf("%d records of a feed are written, want 1000 in order, each once", len(mine))
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestNoLeaderWhenTheIDArrives has a partition without a leader when the producer id that
+// its batch waits for arrives: it is sent when there is one again.
+func TestNoLeaderWhenTheIDArrives(t *testing.T) {
+	virtual(t, kgo.NoCompression(), func(w *world) {
+		if err := w.cluster.CreateTopic("topic", 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Count: 5, Err: kerr.CoordinatorLoadInProgress})
+		s := w.source("topic", numbers(10), 3)
+		<-s.located
+		synctest.Wait()
+		w.producer.mu.Lock()
+		part := w.producer.topics["topic"].partitions[0]
+		if part.unsent == nil {
+			t.Error("no batch waits for a producer id")
+		}
+		part.leader = -1 // as metadata say during an election
+		w.producer.mu.Unlock()
+		if !s.done(time.Minute) {
+			t.Error("not everything has an answer")
+		}
+	})
 }
 
 func number(a, b string) int {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -104,6 +105,7 @@ type partition struct {
 	busy     bool   // stands in its leader's list, or has a batch in flight
 	current  *Batch // in flight
 	unsent   *sent  // waits for a producer id
+	unknown  *sent  // may be written or not: no other batch gets its number
 	sequence sequence
 }
 
@@ -165,6 +167,19 @@ func (p *Producer) Ready(name string, n int32, feed Feed) {
 	}
 }
 
+// turn returns which of the feeds that are ready is next, or -1. Where the answer to a
+// batch is not known, it is that batch's: the next one would get the same number, and the
+// broker would take the one for the other.
+func (part *partition) turn() int {
+	switch {
+	case part.unknown != nil:
+		return slices.Index(part.ready, part.unknown.feed)
+	case len(part.ready) == 0:
+		return -1
+	}
+	return 0
+}
+
 // Abandon gives up a batch whose answer is not known: Answered is not called for
 // it any more. It may be written all the same.
 func (p *Producer) Abandon(name string, n int32, b *Batch) {
@@ -179,10 +194,27 @@ func (p *Producer) Abandon(name string, n int32, b *Batch) {
 	if b.attempts > 0 || part.current == b {
 		part.sequence.doubt = true
 	}
+	if part.unknown != nil && part.unknown.batch == b {
+		p.giveUp(part)
+	}
 }
 
-// schedule puts a partition into its leader's list. It needs p.mu.
+// giveUp forgets the batch whose answer is not known, and lets the others go on, with a
+// new producer id. It needs p.mu.
+func (p *Producer) giveUp(part *partition) {
+	part.unknown, part.sequence.doubt = nil, true
+	if !part.busy {
+		p.schedule(part)
+	}
+}
+
+// schedule puts a partition into its leader's list, if there is anything to send. It
+// needs p.mu.
 func (p *Producer) schedule(part *partition) {
+	part.busy = false
+	if part.unsent == nil && part.turn() < 0 {
+		return
+	}
 	if part.leader < 0 {
 		p.look(part.topic)
 		return // scheduled when the leader is known
@@ -201,10 +233,8 @@ func (p *Producer) schedule(part *partition) {
 // release ends a partition's turn, and begins the next where somebody waits for
 // it. It needs p.mu.
 func (p *Producer) release(part *partition) {
-	part.busy, part.current = false, nil
-	if len(part.ready) > 0 {
-		p.schedule(part)
-	}
+	part.current = nil
+	p.schedule(part)
 }
 
 // signal leaves a note in a channel that has room for one.
