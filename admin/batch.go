@@ -12,8 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/connect"
-	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/offsets"
+	"github.com/delayd-io/delayd/internal/unpack"
 )
 
 const (
@@ -140,7 +140,7 @@ func (b *rawBatch) decode(topic string) ([]*kgo.Record, error) {
 	if magic := b.bytes[magicAt]; magic != batchMagic {
 		return nil, fmt.Errorf("the format of the batch is %d, and only %d is known", magic, batchMagic)
 	}
-	records, err := lane.NewDecompressor().Decompress(b.header.Records, kgo.CompressionCodecType(b.header.Attributes&codecMask))
+	records, err := unpack.Single().Decompress(b.header.Records, kgo.CompressionCodecType(b.header.Attributes&codecMask))
 	if err != nil {
 		return nil, fmt.Errorf("decompress: %w", err)
 	}
@@ -149,7 +149,7 @@ func (b *rawBatch) decode(topic string) ([]*kgo.Record, error) {
 	}
 	o := kgo.ProcessFetchPartitionOpts{Topic: topic, Partition: b.fetched.Partition, Offset: b.first, IsolationLevel: kgo.ReadCommitted()}
 	var decoded int
-	p, _ := kgo.ProcessFetchPartition(o, &b.fetched, lane.NewDecompressor(), func(m kgo.FetchBatchMetrics) { decoded = m.NumRecords })
+	p, _ := kgo.ProcessFetchPartition(o, &b.fetched, unpack.Single(), func(m kgo.FetchBatchMetrics) { decoded = m.NumRecords })
 	if p.Err == nil && decoded != int(b.header.NumRecords) {
 		return nil, fmt.Errorf("its header claims %d records, and record %d is malformed", b.header.NumRecords, decoded+1)
 	}

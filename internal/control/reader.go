@@ -13,6 +13,7 @@ import (
 
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/offsets"
+	"github.com/delayd-io/delayd/internal/unpack"
 )
 
 const (
@@ -141,7 +142,9 @@ func (r *Reader) publish() {
 // follow reads the topic from its start, publishes what it says when the end is
 // reached, and then whatever comes. It returns when it cannot go on.
 func (r *Reader) follow(ctx context.Context) error {
+	var room unpack.Room
 	client, err := kgo.NewClient(append(append(connect.Timing(), r.opts...), kgo.FetchMaxWait(fetchWait),
+		kgo.WithDecompressor(unpack.New(&room, func() int64 { return 0 })),
 		kgo.FetchIsolationLevel(kgo.ReadUncommitted()), kgo.KeepControlRecords())...) // see replay
 	if err != nil {
 		return err
@@ -161,7 +164,8 @@ func (r *Reader) follow(ctx context.Context) error {
 			r.publish()
 		}
 		fetches := client.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
+		room.Reset()
+		if err := fetches.Err(); err != nil && !errors.Is(err, unpack.ErrNoRoom) { // fetched again
 			return fmt.Errorf("read %s: %w", r.topic, connect.GrantTopic(err, connect.Read, r.topic))
 		}
 		for _, rec := range fetches.Records() {

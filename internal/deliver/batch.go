@@ -77,7 +77,7 @@ func (b *Batch) deliver(owner Owner, src *kgo.Record, f Facts) *item {
 
 // commonHeaders and commonValues are how many headers, and bytes of their values, a
 // record may have for the others of its batch to be taken to be like it. One with more
-// gets memory of its own: a single one can have as many as fit into lane.MaxBatchBytes.
+// gets memory of its own: a single one can have as many as fit into unpack.MaxBatchBytes.
 const (
 	commonHeaders = 64
 	commonValues  = 1024

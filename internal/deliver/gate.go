@@ -13,6 +13,7 @@ import (
 
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/offsets"
+	"github.com/delayd-io/delayd/internal/unpack"
 )
 
 const (
@@ -31,9 +32,6 @@ const (
 	// parkedReadTimeout is how long the next parked records are waited for when
 	// gates are closed, before it is looked again whether there are any.
 	parkedReadTimeout = 10 * time.Second
-	// parkedBatchBytes bounds what a batch of parked records may unpack to where
-	// gates are closed, as the lanes bound it.
-	parkedBatchBytes = 32 << 20
 )
 
 // gate keeps records from a target while older ones for it are parked: they
@@ -278,11 +276,12 @@ func (o *Outbox) CloseGates(ctx context.Context) error {
 	if len(from) == 0 {
 		return nil
 	}
+	var room unpack.Room
 	client, err := kgo.NewClient(append(o.opts[:len(o.opts):len(o.opts)],
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{o.parked: from}),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.KeepControlRecords(),
-		kgo.MaxDecompressBatchBytes(parkedBatchBytes),
+		kgo.WithDecompressor(unpack.New(&room, func() int64 { return 0 })),
 	)...)
 	if err != nil {
 		return err
@@ -302,7 +301,11 @@ func (o *Outbox) CloseGates(ctx context.Context) error {
 				o.closeGateFor(rec)
 			}
 		})
+		room.Reset()
 		for _, f := range fetches.Errors() {
+			if errors.Is(f.Err, unpack.ErrNoRoom) {
+				continue // fetched again
+			}
 			if f.Topic != o.parked || !undecodable(f.Err) {
 				return fmt.Errorf("read %s: %w", o.parked, connect.GrantTopic(f.Err, connect.Read, o.parked))
 			}

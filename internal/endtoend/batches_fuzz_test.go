@@ -183,6 +183,7 @@ func FuzzBatches(f *testing.F) {
 		f.Add(seed(0, batch{where, byte(kgo.CodecGzip), shapeBomb, 0, (300 << 20) / lighter}))
 		f.Add(seed(modeBefore, batch{where, byte(kgo.CodecGzip), shapeBomb, 0, (300 << 20) / lighter}))
 		f.Add(seed(0, batch{where, byte(kgo.CodecGzip), shapeHeaders, 0, 10_000_000 / lighter}))
+		f.Add(seed(modeBefore, batch{where, byte(kgo.CodecGzip), shapeHeaders, 0, 4_500_000 / lighter}))
 		f.Add(seed(0, batch{where, byte(kgo.CodecGzip), shapeRecords, 0, 600_000}))
 		f.Add(seed(modeBefore, batch{where, byte(kgo.CodecNone), shapeClaims, 1, 7}))
 		f.Add(seed(0, batch{where, byte(kgo.CodecGzip), shapeCorrupt, 10, 0}, batch{where, byte(kgo.CodecSnappy), shapeCorrupt, 10, 0},
@@ -298,7 +299,7 @@ const (
 	// broker's part too.
 	mostMemory = 256 << 20
 	// softLimit is the limit that `delayd serve` sets.
-	softLimit = 224 << 20
+	softLimit = 160 << 20
 	// memoryEvery is how often the memory in use is looked at, by the real clock.
 	memoryEvery = 2 * time.Millisecond
 )

@@ -16,7 +16,12 @@ import (
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/offsets"
+	"github.com/delayd-io/delayd/internal/unpack"
 )
+
+// unpacking is what the process's consumers share for what is unpacked and not yet in a
+// lane.
+var unpacking unpack.Room
 
 // Fetch sizes. A lane's fetch is small so that dozens of lanes fit in memory;
 // one batch that is larger is still returned whole.
@@ -168,7 +173,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 	}
 	c.opts = append(fetching(), opts...)
 	c.opts = append(c.opts,
-		kgo.WithDecompressor(&unpacker{room: &unpacking, held: func() int64 { return c.ahead.bytes.Load() + c.aside.bytes.Load() }}),
+		kgo.WithDecompressor(unpack.New(&unpacking, func() int64 { return c.ahead.bytes.Load() + c.aside.bytes.Load() })),
 		kgo.WithHooks(&c.reads, undecoded{c}),
 		kgo.ConsumerGroup(cfg.Group),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),

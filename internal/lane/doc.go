@@ -13,7 +13,7 @@
 //   - work starts only under the lease (see lease), so a process that was
 //     frozen and lost its partitions does not repeat its successor's work;
 //   - memory is bounded by one budget for all lanes (see pool), and for what is being
-//     unpacked (see unpacker);
+//     unpacked (see package unpack);
 //   - an error costs its partition and nothing else: a batch that cannot be read, a
 //     topic that is gone, a commit that is refused (see stall, gone and refusal);
 //   - an offset belongs to the topic that it was committed for (see identity);

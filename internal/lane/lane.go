@@ -115,7 +115,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	l.mu.Unlock()
 	l.c.lose(l.topic.Name, l.partition, lost, start)
 	l.pool.bytes.Add(bytes)
-	unpacking.give(unpacked)
+	unpacking.Give(unpacked)
 	if news {
 		l.nudge()
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/unpack"
 )
 
 // fetchError handles an error that franz-go does not retry by itself. Only being
@@ -31,8 +33,8 @@ func (c *Consumer) fetchError(topic string, n int32, err error) {
 			Msg("records were lost by the broker before they were delivered")
 	case topic == "":
 		c.log.Error().Err(err).Msg("fetch")
-	case errors.Is(err, errNoRoom):
-		unpacking.reset() // of what franz-go has dropped; it would stand for ever
+	case errors.Is(err, unpack.ErrNoRoom):
+		unpacking.Reset() // of what franz-go has dropped; it would stand for ever
 		c.stall(topic, n, err)
 	case unknown(err):
 		c.doubt(topic)

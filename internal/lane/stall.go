@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/unpack"
 )
 
 const (
@@ -40,13 +41,13 @@ type stall struct {
 
 // passing reports whether the stall will most likely be over soon. Then nobody need know.
 func (s *stall) passing(now time.Time) bool {
-	return (errors.Is(s.err, errNoRoom) || kerr.IsRetriable(s.err)) && now.Sub(s.since) < stuckAfter
+	return (errors.Is(s.err, unpack.ErrNoRoom) || kerr.IsRetriable(s.err)) && now.Sub(s.since) < stuckAfter
 }
 
 // message returns what the log and Ready say about the stall.
 func (s *stall) message(topic string, n int32, now time.Time) error {
 	err := connect.GrantTopic(s.err, connect.Read, topic)
-	if _, kafka := errors.AsType[*kerr.Error](s.err); kafka || errors.Is(s.err, errNoRoom) {
+	if _, kafka := errors.AsType[*kerr.Error](s.err); kafka || errors.Is(s.err, unpack.ErrNoRoom) {
 		return fmt.Errorf("%s/%d: stalled at offset %d for %v: %w", topic, n, s.offset, now.Sub(s.since).Round(time.Second), err)
 	}
 	return fmt.Errorf("%s/%d: stalled at offset %d for %v: %w; to give up what cannot be read run `delayd admin skip %s/%d/%d`",

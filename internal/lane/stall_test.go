@@ -19,6 +19,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/rawbatch"
+	"github.com/delayd-io/delayd/internal/unpack"
 )
 
 // rawBatch returns a record batch that holds n records as body says, which nothing
@@ -133,7 +136,7 @@ func TestStallOfABatch(t *testing.T) {
 // TestStallOfABomb: so does a batch that would take more memory than there is.
 func TestStallOfABomb(t *testing.T) {
 	virtual(t, 2, func(w *world) {
-		w.writeRaw(0, rawBatch(1, 1, pack(t, kgo.GzipCompression(), recordBytes(nil, 10_000_000, ""))))
+		w.writeRaw(0, rawbatch.Seal(rawbatch.HeaderFlood(kgo.CodecGzip, 10_000_000)))
 		h := new(handler)
 		c, stop := w.consume(h, skipping)
 		defer stop()
@@ -150,7 +153,7 @@ func TestStallOfABomb(t *testing.T) {
 // 16 MB that is packed, in several partitions.
 func TestLargeBatchesAreRead(t *testing.T) {
 	virtual(t, 4, func(w *world) {
-		batch := rawBatch(1, 1, pack(t, kgo.GzipCompression(), recordBytes(make([]byte, 16_000_000), 3, "key")))
+		batch := rawbatch.Seal(rawbatch.New(kgo.CodecGzip, &kgo.Record{Value: make([]byte, 16_000_000)}))
 		for p := range int32(4) {
 			for range 3 {
 				w.writeRaw(p, batch)
@@ -161,7 +164,7 @@ func TestLargeBatchesAreRead(t *testing.T) {
 		defer stop()
 		for range 1200 {
 			time.Sleep(100 * time.Millisecond)
-			if n := c.ahead.bytes.Load(); n > heldRoom+unpackRoom {
+			if n := c.ahead.bytes.Load(); n > unpack.MaxHeld+unpack.MaxRoom {
 				t.Fatalf("%d MiB are held", n>>20)
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/unpack"
 )
 
 // Work is one record in its lane, from the fetch to the commit behind it.
@@ -33,18 +35,11 @@ const (
 	done
 )
 
-// recordOverhead is what a fetched record takes besides its key, value and
-// headers: the kgo.Record, the Work, and the slices' own headers.
-const recordOverhead = 320
-
 // set makes w the work for rec.
 func (w *Work) set(l *lane, rec *kgo.Record) {
 	w.Record, w.lane, w.offset, w.epoch = rec, l, rec.Offset, rec.LeaderEpoch
 	w.appended = rec.Timestamp.UnixMilli()
-	w.bytes = int64(recordOverhead + len(rec.Key) + len(rec.Value))
-	for i := range rec.Headers {
-		w.bytes += int64(headerOverhead + len(rec.Headers[i].Key) + len(rec.Headers[i].Value))
-	}
+	w.bytes = unpack.Taken(rec)
 }
 
 // Done says that the record has been handled as of now, for good or as a dead

@@ -1,4 +1,4 @@
-package lane
+package unpack
 
 import (
 	"bytes"
@@ -35,7 +35,7 @@ func pack(t *testing.T, codec kgo.CompressionCodec, body []byte) []byte {
 	return bytes.Clone(out)
 }
 
-func newUnpacker() *unpacker { return &unpacker{room: new(room), held: func() int64 { return 0 }} }
+func newUnpacker() *unpacker { return &unpacker{room: new(Room), held: func() int64 { return 0 }} }
 
 // recordBytes writes a record with n headers, which are empty unless there is a key.
 func recordBytes(value []byte, n int, key string) []byte {
@@ -70,7 +70,7 @@ func TestUnpack(t *testing.T) {
 				if n := u.room.used.Load(); n != want {
 					t.Errorf("%d bytes: %d of room taken, want %d", size, n, want)
 				}
-				u.room.give(want)
+				u.room.Give(want)
 			}
 			if got, err := u.Decompress([]byte("nothing that was packed"), codec.code); err == nil {
 				t.Errorf("nonsense unpacks to %q", got)
@@ -136,8 +136,8 @@ func TestUnpackIsBounded(t *testing.T) {
 				runtime.ReadMemStats(&before)
 				_, err := u.Decompress(packed, codec.code)
 				runtime.ReadMemStats(&after)
-				if !errors.Is(err, errUnpacked) {
-					t.Errorf("%d bytes: %v, want %v", len(packed), err, errUnpacked)
+				if !errors.Is(err, ErrTooLarge) {
+					t.Errorf("%d bytes: %v, want %v", len(packed), err, ErrTooLarge)
 				}
 				// Zstd's buffer is doubled until it is large enough.
 				if n := after.TotalAlloc - before.TotalAlloc; n > 4*MaxBatchBytes {
@@ -160,16 +160,16 @@ func TestUnpackRoom(t *testing.T) {
 	if _, err := u.Decompress(large, kgo.CodecGzip); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := u.Decompress(large, kgo.CodecGzip); !errors.Is(err, errNoRoom) {
-		t.Errorf("a second large batch: %v, want %v", err, errNoRoom)
+	if _, err := u.Decompress(large, kgo.CodecGzip); !errors.Is(err, ErrNoRoom) {
+		t.Errorf("a second large batch: %v, want %v", err, ErrNoRoom)
 	}
 	if _, err := u.Decompress(small, kgo.CodecGzip); err != nil {
 		t.Errorf("a small batch beside a large one: %v", err)
 	}
-	u.room.reset()
-	u.held = func() int64 { return heldRoom }
-	if _, err := u.Decompress(large, kgo.CodecGzip); !errors.Is(err, errNoRoom) {
-		t.Errorf("a large batch beside full lanes: %v, want %v", err, errNoRoom)
+	u.room.Reset()
+	u.held = func() int64 { return MaxHeld }
+	if _, err := u.Decompress(large, kgo.CodecGzip); !errors.Is(err, ErrNoRoom) {
+		t.Errorf("a large batch beside full lanes: %v, want %v", err, ErrNoRoom)
 	}
 	if _, err := u.Decompress(small, kgo.CodecGzip); err != nil {
 		t.Errorf("a small batch beside full lanes: %v", err)

@@ -1,4 +1,5 @@
-package lane
+// Package unpack unpacks record batches within bounds of memory.
+package unpack
 
 import (
 	"bytes"
@@ -26,52 +27,49 @@ const (
 	// once they are unpacked: enough for a record of 16 MB with large headers.
 	// Higher does not fit into what the process is promised to take.
 	MaxBatchBytes = 20 << 20
-	// unpackRoom is the same for all batches of the process that are unpacked and not
-	// yet handed to their lanes. What is above waits.
-	unpackRoom = 32 << 20
-	// heldRoom is how much the lanes of a consumer may hold together with a batch of
-	// more than unpackFirst that is unpacked for them.
-	heldRoom = 48 << 20
+	// MaxRoom is the same for all batches that share a Room. What is above waits.
+	MaxRoom = 32 << 20
+	// MaxHeld is how much a consumer may hold together with a batch of more than
+	// unpackFirst that is unpacked for it.
+	MaxHeld = 48 << 20
 	// unpackFirst is how much of a batch is unpacked before its size is counted.
 	unpackFirst = 2 << 20
 )
 
 var (
-	// errNoRoom says that a batch is read when memory is free again.
-	errNoRoom = errors.New("the memory for what is unpacked is used")
-	// errUnpacked says that a batch is above MaxBatchBytes.
-	errUnpacked = fmt.Errorf("a batch takes more than %d MiB of memory when it is unpacked (MaxBatchBytes)", MaxBatchBytes>>20)
+	// ErrNoRoom says that a batch is read when memory is free again.
+	ErrNoRoom = errors.New("the memory for what is unpacked is used")
+	// ErrTooLarge says that a batch is above MaxBatchBytes.
+	ErrTooLarge = fmt.Errorf("a batch takes more than %d MiB of memory when it is unpacked (MaxBatchBytes)", MaxBatchBytes>>20)
 )
 
-// room is what the process may take for what is unpacked and not yet in a lane. All
-// consumers share it.
-type room struct{ used atomic.Int64 }
-
-var unpacking room
+// Room counts what is unpacked and not yet taken over by who reads it. It is safe for use
+// by several goroutines.
+type Room struct{ used atomic.Int64 }
 
 // take reports whether n more bytes fit.
-func (r *room) take(n int64) bool {
-	if r.used.Add(n) <= unpackRoom {
+func (r *Room) take(n int64) bool {
+	if r.used.Add(n) <= MaxRoom {
 		return true
 	}
 	r.used.Add(-n)
 	return false
 }
 
-// give takes n bytes back. What franz-go dropped was not counted down: see reset.
-func (r *room) give(n int64) {
+// Give takes n bytes back. What franz-go dropped was not counted down: see Reset.
+func (r *Room) Give(n int64) {
 	if r.used.Add(-n) < 0 {
 		r.used.Store(0)
 	}
 }
 
-// reset forgets what was taken, which franz-go may have dropped unseen.
-func (r *room) reset() { r.used.Store(0) }
+// Reset forgets what was taken, which franz-go may have dropped unseen.
+func (r *Room) Reset() { r.used.Store(0) }
 
 // unpacker unpacks batches within bounds. It is safe for use by several goroutines.
 type unpacker struct {
-	room *room
-	held func() int64 // what the lanes hold
+	room *Room
+	held func() int64 // what the consumer holds
 	gz   sync.Pool
 	lz   sync.Pool
 	zs   sync.Pool
@@ -79,11 +77,13 @@ type unpacker struct {
 
 var _ kgo.Decompressor = new(unpacker)
 
-// NewDecompressor returns what unpacks one batch within the bounds of a consumer that
-// holds nothing, for those who look at a batch that a consumer cannot read.
-func NewDecompressor() kgo.Decompressor {
-	return &unpacker{room: new(room), held: func() int64 { return 0 }}
-}
+// New returns what unpacks the batches of a consumer, which holds so much already. Who
+// takes over what is unpacked gives the room back.
+func New(room *Room, held func() int64) kgo.Decompressor { return &unpacker{room: room, held: held} }
+
+// Single returns what unpacks one batch within the bounds of a consumer that holds
+// nothing, for those who look at a batch that a consumer cannot read.
+func Single() kgo.Decompressor { return New(new(Room), func() int64 { return 0 }) }
 
 // Decompress is called by franz-go for each compressed batch. Its error makes franz-go
 // deliver what came before the batch, or else return the error for the partition.
@@ -95,7 +95,7 @@ func (u *unpacker) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byt
 	if err != nil {
 		return nil, err
 	}
-	u.room.give(int64(len(out)))
+	u.room.Give(int64(len(out)))
 	if err := u.admit(recordsTake(out)); err != nil {
 		return nil, err
 	}
@@ -145,20 +145,20 @@ func (u *unpacker) unpack(src []byte, codec kgo.CompressionCodecType) ([]byte, e
 		_, err = io.ReadFull(r, out)
 	}
 	if err != nil {
-		u.room.give(size)
+		u.room.Give(size)
 		return nil, err
 	}
 	return out, nil
 }
 
 // admit takes room for a batch of so many bytes. A large one has to wait, too, while the
-// lanes hold much: each of them may fetch a batch, however much the others hold.
+// consumer holds much: each of its lanes may fetch a batch, however much the others hold.
 func (u *unpacker) admit(size int64) error {
 	switch {
 	case size > MaxBatchBytes:
-		return errUnpacked
-	case size > unpackFirst && u.held()+u.room.used.Load()+size > heldRoom, !u.room.take(size):
-		return errNoRoom
+		return ErrTooLarge
+	case size > unpackFirst && u.held()+u.room.used.Load()+size > MaxHeld, !u.room.take(size):
+		return ErrNoRoom
 	}
 	return nil
 }
@@ -207,7 +207,7 @@ func (u *unpacker) zstd(src []byte) ([]byte, error) {
 	}
 	switch {
 	case errors.Is(err, zstd.ErrDecoderSizeExceeded):
-		return nil, errUnpacked
+		return nil, ErrTooLarge
 	case err != nil:
 		return nil, err
 	}
@@ -278,7 +278,7 @@ func (u *unpacker) snappy(src []byte) ([]byte, error) {
 	for _, b := range blocks {
 		part, err := s2.Decode(out[at:], b) // in place: there is room
 		if err != nil {
-			u.room.give(size)
+			u.room.Give(size)
 			return nil, err
 		}
 		at += len(part)
@@ -286,10 +286,24 @@ func (u *unpacker) snappy(src []byte) ([]byte, error) {
 	return out, nil
 }
 
-// headerOverhead is what a header takes besides its key and value.
-const headerOverhead = 40
+// Taken is how much memory a fetched record takes, in bytes.
+func Taken(rec *kgo.Record) int64 {
+	n := recordOverhead + len(rec.Key) + len(rec.Value)
+	for i := range rec.Headers {
+		n += headerOverhead + len(rec.Headers[i].Key) + len(rec.Headers[i].Value)
+	}
+	return int64(n)
+}
 
-// recordsTake is how much memory the records of an unpacked batch take, as Work.set
+const (
+	// recordOverhead is what a fetched record takes besides its key, value and headers:
+	// the kgo.Record, a lane's work for it, and the slices' own headers.
+	recordOverhead = 320
+	// headerOverhead is what a header takes besides its key and value.
+	headerOverhead = 40
+)
+
+// recordsTake is how much memory the records of an unpacked batch take, as Taken
 // counts it. It ends with what is no record.
 func recordsTake(batch []byte) (taken int64) {
 	for in := varints(batch); len(in) > 0 && taken <= MaxBatchBytes; {
