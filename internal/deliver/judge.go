@@ -147,7 +147,9 @@ func (c *cycle) suspect(q *queue, failed []*item, code levels.Code) {
 	it := failed[0]
 	switch {
 	case it.code == "":
-		it.trial.refusal = undelivered(code, q.topic, it.trial.err)
+		q.mu.Lock()
+		it.trial.refusal = q.undelivered(code, it, it.trial.err)
+		q.mu.Unlock()
 	case code == levels.TooLarge && it.shorten(q.bound()):
 		it.trial.retried = false
 	default:

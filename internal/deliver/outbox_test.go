@@ -7,6 +7,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -256,6 +257,12 @@ func TestLimits(t *testing.T) {
 				for _, code := range w.codes() {
 					if code != c.code {
 						t.Errorf("dead letter %s", code)
+					}
+				}
+				for _, rec := range w.log(w.names.Dead()) {
+					detail, _ := Last(rec.Headers, levels.HeaderErrorDetail)
+					if want := "and the topic takes " + c.limit + " (max.message.bytes)"; !strings.Contains(string(detail), want) {
+						t.Errorf("dead letter: %s; want %q", detail, want)
 					}
 				}
 			})

@@ -73,6 +73,8 @@ type queue struct {
 	passed   int64     // records that all queues had been sent at that time
 	room     int64     // bytes of a batch before compression
 	lowered  time.Time // when the topic refused a batch for its size
+	told     int32     // max.message.bytes of the topic; 0: not known
+	sized    time.Time // when it was asked for
 	keyless  time.Time // when it refused a record without a key
 	aside    []*item   // dead letters that their topic refused, each for itself
 	asideAt  time.Time // when they were tried again
@@ -323,6 +325,7 @@ func (q *queue) refused(l *line, n int32, a produce.Answer, now time.Time) {
 	case class == size && !l.batch.Small:
 		l.items[0].small = true
 		l.drop()
+		q.askLimit(l, now)
 	default:
 		if l.items[0].rec.Key == nil {
 			q.keyless = now
@@ -372,7 +375,7 @@ func (q *queue) shrink(it *item, class class) bool {
 func (q *queue) bury(it *item, code levels.Code) {
 	q.o.dropped(it)
 	if it.owner.Live() {
-		q.o.Bury(it.owner, it.src, it.facts, *undelivered(code, q.topic, it.err), it.attempts)
+		q.o.Bury(it.owner, it.src, it.facts, *q.undelivered(code, it, it.err), it.attempts)
 	}
 }
 

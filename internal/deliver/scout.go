@@ -41,7 +41,7 @@ func (q *queue) scout() {
 func (q *queue) learned(info topicInfo) {
 	s := &q.scouted
 	if info.limit > 0 {
-		q.limit = int64(info.limit)
+		q.limit, q.told = int64(info.limit), info.limit
 	}
 	if info.err == nil {
 		q.keyed = info.compacted
@@ -66,7 +66,7 @@ func (q *queue) turned(turn int32) int32 {
 func (q *queue) openKnown() {
 	q.limit = defaultBatchBytes
 	if n := q.o.limits[q.topic]; n > 0 {
-		q.limit = int64(n)
+		q.limit, q.told = int64(n), n
 	}
 	if info, known := q.o.topics.lookup(q.topic, time.Now()); known {
 		q.o.noteLimit(q.topic, info)

@@ -243,8 +243,9 @@ func TestRaisedOnTheBrokers(t *testing.T) {
 			}
 			died := dead.now()
 			if len(died) != 1 || died[0].header(levels.HeaderError) != string(levels.TooLarge) ||
-				died[0].header(levels.HeaderValueLength) != "3000000" || len(died[0].Value) > 0 {
-				t.Errorf("%d dead letters, want one without its value", len(died))
+				died[0].header(levels.HeaderValueLength) != "3000000" || len(died[0].Value) > 0 ||
+				!strings.Contains(died[0].header(levels.HeaderErrorDetail), "(max.message.bytes)") {
+				t.Errorf("%d dead letters, want one without its value that names the limit", len(died))
 			}
 		})
 	})
