@@ -212,7 +212,7 @@ func TestWouldDie(t *testing.T) {
 		"empty target":    {"delay-level=1m delay-target=", nil, levels.NoTarget, "is empty", Resend{Target: "orders"}},
 		"partition":       {"delay-level=1m delay-target=orders delay-partition=10", nil, levels.BadPartition, "has 10 partitions and none with number 10", Resend{Target: "orders"}},
 		"too large":       {"delay-level=1m delay-target=tiny", noise, levels.TooLarge, "topic tiny takes 1000 (max.message.bytes)", Resend{Target: "orders"}},
-		"fits by now":     {"delay-level=1m delay-target=tiny", make([]byte, 2000), levels.TooLarge, "", Resend{}},
+		"fits now":        {"delay-level=1m delay-target=tiny", make([]byte, 2000), levels.TooLarge, "", Resend{}},
 		"default target":  {"delay-level=1m", nil, levels.NoTarget, "", Resend{}},
 		"above the last":  {"delay-level=9d delay-target=orders", nil, levels.OverMax, "", Resend{}},
 	} {

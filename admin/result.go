@@ -130,9 +130,9 @@ func (rs Results) Err() error {
 	return errors.Join(errs...)
 }
 
-// Transient returns the first of what failed where all of it may work when it is tried
-// again without anybody changing a setting or a right: brokers are down, or starting.
-// Nil: nothing failed, or somebody has to do something.
+// Transient returns the first error if every failure is one that a later try may not
+// meet, such as a broker that is down or starting. It returns nil if nothing failed, or
+// if a setting or a right has to be changed first.
 func (rs Results) Transient() error {
 	var first error
 	for _, r := range rs {

@@ -457,8 +457,8 @@ func embeddedProcess(t *testing.T, stderr io.Writer) *exec.Cmd {
 	return cmd
 }
 
-// Who read the log has gone, as a log collector that is started again: the service
-// goes on, and stops properly when it is told to.
+// The reader of the log has gone, as when a log collector restarts: the service keeps
+// delivering, and a SIGTERM still ends it in order.
 func TestServeSurvivesItsLog(t *testing.T) {
 	t.Parallel()
 	read, write, err := os.Pipe()

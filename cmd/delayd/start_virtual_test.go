@@ -113,14 +113,14 @@ func (s *starting) ready(t *testing.T, brokers []string, flags ...string) (time.
 	return took, log
 }
 
-// startVirtually runs a test with a cluster of so many brokers.
-func startVirtually(t *testing.T, brokers int, test func(t *testing.T, s *starting)) {
+// startVirtually runs a test on virtual time with a cluster of n brokers.
+func startVirtually(t *testing.T, n int, test func(t *testing.T, s *starting)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &starting{ill: func(string) illness { return well }}
-		ports := []int{9092, 9093, 9094}[:brokers]
+		ports := []int{9092, 9093, 9094}[:n]
 		var err error
-		s.cluster, err = kfake.NewCluster(kfake.NumBrokers(brokers), kfake.ListenFn(s.Listen), kfake.Ports(ports...))
+		s.cluster, err = kfake.NewCluster(kfake.NumBrokers(n), kfake.ListenFn(s.Listen), kfake.Ports(ports...))
 		if err != nil {
 			t.Fatal(err)
 		}

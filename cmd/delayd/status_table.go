@@ -176,9 +176,9 @@ func remarks(s statusReport) (lines []string) {
 // narrow is below how many columns of a terminal the table leaves some of its own out.
 const narrow = 110
 
-// screen is a report for a terminal of so many columns and lines, 0 for any: warnings
-// first, and without levels on which nothing is to be seen. What has no room is cut, and
-// said to be.
+// screen is the report for a terminal of width columns and height lines; 0 is no limit.
+// Warnings come first, levels without records are left out, and what does not fit is cut,
+// with a line that says so.
 func (s statusReport) screen(wide bool, width, height int) string {
 	var text strings.Builder
 	printLines(&text, warnings(s))

@@ -16,7 +16,7 @@ type disk struct {
 	dir string // where it is mounted
 }
 
-// mountDisk makes a file system of so many bytes. That takes Linux, and root: a row
+// mountDisk makes a file system of size bytes. That takes Linux, and root: a row
 // that needs it cannot be run without.
 func mountDisk(size int64) (*disk, error) {
 	dir, err := os.MkdirTemp("", "delayd-torture-disk-") // not among the logs, which are kept and removed

@@ -38,7 +38,7 @@ type row struct {
 	nodes int
 	// proxied puts delayd behind proxies; see [world.proxies].
 	proxied bool
-	// disk has the broker's data on a file system of its own of so many bytes, 0 for
+	// disk has the broker's data on a file system of its own with this many bytes, 0 for
 	// none; see [world.disk]. For one node only.
 	disk int64
 	// secured has delayd log in, with no more rights than it needs.

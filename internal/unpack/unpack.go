@@ -151,7 +151,7 @@ func (u *unpacker) unpack(src []byte, codec kgo.CompressionCodecType) ([]byte, e
 	return out, nil
 }
 
-// admit takes room for a batch of so many bytes. A large one has to wait, too, while the
+// admit takes room for a batch of size bytes. A large one has to wait, too, while the
 // consumer holds much: each of its lanes may fetch a batch, however much the others hold.
 func (u *unpacker) admit(size int64) error {
 	switch {
