@@ -115,12 +115,16 @@ func TestLogLevelsAreOneLower(t *testing.T) {
 	lines := logged(t, zerolog.TraceLevel, func(l *Logger) {
 		l.Log(kgo.LogLevelError, "e", "err", errors.New("boom"), "broker", "seed_0")
 		l.Log(kgo.LogLevelWarn, "w", "n", 7)
+		l.Log(kgo.LogLevelWarn, "produce partition load error, bumping error count on first stored batch", "can_fail", true)
+		l.Log(kgo.LogLevelWarn, "an id", "topic_id", [16]byte{15: 1})
 		l.Log(kgo.LogLevelInfo, "i", "assigned", map[string][]int32{"t": {0, 1}})
 		l.Log(kgo.LogLevelDebug, "d", "err", nil, "odd")
 	})
 	want := []map[string]any{
 		{"level": "error", "message": "e", "error": "boom", "broker": "seed_0"},
 		{"level": "warn", "message": "w", "n": 7.0},
+		{"level": "debug", "message": "produce partition load error, bumping error count on first stored batch", "can_fail": true},
+		{"level": "warn", "message": "an id", "topic_id": "AAAAAAAAAAAAAAAAAAAAAQ"},
 		{"level": "debug", "message": "i", "assigned": map[string]any{"t": []any{0.0, 1.0}}},
 		{"level": "trace", "message": "d"},
 	}

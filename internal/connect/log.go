@@ -1,6 +1,8 @@
 package connect
 
 import (
+	"encoding/base64"
+	"reflect"
 	"sync"
 	"time"
 
@@ -19,10 +21,19 @@ const (
 // some two hundred, of which one process meets a few.
 const logMessages = 256
 
+// handled are warnings of franz-go's about what the service handles, and tells of in its own
+// words where anybody has to know: they are details.
+var handled = map[string]bool{
+	// A batch is sent again.
+	"produce partition load error, bumping error count on first stored batch": true,
+	// Partitions moved while a commit was on its way: the new owner goes on from the last one.
+	"received an OffsetCommitResponse after our group session has ended, unable to handle this (were we kicked from the group?)": true,
+}
+
 // Logger passes franz-go's log lines to zerolog. What franz-go calls info is
 // detail about one client, so it becomes debug here, and its debug (every
-// request) becomes trace. Warnings and errors keep their level; a message that
-// repeats is held back and counted (field "suppressed" on the next line that
+// request) becomes trace. Warnings and errors keep their level, but for those in
+// handled; a message that repeats is held back and counted (field "suppressed" on the next line that
 // passes).
 type Logger struct {
 	log zerolog.Logger
@@ -67,7 +78,9 @@ func (l *Logger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 	case kgo.LogLevelError:
 		event = l.log.Error()
 	case kgo.LogLevelWarn:
-		event = l.log.Warn()
+		if event = l.log.Warn(); handled[msg] {
+			event = l.log.Debug()
+		}
 	case kgo.LogLevelInfo:
 		event = l.log.Debug()
 	default:
@@ -94,9 +107,20 @@ func (l *Logger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 			}
 			key = zerolog.ErrorFieldName
 		}
-		event.Fields([]any{key, keyvals[i+1]})
+		event.Fields([]any{key, readable(keyvals[i+1])})
 	}
 	event.Msg(msg)
+}
+
+// readable is a topic's id as Kafka's own tools write it, and anything else as it is.
+func readable(value any) any {
+	id := reflect.ValueOf(value)
+	if id.Kind() != reflect.Array || id.Type().Elem().Kind() != reflect.Uint8 {
+		return value
+	}
+	text := make([]byte, id.Len())
+	reflect.Copy(reflect.ValueOf(text), id)
+	return base64.RawURLEncoding.EncodeToString(text)
 }
 
 // admit reports whether a line with this message may pass now, and how many
