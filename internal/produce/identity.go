@@ -34,6 +34,9 @@ func (s *sequence) advance(n int) { s.next = int32((int64(s.next) + int64(n)) & 
 // to be fetched first. It needs p.mu.
 func (p *Producer) number(part *partition, b *Batch) bool {
 	s := &part.sequence
+	if part.unknown != nil && part.unknown.batch != b { // its feed sends another without a word
+		part.unknown, s.doubt = nil, true
+	}
 	if s.doubt || s.id.number == 0 {
 		if p.id.number == s.id.number {
 			p.renewID()
@@ -41,7 +44,7 @@ func (p *Producer) number(part *partition, b *Batch) bool {
 		}
 		*s = sequence{id: p.id}
 	}
-	if part.unknown != nil && part.unknown.batch == b && b.id == s.id {
+	if part.unknown != nil && b.id == s.id {
 		return true // the broker recognises it, if it has written it
 	}
 	b.stamp(s.id, s.next)
