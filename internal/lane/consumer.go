@@ -2,7 +2,6 @@ package lane
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -118,10 +117,10 @@ type Consumer struct {
 	doubts       int            // ledgers that do not know what is committed; guarded by committing
 	asides       sync.WaitGroup // of abandon
 
-	opened chan struct{}           // closed when Run has set what follows
-	fail   context.CancelCauseFunc // ends Run with an error
-	asked  context.Context         // ends when Run is to end
-	work   context.Context         // ends when Run has drained
+	opened chan struct{}   // closed when Run has set what follows
+	fail   func(error)     // ends Run with an error
+	asked  context.Context // ends when Run is to end
+	work   context.Context // ends when Run has drained
 	client *kgo.Client
 	adm    *kadm.Client
 
@@ -220,8 +219,9 @@ func retryTimeout(key int16) time.Duration {
 // lets what is on its way end (DrainTimeout), commits, and returns nil. Any error
 // means that this process must not go on: ErrFenced, or a fault of a Ledger.
 func (c *Consumer) Run(ctx context.Context) error {
-	ctx, c.fail = context.WithCancelCause(ctx)
-	defer c.fail(nil)
+	ctx, cancel := context.WithCancelCause(ctx)
+	c.fail = func(err error) { cancel(fault{err}) }
+	defer cancel(nil)
 	c.asked = ctx
 	var end context.CancelFunc
 	c.work, end = context.WithCancel(context.WithoutCancel(ctx))
@@ -256,11 +256,14 @@ func (c *Consumer) Run(ctx context.Context) error {
 	tasks.Wait()
 	c.asides.Wait()
 	client.CloseAllowingRebalance()
-	if fault := context.Cause(ctx); !errors.Is(fault, context.Canceled) && !errors.Is(fault, context.DeadlineExceeded) {
-		return fault
+	if f, ok := context.Cause(ctx).(fault); ok { // else the caller has ended it, whatever its cause
+		return f.error
 	}
 	return nil
 }
+
+// fault is what ends Run with an error.
+type fault struct{ error }
 
 // poll appends what is fetched to the lanes. It never waits for a due time: a
 // rebalance is blocked only while records are being appended.
