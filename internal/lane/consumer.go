@@ -127,6 +127,7 @@ type Consumer struct {
 	mu       sync.Mutex
 	topics   map[string]*Topic   // that are read
 	gone     map[string]*gone    // topics that are not read until they can be
+	absences absences            // topics that have not been seen yet
 	doubted  map[string]int      // topics that may be gone; in how many checks they were missing
 	ids      map[string]identity // of the topics that are read
 	lanes    map[partition]*lane
@@ -161,6 +162,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		committing: make(turn, 1),
 		topics:     make(map[string]*Topic),
 		gone:       make(map[string]*gone),
+		absences:   newAbsences(cfg.Topics),
 		doubted:    make(map[string]int),
 		ids:        make(map[string]identity),
 		stalls:     make(chan struct{}, 1),

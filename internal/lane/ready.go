@@ -69,6 +69,9 @@ func (c *Consumer) Ready() error {
 	default:
 		return fmt.Errorf("group %s: not started", c.cfg.Group)
 	}
+	if err := c.nonexistent(); err != nil {
+		return fmt.Errorf("group %s: %w", c.cfg.Group, err)
+	}
 	if _, generation := c.client.GroupMetadata(); generation < 0 {
 		if err := c.unjoined.Load(); err != nil {
 			return fmt.Errorf("group %s: not joined yet: %w", c.cfg.Group, *err)
