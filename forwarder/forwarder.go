@@ -77,6 +77,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 	f.consumer, err = lane.New(lane.Config{
 		Group:         cfg.Names.ForwarderGroup(),
 		Instance:      cfg.Instance,
+		LeaveOnStop:   cfg.LeaveOnStop,
 		Topics:        topics(&cfg, outbox, f.handing),
 		Discover:      retired(&cfg, outbox, f.handing),
 		Budget:        cfg.Budget,

@@ -45,6 +45,8 @@ type Config struct {
 	// Instance is the group's static member id (KIP-345). Empty: a dynamic
 	// member.
 	Instance string
+	// LeaveOnStop is as in forwarder.Config.
+	LeaveOnStop bool
 	// Delivery is as in forwarder.Config: what reaches a target once has to reach
 	// its level once.
 	Delivery Delivery
@@ -129,6 +131,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 	r.consumer, err = lane.New(lane.Config{
 		Group:         cfg.Names.RouterGroup(),
 		Instance:      cfg.Instance,
+		LeaveOnStop:   cfg.LeaveOnStop,
 		Topics:        []lane.Topic{{Name: cfg.Names.Inbox(), Label: metrics.Inbox, Handler: newWorker(&cfg, outbox, counters)}},
 		Budget:        cfg.Budget,
 		Gather:        gather,

@@ -53,8 +53,11 @@ const (
 type Config struct {
 	Group    string
 	Instance string // static member id; "" is a dynamic member
-	Topics   []Topic
-	Budget   int64
+	// LeaveOnStop makes a static member leave the group when Run ends cleanly. A dynamic
+	// one always does.
+	LeaveOnStop bool
+	Topics      []Topic
+	Budget      int64
 	// Gather is how long records may lie at the broker before they are fetched,
 	// for topics whose records wait longer than that in any case: a fetch for each
 	// of them would cost more than its delivery. 0: not at all.
@@ -257,9 +260,12 @@ func (c *Consumer) Run(ctx context.Context) error {
 	end()
 	tasks.Wait()
 	c.asides.Wait()
-	client.CloseAllowingRebalance()
+	defer client.CloseAllowingRebalance()
 	if f, ok := context.Cause(ctx).(fault); ok { // else the caller has ended it, whatever its cause
 		return f.error
+	}
+	if c.cfg.LeaveOnStop && c.cfg.Instance != "" {
+		c.leave()
 	}
 	return nil
 }
