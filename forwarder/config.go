@@ -58,10 +58,19 @@ type Config struct {
 	// Names spells the topics and groups.
 	Names levels.Names
 
-	// Instance is the group's static member id (KIP-345): a restart with the
-	// same id within the session takes its partitions back at once. Empty:
-	// a dynamic member, whose partitions wait for the session to run out.
+	// Instance is the group's static member id (KIP-345), the same after a restart and
+	// another in every process. A restart within the session timeout of 6 s takes its
+	// partitions back at once, and no other member is disturbed. Empty: a dynamic member,
+	// which leaves the group at each clean stop. After a crash the partitions of either
+	// wait for the session timeout.
 	Instance string
+	// LeaveOnStop makes a member with an Instance leave the group when Run returns nil,
+	// for stops that are final, as when fewer processes are to run. The default is to
+	// stay: nobody reads its partitions until it is back, or until the session timeout
+	// after the stop, so that records that come due meanwhile are up to 8 s late. To leave
+	// costs a rebalance: the others take the partitions over within 2 s, and give some up
+	// again when it comes back.
+	LeaveOnStop bool
 
 	// Delivery is what is promised. ExactlyOnce needs Kafka 4.0, the rights WRITE
 	// and DESCRIBE on transactional ids that begin with the prefix and a dot, and

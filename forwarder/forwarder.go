@@ -23,6 +23,7 @@ import (
 	"github.com/delayd-io/delayd/internal/control"
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/lifecycle"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/tracing"
 	"github.com/delayd-io/delayd/levels"
@@ -40,15 +41,20 @@ type Forwarder struct {
 	transactional bool
 	handing       *handing // nil when records go to target topics
 	control       *control.Reader
+	once          lifecycle.Once
 }
 
 // New returns a forwarder; Run starts it. opts say how to reach the cluster:
-// seed brokers, TLS, SASL.
+// seed brokers, TLS, SASL. New opens no connection and starts no goroutine, so a
+// Forwarder that is not run needs no closing.
 func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	counters := metrics.New(cfg.Metrics)
+	counters, err := metrics.Register(cfg.Metrics)
+	if err != nil {
+		return nil, err
+	}
 	counters.Expect(cfg.Ladder)
 	outbox, err := deliver.NewOutbox(deliver.Config{
 		Names:             cfg.Names,
@@ -71,6 +77,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 	f.consumer, err = lane.New(lane.Config{
 		Group:         cfg.Names.ForwarderGroup(),
 		Instance:      cfg.Instance,
+		LeaveOnStop:   cfg.LeaveOnStop,
 		Topics:        topics(&cfg, outbox, f.handing),
 		Discover:      retired(&cfg, outbox, f.handing),
 		Budget:        cfg.Budget,
@@ -86,7 +93,6 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		Metrics:       counters,
 	}, opts...)
 	if err != nil {
-		outbox.Close()
 		return nil, err
 	}
 	f.control = control.NewReader(cfg.Names.Control(), cfg.RequireControl, cfg.Log, f.controlled(&cfg, counters), opts...)
@@ -134,8 +140,15 @@ func (f *Forwarder) controlled(cfg *Config, counters *metrics.Metrics) func(cont
 
 // Run forwards until ctx ends, lets what is on its way end in a bounded time,
 // commits it, and returns nil. Any other return is a fault that this process
-// cannot heal, such as ErrFenced.
-func (f *Forwarder) Run(ctx context.Context) error {
+// cannot heal, such as ErrFenced. A Forwarder runs once: another Run returns an error.
+func (f *Forwarder) Run(ctx context.Context) (err error) {
+	if err := f.once.Begin(); err != nil {
+		return fmt.Errorf("forwarder: %w", err)
+	}
+	defer func() { f.once.End(err) }()
+	if err := f.outbox.Start(); err != nil {
+		return err
+	}
 	defer f.outbox.Close()
 	defer f.control.Start(ctx)()
 	if f.handing != nil {
@@ -155,9 +168,14 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	return f.consumer.Run(ctx)
 }
 
-// Ready returns nil when the group is joined and every overdue lane moves.
+// Ready returns nil when the group is joined and every overdue lane moves. Before Run
+// and after it has ended it returns an error that says so.
 func (f *Forwarder) Ready() error {
-	if err := cmp.Or(f.control.Ready(), f.consumer.Ready()); err != nil {
+	err := f.once.Running()
+	if err == nil {
+		err = cmp.Or(f.control.Ready(), f.consumer.Ready())
+	}
+	if err != nil {
 		return fmt.Errorf("forwarder: %w", err)
 	}
 	return nil

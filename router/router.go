@@ -14,6 +14,7 @@ import (
 	"github.com/delayd-io/delayd/internal/control"
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/lifecycle"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/tracing"
 )
@@ -44,6 +45,8 @@ type Config struct {
 	// Instance is the group's static member id (KIP-345). Empty: a dynamic
 	// member.
 	Instance string
+	// LeaveOnStop is as in forwarder.Config.
+	LeaveOnStop bool
 	// Delivery is as in forwarder.Config: what reaches a target once has to reach
 	// its level once.
 	Delivery Delivery
@@ -89,9 +92,11 @@ type Router struct {
 	outbox        *deliver.Outbox
 	transactional bool
 	control       *control.Reader
+	once          lifecycle.Once
 }
 
-// New returns a router; Run starts it. opts say how to reach the cluster.
+// New returns a router; Run starts it. opts say how to reach the cluster. New opens no
+// connection and starts no goroutine, so a Router that is not run needs no closing.
 func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 	cfg.Policy = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
@@ -103,7 +108,10 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 	if cfg.MaxLate < 0 {
 		return nil, fmt.Errorf("max-late must be 0 (off) or more, got %v", cfg.MaxLate)
 	}
-	counters := metrics.New(cfg.Metrics)
+	counters, err := metrics.Register(cfg.Metrics)
+	if err != nil {
+		return nil, err
+	}
 	counters.Expect(cfg.Ladder)
 	outbox, err := deliver.NewOutbox(deliver.Config{
 		Names:             cfg.Names,
@@ -123,6 +131,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 	r.consumer, err = lane.New(lane.Config{
 		Group:         cfg.Names.RouterGroup(),
 		Instance:      cfg.Instance,
+		LeaveOnStop:   cfg.LeaveOnStop,
 		Topics:        []lane.Topic{{Name: cfg.Names.Inbox(), Label: metrics.Inbox, Handler: newWorker(&cfg, outbox, counters)}},
 		Budget:        cfg.Budget,
 		Gather:        gather,
@@ -135,7 +144,6 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		Metrics:       counters,
 	}, opts...)
 	if err != nil {
-		outbox.Close()
 		return nil, err
 	}
 	r.control = control.NewReader(cfg.Names.Control(), cfg.RequireControl, cfg.Log, outbox.Pause, opts...)
@@ -153,8 +161,15 @@ func (r *Router) assigned(ctx context.Context) error {
 
 // Run routes until ctx ends, lets what is on its way end in a bounded time,
 // commits it, and returns nil. Any other return is a fault that this process
-// cannot heal, such as ErrFenced.
-func (r *Router) Run(ctx context.Context) error {
+// cannot heal, such as ErrFenced. A Router runs once: another Run returns an error.
+func (r *Router) Run(ctx context.Context) (err error) {
+	if err := r.once.Begin(); err != nil {
+		return fmt.Errorf("router: %w", err)
+	}
+	defer func() { r.once.End(err) }()
+	if err := r.outbox.Start(); err != nil {
+		return err
+	}
 	defer r.outbox.Close()
 	defer r.control.Start(ctx)()
 	if r.transactional {
@@ -169,9 +184,14 @@ func (r *Router) Run(ctx context.Context) error {
 	return r.consumer.Run(ctx)
 }
 
-// Ready returns nil when the group is joined and an inbox that is behind moves.
+// Ready returns nil when the group is joined and an inbox that is behind moves. Before
+// Run and after it has ended it returns an error that says so.
 func (r *Router) Ready() error {
-	if err := cmp.Or(r.control.Ready(), r.consumer.Ready()); err != nil {
+	err := r.once.Running()
+	if err == nil {
+		err = cmp.Or(r.control.Ready(), r.consumer.Ready())
+	}
+	if err != nil {
 		return fmt.Errorf("router: %w", err)
 	}
 	return nil

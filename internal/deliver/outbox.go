@@ -86,7 +86,7 @@ type Outbox struct {
 	targetLog *burst
 
 	opts   []kgo.Opt
-	client *kgo.Client
+	client *kgo.Client // it and what follows is set by Start
 	adm    *kadm.Client
 
 	producer *produce.Producer // of what is delivered at least once
@@ -127,8 +127,8 @@ type queueKey struct {
 	kind  kind
 }
 
-// NewOutbox returns an outbox with a producer client of its own. opts say how to
-// reach the cluster. Close ends it.
+// NewOutbox returns an outbox; Start opens its producer client. opts say how to reach
+// the cluster. It holds nothing that has to be closed until then.
 func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 	o := &Outbox{
 		cfg:        cfg,
@@ -145,27 +145,48 @@ func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 		post:   newPost(),
 	}
 	o.parkedPost = newPost()
-	client, err := kgo.NewClient(append(connect.Serving(), opts...)...)
+	if err := kgo.ValidateOpts(o.options()...); err != nil {
+		return nil, fmt.Errorf("produce: %w", err)
+	}
+	own, err := kgo.DefaultCompressor(kgo.SnappyCompression())
+	if err == nil {
+		o.ownCompressor = produce.IfSmaller(own)
+		o.compressor, err = kgo.DefaultCompressor(cfg.Compression)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("produce: %w", err)
 	}
-	o.client, o.adm = client, kadm.NewClient(client)
-	if err := o.startProducer(); err != nil {
-		client.Close()
-		return nil, err
+	return o, nil
+}
+
+// options are those of its client.
+func (o *Outbox) options() []kgo.Opt { return append(connect.Serving(), o.opts...) }
+
+// Start opens the client and begins to write. Close ends it.
+func (o *Outbox) Start() error {
+	client, err := kgo.NewClient(o.options()...)
+	if err != nil {
+		return fmt.Errorf("produce: %w", err)
 	}
+	producer, err := produce.New(client, o.log)
+	if err != nil {
+		client.Close()
+		return fmt.Errorf("produce: %w", err)
+	}
+	producer.Refuse(o.foreign)
+	o.client, o.adm, o.producer = client, kadm.NewClient(client), producer
 	o.ctx, o.stop = context.WithCancel(context.Background())
-	if cfg.TransactionalID != "" {
+	if o.cfg.TransactionalID != "" {
 		o.topics, o.forgotten = newTopicTable(o.askTopics, o.looked), make(map[kind][]string)
 		o.wg.Go(o.lookUp)
 	}
 	now := time.Now()
 	o.parkedQueue, o.deadQueue = o.queue(o.parked, own, now), o.queue(o.dead, own, now)
 	o.wg.Go(o.watch)
-	if cfg.TransactionalID == "" {
+	if o.cfg.TransactionalID == "" {
 		o.wg.Go(o.deliverPost)
 	}
-	return o, nil
+	return nil
 }
 
 // Transact has everything be delivered in transactions, from now on: exactly once,
@@ -215,30 +236,13 @@ func producerOptions(opts []kgo.Opt) []kgo.Opt {
 	)
 }
 
-// Close ends the outbox. What is still on its way is dropped: its owner has not
+// Close ends the outbox that Start has started. What is still on its way is dropped: its owner has not
 // been told, so that it is read and delivered again.
 func (o *Outbox) Close() {
 	o.stop()
 	o.producer.Close()
 	o.client.Close()
 	o.wg.Wait()
-}
-
-// startProducer starts what writes at least once.
-func (o *Outbox) startProducer() error {
-	own, err := kgo.DefaultCompressor(kgo.SnappyCompression())
-	if err == nil {
-		o.ownCompressor = produce.IfSmaller(own)
-		o.compressor, err = kgo.DefaultCompressor(o.cfg.Compression)
-	}
-	if err == nil {
-		o.producer, err = produce.New(o.client, o.log)
-	}
-	if err != nil {
-		return fmt.Errorf("produce: %w", err)
-	}
-	o.producer.Refuse(o.foreign)
-	return nil
 }
 
 // Bury writes src to the dead letters. In transactions use Batch.Bury.

@@ -92,6 +92,9 @@ func virtual(t *testing.T, cfg Config, test func(w *world)) {
 		if w.out, err = NewOutbox(cfg, opts...); err != nil {
 			t.Fatal(err)
 		}
+		if err := w.out.Start(); err != nil {
+			t.Fatal(err)
+		}
 		defer w.out.Close()
 		test(w)
 	})

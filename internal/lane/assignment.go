@@ -68,6 +68,7 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 		go l.run()     // ended by lane.end, waited for by settle
 		c.lanes[p] = l // from here on drain may end it
 		c.ids[p.topic] = l.id
+		c.absences.see(p.topic)
 	}
 	c.mu.Unlock()
 	c.log.Info().Int("lanes", len(lanes)).Int("total", len(c.each())).Msg("partitions assigned")

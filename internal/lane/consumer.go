@@ -2,7 +2,6 @@ package lane
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -54,8 +53,11 @@ const (
 type Config struct {
 	Group    string
 	Instance string // static member id; "" is a dynamic member
-	Topics   []Topic
-	Budget   int64
+	// LeaveOnStop makes a static member leave the group when Run ends cleanly. A dynamic
+	// one always does.
+	LeaveOnStop bool
+	Topics      []Topic
+	Budget      int64
 	// Gather is how long records may lie at the broker before they are fetched,
 	// for topics whose records wait longer than that in any case: a fetch for each
 	// of them would cost more than its delivery. 0: not at all.
@@ -118,16 +120,17 @@ type Consumer struct {
 	doubts       int            // ledgers that do not know what is committed; guarded by committing
 	asides       sync.WaitGroup // of abandon
 
-	opened chan struct{}           // closed when Run has set what follows
-	fail   context.CancelCauseFunc // ends Run with an error
-	asked  context.Context         // ends when Run is to end
-	work   context.Context         // ends when Run has drained
+	opened chan struct{}   // closed when Run has set what follows
+	fail   func(error)     // ends Run with an error
+	asked  context.Context // ends when Run is to end
+	work   context.Context // ends when Run has drained
 	client *kgo.Client
 	adm    *kadm.Client
 
 	mu       sync.Mutex
 	topics   map[string]*Topic   // that are read
 	gone     map[string]*gone    // topics that are not read until they can be
+	absences absences            // topics that have not been seen yet
 	doubted  map[string]int      // topics that may be gone; in how many checks they were missing
 	ids      map[string]identity // of the topics that are read
 	lanes    map[partition]*lane
@@ -162,6 +165,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		committing: make(turn, 1),
 		topics:     make(map[string]*Topic),
 		gone:       make(map[string]*gone),
+		absences:   newAbsences(cfg.Topics),
 		doubted:    make(map[string]int),
 		ids:        make(map[string]identity),
 		stalls:     make(chan struct{}, 1),
@@ -220,8 +224,9 @@ func retryTimeout(key int16) time.Duration {
 // lets what is on its way end (DrainTimeout), commits, and returns nil. Any error
 // means that this process must not go on: ErrFenced, or a fault of a Ledger.
 func (c *Consumer) Run(ctx context.Context) error {
-	ctx, c.fail = context.WithCancelCause(ctx)
-	defer c.fail(nil)
+	ctx, cancel := context.WithCancelCause(ctx)
+	c.fail = func(err error) { cancel(fault{err}) }
+	defer cancel(nil)
 	c.asked = ctx
 	var end context.CancelFunc
 	c.work, end = context.WithCancel(context.WithoutCancel(ctx))
@@ -255,12 +260,18 @@ func (c *Consumer) Run(ctx context.Context) error {
 	end()
 	tasks.Wait()
 	c.asides.Wait()
-	client.CloseAllowingRebalance()
-	if fault := context.Cause(ctx); !errors.Is(fault, context.Canceled) && !errors.Is(fault, context.DeadlineExceeded) {
-		return fault
+	defer client.CloseAllowingRebalance()
+	if f, ok := context.Cause(ctx).(fault); ok { // else the caller has ended it, whatever its cause
+		return f.error
+	}
+	if c.cfg.LeaveOnStop && c.cfg.Instance != "" {
+		c.leave()
 	}
 	return nil
 }
+
+// fault is what ends Run with an error.
+type fault struct{ error }
 
 // poll appends what is fetched to the lanes. It never waits for a due time: a
 // rebalance is blocked only while records are being appended.

@@ -49,7 +49,7 @@ func unknown(err error) bool {
 func (c *Consumer) doubt(topic string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.topics[topic] == nil {
+	if c.topics[topic] == nil || c.absences.unseen(topic) {
 		return
 	}
 	if _, ok := c.doubted[topic]; ok {
@@ -64,7 +64,7 @@ func (c *Consumer) doubt(topic string) {
 	signal(c.suspects)
 }
 
-// watchTopics looks up topics that are in doubt or gone until ctx ends.
+// watchTopics looks up topics that are in doubt, gone or not seen yet until ctx ends.
 func (c *Consumer) watchTopics(ctx context.Context) {
 	tick := time.NewTicker(topicCheck)
 	defer tick.Stop()
@@ -90,6 +90,9 @@ func (c *Consumer) checkTopics(ctx context.Context) {
 			names = append(names, name)
 		}
 	}
+	for name := range c.absences.misses {
+		names = append(names, name)
+	}
 	c.mu.Unlock()
 	if len(names) == 0 {
 		return
@@ -99,6 +102,9 @@ func (c *Consumer) checkTopics(ctx context.Context) {
 	ids, found, err := c.identify(ctx, names)
 	if err != nil {
 		return // looked up again at the next check
+	}
+	if c.checkAbsent(found, time.Now()) {
+		c.client.ForceMetadataRefresh() // or franz-go finds them within MetadataMaxAge
 	}
 	for _, name := range names {
 		switch c.judge(name, found[name].Err, ids[name]) {
@@ -203,6 +209,7 @@ func (c *Consumer) abandon(topic string, err error) {
 	}
 	g.lanes = len(ended[topic])
 	delete(c.topics, topic)
+	c.absences.see(topic)
 	delete(c.doubted, topic)
 	delete(c.ids, topic)
 	deleted := unknown(err)

@@ -31,6 +31,7 @@ func (c *Consumer) fetchError(topic string, n int32, err error) {
 		c.log.Error().Str("topic", loss.Topic).Int32("partition", loss.Partition).
 			Int64("consumed_to", loss.ConsumedTo).Int64("reset_to", loss.ResetTo).
 			Msg("records were lost by the broker before they were delivered")
+	case topic == "" && c.asked.Err() != nil: // the context's deadline, or its cause
 	case topic == "":
 		c.log.Error().Err(err).Msg("fetch")
 	case errors.Is(err, unpack.ErrNoRoom):
@@ -67,6 +68,9 @@ func (c *Consumer) Ready() error {
 	case <-c.opened:
 	default:
 		return fmt.Errorf("group %s: not started", c.cfg.Group)
+	}
+	if err := c.nonexistent(); err != nil {
+		return fmt.Errorf("group %s: %w", c.cfg.Group, err)
 	}
 	if _, generation := c.client.GroupMetadata(); generation < 0 {
 		if err := c.unjoined.Load(); err != nil {

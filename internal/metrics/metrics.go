@@ -6,6 +6,7 @@ package metrics
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -80,9 +81,20 @@ var latenessBuckets = []float64{
 // roundingBuckets cover what nearest-level rounding can move a delay by, in seconds.
 var roundingBuckets = []float64{0, .5, 1, 5, 15, 30, 60, 300, 900, 1800, 3600}
 
-// New returns the metrics, registered with reg. A nil reg counts without
-// publishing, for programs that embed delayd and do not ask for metrics.
+// New is [Register] for a registry that holds nothing else, or nil: it panics where
+// Register returns an error.
 func New(reg prometheus.Registerer) *Metrics {
+	m, err := Register(reg)
+	if err != nil {
+		panic(err)
+	}
+	return m
+}
+
+// Register returns the metrics, registered with reg. A nil reg counts without
+// publishing, for programs that embed delayd and do not ask for metrics. It returns an
+// error, and leaves nothing in reg, where reg holds one of the names as something else.
+func Register(reg prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		Routed: vec("delayd_routed_total", "Records that the router put on a level topic or delivered at once.", "level"),
 		Delivered: vec("delayd_delivered_total",
@@ -133,30 +145,51 @@ func New(reg prometheus.Registerer) *Metrics {
 		m.Transactions.WithLabelValues(outcome)
 	}
 	if reg == nil {
-		return m
+		return m, nil
 	}
-	m.Routed, m.Delivered, m.Dead = register(reg, m.Routed), register(reg, m.Delivered), register(reg, m.Dead)
-	m.Parked, m.Clamped, m.Retried = register(reg, m.Parked), register(reg, m.Clamped), register(reg, m.Retried)
-	m.Lateness, m.Rounding, m.RouterLag = register(reg, m.Lateness), register(reg, m.Rounding), register(reg, m.RouterLag)
-	m.Sick, m.LeaseAge, m.Skew = register(reg, m.Sick), register(reg, m.LeaseAge), register(reg, m.Skew)
-	m.Assigned, m.Queued = register(reg, m.Assigned), register(reg, m.Queued)
-	m.InFlight, m.Overdue = register(reg, m.InFlight), register(reg, m.Overdue)
-	m.Stalled, m.Paused = register(reg, m.Stalled), register(reg, m.Paused)
-	m.Purged, m.PurgeFail = register(reg, m.Purged), register(reg, m.PurgeFail)
-	m.DataLoss, m.Transactions = register(reg, m.DataLoss), register(reg, m.Transactions)
-	return m
+	r := &registration{reg: reg}
+	m.Routed, m.Delivered, m.Dead = register(r, m.Routed), register(r, m.Delivered), register(r, m.Dead)
+	m.Parked, m.Clamped, m.Retried = register(r, m.Parked), register(r, m.Clamped), register(r, m.Retried)
+	m.Lateness, m.Rounding, m.RouterLag = register(r, m.Lateness), register(r, m.Rounding), register(r, m.RouterLag)
+	m.Sick, m.LeaseAge, m.Skew = register(r, m.Sick), register(r, m.LeaseAge), register(r, m.Skew)
+	m.Assigned, m.Queued = register(r, m.Assigned), register(r, m.Queued)
+	m.InFlight, m.Overdue = register(r, m.InFlight), register(r, m.Overdue)
+	m.Stalled, m.Paused = register(r, m.Stalled), register(r, m.Paused)
+	m.Purged, m.PurgeFail = register(r, m.Purged), register(r, m.PurgeFail)
+	m.DataLoss, m.Transactions = register(r, m.DataLoss), register(r, m.Transactions)
+	if r.err != nil {
+		for _, c := range r.added {
+			reg.Unregister(c)
+		}
+		return nil, r.err
+	}
+	return m, nil
+}
+
+// registration is the metrics on their way into a registry.
+type registration struct {
+	reg   prometheus.Registerer
+	added []prometheus.Collector
+	err   error // the first
 }
 
 // register returns c, or the collector that is registered in its place: a
 // router and a forwarder in one program count together.
-func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
-	err := reg.Register(c)
+func register[C prometheus.Collector](r *registration, c C) C {
+	if r.err != nil {
+		return c
+	}
+	err := r.reg.Register(c)
 	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
-		return already.ExistingCollector.(C)
+		if same, ok := already.ExistingCollector.(C); ok {
+			return same
+		}
 	}
 	if err != nil {
-		panic(err) // the names are ours, and do not change
+		r.err = fmt.Errorf("register metrics: %w; give delayd a registry of its own, or labels by prometheus.WrapRegistererWith", err)
+		return c
 	}
+	r.added = append(r.added, c)
 	return c
 }
 
