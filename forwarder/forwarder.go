@@ -65,7 +65,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		return nil, err
 	}
 	f := &Forwarder{outbox: outbox, transactional: cfg.Delivery == ExactlyOnce}
-	if cfg.Handler != nil {
+	if cfg.handles() {
 		f.handing = newHanding(&cfg, outbox, counters)
 	}
 	f.consumer, err = lane.New(lane.Config{
@@ -132,17 +132,12 @@ func (f *Forwarder) controlled(cfg *Config, counters *metrics.Metrics) func(cont
 	}
 }
 
-// Run forwards until ctx ends, lets what is on its way end in a bounded time,
-// commits it, and returns nil. Any other return is a fault that this process
-// cannot heal, such as ErrFenced.
+// Run forwards until ctx ends, lets what is on its way end, calls of a Handler too, for
+// at most ten seconds, commits it, and returns nil. Any other return is a fault that
+// this process cannot heal, such as ErrFenced.
 func (f *Forwarder) Run(ctx context.Context) error {
 	defer f.outbox.Close()
 	defer f.control.Start(ctx)()
-	if f.handing != nil {
-		var stop context.CancelFunc
-		f.handing.ctx, stop = context.WithCancel(context.WithoutCancel(ctx))
-		defer stop()
-	}
 	if f.transactional {
 		err := f.outbox.Transact(ctx, f.consumer.Ledger(false), f.consumer.Ledger(true))
 		if ctx.Err() != nil {
