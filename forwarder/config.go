@@ -1,7 +1,6 @@
 package forwarder
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -22,7 +21,6 @@ const (
 	DefaultGiveUp            = deliver.DefaultGiveUp
 	DefaultPurgeAfter        = lane.DefaultPurgeAfter
 	DefaultBudget            = lane.DefaultBudget
-	DefaultAttempts          = 5
 )
 
 // PurgeOff as Config.PurgeAfter keeps every delivered record until the topic's
@@ -47,13 +45,9 @@ func ParseDelivery(s string) (Delivery, error) { return deliver.ParseDelivery(s)
 // that this one may not deliver any more.
 var ErrFenced = lane.ErrFenced
 
-// Handler receives a due record in a program that owns its delay. The record
-// is what the consumer of a target would get, on no topic; nil commits it.
-type Handler func(ctx context.Context, rec *kgo.Record) error
-
 // Config says what a Forwarder forwards and how. DefaultConfig fills it.
 type Config struct {
-	// Ladder is the levels to forward. Empty: levels.Default.
+	// Ladder is the levels to forward, at least one. DefaultConfig has levels.Default.
 	Ladder levels.Ladder
 	// Names spells the topics and groups.
 	Names levels.Names
@@ -111,10 +105,39 @@ type Config struct {
 	// 0: deleted at once. PurgeOff: never deleted by us.
 	PurgeAfter time.Duration
 
-	// Handler, when set, is handed each due record instead of a target topic.
+	// Handler is called with each due record, which is delivered to no target topic:
+	// the record's target, if it has one, is a name and no topic. With Handlers it gets
+	// the records whose target has no handler there, and those without a target. Nil,
+	// and no Handlers: records go to their target topics.
 	Handler Handler
-	// Attempts is how often Handler is tried before its record is dead.
-	Attempts int
+	// Handlers are the handlers of targets, by their names: the values of the header
+	// delay-target. A record for a target that has none goes to Handler; where that is
+	// nil it is a dead letter, forbidden-target, or no-target if it has no target.
+	Handlers map[string]Handler
+	// Concurrency is how many records of a partition of a level are in calls of
+	// Handlers at a time: those with one key one after the other and in order, those
+	// without a key in any order. 0 and 1: one at a time, all in order. More bounds how
+	// late records are when calls take long: a partition of a level begins
+	// Concurrency / (the duration of a call) of them in a second.
+	Concurrency int
+	// Timeout ends the context of a call of a Handler. A call that then returns an error
+	// is a failed attempt; one that goes on is waited for. 0: none.
+	Timeout time.Duration
+	// Retry decides what becomes of a record whose Handler failed for the attempt-th
+	// time, 1 at first: it is handed out again after wait, or with ok false is a dead
+	// letter, gave-up. Nil: DefaultRetry.
+	//
+	// The record waits on the level of Ladder that is nearest to wait, and its partition
+	// goes on: later records with its key are handled before it. It is written to that
+	// level's topic with its id, key, value and headers, so that the right to write to
+	// the level topics is needed.
+	Retry func(attempt int, err error) (wait time.Duration, ok bool)
+	// RetryInPlace makes a record that failed wait in its place, exactly as long as
+	// Retry says, so that records stay in order. The price is that the records behind
+	// it wait too: all of its partition, or with Concurrency those with its key, and all
+	// once as many failed as are called at a time. Ready is an error meanwhile. Retry is
+	// RetryForever where it is nil.
+	RetryInPlace bool
 
 	// Budget bounds the bytes fetched ahead, over all lanes. One batch a lane
 	// is kept whatever the budget.
@@ -125,8 +148,8 @@ type Config struct {
 	// Nil: counted, not published.
 	Metrics prometheus.Registerer
 	// Tracing gets a span of each delivery of a record that has a traceparent header,
-	// with a link to the span that sent it. Nil: none. A Handler traces by itself: the
-	// header is on its record.
+	// with a link to the span that sent it. Nil: none. A Handler traces by itself: its
+	// context carries the producer's span.
 	Tracing trace.TracerProvider
 }
 
@@ -138,7 +161,6 @@ func DefaultConfig() Config {
 		MissingTargetWait: DefaultMissingTargetWait,
 		GiveUp:            DefaultGiveUp,
 		PurgeAfter:        DefaultPurgeAfter,
-		Attempts:          DefaultAttempts,
 		Budget:            DefaultBudget,
 		Log:               zerolog.Nop(),
 	}
@@ -155,13 +177,20 @@ func (c *Config) validate() error {
 		return fmt.Errorf("give-up must be above 0, got %v", c.GiveUp)
 	case c.MaxLate < 0:
 		return fmt.Errorf("max-late must be 0 (off) or more, got %v", c.MaxLate)
-	case c.Attempts < 1:
-		return fmt.Errorf("attempts must be at least 1, got %d", c.Attempts)
-	case c.Delivery == ExactlyOnce && c.Handler != nil:
+	case c.Concurrency < 0:
+		return fmt.Errorf("Concurrency must be 0 (one call at a time) or more, got %d", c.Concurrency)
+	case c.Timeout < 0:
+		return fmt.Errorf("Timeout must be 0 (none) or more, got %v", c.Timeout)
+	case c.Delivery == ExactlyOnce && c.handles():
 		return errors.New("delivery exactly-once: what a Handler does is no part of a Kafka transaction; " +
 			"use at-least-once, and have the Handler know a record by its delay-id")
 	case c.Budget < 1:
 		return fmt.Errorf("budget must be at least 1 byte, got %d", c.Budget)
+	}
+	for target, h := range c.Handlers {
+		if h == nil {
+			return fmt.Errorf("Handlers: the handler of target %q is nil; leave the target out", target)
+		}
 	}
 	if _, err := c.Delivery.MarshalText(); err != nil {
 		return err
@@ -171,6 +200,9 @@ func (c *Config) validate() error {
 	}
 	return c.targets().Validate()
 }
+
+// handles reports whether records are handed to handlers in this process.
+func (c *Config) handles() bool { return c.Handler != nil || len(c.Handlers) > 0 }
 
 func (c *Config) targets() *deliver.Targets {
 	return &deliver.Targets{Names: c.Names, Default: c.DefaultTarget, Allow: c.AllowTargets, Deny: c.DenyTargets}

@@ -71,7 +71,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		return nil, err
 	}
 	f := &Forwarder{outbox: outbox, transactional: cfg.Delivery == ExactlyOnce}
-	if cfg.Handler != nil {
+	if cfg.handles() {
 		f.handing = newHanding(&cfg, outbox, counters)
 	}
 	f.consumer, err = lane.New(lane.Config{
@@ -138,9 +138,9 @@ func (f *Forwarder) controlled(cfg *Config, counters *metrics.Metrics) func(cont
 	}
 }
 
-// Run forwards until ctx ends, lets what is on its way end in a bounded time,
-// commits it, and returns nil. Any other return is a fault that this process
-// cannot heal, such as ErrFenced. A Forwarder runs once: another Run returns an error.
+// Run forwards until ctx ends, lets what is on its way end, calls of a Handler too, for
+// at most ten seconds, commits it, and returns nil. Any other return is a fault that
+// this process cannot heal, such as ErrFenced. A Forwarder runs once: another Run returns an error.
 func (f *Forwarder) Run(ctx context.Context) (err error) {
 	if err := f.once.Begin(); err != nil {
 		return fmt.Errorf("forwarder: %w", err)
@@ -151,11 +151,6 @@ func (f *Forwarder) Run(ctx context.Context) (err error) {
 	}
 	defer f.outbox.Close()
 	defer f.control.Start(ctx)()
-	if f.handing != nil {
-		var stop context.CancelFunc
-		f.handing.ctx, stop = context.WithCancel(context.WithoutCancel(ctx))
-		defer stop()
-	}
 	if f.transactional {
 		err := f.outbox.Transact(ctx, f.consumer.Ledger(false), f.consumer.Ledger(true))
 		if ctx.Err() != nil {

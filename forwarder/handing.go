@@ -2,71 +2,372 @@ package forwarder
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
 	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/internal/tracing"
 	"github.com/delayd-io/delayd/levels"
 )
 
-// A handler that fails is called again after handBackoffMin, then twice that,
-// up to handBackoffMax.
 const (
-	handBackoffMin = 100 * time.Millisecond
-	handBackoffMax = 10 * time.Second
+	// failureLogs bounds the log lines about failed attempts in a second.
+	failureLogs = 10
+	// maxDetail bounds, in bytes, what a dead letter repeats of a handler's error.
+	maxDetail = 1 << 10
 )
 
-// handing hands due records to a Go handler, for programs that own their delay.
-// It calls the handler for one record of a partition at a time, in their order,
-// and for several partitions at once.
+// handing hands due records to Go handlers, for programs that own their delay.
 type handing struct {
-	ctx      context.Context // ends when Run has waited long enough
 	handler  Handler
-	attempts int
+	handlers map[string]Handler // by target
+	names    levels.Names
+	ladder   levels.Ladder
+	retry    func(attempt int, err error) (time.Duration, bool)
+	inPlace  bool
+	timeout  time.Duration
+	atOnce   int // calls for one lane
 	maxLate  time.Duration
 	outbox   *deliver.Outbox
 	metrics  *metrics.Metrics
+	log      zerolog.Logger
+
+	mu    sync.Mutex
+	calls map[context.Context]*calls // by the context of the lane
 }
 
 func newHanding(cfg *Config, outbox *deliver.Outbox, counters *metrics.Metrics) *handing {
-	return &handing{
-		ctx: context.Background(), handler: cfg.Handler, attempts: cfg.Attempts, maxLate: cfg.MaxLate, outbox: outbox, metrics: counters,
+	h := &handing{
+		handler: cfg.Handler, handlers: maps.Clone(cfg.Handlers), names: cfg.Names, ladder: cfg.Ladder,
+		retry: cfg.Retry, inPlace: cfg.RetryInPlace, timeout: cfg.Timeout, atOnce: max(cfg.Concurrency, 1),
+		maxLate: cfg.MaxLate, outbox: outbox, metrics: counters,
+		log:   cfg.Log.Sample(&zerolog.BurstSampler{Burst: failureLogs, Period: time.Second}),
+		calls: make(map[context.Context]*calls),
+	}
+	switch {
+	case h.retry != nil:
+	case h.inPlace:
+		h.retry = RetryForever
+	default:
+		h.retry = DefaultRetry
+	}
+	return h
+}
+
+// task is a due record that is handed out.
+type task struct {
+	*lane.Work
+	src     *kgo.Record   // Record, which is nil once the work is done
+	facts   deliver.Facts // Due is of the record's first wait
+	retry   deliver.Retry
+	target  string
+	handler Handler
+}
+
+// hand takes over a due record. It returns when the next one of the lane may come.
+func (h *handing) hand(work *lane.Work, f deliver.Facts) {
+	src := work.Record
+	t := &task{Work: work, src: src, facts: f, retry: deliver.ReadRetry(src.Headers, f.Due)}
+	t.facts.Due = t.retry.Due
+	var refusal *deliver.Refusal
+	if t.target, t.handler, refusal = h.resolve(src.Headers); refusal != nil {
+		h.outbox.Bury(work, src, t.facts, *refusal, t.retry.Attempts)
+		return
+	}
+	h.callsOf(work).add(t)
+}
+
+// resolve returns a record's target and the handler for it.
+func (h *handing) resolve(headers []kgo.RecordHeader) (string, Handler, *deliver.Refusal) {
+	if r := deliver.Misspelt(headers); r != nil {
+		return "", nil, r
+	}
+	named, _ := deliver.Last(headers, levels.HeaderTarget)
+	target := string(named)
+	if handler := h.handlers[target]; handler != nil {
+		return target, handler, nil
+	}
+	if h.handler != nil {
+		return target, h.handler, nil
+	}
+	known := strings.Join(slices.Sorted(maps.Keys(h.handlers)), ", ")
+	if target == "" {
+		return "", nil, &deliver.Refusal{Code: levels.NoTarget, Detail: fmt.Sprintf(
+			"the record has no %s header and there is no Config.Handler for such; name one of the targets that have a handler: %s",
+			levels.HeaderTarget, known)}
+	}
+	return "", nil, &deliver.Refusal{Code: levels.ForbiddenTarget, Detail: fmt.Sprintf(
+		"target %s has no handler; the targets that have one: %s", deliver.Quote(named), known)}
+}
+
+// callsOf returns the calls of a work's lane.
+func (h *handing) callsOf(work *lane.Work) *calls {
+	ctx := work.Context()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.calls[ctx]
+	if c == nil {
+		c = newCalls(h.atOnce, h.serve)
+		h.calls[ctx] = c
+		context.AfterFunc(ctx, func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			delete(h.calls, ctx)
+		})
+	}
+	return c
+}
+
+// serve calls the handler for a record until it is handled, waits on a level again, or
+// is a dead letter, or until the lane ends.
+func (h *handing) serve(t *task) {
+	leave, ok := inCall.enter(t.Place(), t.Halted())
+	if !ok {
+		t.Leave()
+		return
+	}
+	defer leave()
+	for t.Await() {
+		if r := deliver.TooLate(h.maxLate, t.facts.Due, t.Work, time.Now()); r != nil {
+			h.outbox.Bury(t.Work, t.src, t.facts, *r, t.retry.Attempts)
+			return
+		}
+		err := h.call(t)
+		if err == nil {
+			now := time.Now()
+			h.metrics.Late(t.facts.Granted, t.Due, t.Clock(now))
+			t.Done(now)
+			return
+		}
+		if t.Context().Err() != nil { // the record's next owner hands it out again
+			break
+		}
+		v := h.judge(t.retry.Attempts+1, err)
+		if v.counts {
+			t.retry.Attempts++
+		}
+		switch {
+		case v.refusal != nil:
+			h.outbox.Bury(t.Work, t.src, t.facts, *v.refusal, t.retry.Attempts)
+			return
+		case !h.inPlace:
+			h.delay(t, v.wait, err)
+			return
+		}
+		h.failed(t, v.wait, err)
+		select {
+		case <-time.After(v.wait):
+		case <-t.Halted():
+		}
+	}
+	t.Leave()
+}
+
+// call calls the handler once.
+func (h *handing) call(t *task) error {
+	rec := deliver.Final(t.src, t.facts)
+	rec.Topic, rec.Partition, rec.Offset, rec.Timestamp = t.target, t.src.Partition, t.src.Offset, t.src.Timestamp
+	id, _ := deliver.Last(rec.Headers, levels.HeaderID)
+	ctx := context.WithValue(tracing.Context(t.Context(), rec), infoKey{}, Info{
+		ID: string(id), Attempt: t.retry.Attempts + 1, Due: time.UnixMilli(t.facts.Due), Level: t.facts.Granted, Target: t.target,
+	})
+	if h.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, h.timeout, errTimeout)
+		defer cancel()
+	}
+	return guard(func() error { return t.handler(ctx, rec) })
+}
+
+// verdict is what becomes of a record after an attempt that failed.
+type verdict struct {
+	counts  bool          // as an attempt
+	wait    time.Duration // until the next one
+	refusal *deliver.Refusal
+}
+
+// judge decides what becomes of a record whose attempt has failed with err.
+func (h *handing) judge(attempt int, err error) (v verdict) {
+	if fatal, ok := errors.AsType[*neverError](err); ok {
+		return verdict{counts: true, refusal: &deliver.Refusal{Code: levels.Rejected,
+			Detail: fmt.Sprintf("the handler refuses the record: %s", brief(fatal.err))}}
+	}
+	if later, ok := errors.AsType[*laterError](err); ok {
+		return verdict{wait: later.wait}
+	}
+	v.counts = true
+	var again bool
+	fault := guard(func() error { v.wait, again = h.retry(attempt, err); return nil })
+	switch {
+	case fault != nil:
+		v.refusal = &deliver.Refusal{Code: levels.GaveUp,
+			Detail: fmt.Sprintf("the handler failed %s: %s; Config.Retry failed too: %s", times(attempt), brief(err), brief(fault))}
+	case !again:
+		v.refusal = &deliver.Refusal{Code: levels.GaveUp,
+			Detail: fmt.Sprintf("the handler failed %s: %s", times(attempt), brief(err))}
+	}
+	return v
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+// brief is an error as a dead letter repeats it.
+func brief(err error) string {
+	text := strings.ToValidUTF8(fmt.Sprint(err), "\ufffd") // which also survives an error that panics
+	if len(text) <= maxDetail {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxDetail], "") + "..."
+}
+
+// delay puts a record on the level that is nearest to wait. The lane goes on.
+func (h *handing) delay(t *task, wait time.Duration, err error) {
+	level, _ := h.ladder.Round(max(wait, h.ladder.First().Delay), levels.Nearest)
+	h.failed(t, level.Delay, err)
+	f := t.facts
+	f.Topic, f.Partition = h.names.Level(level), deliver.ByKey
+	f.Due = sinceEpoch(t.Clock(time.Now()).Add(level.Delay + cut))
+	batch := h.outbox.NewBatch(1)
+	batch.Put(t.Work, t.src, deliver.Again(t.src, f.Topic, f, t.retry), f)
+	batch.Send()
+}
+
+// failed counts and logs an attempt that is not the last.
+func (h *handing) failed(t *task, wait time.Duration, err error) {
+	h.metrics.Retried.Inc()
+	h.log.Warn().Str("error", brief(err)).Str("origin", deliver.Origin(t.src)).Int("attempts", t.retry.Attempts).
+		Dur("again_in_ms", wait).Msg("handler failed, retrying")
+}
+
+// inCall is the records of this process that are in a call, of all forwarders.
+var inCall places
+
+// places is a set of records, of which each can be in it once.
+type places struct {
+	mu sync.Mutex
+	in map[lane.Place]chan struct{} // closed when the record leaves
+}
+
+// enter puts a record in and returns what takes it out. It waits while the record is in:
+// a call that goes on after its partition was taken away has to end before the record is
+// handed out again in this process. It is false when halted is closed before that.
+func (p *places) enter(at lane.Place, halted <-chan struct{}) (leave func(), ok bool) {
+	for {
+		p.mu.Lock()
+		former := p.in[at]
+		if former == nil {
+			break // with the lock
+		}
+		p.mu.Unlock()
+		select {
+		case <-former:
+		case <-halted:
+			return nil, false
+		}
+	}
+	defer p.mu.Unlock()
+	if p.in == nil {
+		p.in = make(map[lane.Place]chan struct{})
+	}
+	gone := make(chan struct{})
+	p.in[at] = gone
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.in, at)
+		close(gone)
+	}, true
+}
+
+// calls hands out the records of one lane, several at a time: those with one key in
+// their order, those without a key in any.
+type calls struct {
+	serve func(*task)
+	room  chan struct{} // has an element for each record that was added and not served
+
+	mu      sync.Mutex
+	idle    int             // calls that nobody makes
+	busy    map[string]bool // keys in a call
+	waiting []*task         // in order
+}
+
+const (
+	// lookAhead is how many records of a lane wait for a call, as a multiple of the
+	// calls at a time: while records of one key wait for each other, others go on.
+	lookAhead = 8
+	// maxLookAhead bounds it, because these records hold slots of all lanes.
+	maxLookAhead = 1024
+)
+
+func newCalls(atOnce int, serve func(*task)) *calls {
+	room := 1 // all in order, whatever their keys
+	if atOnce > 1 {
+		room = max(atOnce, min(atOnce*lookAhead, maxLookAhead))
+	}
+	return &calls{serve: serve, room: make(chan struct{}, room), idle: atOnce, busy: make(map[string]bool)}
+}
+
+// add takes over a record. It waits while there are as many as there is room for.
+func (c *calls) add(t *task) {
+	select {
+	case c.room <- struct{}{}:
+	case <-t.Halted():
+		t.Leave()
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = append(c.waiting, t)
+	if c.idle > 0 {
+		c.idle--
+		go c.run()
 	}
 }
 
-// hand calls the handler until it returns nil or has been tried often enough;
-// then the record is a dead letter.
-func (h *handing) hand(work *lane.Work, f deliver.Facts) {
-	src := work.Record
-	rec := deliver.Final(src, f)
-	rec.Topic, rec.Partition, rec.Offset, rec.Timestamp = src.Topic, src.Partition, src.Offset, src.Timestamp
-	backoff := handBackoffMin
-	for attempt := 1; ; attempt++ {
-		if r := deliver.TooLate(h.maxLate, f.Due, work, time.Now()); r != nil {
-			h.outbox.Bury(work, src, f, *r, attempt-1)
+// run serves records until none can be.
+func (c *calls) run() {
+	var last *task
+	for {
+		if last = c.next(last); last == nil {
 			return
 		}
-		err := h.handler(h.ctx, rec)
-		switch {
-		case err == nil:
-			now := time.Now()
-			h.metrics.Late(f.Granted, time.UnixMilli(f.Due), work.Clock(now))
-			work.Done(now)
-			return
-		case attempt == h.attempts:
-			h.outbox.Bury(work, src, f, deliver.Refusal{
-				Code: levels.GaveUp, Detail: fmt.Sprintf("the handler failed %d times: %v", attempt, err),
-			}, attempt)
-			return
-		}
-		h.metrics.Retried.Inc()
-		select {
-		case <-time.After(backoff):
-		case <-work.Halted():
-			return // the record's next owner hands it out again
-		}
-		backoff = min(2*backoff, handBackoffMax)
+		c.serve(last)
+		<-c.room
 	}
+}
+
+// next ends the call of last, nil for none, and returns the first record whose key is in
+// no call. nil ends the caller's calls.
+func (c *calls) next(last *task) *task {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if last != nil && last.src.Key != nil {
+		delete(c.busy, string(last.src.Key))
+	}
+	i := slices.IndexFunc(c.waiting, func(t *task) bool { return t.src.Key == nil || !c.busy[string(t.src.Key)] })
+	if i < 0 {
+		c.idle++
+		return nil
+	}
+	t := c.waiting[i]
+	c.waiting = slices.Delete(c.waiting, i, i+1)
+	if t.src.Key != nil {
+		c.busy[string(t.src.Key)] = true
+	}
+	return t
 }

@@ -98,6 +98,12 @@ const (
 	// HopClock marks a record of the parked topic that asks a broker for its time and
 	// holds nothing.
 	HopClock = HopPrefix + "clock"
+	// HopAttempt is how often a record that waits to be handed to a Go handler again
+	// was handed out before.
+	HopAttempt = HopPrefix + "attempt"
+	// HopFirstDue is when such a record was due at first, in Unix milliseconds. It
+	// becomes [HeaderDue].
+	HopFirstDue = HopPrefix + "first-due"
 	// HopSince is when the delivery of a parked record first failed, in Unix
 	// milliseconds: how long it is tried counts from then.
 	HopSince = HopPrefix + "since"

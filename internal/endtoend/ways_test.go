@@ -56,8 +56,8 @@ func TestProducerOwns(t *testing.T) {
 	})
 }
 
-// TestConsumerOwns hands due records to a Go handler: committed after nil, tried
-// again in order after an error, and a dead letter in the end.
+// TestConsumerOwns hands due records to a Go handler: committed after nil, retried in
+// place after an error, and a dead letter in the end.
 func TestConsumerOwns(t *testing.T) {
 	virtual(t, "5s 1m", nil, func(w *world) {
 		mine := levels.Names{Prefix: "mine"}
@@ -72,7 +72,8 @@ func TestConsumerOwns(t *testing.T) {
 		var healed atomic.Bool
 		cfg := forwarder.DefaultConfig()
 		cfg.Ladder, cfg.Names, cfg.PurgeAfter = w.ladder, mine, forwarder.PurgeOff
-		cfg.Attempts = 3
+		cfg.RetryInPlace = true
+		cfg.Retry = func(attempt int, _ error) (time.Duration, bool) { return 100 * time.Millisecond, attempt < 3 }
 		cfg.Handler = func(_ context.Context, rec *kgo.Record) error {
 			calls <- call{string(rec.Value), time.Now()}
 			if string(rec.Value) == "poison" || string(rec.Value) == "once" && !healed.Swap(true) {

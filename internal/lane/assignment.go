@@ -65,8 +65,9 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 		l.ready = ready
 		l.suspended.Store(c.suspended[l.topic.Name])
 		l.halt, l.stop = context.WithCancel(c.work)
-		go l.run()     // ended by lane.end, waited for by settle
-		c.lanes[p] = l // from here on drain may end it
+		l.tenure, l.resign = context.WithCancelCause(context.WithoutCancel(c.work)) // ended by lane.end
+		go l.run()                                                                  // ended by lane.end, waited for by settle
+		c.lanes[p] = l                                                              // from here on drain may end it
 		c.ids[p.topic] = l.id
 		c.absences.see(p.topic)
 	}

@@ -314,6 +314,10 @@ func (c *Consumer) poll(ctx context.Context) {
 	}
 }
 
+// stopping reports whether Run is to end, so that lanes end for that and not because
+// their partitions are another member's.
+func (c *Consumer) stopping() bool { return c.asked.Err() != nil }
+
 func (c *Consumer) lane(topic string, n int32) *lane {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -93,6 +93,15 @@ const (
 // id: this one has lost its partitions for good.
 var ErrFenced = errors.New("fenced: another process uses the same instance id")
 
+// Why the context of a work ends.
+var (
+	// ErrRevoked says that the partition of a record was taken away: another member of
+	// the group has it now, or its topic is gone.
+	ErrRevoked = errors.New("the record's partition was taken away")
+	// ErrStopped says that Run was asked to end, and has waited DrainTimeout.
+	ErrStopped = errors.New("the forwarder has stopped, and waits no longer")
+)
+
 // Handler says when a topic's records are due and what happens to them then.
 type Handler interface {
 	// Due returns when rec is to be handled; the zero time is at once. It is
@@ -119,8 +128,9 @@ type Topic struct {
 	// Aside gives the topic a budget and a share of uncommitted work of its
 	// own: its records may be stuck for hours without holding up the others.
 	Aside bool
-	// OneByOne has Handle called for one record at a time, for handlers that take
-	// their time: the lease is looked at before each call.
+	// OneByOne makes the lane call Handle for one record at a time, for handlers that
+	// take their time: the lease is checked before each call. A handler that returns
+	// before it begins checks it again; see Work.Await.
 	OneByOne bool
 	// Retired is a topic that is read until it is empty and may be deleted at any
 	// time: that it is gone makes nobody unready.

@@ -38,7 +38,9 @@ type lane struct {
 	wake   chan struct{}   // has room for one: something changed
 	halt   context.Context // ends when nothing more may be sent
 	stop   context.CancelFunc
-	halted chan struct{} // closed when run has returned
+	halted chan struct{}   // closed when run has returned
+	tenure context.Context // ends when the partition is given up, with the cause; see Work.Context
+	resign context.CancelCauseFunc
 
 	mu         sync.Mutex
 	ring       ring
@@ -300,6 +302,13 @@ func (l *lane) finish(w *Work, now time.Time) {
 	}
 }
 
+// leave counts a work as no longer under way: its next owner handles it.
+func (l *lane) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unfinished--
+}
+
 // prefix is what can be committed: the offset behind the n first works, all done.
 type prefix struct {
 	lane *lane
@@ -411,6 +420,11 @@ func (l *lane) commit(p prefix) {
 // what it has sent and not finished is its next owner's.
 func (l *lane) end() {
 	l.stop()
+	if l.c.stopping() {
+		l.resign(ErrStopped)
+	} else {
+		l.resign(ErrRevoked)
+	}
 	l.mu.Lock()
 	l.live.Store(false)
 	bytes, held, behind := l.bytes, l.unheld, l.behind

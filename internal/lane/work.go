@@ -1,8 +1,10 @@
 package lane
 
 import (
+	"context"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/unpack"
@@ -53,6 +55,37 @@ func (w *Work) Live() bool { return w.lane.live.Load() }
 // Halted is closed when no more may be sent: a handler that waits to try again
 // gives up then, and leaves the record to its next owner.
 func (w *Work) Halted() <-chan struct{} { return w.lane.halt.Done() }
+
+// Await waits until the record may be handled: the lease is held. It returns false when
+// no more may be sent, and the record is to be left.
+func (w *Work) Await() bool { return w.lane.c.lease.wait(w.lane.halt) }
+
+// Leave gives the record up: its next owner handles it. It takes the place of Done once
+// no more may be sent, so that a hand-over does not wait for the record.
+func (w *Work) Leave() { w.lane.leave() }
+
+// Context is the lane's. It ends when the partition is given up, after HandOver or
+// DrainTimeout where that is not at once; the cause is ErrRevoked or ErrStopped.
+func (w *Work) Context() context.Context { return w.lane.tenure }
+
+// Place is a record of a topic, wherever in the process it is read.
+type Place struct {
+	topic     kadm.TopicID
+	reader    *Consumer // where the topic's id is not known; else nil
+	name      string    // the same
+	partition int32
+	offset    int64
+}
+
+// Place returns where the record stands.
+func (w *Work) Place() Place {
+	l := w.lane
+	p := Place{topic: l.id.topic, partition: l.partition, offset: w.offset}
+	if p.topic == (kadm.TopicID{}) {
+		p.reader, p.name = l.c, l.topic.Name
+	}
+	return p
+}
 
 // Clock returns now by the clock that due times follow, that of the broker which the
 // record came from. It is never later than that clock shows.

@@ -34,6 +34,12 @@ const (
 	KeyError     = attribute.Key("delayd.error")            // the code of a dead letter
 )
 
+// Context returns ctx with the span that sent rec, by its traceparent header, as the
+// parent of spans that are made of it. ctx itself where the record has none.
+func Context(ctx context.Context, rec *kgo.Record) context.Context {
+	return propagation.TraceContext{}.Extract(ctx, kotel.NewRecordCarrier(rec))
+}
+
 // Tracer makes spans. A nil Tracer makes none.
 type Tracer struct {
 	tracer trace.Tracer
