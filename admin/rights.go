@@ -17,7 +17,8 @@ type Role int
 const (
 	// Router moves what comes to the inbox to the levels.
 	Router Role = iota
-	// Forwarder delivers what is due.
+	// Forwarder delivers what is due. One with a Handler is a Producer too: a record that
+	// failed is written to a level's topic again.
 	Forwarder
 	// Verifier checks the topics that are there.
 	Verifier

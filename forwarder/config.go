@@ -178,9 +178,9 @@ func (c *Config) validate() error {
 	case c.MaxLate < 0:
 		return fmt.Errorf("max-late must be 0 (off) or more, got %v", c.MaxLate)
 	case c.Concurrency < 0:
-		return fmt.Errorf("Concurrency must be 0 (one call at a time) or more, got %d", c.Concurrency)
+		return fmt.Errorf("concurrency must be 0 (one call at a time) or more, got %d", c.Concurrency)
 	case c.Timeout < 0:
-		return fmt.Errorf("Timeout must be 0 (none) or more, got %v", c.Timeout)
+		return fmt.Errorf("timeout must be 0 (none) or more, got %v", c.Timeout)
 	case c.Delivery == ExactlyOnce && c.handles():
 		return errors.New("delivery exactly-once: what a Handler does is no part of a Kafka transaction; " +
 			"use at-least-once, and have the Handler know a record by its delay-id")
@@ -189,7 +189,7 @@ func (c *Config) validate() error {
 	}
 	for target, h := range c.Handlers {
 		if h == nil {
-			return fmt.Errorf("Handlers: the handler of target %q is nil; leave the target out", target)
+			return fmt.Errorf("handlers: the handler of target %q is nil; leave the target out", target)
 		}
 	}
 	if _, err := c.Delivery.MarshalText(); err != nil {

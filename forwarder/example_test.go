@@ -2,11 +2,14 @@ package forwarder_test
 
 import (
 	"context"
+	"errors"
 	"log"
+	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
@@ -26,6 +29,7 @@ func Example_producerOwns() {
 		log.Fatal(err)
 	}
 	cfg := forwarder.DefaultConfig()
+	cfg.Log = zerolog.New(os.Stderr).With().Timestamp().Logger()
 	cfg.Instance = "shop-1" // the same after a restart, another in every replica
 	f, err := forwarder.New(cfg, brokers)
 	if err != nil {
@@ -51,7 +55,8 @@ func Example_producerOwns() {
 }
 
 // The consumer owns the delay: its handler gets every record that was written to
-// a level topic of its prefix when it is due, and there is no target topic.
+// a level topic of its prefix when it is due, and there is no target topic. A record
+// whose handler fails waits on a level and comes again.
 func Example_consumerOwns() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -61,11 +66,19 @@ func Example_consumerOwns() {
 		log.Fatal(err)
 	}
 	cfg := forwarder.DefaultConfig()
+	cfg.Log = zerolog.New(os.Stderr).With().Timestamp().Logger()
 	cfg.Names = levels.Names{Prefix: "billing"} // producers write to billing.level.30m
 	cfg.Instance = "billing-1"
+	cfg.Concurrency = 8 // calls at a time for a partition, in order by key
+	cfg.Timeout = time.Minute
 	cfg.Handler = func(ctx context.Context, rec *kgo.Record) error {
-		log.Printf("%s: not paid in time", rec.Key)
-		return nil // committed; an error is tried again, and a dead letter after cfg.Attempts
+		switch info := forwarder.InfoOf(ctx); {
+		case len(rec.Key) == 0:
+			return forwarder.Never(errors.New("no invoice is named")) // a dead letter at once
+		case !bankIsOpen(info.Due):
+			return forwarder.Later(time.Hour) // not counted as an attempt
+		}
+		return remind(ctx, string(rec.Key)) // nil: done; an error or a panic: again, on the levels
 	}
 	f, err := forwarder.New(cfg, brokers)
 	if err != nil {
@@ -74,6 +87,13 @@ func Example_consumerOwns() {
 	if err := f.Run(ctx); err != nil {
 		log.Fatal(err)
 	}
+}
+
+func bankIsOpen(time.Time) bool { return true }
+
+func remind(ctx context.Context, invoice string) error {
+	log.Printf("%s: not paid in time", invoice)
+	return ctx.Err()
 }
 
 // provision makes sure that the topics are there and right.

@@ -7,6 +7,10 @@
 // millisecond after its acceptance plus the level's delay, because Kafka cuts
 // times to whole milliseconds.
 //
+// A program that owns its delay sets Config.Handler, or Handlers: each due record is
+// handed to a function, and written to no target. A record whose call fails waits on a
+// level again, and is a dead letter in the end; see Config.Retry.
+//
 // A Forwarder has one worker for each level. What all workers share, the lanes
 // that wait and the outbox that delivers, lives in internal/lane and
 // internal/deliver.

@@ -240,10 +240,9 @@ func (h *handing) delay(t *task, wait time.Duration, err error) {
 	level, _ := h.ladder.Round(max(wait, h.ladder.First().Delay), levels.Nearest)
 	h.failed(t, level.Delay, err)
 	f := t.facts
-	f.Topic, f.Partition = h.names.Level(level), deliver.ByKey
 	f.Due = sinceEpoch(t.Clock(time.Now()).Add(level.Delay + cut))
 	batch := h.outbox.NewBatch(1)
-	batch.Put(t.Work, t.src, deliver.Again(t.src, f.Topic, f, t.retry), f)
+	batch.Put(t.Work, t.src, deliver.Again(t.src, h.names.Level(level), f, t.retry), f)
 	batch.Send()
 }
 

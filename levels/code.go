@@ -16,7 +16,7 @@ const (
 	// IllegalTarget: the target is not a legal topic name; see [CheckTopic].
 	IllegalTarget Code = "illegal-target"
 	// ForbiddenTarget: the target is denied by configuration, internal to
-	// Kafka, or one of the service's own topics.
+	// Kafka, one of the service's own topics, or has no Go handler.
 	ForbiddenTarget Code = "forbidden-target"
 	// BadHeader: the key of a header is one of ours but for its case, as in "Delay-Id".
 	// Those that have a code of their own get that.
@@ -30,10 +30,10 @@ const (
 	// TooLarge: the record is larger than the target accepts.
 	TooLarge Code = "too-large"
 	// Rejected: the broker refused the record for a reason of its own, which
-	// the detail names.
+	// the detail names, or a Go handler did.
 	Rejected Code = "rejected"
 	// GaveUp: the delivery could have healed but did not in the time that is
-	// configured for it.
+	// configured for it, or in as many attempts of a Go handler.
 	GaveUp Code = "gave-up"
 	// TooLate: the record would have been delivered later than is configured for
 	// it, and is of no use any more. Only where that is asked for.

@@ -319,7 +319,7 @@ var ourKeys = []string{
 	levels.HeaderError, levels.HeaderErrorDetail, levels.HeaderOrigin, levels.HeaderAttempts,
 	levels.HeaderValueLength, levels.HeaderValueHash, levels.HeaderKeyLength, levels.HeaderKeyHash, levels.HeaderHeadersLeftOut,
 	levels.HopDue, levels.HopAccepted, levels.HopGranted, levels.HopID, levels.HopKey, levels.HopOrigin,
-	levels.HopTarget, levels.HopPartition, levels.HopSince, levels.HopPrefix, levels.HopPrefix + "next",
+	levels.HopTarget, levels.HopPartition, levels.HopSince, levels.HopAttempt, levels.HopFirstDue, levels.HopPrefix, levels.HopPrefix + "next",
 }
 
 // anyHeaders draws headers of which every other one or so is ours by name.

@@ -321,7 +321,6 @@ func TestHandlerRetries(t *testing.T) {
 	virtual(t, "", nil, func(w *world) {
 		w.idle = time.Minute
 		o := w.owns(1)
-		dead := w.watch(o.names.Dead())
 		stop := o.run(func(_ context.Context, rec *kgo.Record) error {
 			if string(rec.Value) == "bad" {
 				return errAway
@@ -332,7 +331,8 @@ func TestHandlerRetries(t *testing.T) {
 		for _, v := range []string{"good", "bad", "next"} {
 			o.send("1s", "k", v)
 		}
-		letters := dead.wait(1, 6*time.Hour)
+		time.Sleep(5 * time.Hour)
+		letters := w.watch(o.names.Dead()).wait(1, time.Minute)
 		if len(letters) != 1 {
 			t.Fatalf("%d dead letters", len(letters))
 		}
@@ -412,8 +412,8 @@ func TestHandlerRetriesInPlace(t *testing.T) {
 // TestHandlerErrors: a handler's error decides when it is Never or Later.
 func TestHandlerErrors(t *testing.T) {
 	virtual(t, "1s 1m", nil, func(w *world) {
+		w.idle = time.Minute
 		o := w.owns(1)
-		dead := w.watch(o.names.Dead())
 		var put int
 		stop := o.run(func(_ context.Context, rec *kgo.Record) error {
 			if string(rec.Value) == "never" {
@@ -440,7 +440,7 @@ func TestHandlerErrors(t *testing.T) {
 				t.Errorf("%s came again after %v", c.Value, wait)
 			}
 		}
-		letters := dead.now()
+		letters := w.watch(o.names.Dead()).wait(1, time.Minute)
 		if len(letters) != 1 || letters[0].header(levels.HeaderError) != string(levels.Rejected) ||
 			letters[0].header(levels.HeaderErrorDetail) != "the handler refuses the record: the backend is away" ||
 			letters[0].header(levels.HeaderAttempts) != "1" {
@@ -544,6 +544,33 @@ func TestHandlerRevoked(t *testing.T) {
 			if n != 1 {
 				t.Errorf("%s was handled %d times", v, n)
 			}
+		}
+	})
+}
+
+// TestHandlerFenced: where another process takes the instance id, calls end at once.
+func TestHandlerFenced(t *testing.T) {
+	virtual(t, "1s", nil, func(w *world) {
+		o := w.owns(1)
+		cfg := forwarder.DefaultConfig()
+		cfg.Ladder, cfg.Names, cfg.PurgeAfter, cfg.Instance = w.ladder, o.names, forwarder.PurgeOff, "one"
+		cfg.Handler = o.note(func(ctx context.Context, _ *kgo.Record) error { <-ctx.Done(); return ctx.Err() })
+		first, err := forwarder.New(cfg, w.opts()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- first.Run(context.Background()) }()
+		o.send("1s", "k", "v")
+		time.Sleep(10 * time.Second)
+		stop := o.run(func(context.Context, *kgo.Record) error { return nil }, func(cfg *forwarder.Config) { cfg.Instance = "one" })
+		defer stop()
+		if err := <-ended; !errors.Is(err, forwarder.ErrFenced) {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		if cs := o.calls.now(); len(cs) != 2 || !errors.Is(cs[0].end, forwarder.ErrRevoked) || cs[1].err != nil {
+			t.Errorf("calls %+v", cs)
 		}
 	})
 }

@@ -58,6 +58,9 @@ func refusedSession(err error) error {
 
 func (c *Consumer) fenced() {
 	c.lease.lose()
+	for _, l := range c.each() { // before Run is to end: the other process has the partitions now
+		l.resign(ErrRevoked)
+	}
 	c.fail(fmt.Errorf("group %s, instance %q: %w", c.cfg.Group, c.cfg.Instance, ErrFenced))
 }
 
