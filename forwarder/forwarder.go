@@ -20,6 +20,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/control"
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
@@ -47,6 +48,9 @@ type Forwarder struct {
 func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
+	}
+	if err := connect.Refuse(opts, connect.ForService); err != nil {
+		return nil, fmt.Errorf("new forwarder: %w", err)
 	}
 	counters := metrics.New(cfg.Metrics)
 	counters.Expect(cfg.Ladder)

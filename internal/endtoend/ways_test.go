@@ -41,7 +41,7 @@ func TestProducerOwns(t *testing.T) {
 		defer p.Close(context.Background())
 		for i, delay := range []time.Duration{0, 5 * time.Second, 50 * time.Second} {
 			rec := &kgo.Record{Topic: "orders", Key: []byte(strconv.Itoa(i)), Value: []byte(strconv.Itoa(i + 1))}
-			if err := p.Send(context.Background(), rec, delay); err != nil {
+			if _, err := p.Send(context.Background(), rec, delay); err != nil {
 				t.Fatal(err)
 			}
 		}
