@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -51,8 +52,28 @@ func (e *existing) check(ctx context.Context, target string) error {
 	return nil
 }
 
-// lookUp returns nil for a topic that exists, or what the brokers say of it.
+// lookUpAgain is the wait before brokers that did not answer are asked again.
+const lookUpAgain = 250 * time.Millisecond
+
+// lookUp returns nil for a topic that exists, or what the brokers say of it. It asks until
+// they answer or ctx ends, as a record is sent: franz-go fails a request by itself as soon
+// as no broker takes a connection.
 func lookUp(ctx context.Context, client *kgo.Client, topic string) error {
+	for {
+		err := lookUpOnce(ctx, client, topic)
+		var answer *kerr.Error
+		if err == nil || errors.As(err, &answer) || errors.Is(err, kgo.ErrClientClosed) {
+			return err
+		}
+		select {
+		case <-time.After(lookUpAgain):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func lookUpOnce(ctx context.Context, client *kgo.Client, topic string) error {
 	req := kmsg.NewPtrMetadataRequest()
 	asked := kmsg.NewMetadataRequestTopic()
 	asked.Topic = &topic

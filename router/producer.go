@@ -49,8 +49,9 @@ type ProducerConfig struct {
 	// one, that is the kind of work: it travels as delay-target. A topic of the prefix's
 	// own names none, so that a handler can delay the record that it got. A record
 	// without delay takes the topic of the shortest level, with a private header
-	// by which it is due at once; where this machine's clock is ahead of the broker's
-	// it waits for as long, at most for that level.
+	// by which it is due at once. There it waits for records with its key that are
+	// before it, and for as long as this machine's clock is ahead of the broker's; in
+	// all never longer than that level.
 	NoTarget bool
 	// CheckTarget makes the first send to a target ask the brokers whether that topic
 	// exists, and fail as unknown-topic where it does not. Otherwise the sender does not
@@ -298,7 +299,9 @@ func (p *Producer) admit(ctx context.Context, target string) error {
 		return context.Cause(ctx)
 	}
 	if p.exists != nil {
-		if err := p.exists.check(ctx, target); err != nil {
+		bounded, cancel := p.bounded(ctx)
+		defer cancel()
+		if err := p.exists.check(bounded, target); err != nil {
 			return p.explain(err)
 		}
 	}
