@@ -43,12 +43,14 @@ func Example_producerOwns() {
 		log.Fatal(err)
 	}
 	rec := &kgo.Record{Topic: "reminders", Key: []byte("order-1"), Value: []byte("still in your basket")}
-	if err := p.Send(ctx, rec, time.Hour); err != nil {
+	if _, err := p.Send(ctx, rec, time.Hour); err != nil {
 		log.Print(err)
 	}
 
 	err = <-forwarded // runs until SIGTERM
-	p.Close(context.Background())
+	closing, cancel := context.WithTimeout(context.Background(), 10*time.Second) // also where brokers are away
+	defer cancel()
+	p.Close(closing)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -24,6 +24,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/control"
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
@@ -54,6 +55,9 @@ type Forwarder struct {
 func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
+	}
+	if err := connect.Refuse(opts, connect.ForService); err != nil {
+		return nil, fmt.Errorf("new forwarder: %w", err)
 	}
 	counters, err := metrics.Register(cfg.Metrics)
 	if err != nil {

@@ -142,8 +142,8 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 		`"orders" is nil`:     func(c *Config) { c.Handlers = map[string]Handler{"orders": nil} },
 		"budget":              func(c *Config) { c.Budget = 0 },
 		"prefix":              func(c *Config) { c.Names.Prefix = "a b" },
-		"--default-target":    func(c *Config) { c.DefaultTarget = "__consumer_offsets" },
-		"--deny-target":       func(c *Config) { c.DenyTargets = []string{"["} },
+		"DefaultTarget":    func(c *Config) { c.DefaultTarget = "__consumer_offsets" },
+		"DenyTargets":       func(c *Config) { c.DenyTargets = []string{"["} },
 	} {
 		cfg := DefaultConfig()
 		change(&cfg)

@@ -38,7 +38,8 @@ const (
 	// HeaderRequested is what HeaderLevel asked for, as it was written.
 	HeaderRequested = "delay-requested"
 	// HeaderPreviousID is the id that the record had when it was delivered
-	// before it was sent on to be delayed again.
+	// before it was sent on to be delayed again. A producer that gives such a
+	// record its new HeaderID sets it itself, and takes HeaderGranted off.
 	HeaderPreviousID = "delay-previous-id"
 )
 

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/plugin/kprom"
 
 	"github.com/delayd-io/delayd/router"
 )
@@ -45,21 +47,25 @@ func ExampleProducer() {
 	}
 	defer cluster.Close()
 
-	ctx := context.Background()
+	// Brokers that are away end this, and so would SIGTERM by signal.NotifyContext.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
 	producer, err := router.NewProducer(router.ProducerConfig{}, kgo.SeedBrokers(cluster.ListenAddrs()...))
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	// Send waits until the brokers have the record.
+	// Send waits until the brokers have the record, and returns what it got.
 	rec := &kgo.Record{Topic: "orders", Key: []byte("order 17"), Value: []byte("not paid yet?")}
-	if err := producer.Send(ctx, rec, 50*time.Minute); err != nil {
+	receipt, err := producer.Send(ctx, rec, 50*time.Minute)
+	if err != nil {
 		log.Fatal(err)
 	}
+	fmt.Println("waits", receipt.Level, "as number", receipt.Offset, "on", receipt.Topic)
 
-	// SendAsync does not, and tells where the record waits.
-	producer.SendAsync(ctx, rec, 9*time.Second, func(written *kgo.Record, err error) {
-		fmt.Println("waits on", written.Topic, "error", err)
+	// SendAsync does not wait.
+	producer.SendAsync(ctx, rec, 9*time.Second, func(receipt router.Receipt, err error) {
+		fmt.Println("waits", receipt.Level, "error", err)
 	})
 	if err := producer.Close(ctx); err != nil {
 		log.Fatal(err)
@@ -67,11 +73,107 @@ func ExampleProducer() {
 
 	// What the policy does not allow is an error, before anything is sent.
 	var refusal *router.Refusal
-	err = producer.Send(ctx, &kgo.Record{Topic: "delay.inbox"}, time.Minute)
+	_, err = producer.Send(ctx, rec, 72*time.Hour)
 	if errors.As(err, &refusal) {
 		fmt.Println(refusal.Code)
 	}
 	// Output:
-	// waits on delay.level.10s error <nil>
-	// forbidden-target
+	// waits 1h as number 0 on delay.level.1h
+	// waits 10s error <nil>
+	// over-max
+}
+
+// Consume, process and delay exactly once: the reminder of an order is written in the
+// transaction that commits the order's offset. Policy.Prepare decides what to write, and
+// the program's own client writes it.
+func ExamplePolicy_Prepare() {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "orders", "delay.level.1h"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer cluster.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := placeOrder(ctx, cluster.ListenAddrs()); err != nil {
+		log.Fatal(err)
+	}
+
+	session, err := kgo.NewGroupTransactSession(
+		kgo.SeedBrokers(cluster.ListenAddrs()...),
+		kgo.TransactionalID("reminder-1"), // the same after a restart, another in every replica
+		kgo.ConsumerGroup("reminder"),
+		kgo.ConsumeTopics("orders"),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.RequireStableFetchOffsets(),
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer session.Close()
+
+	var policy router.Policy         // that of the service
+	for handled := 0; handled < 1; { // for ctx.Err() == nil
+		fetches := session.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			log.Fatal(err)
+		}
+		if err := session.Begin(); err != nil {
+			log.Fatal(err)
+		}
+		failed := kgo.AbortingFirstErrPromise(session.Client())
+		fetches.EachRecord(func(order *kgo.Record) {
+			reminder := &kgo.Record{Topic: "reminders", Key: order.Key, Value: order.Value}
+			out, err := policy.Prepare(reminder, time.Hour, time.Now())
+			if err != nil {
+				log.Fatal(err) // a Refusal: the policy does not allow it
+			}
+			session.Produce(ctx, out, failed.Promise())
+		})
+		committed, err := session.End(ctx, failed.Err() == nil)
+		if err != nil {
+			log.Fatal(err)
+		}
+		if committed { // otherwise the same records are polled again
+			handled += fetches.NumRecords()
+			fmt.Println("reminders that wait:", fetches.NumRecords())
+		}
+	}
+	// Output: reminders that wait: 1
+}
+
+// placeOrder writes an order.
+func placeOrder(ctx context.Context, brokers []string) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return client.ProduceSync(ctx, &kgo.Record{Topic: "orders", Key: []byte("order 17")}).FirstErr()
+}
+
+// sharedMetrics are franz-go's metrics for the several clients of a router. kprom registers
+// its collectors for each client that it meets, which panics for the second; here the first
+// one registers them, and all count into them. Only the gauges of what is buffered say
+// nothing: they are of the first client.
+type sharedMetrics struct {
+	*kprom.Metrics
+	once sync.Once
+}
+
+func (m *sharedMetrics) OnNewClient(client *kgo.Client) {
+	m.once.Do(func() { m.Metrics.OnNewClient(client) })
+}
+
+func (m *sharedMetrics) OnClientClosed(*kgo.Client) {} // kprom's would unregister them
+
+// Every hook meets all clients that a router opens; so it is with a forwarder.
+func ExampleNew_hooks() {
+	metrics := &sharedMetrics{Metrics: kprom.NewMetrics("kafka")}
+	r, err := router.New(router.DefaultConfig(), kgo.SeedBrokers("kafka:9092"), kgo.WithHooks(metrics))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := r.Run(context.Background()); err != nil {
+		log.Fatal(err)
+	}
 }

@@ -22,7 +22,8 @@ type Policy struct {
 	Names levels.Names
 	// Rounding says which level a delay gets that lies between two.
 	Rounding levels.Rounding
-	// OverMax says what becomes of a request above the last level.
+	// OverMax says what becomes of a request above the last level. The zero value,
+	// OverMaxAuto, lets the service go by Rounding, and a [Producer] refuse.
 	OverMax OverMax
 	// DefaultTarget receives records that name no target. Empty: they are refused.
 	DefaultTarget string
@@ -42,23 +43,33 @@ func (p Policy) WithDefaults() Policy {
 	return p
 }
 
-// Validate reports the first setting that is wrong, by its flag. It wants a
-// policy that has its defaults.
+// Validate reports the first field that is wrong, by its name ("Policy.Ladder"). It
+// wants a policy that has its defaults.
 func (p Policy) Validate() error {
 	if p.Ladder.Len() == 0 {
-		return errors.New("--levels: the ladder has no levels; write at least one delay, such as 10s")
+		return wrong("Ladder", errors.New("the ladder has no levels; write at least one delay, such as 10s"))
 	}
 	if err := p.Names.Validate(); err != nil {
-		return fmt.Errorf("--prefix: %w", err)
+		return wrong("Names", err)
 	}
 	if _, err := p.Rounding.MarshalText(); err != nil {
-		return fmt.Errorf("--rounding: %w", err)
+		return wrong("Rounding", err)
 	}
 	if _, err := p.OverMax.MarshalText(); err != nil {
-		return fmt.Errorf("--over-max: %w", err)
+		return wrong("OverMax", err)
 	}
-	targets := p.targets()
-	return targets.Validate()
+	err := p.targets().Validate()
+	if fault := (*deliver.FieldError)(nil); errors.As(err, &fault) {
+		fault.Field = policyField + fault.Field
+	}
+	return err
+}
+
+// policyField begins the names of a Policy's fields in errors.
+const policyField = "Policy."
+
+func wrong(field string, err error) error {
+	return &deliver.FieldError{Field: policyField + field, Err: err}
 }
 
 func (p *Policy) targets() deliver.Targets {
@@ -69,8 +80,10 @@ func (p *Policy) targets() deliver.Targets {
 type OverMax int
 
 const (
-	// OverMaxAuto clamps under the roundings nearest and down, and rejects under
-	// up, which means "not before I asked". It is the default.
+	// OverMaxAuto is the default. In a record on the inbox it clamps under the
+	// roundings nearest and down, and rejects under up, which means "not before I
+	// asked". In a [Producer] and in [Policy.Prepare] it always rejects: there is a
+	// caller to tell.
 	OverMaxAuto OverMax = iota
 	// OverMaxClamp grants the last level.
 	OverMaxClamp
@@ -120,7 +133,7 @@ func (o *OverMax) UnmarshalText(text []byte) error {
 
 func (o OverMax) known() bool { return 0 <= o && int(o) < len(overMaxNames) }
 
-// rejects reports whether a request above the last level is refused.
+// rejects reports whether the router refuses a request above the last level.
 func (p *Policy) rejects() bool {
 	return p.OverMax == OverMaxReject || p.OverMax == OverMaxAuto && p.Rounding == levels.Up
 }

@@ -24,23 +24,23 @@ func TestPolicyDefaults(t *testing.T) {
 
 func TestPolicyValidate(t *testing.T) {
 	for _, c := range []struct {
-		flag   string // "" where it is valid
+		field  string // "" where it is valid
 		change func(*Policy)
 	}{
 		{"", func(*Policy) {}},
-		{"--levels", func(p *Policy) { p.Ladder = levels.Ladder{} }},
-		{"--prefix", func(p *Policy) { p.Names.Prefix = "a b" }},
-		{"--rounding", func(p *Policy) { p.Rounding = 9 }},
-		{"--over-max", func(p *Policy) { p.OverMax = -1 }},
-		{"--default-target", func(p *Policy) { p.DefaultTarget = "delay.inbox" }},
-		{"--allow-target", func(p *Policy) { p.AllowTargets = []string{"["} }},
-		{"--deny-target", func(p *Policy) { p.DenyTargets = []string{"["} }},
+		{"Policy.Ladder", func(p *Policy) { p.Ladder = levels.Ladder{} }},
+		{"Policy.Names", func(p *Policy) { p.Names.Prefix = "a b" }},
+		{"Policy.Rounding", func(p *Policy) { p.Rounding = 9 }},
+		{"Policy.OverMax", func(p *Policy) { p.OverMax = -1 }},
+		{"Policy.DefaultTarget", func(p *Policy) { p.DefaultTarget = "delay.inbox" }},
+		{"Policy.AllowTargets", func(p *Policy) { p.AllowTargets = []string{"["} }},
+		{"Policy.DenyTargets", func(p *Policy) { p.DenyTargets = []string{"["} }},
 	} {
 		p := defaults()
 		c.change(p)
 		err := p.Validate()
-		if (err == nil) != (c.flag == "") || err != nil && !strings.HasPrefix(err.Error(), c.flag) {
-			t.Errorf("error %v, want one of %q", err, c.flag)
+		if (err == nil) != (c.field == "") || err != nil && !strings.HasPrefix(err.Error(), c.field) {
+			t.Errorf("error %v, want one of %q", err, c.field)
 		}
 	}
 }

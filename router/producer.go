@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -17,21 +16,73 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// producerClientID names the client of a Producer to the brokers.
-const producerClientID = "delayd-producer"
+const (
+	// producerClientID names the client of a Producer to the brokers.
+	producerClientID = "delayd-producer"
 
-// clampWarningEvery bounds how often a Producer warns that it clamps.
-const clampWarningEvery = time.Minute
+	// clampWarningEvery bounds how often a Producer warns that it clamps.
+	clampWarningEvery = time.Minute
 
-// ProducerConfig says how a Producer decides. Its Policy should be the one of the
-// service that forwards the records: a level that nobody forwards is a topic that
-// does not exist, or that nobody reads.
+	// deliveryTimeout is the default of kgo.RecordDeliveryTimeout, that of
+	// delivery.timeout.ms in Kafka's own producer.
+	deliveryTimeout = 2 * time.Minute
+
+	// answerGrace is for how much longer than kgo.RecordDeliveryTimeout an answer is
+	// waited for. The client's own answer is better: it says that a record will not be
+	// written any more. It has none for a record that was sent to a broker which went
+	// away: that one is tried until the broker is back.
+	answerGrace = 5 * time.Second
+
+	// unknownPlace is the partition and the offset of a record that is not written.
+	unknownPlace = -1
+)
+
+// ProducerConfig says how a Producer decides.
 type ProducerConfig struct {
+	// Policy should be the one of the service that forwards the records: a level that
+	// nobody forwards is a topic that does not exist, or that nobody reads. A delay
+	// above the last level is refused, also with OverMaxAuto; OverMaxClamp grants the
+	// last level.
 	Policy
+	// NoTarget is for a prefix whose owner is a program with a forwarder.Handler, which
+	// takes the place of targets. A record needs no target then. If its topic names
+	// one, that is the kind of work: it travels as delay-target. A topic of the prefix's
+	// own names none, so that a handler can delay the record that it got. A record
+	// without delay takes the topic of the shortest level, with a private header
+	// by which it is due at once. There it waits for records with its key that are
+	// before it, and for as long as this machine's clock is ahead of the broker's; in
+	// all never longer than that level.
+	NoTarget bool
+	// CheckTarget makes the first send to a target ask the brokers whether that topic
+	// exists, and fail as unknown-topic where it does not. Otherwise the sender does not
+	// hear of it: the record becomes a dead letter when it is due. A target that was
+	// there once is not looked up again. It takes the right to DESCRIBE the target,
+	// without which the target counts as there.
+	CheckTarget bool
 	// Log is warned, at most once a minute, when a delay above the last level
 	// is shortened to it, and gets what the Kafka client has to say. The zero
 	// value is silent.
 	Log zerolog.Logger
+}
+
+// Receipt is what is known of a record that was sent.
+type Receipt struct {
+	// ID is the record's delay-id: the caller's own, or one that the producer made.
+	// Every duplicate of the delivered record has it.
+	ID string
+	// Level is what was granted; the zero Level for no delay.
+	Level levels.Level
+	// Due is when the record is due at the latest: the acknowledgement by this
+	// machine's clock, plus the level. The exact time, which counts from when the
+	// broker took it, is in the header delay-due of the delivered record. Zero where
+	// the record is not known to be written.
+	Due time.Time
+	// Topic is what the record was written to, that of a level or without delay the
+	// target. Partition and Offset are its place there, -1 where it is not known to be
+	// written.
+	Topic     string
+	Partition int32
+	Offset    int64
 }
 
 // Producer sends records that are delivered later. It makes the router's decision
@@ -43,9 +94,11 @@ type ProducerConfig struct {
 // the same key, delay and target arrive in the order in which they were sent.
 // All methods can be called from several goroutines.
 type Producer struct {
-	policy  Policy
-	targets deliver.Targets
+	sending sending
 	client  *kgo.Client
+	faults  *faults
+	exists  *existing     // nil: targets are not looked up
+	bound   time.Duration // of a wait whose context has none; 0 is without end
 	log     zerolog.Logger
 	// room has an element for each record in flight. franz-go has such a limit
 	// too, but only a record's own context ends the wait for it, and that
@@ -56,52 +109,87 @@ type Producer struct {
 // NewProducer returns a producer with the brokers and whatever else opts say,
 // kgo.SeedBrokers first of all. It connects when the first record is sent.
 //
-// opts override what is set here, but for the acknowledgements and the choice of
-// the partition. The error names the setting that is wrong.
+// opts override what is set here, but for the acknowledgements. An option that would
+// break the producer is refused: those of transactions (see [Producer.Prepare]), of
+// consuming, kgo.RecordPartitioner and kgo.DisableIdempotentWrite. The error names the
+// setting that is wrong.
 func NewProducer(cfg ProducerConfig, opts ...kgo.Opt) (*Producer, error) {
-	policy := cfg.Policy.WithDefaults()
-	if err := policy.Validate(); err != nil {
+	p, err := newProducer(cfg, opts)
+	if err != nil {
 		return nil, fmt.Errorf("new producer: %w", err)
 	}
+	return p, nil
+}
+
+func newProducer(cfg ProducerConfig, opts []kgo.Opt) (*Producer, error) {
+	s, err := newSending(cfg.Policy, cfg.NoTarget)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.NoTarget && cfg.CheckTarget {
+		return nil, errors.New("ProducerConfig.CheckTarget: with NoTarget there is no target to look up; leave one of the two out")
+	}
+	if err := connect.Refuse(opts, connect.ForProducer); err != nil {
+		return nil, err
+	}
+	faults := newFaults()
 	all := connect.Options(nil, producerClientID, cfg.Log)
-	all = append(all, kgo.ProducerLinger(0)) // a delay is counted from acceptance: nothing is gained by waiting first
+	all = append(all,
+		kgo.ProducerLinger(0), // a delay is counted from acceptance: nothing is gained by waiting first
+		kgo.RecordDeliveryTimeout(deliveryTimeout),
+		kgo.WithHooks(faults))
 	all = append(all, opts...)
 	all = append(all, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(deliver.Partitioner()))
 	client, err := kgo.NewClient(all...)
 	if err != nil {
-		return nil, fmt.Errorf("new producer: %w", err)
+		return nil, err
 	}
-	if off, _ := client.OptValue(kgo.DisableIdempotentWrite).(bool); off {
-		client.Close()
-		return nil, errors.New("new producer: kgo.DisableIdempotentWrite would write records twice and out of order; leave it out")
+	p := &Producer{
+		sending: s,
+		client:  client,
+		faults:  faults,
+		log:     cfg.Log.Sample(&zerolog.BurstSampler{Burst: 1, Period: clampWarningEvery}),
+	}
+	if cfg.CheckTarget {
+		p.exists = newExisting(client)
+	}
+	if timeout, _ := client.OptValue(kgo.RecordDeliveryTimeout).(time.Duration); timeout > 0 {
+		p.bound = timeout + answerGrace
 	}
 	inFlight, _ := client.OptValue(kgo.MaxBufferedRecords).(int64)
-	return &Producer{
-		policy:  policy,
-		targets: policy.targets(),
-		client:  client,
-		log:     cfg.Log.Sample(&zerolog.BurstSampler{Burst: 1, Period: clampWarningEvery}),
-		room:    make(chan struct{}, max(inFlight, 1)),
-	}, nil
+	p.room = make(chan struct{}, max(inFlight, 1))
+	return p, nil
 }
 
 // Send sends a record that is to be delivered after a delay, and waits until all
 // replicas in sync have it; see [Producer.SendAsync] for what becomes of it. The
 // end of ctx ends the wait, not the sending: a record that had been taken by then
-// may still be written.
-func (p *Producer) Send(ctx context.Context, rec *kgo.Record, delay time.Duration) error {
-	done := make(chan error, 1)
-	p.SendAsync(ctx, rec, delay, func(_ *kgo.Record, err error) { done <- err })
+// may still be written. The error says so, and what last failed between the client and
+// the brokers.
+//
+// Without a deadline in ctx, Send waits for kgo.RecordDeliveryTimeout, two minutes
+// unless opts say otherwise, and five seconds more. With a timeout of 0 it waits for as
+// long as it takes.
+func (p *Producer) Send(ctx context.Context, rec *kgo.Record, delay time.Duration) (Receipt, error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	type result struct {
+		receipt Receipt
+		err     error
+	}
+	done := make(chan result, 1)
+	taken := p.send(ctx, rec, delay, func(receipt Receipt, err error) { done <- result{receipt, err} })
 	select {
-	case err := <-done:
-		return err
+	case r := <-done:
+		return r.receipt, r.err
 	case <-ctx.Done():
 	}
 	select {
-	case err := <-done: // both at once: what is known is better than what is not
-		return err
+	case r := <-done: // both at once: what is known is better than what is not
+		return r.receipt, r.err
 	default:
-		return sendError(rec, delay, fmt.Errorf("%w; the record may still be written", context.Cause(ctx)))
+		err := p.explain(fmt.Errorf("%w; the record may still be written", context.Cause(ctx)))
+		return taken, sendError(rec, delay, err)
 	}
 }
 
@@ -113,143 +201,141 @@ func (p *Producer) Send(ctx context.Context, rec *kgo.Record, delay time.Duratio
 // partition of the target; otherwise the key chooses. The delay is rounded to a
 // level as the policy says, and sent along as it was asked for. A delay of zero
 // skips the levels: the record is written to its target, with the headers that a
-// delivered record has, times by this machine's clock and an id of its own. The
-// record's timestamp, or else the time now, travels as delay-sent.
+// delivered record has and times by this machine's clock. The record's timestamp, or
+// else the time now, travels as delay-sent. A record without a delay-id gets one.
 //
 // A record that was delivered, with the headers that it came with, can be sent to
 // be delayed again: it waits its full delay and gets a new id.
 //
 // rec is copied, but for the bytes of its key, value and headers, which must not
-// be changed before the callback. The callback gets the record as it was written,
-// with its place on the level's topic. It runs on the producer's own goroutine,
-// where it must not block; for a record that was never taken it is called with rec
-// itself before SendAsync returns. A delay or a target that the policy refuses is
-// a [*Refusal] in the error.
+// be changed before the callback. The callback runs on the producer's own goroutine,
+// where it must not block; for a record that was never taken it is called before
+// SendAsync returns. With an error its Receipt says what the record would have been, and
+// nothing where it was refused. A delay or a target that the policy refuses is a
+// [*Refusal] in the error. A delay above the last level is one of them (over-max),
+// unless the policy has OverMaxClamp.
 //
 // SendAsync blocks while as many records are in flight as kgo.MaxBufferedRecords
-// allows. The end of ctx ends this wait. It does not recall a record that was
-// taken: in Kafka that fails the records behind it too.
-func (p *Producer) SendAsync(ctx context.Context, rec *kgo.Record, delay time.Duration, callback func(*kgo.Record, error)) {
+// allows, and while a target is looked up (ProducerConfig.CheckTarget). The end of ctx
+// ends this wait. It does not recall a record that was taken: in Kafka that fails the
+// records behind it too. A record fails after kgo.RecordDeliveryTimeout, unless it was
+// sent to a broker that went away before it answered.
+func (p *Producer) SendAsync(ctx context.Context, rec *kgo.Record, delay time.Duration, callback func(Receipt, error)) {
 	if callback == nil {
-		callback = func(*kgo.Record, error) {}
+		callback = func(Receipt, error) {}
 	}
-	out, err := p.prepare(rec, delay, time.Now())
+	p.send(ctx, rec, delay, callback)
+}
+
+// send is SendAsync. It returns what is known of a record that was taken.
+func (p *Producer) send(ctx context.Context, rec *kgo.Record, delay time.Duration, callback func(Receipt, error)) Receipt {
+	made, err := p.prepare(rec, delay, time.Now())
+	if err == nil {
+		err = p.admit(ctx, made.target)
+	}
 	if err != nil {
-		callback(rec, sendError(rec, delay, err))
-		return
+		callback(made.receipt, sendError(rec, delay, err))
+		return made.receipt
 	}
-	if err := p.takeRoom(ctx); err != nil {
-		callback(rec, sendError(rec, delay, err))
-		return
-	}
-	p.client.Produce(context.WithoutCancel(ctx), out, func(written *kgo.Record, err error) {
+	p.client.Produce(context.WithoutCancel(ctx), made.record, func(written *kgo.Record, err error) {
 		<-p.room
 		if err != nil {
-			err = sendError(rec, delay, p.writeError(written.Topic, err))
+			callback(made.receipt, sendError(rec, delay, p.writeError(written.Topic, err)))
+			return
 		}
-		callback(written, err)
+		receipt := made.receipt
+		receipt.Partition, receipt.Offset = written.Partition, written.Offset
+		receipt.Due = made.due(time.Now())
+		callback(receipt, nil)
 	})
+	return made.receipt
+}
+
+// Prepare returns the record to write so that rec is delivered after a delay, as
+// [Policy.Prepare] does, by the configuration of p: for a program that writes in its own
+// transaction.
+func (p *Producer) Prepare(rec *kgo.Record, delay time.Duration, now time.Time) (*kgo.Record, error) {
+	made, err := p.prepare(rec, delay, now)
+	if err != nil {
+		return nil, prepareError(rec, delay, err)
+	}
+	return made.record, nil
 }
 
 // Close sends what is in flight and closes the connections. Where ctx ends first,
-// the records that are left fail, and the error says how many they are.
+// the records that are left fail, and the error says how many they are. Without a
+// deadline in ctx it ends when Send would.
 func (p *Producer) Close(ctx context.Context) error {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
 	defer p.client.Close()
 	if err := p.client.Flush(ctx); err != nil {
-		return fmt.Errorf("close producer: %d records are not acknowledged: %w", p.client.BufferedProduceRecords(), err)
+		return fmt.Errorf("close producer: %d records are not acknowledged: %w", p.client.BufferedProduceRecords(), p.explain(err))
 	}
 	return nil
 }
 
-// takeRoom waits until one more record may be in flight.
-func (p *Producer) takeRoom(ctx context.Context) error {
+// bounded is ctx, with a deadline in any case where there is one for records.
+func (p *Producer) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, has := ctx.Deadline(); has || p.bound == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, p.bound)
+}
+
+// prepare decides what to write, and warns where that is less than was asked for.
+func (p *Producer) prepare(rec *kgo.Record, delay time.Duration, now time.Time) (prepared, error) {
+	made, err := p.sending.prepare(rec, delay, now, rand.Text())
+	if err == nil && made.clamped {
+		p.log.Warn().Str("target", made.target).Str("asked", levels.FormatDelay(delay)).Stringer("granted", made.receipt.Level).
+			Msg("delay is above the last level and was shortened to it")
+	}
+	return made, err
+}
+
+// admit waits until a record for a target may be written.
+func (p *Producer) admit(ctx context.Context, target string) error {
 	if ctx.Err() != nil { // with room too: select would toss a coin
 		return context.Cause(ctx)
 	}
+	if p.exists != nil {
+		bounded, cancel := p.bounded(ctx)
+		defer cancel()
+		if err := p.exists.check(bounded, target); err != nil {
+			return p.explain(err)
+		}
+	}
+	return p.takeRoom(ctx)
+}
+
+// takeRoom waits until one more record may be in flight.
+func (p *Producer) takeRoom(ctx context.Context) error {
 	select {
 	case p.room <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%d records are in flight: %w; send fewer at a time, or raise kgo.MaxBufferedRecords",
-			cap(p.room), context.Cause(ctx))
+		return p.explain(fmt.Errorf("%d records are in flight: %w; send fewer at a time, or raise kgo.MaxBufferedRecords",
+			cap(p.room), context.Cause(ctx)))
 	}
-}
-
-// prepare is the record to write for rec: to the topic of a level, or without
-// delay to the target.
-func (p *Producer) prepare(rec *kgo.Record, delay time.Duration, now time.Time) (*kgo.Record, error) {
-	if delay < 0 {
-		return nil, &Refusal{Code: levels.BadLevel, Detail: fmt.Sprintf("the delay %s is negative; ask for 0 or more", delay)}
-	}
-	asked := levels.FormatDelay(delay)
-	granted, refusal := p.policy.grant(levels.Request{Delay: delay}, []byte(asked))
-	if refusal != nil {
-		return nil, refusal
-	}
-	targets := p.targets
-	if rec.Topic != "" {
-		targets.Default = rec.Topic
-	}
-	headers := incoming(rec)
-	topic, partition, refusal := targets.Resolve(headers)
-	if refusal != nil {
-		return nil, refusal
-	}
-	if granted.clamped {
-		p.log.Warn().Str("target", topic).Str("asked", asked).Stringer("granted", granted.level).
-			Msg("delay is above the last level and was shortened to it")
-	}
-
-	sent := now
-	if !rec.Timestamp.IsZero() {
-		sent = rec.Timestamp
-	}
-	out := &kgo.Record{
-		Topic:     p.policy.Names.Level(granted.level),
-		Partition: deliver.ByKey,
-		Key:       rec.Key,
-		Value:     rec.Value,
-		Headers: append(headers,
-			kgo.RecordHeader{Key: levels.HeaderLevel, Value: []byte(asked)},
-			kgo.RecordHeader{Key: levels.HeaderTarget, Value: []byte(topic)},
-			kgo.RecordHeader{Key: levels.HeaderSent, Value: strconv.AppendInt(nil, sent.UnixMilli(), 10)}),
-	}
-	if granted.level.Delay > 0 {
-		return out, nil
-	}
-	return deliver.Final(out, deliver.Facts{
-		Topic:     topic,
-		Partition: partition,
-		ID:        rand.Text(), // no broker has accepted it yet, so that there is no place to name it after
-		Due:       now.UnixMilli(),
-		Accepted:  now.UnixMilli(),
-		Granted:   granted.level.String(),
-	}), nil
-}
-
-// producerAdds is how many headers prepare puts on.
-const producerAdds = 3
-
-// incoming is a fresh slice of a record's headers without those that the producer
-// sets: the caller says level and target otherwise, and private headers that a due
-// record still carries where a handler received it would shorten its next delay.
-func incoming(rec *kgo.Record) []kgo.RecordHeader {
-	kept := deliver.WithoutHop(rec.Headers, producerAdds)
-	n := 0
-	for _, h := range kept {
-		switch {
-		case h.Key == levels.HeaderLevel, h.Key == levels.HeaderSent:
-		case h.Key == levels.HeaderTarget && rec.Topic != "":
-		default:
-			kept[n] = h
-			n++
-		}
-	}
-	return kept[:n]
 }
 
 func sendError(rec *kgo.Record, delay time.Duration, cause error) error {
-	return fmt.Errorf("send to %s after %s: %w", deliver.Quote([]byte(rec.Topic)), delay, cause)
+	to := ""
+	if rec.Topic != "" {
+		to = " to " + deliver.Quote([]byte(rec.Topic))
+	}
+	return fmt.Errorf("send%s with a delay of %s: %w", to, delay, cause)
+}
+
+// explain adds to a wait that ended what last failed between the client and the brokers.
+func (p *Producer) explain(cause error) error {
+	if !errors.Is(cause, context.DeadlineExceeded) && !errors.Is(cause, context.Canceled) && !errors.Is(cause, kgo.ErrRecordTimeout) {
+		return cause
+	}
+	if last := p.faults.latest(); last != nil {
+		return fmt.Errorf("%w; the client's last error: %w", cause, last)
+	}
+	return cause
 }
 
 // writeError says what to do about an error of the client's, where that is known.
@@ -258,13 +344,13 @@ func (p *Producer) writeError(topic string, cause error) error {
 	switch {
 	case errors.Is(cause, kerr.UnknownTopicOrPartition), errors.Is(cause, kerr.UnknownTopicID):
 		mend = "; create the topic"
-		if p.policy.Names.Owns(topic) {
-			mend = "; create the topics with delayd admin provision, and use the --levels and --prefix of the service"
+		if p.sending.policy.Names.Owns(topic) {
+			mend = "; create the topics with delayd admin provision or admin.Ensure, and use the Ladder and Names of the service"
 		}
 	case errors.Is(cause, kerr.MessageTooLarge):
 		mend = "; send a smaller record, or raise the topic's max.message.bytes and kgo.ProducerBatchMaxBytes"
 	case errors.Is(cause, kgo.ErrClientClosed):
 		mend = "; the producer is closed"
 	}
-	return fmt.Errorf("write to topic %s: %w%s", topic, connect.GrantWrite(cause, topic), mend)
+	return fmt.Errorf("write to topic %s: %w%s", topic, p.explain(connect.GrantWrite(cause, topic)), mend)
 }

@@ -7,7 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -99,7 +103,7 @@ func TestProducerWritesToTheLevel(t *testing.T) {
 	onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
 		for _, key := range [][]byte{nil, {}, []byte("k")} {
 			rec := &kgo.Record{Topic: "orders", Key: key, Value: nil, Headers: []kgo.RecordHeader{{Key: "null"}, {Key: "empty", Value: []byte{}}}}
-			if err := r.producer.Send(t.Context(), rec, 9*time.Second); err != nil {
+			if _, err := r.producer.Send(t.Context(), rec, 9*time.Second); err != nil {
 				t.Fatal(err)
 			}
 			if rec.Topic != "orders" || len(rec.Headers) != 2 {
@@ -110,8 +114,9 @@ func TestProducerWritesToTheLevel(t *testing.T) {
 		for _, rec := range r.read("delay.level.10s", 3) {
 			seen[fmt.Sprintf("%#v", rec.Key)] = true
 			sent := fmt.Sprint(rec.Timestamp.UnixMilli())
+			id, _ := deliver.Last(rec.Headers, "delay-id")
 			want := append([]kgo.RecordHeader{{Key: "null"}, {Key: "empty", Value: []byte{}}},
-				headers("delay-level", "9s", "delay-target", "orders", "delay-sent", sent)...)
+				headers("delay-id", string(id), "delay-level", "9s", "delay-target", "orders", "delay-sent", sent)...)
 			if diff := cmp.Diff(want, rec.Headers); diff != "" || rec.Value != nil {
 				t.Errorf("value %v, headers (- want, + got):\n%s", rec.Value, diff)
 			}
@@ -126,7 +131,7 @@ func TestProducerWritesToTheTarget(t *testing.T) {
 	onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
 		for i := range partitions {
 			rec := &kgo.Record{Topic: "orders", Key: []byte("same"), Headers: headers("delay-partition", fmt.Sprint(i))}
-			if err := r.producer.Send(t.Context(), rec, 0); err != nil {
+			if _, err := r.producer.Send(t.Context(), rec, 0); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -135,7 +140,7 @@ func TestProducerWritesToTheTarget(t *testing.T) {
 				t.Errorf("partition %d has %d records, want the one that asked for it", p.Partition, p.HighWatermark)
 			}
 		}
-		err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders", Headers: headers("delay-partition", "17")}, 0)
+		_, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders", Headers: headers("delay-partition", "17")}, 0)
 		if err == nil || !strings.Contains(err.Error(), "17") {
 			t.Errorf("partition 17 of %d: error %v", partitions, err)
 		}
@@ -149,7 +154,7 @@ func TestProducerKeepsOrder(t *testing.T) {
 		results := make(chan error, n)
 		for i := range n {
 			rec := &kgo.Record{Topic: "orders", Key: []byte{'k', byte(i % 2)}, Value: []byte(fmt.Sprint(i))}
-			r.producer.SendAsync(t.Context(), rec, time.Second, func(written *kgo.Record, err error) {
+			r.producer.SendAsync(t.Context(), rec, time.Second, func(written Receipt, err error) {
 				if err == nil && written.Topic != "delay.level.1s" {
 					err = fmt.Errorf("written to %s", written.Topic)
 				}
@@ -176,12 +181,12 @@ func TestProducerKeepsOrder(t *testing.T) {
 // that could heal.
 func TestProducerTriesAgainSoon(t *testing.T) {
 	onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
-		if err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Second); err != nil {
+		if _, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Second); err != nil {
 			t.Fatal(err)
 		}
 		r.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "delay.level.1s", Err: kerr.NotLeaderForPartition})
 		start := time.Now()
-		if err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Second); err != nil {
+		if _, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Second); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(start); took > time.Second {
@@ -192,12 +197,12 @@ func TestProducerTriesAgainSoon(t *testing.T) {
 
 func TestProducerNamesTheMissingLevel(t *testing.T) {
 	onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
-		err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Hour)
+		_, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Hour)
 		if !errors.Is(err, kerr.UnknownTopicOrPartition) || !strings.Contains(err.Error(), "delay.level.1h") ||
 			!strings.Contains(err.Error(), "delayd admin provision") {
 			t.Errorf("level: error %v", err)
 		}
-		err = r.producer.Send(t.Context(), &kgo.Record{Topic: "payments"}, 0)
+		_, err = r.producer.Send(t.Context(), &kgo.Record{Topic: "payments"}, 0)
 		if !errors.Is(err, kerr.UnknownTopicOrPartition) || !strings.Contains(err.Error(), "create the topic") ||
 			strings.Contains(err.Error(), "provision") {
 			t.Errorf("target: error %v", err)
@@ -211,14 +216,14 @@ func TestProducerContextEndsTheWaitAlone(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		start := time.Now()
-		err := r.producer.Send(ctx, &kgo.Record{Topic: "orders"}, time.Second)
+		_, err := r.producer.Send(ctx, &kgo.Record{Topic: "orders"}, time.Second)
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "may still be written") {
 			t.Errorf("error %v", err)
 		}
 		if took := time.Since(start); took != 5*time.Second {
 			t.Errorf("waited %s, want 5s", took)
 		}
-		if err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, 10*time.Second); err != nil {
+		if _, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, 10*time.Second); err != nil {
 			t.Errorf("another level has nothing to do with it: %v", err)
 		}
 		fault.Remove()
@@ -235,7 +240,7 @@ func TestProducerCloseTellsWhatIsLeft(t *testing.T) {
 	onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
 		r.refuseWrites("delay.level.1s")
 		failed := make(chan error, 1)
-		r.producer.SendAsync(t.Context(), &kgo.Record{Topic: "orders"}, time.Second, func(_ *kgo.Record, err error) { failed <- err })
+		r.producer.SendAsync(t.Context(), &kgo.Record{Topic: "orders"}, time.Second, func(_ Receipt, err error) { failed <- err })
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		if err := r.producer.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 record") {
@@ -244,7 +249,7 @@ func TestProducerCloseTellsWhatIsLeft(t *testing.T) {
 		if err := <-failed; !errors.Is(err, kgo.ErrClientClosed) {
 			t.Errorf("callback: error %v", err)
 		}
-		if err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Second); !errors.Is(err, kgo.ErrClientClosed) {
+		if _, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Second); !errors.Is(err, kgo.ErrClientClosed) {
 			t.Errorf("after close: error %v", err)
 		}
 	})
@@ -256,13 +261,13 @@ func TestProducerContextEndsTheWaitForRoom(t *testing.T) {
 		fault := r.refuseWrites("delay.level.1s")
 		results := make(chan error, most)
 		for range most {
-			r.producer.SendAsync(t.Context(), &kgo.Record{Topic: "orders"}, time.Second, func(_ *kgo.Record, err error) { results <- err })
+			r.producer.SendAsync(t.Context(), &kgo.Record{Topic: "orders"}, time.Second, func(_ Receipt, err error) { results <- err })
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
 		defer cancel()
 		start := time.Now()
 		var err error
-		r.producer.SendAsync(ctx, &kgo.Record{Topic: "orders"}, 10*time.Second, func(_ *kgo.Record, e error) { err = e })
+		r.producer.SendAsync(ctx, &kgo.Record{Topic: "orders"}, 10*time.Second, func(_ Receipt, e error) { err = e })
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "kgo.MaxBufferedRecords") {
 			t.Errorf("error %v", err)
 		}
@@ -275,7 +280,7 @@ func TestProducerContextEndsTheWaitForRoom(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, 10*time.Second); err != nil {
+		if _, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, 10*time.Second); err != nil {
 			t.Errorf("with room again: %v", err)
 		}
 	}, kgo.MaxBufferedRecords(most))
@@ -283,14 +288,14 @@ func TestProducerContextEndsTheWaitForRoom(t *testing.T) {
 
 func TestProducerWarnsOfClamping(t *testing.T) {
 	var log bytes.Buffer
-	cfg := ProducerConfig{Log: zerolog.New(&log).Level(zerolog.WarnLevel)}
+	cfg := ProducerConfig{Policy: Policy{OverMax: OverMaxClamp}, Log: zerolog.New(&log).Level(zerolog.WarnLevel)}
 	var err error
 	if cfg.Ladder, err = levels.Parse("1s 10s"); err != nil {
 		t.Fatal(err)
 	}
 	onVirtualTime(t, cfg, func(t *testing.T, r *rig) {
 		for range 5 {
-			if err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Hour); err != nil {
+			if _, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Hour); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -298,4 +303,171 @@ func TestProducerWarnsOfClamping(t *testing.T) {
 	if n := strings.Count(log.String(), `"asked":"1h"`); n != 1 || !strings.Contains(log.String(), `"granted":"10s"`) {
 		t.Errorf("%d warnings, want one for five clamps within a minute:\n%s", n, log.String())
 	}
+}
+
+func TestProducerGivesReceipts(t *testing.T) {
+	onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
+		tenth, _ := levels.Default().Number(3)
+		for i, c := range []struct {
+			delay time.Duration
+			level levels.Level
+			topic string
+			wait  time.Duration
+		}{
+			{9 * time.Second, tenth, "delay.level.10s", 10*time.Second + time.Millisecond},
+			{0, levels.Level{}, "orders", 0},
+		} {
+			rec := &kgo.Record{Topic: "orders", Key: []byte("k")}
+			if i > 0 {
+				rec.Headers = headers("delay-id", "mine")
+			}
+			got, err := r.producer.Send(t.Context(), rec, c.delay)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read := r.read(c.topic, 1)[0]
+			id, _ := deliver.Last(read.Headers, "delay-id")
+			want := Receipt{
+				ID: string(id), Level: c.level, Due: time.UnixMilli(time.Now().UnixMilli()).Add(c.wait),
+				Topic: c.topic, Partition: read.Partition, Offset: read.Offset,
+			}
+			if late := want.Due.Sub(got.Due); late < 0 || late > time.Second {
+				t.Errorf("due at %v, want about %v", got.Due, want.Due)
+			}
+			want.Due = got.Due
+			if got != want || got.ID == "" || i > 0 && got.ID != "mine" {
+				t.Errorf("receipt %+v, want %+v", got, want)
+			}
+		}
+	})
+}
+
+// refused is what dialing a broker that is away ends with.
+const refused = syscall.ECONNREFUSED
+
+// TestProducerNamesTheClientsError: a wait that ends says what failed meanwhile.
+func TestProducerNamesTheClientsError(t *testing.T) {
+	var away atomic.Bool
+	var network *kfake.VirtualNetwork
+	dial := kgo.Dialer(func(ctx context.Context, proto, addr string) (net.Conn, error) {
+		if away.Load() {
+			return nil, &net.OpError{Op: "dial", Net: proto, Err: refused}
+		}
+		return network.DialContext(ctx, proto, addr)
+	})
+	onVirtualTime(t, ProducerConfig{CheckTarget: true}, func(t *testing.T, r *rig) {
+		network = r.network
+		away.Store(true)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err := r.producer.Send(ctx, &kgo.Record{Topic: "orders"}, time.Second)
+		if !errors.Is(err, refused) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("look up: error %v", err)
+		}
+		away.Store(false)
+		if _, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.producer.faults.latest(); err != nil {
+			t.Errorf("what has healed is still said: %v", err)
+		}
+	}, dial)
+
+	onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
+		network = r.network
+		away.Store(true)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		receipt, err := r.producer.Send(ctx, &kgo.Record{Topic: "orders"}, time.Second)
+		if !errors.Is(err, refused) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "may still be written") ||
+			receipt.ID == "" || receipt.Offset != -1 {
+			t.Errorf("receipt %+v, error %v", receipt, err)
+		}
+		away.Store(false)
+	}, dial)
+}
+
+// TestProducerIsBounded: without a deadline neither Send nor Close waits for ever.
+func TestProducerIsBounded(t *testing.T) {
+	dial := kgo.Dialer(func(_ context.Context, proto, _ string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: proto, Err: refused}
+	})
+	for name, c := range map[string]struct {
+		opts []kgo.Opt
+		most time.Duration
+	}{
+		"by default":    {[]kgo.Opt{dial}, deliveryTimeout + answerGrace},
+		"as opts would": {[]kgo.Opt{dial, kgo.RecordDeliveryTimeout(7 * time.Second)}, 7*time.Second + answerGrace},
+	} {
+		onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
+			start := time.Now()
+			_, err := r.producer.Send(context.Background(), &kgo.Record{Topic: "orders"}, time.Second)
+			if took := time.Since(start); took > c.most || !errors.Is(err, refused) {
+				t.Errorf("%s: Send took %v, error %v", name, took, err)
+			}
+			r.producer.SendAsync(context.Background(), &kgo.Record{Topic: "orders"}, time.Second, nil)
+			start = time.Now()
+			r.producer.Close(context.Background())
+			if took := time.Since(start); took > c.most {
+				t.Errorf("%s: Close took %v", name, took)
+			}
+		}, c.opts...)
+	}
+	// The client never gives up a record that was sent and not answered.
+	onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
+		if _, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Second); err != nil {
+			t.Fatal(err)
+		}
+		r.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+			r.cluster.KeepControl()
+			return nil, errors.New("the broker went away"), true
+		})
+		start := time.Now()
+		_, err := r.producer.Send(context.Background(), &kgo.Record{Topic: "orders"}, time.Second)
+		if took := time.Since(start); took > deliveryTimeout+answerGrace || err == nil {
+			t.Errorf("without an answer: Send took %v, error %v", took, err)
+		}
+		start = time.Now()
+		r.producer.Close(context.Background())
+		if took := time.Since(start); took > deliveryTimeout+answerGrace {
+			t.Errorf("without an answer: Close took %v", took)
+		}
+	})
+}
+
+func TestProducerChecksTargets(t *testing.T) {
+	onVirtualTime(t, ProducerConfig{CheckTarget: true}, func(t *testing.T, r *rig) {
+		asked := 0
+		r.cluster.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			r.cluster.KeepControl()
+			for _, topic := range req.(*kmsg.MetadataRequest).Topics {
+				if topic.Topic != nil && *topic.Topic == "orders" {
+					asked++
+				}
+			}
+			return nil, nil, false
+		})
+		_, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "order"}, time.Second)
+		var refusal *Refusal
+		if !errors.As(err, &refusal) || refusal.Code != levels.UnknownTopic || !strings.Contains(err.Error(), `"order" does not exist; create the topic`) {
+			t.Errorf("missing target: error %v", err)
+		}
+		if n := r.count("delay.level.1s"); n != 0 {
+			t.Errorf("%d records were written for a target that does not exist", n)
+		}
+		for range 3 {
+			if _, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Second); err != nil {
+				t.Error(err)
+			}
+		}
+		if asked != 1 {
+			t.Errorf("the target was looked up %d times, want once", asked)
+		}
+		if err := r.cluster.CreateTopic("order", 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "order"}, time.Second); err != nil {
+			t.Errorf("the target was created since: %v", err)
+		}
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/control"
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
@@ -107,6 +108,9 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 	}
 	if cfg.MaxLate < 0 {
 		return nil, fmt.Errorf("max-late must be 0 (off) or more, got %v", cfg.MaxLate)
+	}
+	if err := connect.Refuse(opts, connect.ForService); err != nil {
+		return nil, fmt.Errorf("new router: %w", err)
 	}
 	counters, err := metrics.Register(cfg.Metrics)
 	if err != nil {

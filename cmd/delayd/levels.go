@@ -55,10 +55,15 @@ func (c *levelsCmd) Run(con *console) error {
 	return c.printGrants(con.out, rows)
 }
 
-// grant asks the router's own policy, as if a record had arrived.
+// decide asks the router's own policy for a delay, as if a record had arrived.
+func (f *grantFlags) decide(names levels.Names, asked string) router.Decision {
+	policy := router.Policy{Ladder: f.Levels, Names: names, Rounding: f.Rounding, OverMax: f.OverMax, DefaultTarget: "any"}
+	return policy.Decide(&kgo.Record{Headers: []kgo.RecordHeader{{Key: levels.HeaderLevel, Value: []byte(asked)}}}, time.UnixMilli(0))
+}
+
+// grant is what a delay gets.
 func (c *levelsCmd) grant(asked string) grantRow {
-	policy := router.Policy{Ladder: c.Levels, Names: c.Prefix, Rounding: c.Rounding, OverMax: c.OverMax, DefaultTarget: "any"}
-	d := policy.Decide(&kgo.Record{Headers: []kgo.RecordHeader{{Key: levels.HeaderLevel, Value: []byte(asked)}}}, time.UnixMilli(0))
+	d := c.decide(c.Prefix, asked)
 	switch d.Kind {
 	case router.Dead:
 		return grantRow{Requested: asked, Error: d.Refusal.Code}

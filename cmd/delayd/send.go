@@ -89,7 +89,7 @@ func (c *sendCmd) Run(ctx context.Context, con *console) error {
 		n++
 		name := fmt.Sprintf("%s %d", source, n)
 		sent.waiting.Add(1)
-		send.async(ctx, rec, func(rec *kgo.Record, err error) { sent.done(name, rec, err) })
+		send.async(ctx, rec, func(row sentRow, err error) { sent.done(name, row, err) })
 	}
 	return sent.finish()
 }
@@ -186,6 +186,9 @@ func (c *sendCmd) destination() (topic string, delay time.Duration, err error) {
 		return c.Prefix.Inbox(), 0, nil
 	}
 	level, over := c.Levels.Grant(request, c.Rounding)
+	if d := c.decide(c.Prefix, c.Delay); d.Kind == router.Dead && d.Refusal.Code == levels.OverMax && !request.ByNumber {
+		return "", 0, usagef("--delay: %s", strings.TrimPrefix(d.Refusal.Detail, levels.HeaderLevel+" "))
+	}
 	switch {
 	case over && request.ByNumber:
 		return "", 0, usagef("--delay %s: the ladder has %s; name one of them, or a duration", c.Delay, plural(c.Levels.Len(), "level"))
@@ -211,7 +214,7 @@ func (c *sendCmd) missing(topic string) error {
 
 // sender puts records for their target on their way.
 type sender struct {
-	async func(context.Context, *kgo.Record, func(*kgo.Record, error))
+	async func(context.Context, *kgo.Record, func(sentRow, error))
 	close func()
 }
 
@@ -238,7 +241,7 @@ func (c *sendCmd) open(ctx context.Context) (*sender, error) {
 
 // openProducer returns a sender that writes to the level topics.
 func (c *sendCmd) openProducer(delay time.Duration) (*sender, error) {
-	policy := router.Policy{Ladder: c.Levels, Names: c.Prefix, Rounding: c.Rounding, OverMax: c.OverMax}
+	policy := router.Policy{Ladder: c.Levels, Names: c.Prefix, Rounding: c.Rounding, OverMax: router.OverMaxClamp} // destination refuses
 	opts, err := c.options(zerolog.Nop(), kgo.RecordDeliveryTimeout(sendTimeout))
 	if err != nil {
 		return nil, err
@@ -248,23 +251,23 @@ func (c *sendCmd) openProducer(delay time.Duration) (*sender, error) {
 		return nil, err
 	}
 	return &sender{
-		async: func(ctx context.Context, rec *kgo.Record, done func(*kgo.Record, error)) {
-			producer.SendAsync(ctx, rec, delay, done)
+		async: func(ctx context.Context, rec *kgo.Record, done func(sentRow, error)) {
+			producer.SendAsync(ctx, rec, delay, func(r router.Receipt, err error) { done(sentRow{r.Topic, r.Partition, r.Offset}, err) })
 		},
 		close: func() { producer.Close(context.Background()) }, // all has been answered: nothing to wait for
 	}, nil
 }
 
 // inboxSend leaves everything to the router.
-func inboxSend(cl *kgo.Client, inbox, delay string) func(context.Context, *kgo.Record, func(*kgo.Record, error)) {
-	return func(ctx context.Context, rec *kgo.Record, done func(*kgo.Record, error)) {
+func inboxSend(cl *kgo.Client, inbox, delay string) func(context.Context, *kgo.Record, func(sentRow, error)) {
+	return func(ctx context.Context, rec *kgo.Record, done func(sentRow, error)) {
 		rec.Headers = append(rec.Headers, inboxHeaders(delay, rec.Topic)...)
 		rec.Topic = inbox
 		cl.Produce(ctx, rec, func(rec *kgo.Record, err error) {
 			if err != nil {
 				err = fmt.Errorf("send to %s: %w", inbox, connect.GrantWrite(err, inbox))
 			}
-			done(rec, err)
+			done(sentRow{rec.Topic, rec.Partition, rec.Offset}, err)
 		})
 	}
 }
@@ -291,7 +294,7 @@ type sentRows struct {
 
 // done is called for each record, by the client's goroutine. name is what the
 // record is called on the way in.
-func (s *sentRows) done(name string, rec *kgo.Record, err error) {
+func (s *sentRows) done(name string, row sentRow, err error) {
 	defer s.waiting.Done()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -300,7 +303,7 @@ func (s *sentRows) done(name string, rec *kgo.Record, err error) {
 		s.err = cmp.Or(s.err, fmt.Errorf("%s: %w", name, err))
 		return
 	case s.json:
-		s.err = cmp.Or(s.err, printJSON(s.out, sentRow{rec.Topic, rec.Partition, rec.Offset}))
+		s.err = cmp.Or(s.err, printJSON(s.out, row))
 	}
 	s.count++
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/security"
 	"github.com/delayd-io/delayd/router"
 )
@@ -260,9 +261,29 @@ func (f *serviceFlags) spec() admin.Spec {
 // check reports the first flag that is wrong.
 func (f *serviceFlags) check() error {
 	if err := f.policy().Validate(); err != nil {
-		return usageError{err}
+		return usageError{byFlag(err)}
 	}
 	return checkSpec(f.spec())
+}
+
+// policyFlags are the flags that set the fields of a router.Policy.
+var policyFlags = map[string]string{
+	"Policy.Ladder":        "--levels",
+	"Policy.Names":         "--prefix",
+	"Policy.Rounding":      "--rounding",
+	"Policy.OverMax":       "--over-max",
+	"Policy.DefaultTarget": "--default-target",
+	"Policy.AllowTargets":  "--allow-target",
+	"Policy.DenyTargets":   "--deny-target",
+}
+
+// byFlag replaces the field in an error about a policy by its flag.
+func byFlag(err error) error {
+	var fault *deliver.FieldError
+	if !errors.As(err, &fault) {
+		return err
+	}
+	return &deliver.FieldError{Field: policyFlags[fault.Field], Value: fault.Value, Err: fault.Err}
 }
 
 // policy is what the flags say of routing.

@@ -53,7 +53,7 @@ func FuzzPatterns(f *testing.F) {
 		f.Add(p, "orders-dlq")
 	}
 	f.Fuzz(func(t *testing.T, p, topic string) {
-		if err := validatePatterns("--allow-target", []string{p}); err != nil && strings.ContainsAny(err.Error(), "\n\r\x1b\x00") {
+		if err := validatePatterns("AllowTargets", []string{p}); err != nil && strings.ContainsAny(err.Error(), "\n\r\x1b\x00") {
 			t.Fatalf("refused as %q", err)
 		}
 		re, err := regexp.Compile("^(?:" + p + ")$")

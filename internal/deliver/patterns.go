@@ -13,19 +13,19 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// validatePatterns reports the first pattern that no topic's name can match, by its
-// flag: a list that allows or denies nothing by mistake is worse than none.
-func validatePatterns(flag string, patterns []string) error {
+// validatePatterns reports the first pattern that no topic's name can match, by the
+// field of its list: one that allows or denies nothing by mistake is worse than none.
+func validatePatterns(field string, patterns []string) error {
 	for _, p := range patterns {
 		if p == "" {
-			return fmt.Errorf(`%s: an empty pattern matches no topic; write a name, or a pattern such as "orders.*"`, flag)
+			return &FieldError{Field: field, Err: errors.New(`an empty pattern matches no topic; write a name, or a pattern such as "orders.*"`)}
 		}
 		if fault := patternFault(p); fault != "" {
-			return fmt.Errorf("%s %s: %s; a pattern is a name with * for any characters and ? for one, and no regular expression: %s",
-				flag, asTyped(p), fault, writeGlobs(p))
+			return &FieldError{field, asTyped(p), fmt.Errorf(
+				"%s; a pattern is a name with * for any characters and ? for one, and no regular expression: %s", fault, writeGlobs(p))}
 		}
 		if _, err := path.Match(p, ""); err != nil {
-			return fmt.Errorf("%s %q: %w; close every [ with a ], and put a character between them", flag, p, err)
+			return &FieldError{field, strconv.Quote(p), fmt.Errorf("%w; close every [ with a ], and put a character between them", err)}
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"path"
@@ -23,25 +24,56 @@ type Targets struct {
 	// Deny wins. Topics whose name begins with "__" are internal and, like the
 	// service's own, refused whatever is allowed.
 	Allow, Deny []string
+	// ByField names settings in refusals as the fields of router.Policy, for programs
+	// that set those. Otherwise they are named as flags: a dead letter is read by who
+	// runs the command.
+	ByField bool
+}
+
+// FieldError is a setting that is wrong, by the field that holds it. The command
+// replaces the field by its flag.
+type FieldError struct {
+	Field string
+	Value string // in quotes; empty where Err quotes it
+	Err   error
+}
+
+// Error is the field, the value and what is wrong with it.
+func (e *FieldError) Error() string {
+	if e.Value == "" {
+		return e.Field + ": " + e.Err.Error()
+	}
+	return e.Field + " " + e.Value + ": " + e.Err.Error()
+}
+
+// Unwrap returns what is wrong.
+func (e *FieldError) Unwrap() error { return e.Err }
+
+// setting is the name of a setting for whoever reads a refusal.
+func (t *Targets) setting(flag, field string) string {
+	if t.ByField {
+		return "Policy." + field
+	}
+	return "--" + flag
 }
 
 // internalPrefix begins the names of topics that Kafka and its tools keep for
 // themselves, such as __consumer_offsets.
 const internalPrefix = "__"
 
-// Validate reports the first setting that is wrong, by its flag.
+// Validate reports the first setting that is wrong, as a [*FieldError].
 func (t Targets) Validate() error {
-	if err := validatePatterns("--allow-target", t.Allow); err != nil {
+	if err := validatePatterns("AllowTargets", t.Allow); err != nil {
 		return err
 	}
-	if err := validatePatterns("--deny-target", t.Deny); err != nil {
+	if err := validatePatterns("DenyTargets", t.Deny); err != nil {
 		return err
 	}
 	if t.Default == "" {
 		return nil
 	}
 	if r := t.Check(t.Default); r != nil {
-		return fmt.Errorf("--default-target: %s", r.Detail)
+		return &FieldError{Field: "DefaultTarget", Err: errors.New(r.Detail)}
 	}
 	return nil
 }
@@ -112,8 +144,8 @@ func (t *Targets) Resolve(h []kgo.RecordHeader) (topic string, partition int32, 
 func (t *Targets) Check(topic string) *Refusal {
 	if topic == "" {
 		return &Refusal{levels.NoTarget, fmt.Sprintf(
-			"the record has no %s header and there is no --default-target; name the topic to deliver to",
-			levels.HeaderTarget)}
+			"the record has no %s header and there is no %s; name the topic to deliver to",
+			levels.HeaderTarget, t.setting("default-target", "DefaultTarget"))}
 	}
 	if err := levels.CheckTopic(topic); err != nil {
 		return &Refusal{levels.IllegalTarget, err.Error()}
@@ -128,10 +160,10 @@ func (t *Targets) Check(topic string) *Refusal {
 		return forbidden("is one of the delay service's own topics; deliver to a topic of your own")
 	}
 	if p, ok := match(t.Deny, topic); ok {
-		return forbidden(fmt.Sprintf("is denied by --deny-target %q; deliver to another topic, or take the pattern away", p))
+		return forbidden(fmt.Sprintf("is denied by %s %q; deliver to another topic, or take the pattern away", t.setting("deny-target", "DenyTargets"), p))
 	}
 	if _, ok := match(t.Allow, topic); !ok && len(t.Allow) > 0 {
-		return forbidden(fmt.Sprintf("is not allowed; --allow-target allows %s", quoteAll(t.Allow)))
+		return forbidden(fmt.Sprintf("is not allowed; %s allows %s", t.setting("allow-target", "AllowTargets"), quoteAll(t.Allow)))
 	}
 	return nil
 }

@@ -111,12 +111,12 @@ func TestValidate(t *testing.T) {
 	}{
 		{Targets{Names: names}, ""},
 		{Targets{Names: names, Default: "orders", Allow: []string{"ord*"}, Deny: []string{"x"}}, ""},
-		{Targets{Names: names, Allow: []string{"a", "[a-"}}, `--allow-target "[a-"`},
-		{Targets{Names: names, Allow: []string{""}}, "--allow-target"},
-		{Targets{Names: names, Deny: []string{`a\`}}, "--deny-target"},
-		{Targets{Names: names, Default: "a b"}, "--default-target"},
-		{Targets{Names: names, Default: "delay.dead"}, "--default-target"},
-		{Targets{Names: names, Default: "orders", Deny: []string{"*"}}, "--default-target"},
+		{Targets{Names: names, Allow: []string{"a", "[a-"}}, `AllowTargets "[a-"`},
+		{Targets{Names: names, Allow: []string{""}}, "AllowTargets"},
+		{Targets{Names: names, Deny: []string{`a\`}}, "DenyTargets"},
+		{Targets{Names: names, Default: "a b"}, "DefaultTarget"},
+		{Targets{Names: names, Default: "delay.dead"}, "DefaultTarget"},
+		{Targets{Names: names, Default: "orders", Deny: []string{"*"}}, "DefaultTarget"},
 	} {
 		err := c.targets.Validate()
 		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
@@ -232,7 +232,7 @@ func TestPatterns(t *testing.T) {
 		err := Targets{Deny: []string{tc.pattern}}.Validate()
 		begin, end, _ := strings.Cut(tc.fault, " … ")
 		if tc.fault == "" && err != nil || tc.fault != "" && (err == nil ||
-			!strings.Contains(err.Error(), "--deny-target \"") || !strings.Contains(err.Error(), begin) || !strings.Contains(err.Error(), end)) {
+			!strings.Contains(err.Error(), "DenyTargets \"") || !strings.Contains(err.Error(), begin) || !strings.Contains(err.Error(), end)) {
 			t.Errorf("%q: %v, want %q", tc.pattern, err, tc.fault)
 		}
 	}

@@ -110,7 +110,8 @@ const finalAdds = 6
 // Headers that Final puts on mean nothing on src and are replaced, with one
 // exception: delay-granted shows that src was delivered before and sent on to be
 // delayed again. It is a new message then: it gets the new id, and the one that
-// it had becomes delay-previous-id. An empty delay-id is none.
+// it had becomes delay-previous-id. Without delay-granted a producer has given the
+// new id itself, and its delay-previous-id is kept. An empty delay-id is none.
 func Final(src *kgo.Record, f Facts) *kgo.Record {
 	v := newValues(finalSize(src, &f))
 	headers := appendFinal(make([]kgo.RecordHeader, 0, len(src.Headers)+finalAdds), &v, src, &f)
@@ -124,7 +125,7 @@ func finalSize(src *kgo.Record, f *Facts) int {
 
 // appendFinal appends the headers of the record that Final makes.
 func appendFinal(headers []kgo.RecordHeader, v *values, src *kgo.Record, f *Facts) []kgo.RecordHeader {
-	var id, requested []byte
+	var id, previous, requested []byte
 	var asked, again bool
 	for i := range src.Headers {
 		h := &src.Headers[i]
@@ -135,8 +136,10 @@ func appendFinal(headers []kgo.RecordHeader, v *values, src *kgo.Record, f *Fact
 			id = h.Value
 		case levels.HeaderGranted:
 			again = true
+		case levels.HeaderPreviousID:
+			previous = h.Value
 		case levels.HeaderTarget, levels.HeaderPartition, levels.HeaderDue,
-			levels.HeaderAccepted, levels.HeaderRequested, levels.HeaderPreviousID,
+			levels.HeaderAccepted, levels.HeaderRequested,
 			// Those in deathKeys: what is delivered is no dead letter.
 			levels.HeaderError, levels.HeaderErrorDetail, levels.HeaderOrigin, levels.HeaderAttempts,
 			levels.HeaderValueLength, levels.HeaderValueHash, levels.HeaderKeyLength, levels.HeaderKeyHash, levels.HeaderHeadersLeftOut:
@@ -154,6 +157,9 @@ func appendFinal(headers []kgo.RecordHeader, v *values, src *kgo.Record, f *Fact
 		headers = add(headers, levels.HeaderPreviousID, id)
 	default:
 		headers = add(headers, levels.HeaderID, id)
+		if len(previous) > 0 {
+			headers = add(headers, levels.HeaderPreviousID, previous)
+		}
 	}
 	headers = add(headers, levels.HeaderDue, v.number(f.Due))
 	headers = add(headers, levels.HeaderAccepted, v.number(f.Accepted))

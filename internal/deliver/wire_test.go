@@ -101,8 +101,16 @@ func TestFinal(t *testing.T) {
 			slices.Concat(headers("delay-id", ours), putOn),
 		}, {
 			"headers that we put on prove nothing where delay-granted is not among them",
-			headers("delay-id", "mine", "delay-previous-id", "x", "delay-due", "99999999999999", "delay-accepted", "?"),
+			headers("delay-id", "mine", "delay-due", "99999999999999", "delay-accepted", "?"),
 			slices.Concat(headers("delay-id", "mine"), putOn),
+		}, {
+			"a producer that gave the new id itself says what the previous one was",
+			headers("delay-id", "mine", "delay-previous-id", "x"),
+			slices.Concat(headers("delay-id", "mine", "delay-previous-id", "x"), putOn),
+		}, {
+			"without an id of its own there is no previous one",
+			headers("delay-previous-id", "x"),
+			slices.Concat(headers("delay-id", ours), putOn),
 		}, {
 			"what is delivered is no dead letter, whatever somebody has put on",
 			headers("delay-error", "unknown-topic", "delay-error-detail", "x", "delay-origin", "a/0/1", "delay-attempts", "1", "delay-value-length", "1",

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,9 +15,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/plugin/kprom"
 
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
+	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 )
@@ -41,7 +44,7 @@ func TestProducerOwns(t *testing.T) {
 		defer p.Close(context.Background())
 		for i, delay := range []time.Duration{0, 5 * time.Second, 50 * time.Second} {
 			rec := &kgo.Record{Topic: "orders", Key: []byte(strconv.Itoa(i)), Value: []byte(strconv.Itoa(i + 1))}
-			if err := p.Send(context.Background(), rec, delay); err != nil {
+			if _, err := p.Send(context.Background(), rec, delay); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -238,4 +241,89 @@ func commonFaults() []kfake.Fault {
 		}
 	}
 	return faults
+}
+
+// TestConsumerOwnsWithProducer sends to a handler with a producer that needs no target: it
+// gets the record at once without delay, also past records that wait on the same topic,
+// and can delay again what it got.
+func TestConsumerOwnsWithProducer(t *testing.T) {
+	virtual(t, "5s 1m", nil, func(w *world) {
+		mine := levels.Names{Prefix: "mine"}
+		if _, err := admin.Ensure(context.Background(), w.client, admin.Spec{Ladder: w.ladder, Names: mine, Partitions: 1}); err != nil {
+			t.Fatal(err)
+		}
+		p, err := router.NewProducer(router.ProducerConfig{Policy: router.Policy{Ladder: w.ladder, Names: mine}, NoTarget: true}, w.opts()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close(context.Background())
+
+		type call struct {
+			value, id, previous string
+			at                  time.Time
+		}
+		calls := make(chan call, 100)
+		cfg := forwarder.DefaultConfig()
+		cfg.Ladder, cfg.Names, cfg.PurgeAfter = w.ladder, mine, forwarder.PurgeOff
+		cfg.Handler = func(ctx context.Context, rec *kgo.Record) error {
+			id, _ := deliver.Last(rec.Headers, levels.HeaderID)
+			previous, again := deliver.Last(rec.Headers, levels.HeaderPreviousID)
+			calls <- call{string(rec.Value), string(id), string(previous), time.Now()}
+			if string(rec.Value) == "again" && !again {
+				_, err := p.Send(ctx, rec, 5*time.Second)
+				return err
+			}
+			return nil
+		}
+		f, err := forwarder.New(cfg, w.opts()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.run(f.Run)()
+		time.Sleep(10 * time.Second) // joined
+		start := time.Now()
+		ids := map[string]string{}
+		for _, send := range []struct {
+			value string
+			delay time.Duration
+		}{{"waits", 5 * time.Second}, {"now", 0}, {"again", 0}} {
+			receipt, err := p.Send(context.Background(), &kgo.Record{Key: []byte("k " + send.value), Value: []byte(send.value)}, send.delay)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids[send.value] = receipt.ID
+		}
+		for _, want := range []struct {
+			value string
+			after time.Duration
+		}{{"now", 0}, {"again", 0}, {"waits", 5 * time.Second}, {"again", 5 * time.Second}} {
+			got := <-calls
+			took := got.at.Sub(start)
+			if got.value != want.value || took < want.after || took > want.after+time.Second {
+				t.Errorf("the handler got %q after %v, want %q after %v", got.value, took, want.value, want.after)
+			}
+			if got.previous == "" && got.id != ids[got.value] || got.previous != "" && got.previous != ids[got.value] {
+				t.Errorf("%q has id %q and previous id %q, want that of the receipt: %q", got.value, got.id, got.previous, ids[got.value])
+			}
+		}
+	})
+}
+
+// TestServiceRefusesOptions: options that would break a router or a forwarder are refused
+// by name, when they are given and not when they take effect.
+func TestServiceRefusesOptions(t *testing.T) {
+	for says, opt := range map[string]kgo.Opt{
+		"kgo.TransactionalID": kgo.TransactionalID("mine"),
+		"kgo.ConsumeTopics":   kgo.ConsumeTopics("orders"),
+		"kgo.ConsumeRegex":    kgo.ConsumeRegex(),
+		"kgo.ConsumerGroup":   kgo.ConsumerGroup("mine"),
+		"*kprom.Metrics":      kgo.WithHooks(kprom.NewMetrics("kafka")),
+	} {
+		if _, err := router.New(router.DefaultConfig(), opt); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("router: error %v, want one that names %s", err, says)
+		}
+		if _, err := forwarder.New(forwarder.DefaultConfig(), opt); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("forwarder: error %v, want one that names %s", err, says)
+		}
+	}
 }

@@ -1,0 +1,222 @@
+package router
+
+import (
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/levels"
+)
+
+// Prepare returns the record to write so that rec is delivered after a delay: the one
+// that a [Producer] with this policy would write. It can be written with any client, in
+// any transaction, or later from an outbox table. The delay counts from when the broker
+// accepts it; in a transaction it is delivered no sooner than that is committed.
+//
+// The client has to choose partitions as Kafka's own clients do, which franz-go does by
+// default: records with one key then keep their order. The header delay-partition of a
+// record without delay is in the Partition of the result, which is -1 otherwise; see
+// kgo.RecordPartitioner for one that goes by it.
+//
+// Fields of the policy that are zero have their defaults. now is when the record is sent,
+// where rec has no timestamp, and when one without delay is due. A delay or a target that
+// the policy refuses is a [*Refusal] in the error, as in [Producer.SendAsync].
+//
+// rec is copied, but for the bytes of its key, value and headers.
+func (p Policy) Prepare(rec *kgo.Record, delay time.Duration, now time.Time) (*kgo.Record, error) {
+	s, err := newSending(p, false)
+	if err != nil {
+		return nil, prepareError(rec, delay, err)
+	}
+	made, err := s.prepare(rec, delay, now, rand.Text())
+	if err != nil {
+		return nil, prepareError(rec, delay, err)
+	}
+	return made.record, nil
+}
+
+// sending decides what a producer writes. It is a value that does not change.
+type sending struct {
+	policy   Policy // valid, with its defaults
+	targets  deliver.Targets
+	noTarget bool // records are for a handler, see ProducerConfig.NoTarget
+}
+
+func newSending(p Policy, noTarget bool) (sending, error) {
+	p = p.WithDefaults()
+	if err := p.Validate(); err != nil {
+		return sending{}, err
+	}
+	targets := p.targets()
+	targets.ByField = true
+	return sending{p, targets, noTarget}, nil
+}
+
+// prepared is what becomes of one record.
+type prepared struct {
+	record *kgo.Record
+	// target is the topic that the record will be delivered to, empty where it is for a
+	// handler and names none.
+	target  string
+	receipt Receipt   // as far as it is known before the record is written
+	dueNow  time.Time // of a record without delay
+	clamped bool
+}
+
+// due returns when a record is due at the latest that was acknowledged at a time.
+func (p *prepared) due(acknowledged time.Time) time.Time {
+	if p.receipt.Level.Delay == 0 {
+		return p.dueNow
+	}
+	return time.UnixMilli(dueMs(acknowledged.UnixMilli(), p.receipt.Level))
+}
+
+// prepare returns the record to write for rec: to the topic of a level, or without delay
+// to the target. id is for a record that brings none of its own.
+func (s *sending) prepare(rec *kgo.Record, delay time.Duration, now time.Time, id string) (prepared, error) {
+	level, clamped, refusal := s.grant(delay)
+	if refusal != nil {
+		return prepared{}, refusal
+	}
+	named := rec.Topic
+	if s.noTarget && s.policy.Names.Owns(named) { // a handler delays a record again as it got it
+		named = ""
+	}
+	headers := incoming(rec.Headers, named != "")
+	target, partition, refusal := s.resolve(named, headers)
+	if refusal != nil {
+		return prepared{}, refusal
+	}
+	headers, id = identify(headers, id)
+
+	sent := now
+	if !rec.Timestamp.IsZero() {
+		sent = rec.Timestamp
+	}
+	headers = append(headers, kgo.RecordHeader{Key: levels.HeaderLevel, Value: []byte(levels.FormatDelay(delay))})
+	if target != "" {
+		headers = append(headers, kgo.RecordHeader{Key: levels.HeaderTarget, Value: []byte(target)})
+	}
+	headers = append(headers, kgo.RecordHeader{Key: levels.HeaderSent, Value: strconv.AppendInt(nil, sent.UnixMilli(), 10)})
+	out := &kgo.Record{
+		Topic:     s.policy.Names.Level(level),
+		Partition: deliver.ByKey,
+		Key:       rec.Key,
+		Value:     rec.Value,
+		Headers:   headers,
+	}
+	if level.Delay == 0 {
+		out = s.atOnce(out, deliver.Facts{
+			Topic:     target,
+			Partition: partition,
+			ID:        id,
+			Due:       now.UnixMilli(),
+			Accepted:  now.UnixMilli(), // no broker has yet
+			Granted:   level.String(),
+		})
+	}
+	receipt := Receipt{ID: id, Level: level, Topic: out.Topic, Partition: unknownPlace, Offset: unknownPlace}
+	return prepared{out, target, receipt, time.UnixMilli(now.UnixMilli()), clamped}, nil
+}
+
+// atOnce returns the record to write for one without delay: what its target gets, or for
+// a handler one that waits on no level. A handler only reads levels' topics, so it is on
+// that of the shortest, and a private header says that it is due.
+func (s *sending) atOnce(rec *kgo.Record, f deliver.Facts) *kgo.Record {
+	if s.noTarget {
+		return deliver.Hop(rec, s.policy.Names.Level(s.policy.Ladder.First()), f)
+	}
+	return deliver.Final(rec, f)
+}
+
+// grant returns the level for a delay. Other than the router it does not clamp unless it
+// is told to: there is a caller to tell.
+func (s *sending) grant(delay time.Duration) (level levels.Level, clamped bool, refusal *Refusal) {
+	if delay < 0 {
+		return levels.Level{}, false, &Refusal{Code: levels.BadLevel, Detail: fmt.Sprintf("the delay %s is negative; ask for 0 or more", delay)}
+	}
+	level, over := s.policy.Ladder.Grant(levels.Request{Delay: delay}, s.policy.Rounding)
+	if over && s.policy.OverMax != OverMaxClamp {
+		return levels.Level{}, false, &Refusal{Code: levels.OverMax, Detail: fmt.Sprintf(
+			"the delay %s is above the last level, %s; ask for at most that, or set Policy.OverMax to OverMaxClamp to grant it", delay, level)}
+	}
+	return level, over, nil
+}
+
+// resolve returns where a record is to be delivered that names a target by its topic, or
+// with an empty name by its headers.
+func (s *sending) resolve(named string, headers []kgo.RecordHeader) (topic string, partition int32, refusal *Refusal) {
+	targets := s.targets
+	if named != "" {
+		targets.Default = named
+	}
+	if s.noTarget && targets.Default == "" {
+		if _, given := deliver.Last(headers, levels.HeaderTarget); !given {
+			return "", deliver.ByKey, deliver.Misspelt(headers)
+		}
+	}
+	return targets.Resolve(headers)
+}
+
+// producerAdds is how many headers a producer puts on at most: id, previous id, level,
+// target and time.
+const producerAdds = 5
+
+// incoming returns a fresh slice of a record's headers without those that the producer
+// sets: the caller says level and target otherwise, and private headers that a due
+// record still carries where a handler received it would shorten its next delay.
+func incoming(h []kgo.RecordHeader, named bool) []kgo.RecordHeader {
+	return without(deliver.WithoutHop(h, producerAdds), func(key string) bool {
+		switch key {
+		case levels.HeaderLevel, levels.HeaderSent:
+			return true
+		case levels.HeaderTarget:
+			return named
+		}
+		return false
+	})
+}
+
+// identify gives headers the id fresh unless they have one, and returns the id in force.
+// A record that was delivered before is a new message: its id becomes the previous one.
+func identify(headers []kgo.RecordHeader, fresh string) (h []kgo.RecordHeader, id string) {
+	own, _ := deliver.Last(headers, levels.HeaderID)
+	_, delivered := deliver.Last(headers, levels.HeaderGranted)
+	if len(own) > 0 && !delivered {
+		return headers, string(own)
+	}
+	headers = without(headers, func(key string) bool {
+		switch key {
+		case levels.HeaderID, levels.HeaderPreviousID, levels.HeaderGranted, levels.HeaderRequested, levels.HeaderDue, levels.HeaderAccepted:
+			return true
+		}
+		return false
+	})
+	headers = append(headers, kgo.RecordHeader{Key: levels.HeaderID, Value: []byte(fresh)})
+	if len(own) > 0 {
+		headers = append(headers, kgo.RecordHeader{Key: levels.HeaderPreviousID, Value: own})
+	}
+	return headers, fresh
+}
+
+// without takes the headers out of h whose key is unwanted, in place.
+func without(h []kgo.RecordHeader, unwanted func(key string) bool) []kgo.RecordHeader {
+	return slices.DeleteFunc(h, func(header kgo.RecordHeader) bool { return unwanted(header.Key) })
+}
+
+func prepareError(rec *kgo.Record, delay time.Duration, cause error) error {
+	return fmt.Errorf("prepare a record%s with a delay of %s: %w", toward(rec), delay, cause)
+}
+
+// toward is " for" a record's topic, empty where it names none.
+func toward(rec *kgo.Record) string {
+	if rec.Topic == "" {
+		return ""
+	}
+	return " for " + deliver.Quote([]byte(rec.Topic))
+}
