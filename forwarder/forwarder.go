@@ -48,6 +48,7 @@ type Forwarder struct {
 // seed brokers, TLS, SASL. New opens no connection and starts no goroutine, so a
 // Forwarder that is not run needs no closing.
 func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
+	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}

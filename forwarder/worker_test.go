@@ -134,11 +134,11 @@ func TestFactsOfAnyTimeCanBeParked(t *testing.T) {
 
 func TestConfigSaysWhatIsWrong(t *testing.T) {
 	for want, change := range map[string]func(*Config){
-		"levels":              func(c *Config) { c.Ladder = levels.Ladder{} },
-		"missing-target-wait": func(c *Config) { c.MissingTargetWait = -1 },
-		"give-up":             func(c *Config) { c.GiveUp = 0 },
-		"attempts":            func(c *Config) { c.Attempts = 0 },
-		"budget":              func(c *Config) { c.Budget = 0 },
+		"missing-target-wait": func(c *Config) { c.MissingTargetWait = -2 },
+		"give-up":             func(c *Config) { c.GiveUp = -1 },
+		"purge-after":         func(c *Config) { c.PurgeAfter = -3 },
+		"attempts":            func(c *Config) { c.Attempts = -1 },
+		"budget":              func(c *Config) { c.Budget = -1 },
 		"prefix":              func(c *Config) { c.Names.Prefix = "a b" },
 		"--default-target":    func(c *Config) { c.DefaultTarget = "__consumer_offsets" },
 		"--deny-target":       func(c *Config) { c.DenyTargets = []string{"["} },
@@ -148,8 +148,5 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not name %s", err, want)
 		}
-	}
-	if err := new(Config).validate(); err == nil {
-		t.Error("the zero Config is taken")
 	}
 }
