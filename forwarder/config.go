@@ -43,18 +43,18 @@ const (
 )
 
 // Delivery says what is promised of a record's delivery.
-type Delivery = deliver.Delivery
+type Delivery = levels.Delivery
 
 const (
 	// AtLeastOnce repeats after a crash what was delivered and not committed.
-	AtLeastOnce = deliver.AtLeastOnce
+	AtLeastOnce = levels.AtLeastOnce
 	// ExactlyOnce delivers and commits in one transaction: consumers that read what
 	// is committed (isolation.level=read_committed) get every record once.
-	ExactlyOnce = deliver.ExactlyOnce
+	ExactlyOnce = levels.ExactlyOnce
 )
 
 // ParseDelivery reads "at-least-once" or "exactly-once".
-func ParseDelivery(s string) (Delivery, error) { return deliver.ParseDelivery(s) }
+func ParseDelivery(s string) (Delivery, error) { return levels.ParseDelivery(s) }
 
 // ErrFenced says that another process joined with the same instance id and
 // that this one may not deliver any more.

@@ -62,7 +62,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		MissingTargetWait: cfg.MissingTargetWait,
 		GiveUp:            cfg.GiveUp,
 		MaxLate:           cfg.MaxLate,
-		TransactionalID:   cfg.Delivery.TransactionalID(cfg.Names.ForwarderGroup(), cfg.Instance),
+		TransactionalID:   deliver.TransactionalID(cfg.Delivery, cfg.Names.ForwarderGroup(), cfg.Instance),
 		Compression:       cfg.Compression,
 		Log:               cfg.Log,
 		Metrics:           counters,

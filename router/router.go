@@ -17,6 +17,7 @@ import (
 	"github.com/delayd-io/delayd/internal/lifecycle"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/tracing"
+	"github.com/delayd-io/delayd/levels"
 )
 
 // gather is how long records may lie in the inbox behind one that was just
@@ -25,13 +26,13 @@ import (
 const gather = 2 * time.Millisecond
 
 // Delivery says what is promised of a record's delivery.
-type Delivery = deliver.Delivery
+type Delivery = levels.Delivery
 
 const (
 	// AtLeastOnce repeats after a crash what was routed and not committed.
-	AtLeastOnce = deliver.AtLeastOnce
+	AtLeastOnce = levels.AtLeastOnce
 	// ExactlyOnce routes and commits in one transaction.
-	ExactlyOnce = deliver.ExactlyOnce
+	ExactlyOnce = levels.ExactlyOnce
 )
 
 // ErrFenced says that another process joined with the same instance id and that
@@ -145,7 +146,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		MissingTargetWait: cfg.MissingTargetWait,
 		GiveUp:            cfg.GiveUp,
 		MaxLate:           cfg.MaxLate,
-		TransactionalID:   cfg.Delivery.TransactionalID(cfg.Names.RouterGroup(), cfg.Instance),
+		TransactionalID:   deliver.TransactionalID(cfg.Delivery, cfg.Names.RouterGroup(), cfg.Instance),
 		Compression:       cfg.Compression,
 		Log:               cfg.Log,
 		Metrics:           counters,

@@ -264,7 +264,7 @@ func (o *Outbox) mourn(src *kgo.Record, f Facts, r Refusal) {
 	if named, ok := Last(src.Headers, levels.HeaderTarget); ok && target == "" { // it was not even looked at
 		target = Quote(named)
 	}
-	o.deaths.Warn().Str("code", string(r.Code)).Str("origin", f.origin(src)).Str("target", target).
+	o.deaths.Warn().Str("code", string(r.Code)).Str("origin", originOf(&f, src)).Str("target", target).
 		Msg("dead letter: " + r.Detail)
 }
 
@@ -428,7 +428,7 @@ func (q *queue) retryLog(it *item, now time.Time) {
 	if q.kind == own { // there are few, and it concerns all
 		line = q.o.log.Warn
 	}
-	line().Err(connect.GrantWrite(it.err, q.topic)).Str("topic", q.topic).Str("origin", it.facts.origin(it.src)).Int("attempts", it.attempts).
+	line().Err(connect.GrantWrite(it.err, q.topic)).Str("topic", q.topic).Str("origin", originOf(&it.facts, it.src)).Int("attempts", it.attempts).
 		Msg("send: tried again")
 }
 
