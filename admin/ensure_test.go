@@ -287,10 +287,9 @@ func TestFaultySpec(t *testing.T) {
 		change func(*Spec)
 		want   string
 	}{
-		{func(s *Spec) { s.Ladder = levels.Ladder{} }, `levels: at least one is needed, as in "5s 10s 1m"`},
 		{func(s *Spec) { s.Partitions = -1 }, "partitions must be at least 1, got -1"},
 		{func(s *Spec) { s.Replicas = -2 }, "replicas must be at least 1, or -1 for the cluster's default, got -2"},
-		{func(s *Spec) { s.Names.Prefix = "" }, fmt.Sprint(levels.Names{}.Validate())},
+		{func(s *Spec) { s.Names.Prefix = "." }, fmt.Sprint(levels.Names{Prefix: "."}.Validate())},
 	} {
 		spec := small(t)
 		tc.change(&spec)

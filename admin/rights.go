@@ -135,6 +135,7 @@ func (r Right) Command(brokers, principal string) string {
 // that have offsets on the level topics are only noticed, and waited for before
 // anything is purged, where this user has DESCRIBE on them.
 func (s Spec) Rights(access Access, roles ...Role) []Right {
+	s = s.withDefaults()
 	var all []Right
 	for _, role := range roles {
 		for _, r := range s.rights(access, role) {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -61,14 +62,15 @@ const (
 	compact       = "compact"
 )
 
-// Spec says which topics there should be.
+// Spec says which topics there should be. The zero value is the default ladder under the
+// default prefix.
 type Spec struct {
-	// Ladder is the levels, each with a topic of its own.
+	// Ladder is the levels, each with a topic of its own. Empty: levels.Default.
 	Ladder levels.Ladder
-	// Names spells the topics and groups.
+	// Names spells the topics and groups. Empty: levels.DefaultPrefix.
 	Names levels.Names
-	// Partitions of each topic but the dead letters', which have one. 0 is
-	// DefaultPartitions.
+	// Partitions of each topic but the dead letters' and the one of what is paused,
+	// which have one. 0: DefaultPartitions.
 	Partitions int32
 	// Replicas of each partition. 0 and BrokerDefault leave it to the cluster.
 	Replicas int16
@@ -87,20 +89,24 @@ type Spec struct {
 // Check names the setting that is wrong; nil is none.
 func (s Spec) Check() error { return s.check() }
 
+// withDefaults fills the zero values.
+func (s Spec) withDefaults() Spec {
+	if s.Ladder.Len() == 0 {
+		s.Ladder = levels.Default()
+	}
+	s.Names.Prefix = cmp.Or(s.Names.Prefix, levels.DefaultPrefix)
+	s.Partitions = cmp.Or(s.Partitions, DefaultPartitions)
+	s.Replicas = cmp.Or(s.Replicas, BrokerDefault)
+	return s
+}
+
 // check names the setting that is wrong and fills the defaults.
 func (s *Spec) check() error {
-	if s.Partitions == 0 {
-		s.Partitions = DefaultPartitions
-	}
-	if s.Replicas == 0 {
-		s.Replicas = BrokerDefault
-	}
+	*s = s.withDefaults()
 	if err := s.fit(); err != nil {
 		return err
 	}
 	switch {
-	case s.Ladder.Len() == 0:
-		return fmt.Errorf("levels: at least one is needed, as in %q", "5s 10s 1m")
 	case s.Partitions < 0:
 		return fmt.Errorf("partitions must be at least 1, got %d", s.Partitions)
 	case s.Replicas < BrokerDefault:

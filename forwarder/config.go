@@ -1,6 +1,7 @@
 package forwarder
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -15,41 +16,53 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// Defaults of Config.
+// What a zero value in a Config stands for.
 const (
-	DefaultMissingTargetWait = deliver.DefaultMissingTargetWait
-	DefaultGiveUp            = deliver.DefaultGiveUp
-	DefaultPurgeAfter        = lane.DefaultPurgeAfter
-	DefaultBudget            = lane.DefaultBudget
+	// DefaultMissingTargetWait is the default of Config.MissingTargetWait: long enough
+	// for a topic that is being created.
+	DefaultMissingTargetWait = 10 * time.Second
+	// DefaultGiveUp is the default of Config.GiveUp.
+	DefaultGiveUp = 24 * time.Hour
+	// DefaultPurgeAfter is the default of Config.PurgeAfter.
+	DefaultPurgeAfter = 10 * time.Minute
+	// DefaultBudget is the default of Config.Budget, in bytes: 16 MiB.
+	DefaultBudget = 16 << 20
 )
 
-// PurgeOff as Config.PurgeAfter keeps every delivered record until the topic's
-// own retention takes it.
-const PurgeOff = lane.PurgeOff
+const (
+	// PurgeOff as Config.PurgeAfter keeps every delivered record until the topic's
+	// own retention takes it.
+	PurgeOff = lane.PurgeOff
+	// PurgeAtOnce as Config.PurgeAfter deletes every record once it is delivered.
+	PurgeAtOnce = lane.PurgeAtOnce
+	// WaitForEver as Config.MissingTargetWait waits without end.
+	WaitForEver = deliver.WaitForEver
+)
 
 // Delivery says what is promised of a record's delivery.
-type Delivery = deliver.Delivery
+type Delivery = levels.Delivery
 
 const (
 	// AtLeastOnce repeats after a crash what was delivered and not committed.
-	AtLeastOnce = deliver.AtLeastOnce
+	AtLeastOnce = levels.AtLeastOnce
 	// ExactlyOnce delivers and commits in one transaction: consumers that read what
 	// is committed (isolation.level=read_committed) get every record once.
-	ExactlyOnce = deliver.ExactlyOnce
+	ExactlyOnce = levels.ExactlyOnce
 )
 
 // ParseDelivery reads "at-least-once" or "exactly-once".
-func ParseDelivery(s string) (Delivery, error) { return deliver.ParseDelivery(s) }
+func ParseDelivery(s string) (Delivery, error) { return levels.ParseDelivery(s) }
 
 // ErrFenced says that another process joined with the same instance id and
 // that this one may not deliver any more.
 var ErrFenced = lane.ErrFenced
 
-// Config says what a Forwarder forwards and how. DefaultConfig fills it.
+// Config says what a Forwarder forwards and how. A zero value is the default of each
+// field, so that the zero Config is the one that DefaultConfig spells out.
 type Config struct {
-	// Ladder is the levels to forward, at least one. DefaultConfig has levels.Default.
+	// Ladder is the levels to forward. Empty: levels.Default.
 	Ladder levels.Ladder
-	// Names spells the topics and groups.
+	// Names spells the topics and groups. Empty: levels.DefaultPrefix.
 	Names levels.Names
 
 	// Instance is the group's static member id (KIP-345), the same after a restart and
@@ -89,10 +102,10 @@ type Config struct {
 
 	// MissingTargetWait is how long a target that does not exist is waited for
 	// before its records are dead, or one that may not be described: brokers answer
-	// alike. 0: without end.
+	// alike. 0: DefaultMissingTargetWait. WaitForEver: without end.
 	MissingTargetWait time.Duration
 	// GiveUp is how long a target may refuse records before they are dead, as for
-	// want of the right to write.
+	// want of the right to write. 0: DefaultGiveUp.
 	GiveUp time.Duration
 	// MaxLate is how long after its due time a record may still be delivered; later
 	// it is a dead letter, which is looked at before each attempt. 0: however late.
@@ -102,7 +115,7 @@ type Config struct {
 	// half a minute as if nothing were paused, and at once where there is no such topic.
 	RequireControl bool
 	// PurgeAfter is how long a delivered record stays on its level topic.
-	// 0: deleted at once. PurgeOff: never deleted by us.
+	// 0: DefaultPurgeAfter. PurgeAtOnce: deleted at once. PurgeOff: never deleted by us.
 	PurgeAfter time.Duration
 
 	// Handler is called with each due record, which is delivered to no target topic:
@@ -140,7 +153,7 @@ type Config struct {
 	RetryInPlace bool
 
 	// Budget bounds the bytes fetched ahead, over all lanes. One batch a lane
-	// is kept whatever the budget.
+	// is kept whatever the budget. 0: DefaultBudget.
 	Budget int64
 
 	Log zerolog.Logger
@@ -153,28 +166,33 @@ type Config struct {
 	Tracing trace.TracerProvider
 }
 
-// DefaultConfig returns the configuration that `delayd serve` starts from.
-func DefaultConfig() Config {
-	return Config{
-		Ladder:            levels.Default(),
-		Names:             levels.Names{Prefix: levels.DefaultPrefix},
-		MissingTargetWait: DefaultMissingTargetWait,
-		GiveUp:            DefaultGiveUp,
-		PurgeAfter:        DefaultPurgeAfter,
-		Budget:            DefaultBudget,
-		Log:               zerolog.Nop(),
+// DefaultConfig returns the configuration that `delayd serve` starts from: the defaults
+// that zero values stand for, spelled out.
+func DefaultConfig() Config { return Config{}.withDefaults() }
+
+// withDefaults fills the zero values.
+func (c Config) withDefaults() Config {
+	if c.Ladder.Len() == 0 {
+		c.Ladder = levels.Default()
 	}
+	c.Names.Prefix = cmp.Or(c.Names.Prefix, levels.DefaultPrefix)
+	c.MissingTargetWait = cmp.Or(c.MissingTargetWait, DefaultMissingTargetWait)
+	c.GiveUp = cmp.Or(c.GiveUp, DefaultGiveUp)
+	c.PurgeAfter = cmp.Or(c.PurgeAfter, DefaultPurgeAfter)
+	c.Budget = cmp.Or(c.Budget, DefaultBudget)
+	return c
 }
 
-// validate names the setting, what was given and what is allowed.
+// validate names the setting, what was given and what is allowed. It wants a
+// configuration that has its defaults.
 func (c *Config) validate() error {
 	switch {
-	case c.Ladder.Len() == 0:
-		return errors.New("levels: at least one level is needed, as in \"5s 10s 1m\"")
-	case c.MissingTargetWait < 0:
-		return fmt.Errorf("missing-target-wait must be 0 (without end) or more, got %v", c.MissingTargetWait)
-	case c.GiveUp <= 0:
-		return fmt.Errorf("give-up must be above 0, got %v", c.GiveUp)
+	case c.MissingTargetWait < 0 && c.MissingTargetWait != WaitForEver:
+		return fmt.Errorf("missing-target-wait must be above 0, 0 for the default, or WaitForEver, got %v", c.MissingTargetWait)
+	case c.GiveUp < 0:
+		return fmt.Errorf("give-up must be above 0, or 0 for the default, got %v", c.GiveUp)
+	case c.PurgeAfter < 0 && c.PurgeAfter != PurgeOff && c.PurgeAfter != PurgeAtOnce:
+		return fmt.Errorf("purge-after must be above 0, 0 for the default, PurgeAtOnce or PurgeOff, got %v", c.PurgeAfter)
 	case c.MaxLate < 0:
 		return fmt.Errorf("max-late must be 0 (off) or more, got %v", c.MaxLate)
 	case c.Concurrency < 0:
@@ -185,7 +203,7 @@ func (c *Config) validate() error {
 		return errors.New("delivery exactly-once: what a Handler does is no part of a Kafka transaction; " +
 			"use at-least-once, and have the Handler know a record by its delay-id")
 	case c.Budget < 1:
-		return fmt.Errorf("budget must be at least 1 byte, got %d", c.Budget)
+		return fmt.Errorf("budget must be at least 1 byte, or 0 for the default, got %d", c.Budget)
 	}
 	for target, h := range c.Handlers {
 		if h == nil {

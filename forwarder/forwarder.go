@@ -53,6 +53,7 @@ type Forwarder struct {
 // seed brokers, TLS, SASL. New opens no connection and starts no goroutine, so a
 // Forwarder that is not run needs no closing.
 func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
+	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
@@ -69,7 +70,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		MissingTargetWait: cfg.MissingTargetWait,
 		GiveUp:            cfg.GiveUp,
 		MaxLate:           cfg.MaxLate,
-		TransactionalID:   cfg.Delivery.TransactionalID(cfg.Names.ForwarderGroup(), cfg.Instance),
+		TransactionalID:   deliver.TransactionalID(cfg.Delivery, cfg.Names.ForwarderGroup(), cfg.Instance),
 		Compression:       cfg.Compression,
 		Log:               cfg.Log,
 		Metrics:           counters,

@@ -134,24 +134,21 @@ func TestFactsOfAnyTimeCanBeParked(t *testing.T) {
 
 func TestConfigSaysWhatIsWrong(t *testing.T) {
 	for want, change := range map[string]func(*Config){
-		"levels":              func(c *Config) { c.Ladder = levels.Ladder{} },
-		"missing-target-wait": func(c *Config) { c.MissingTargetWait = -1 },
-		"give-up":             func(c *Config) { c.GiveUp = 0 },
+		"missing-target-wait": func(c *Config) { c.MissingTargetWait = -2 },
+		"give-up":             func(c *Config) { c.GiveUp = -1 },
+		"purge-after":         func(c *Config) { c.PurgeAfter = -3 },
+		"budget":              func(c *Config) { c.Budget = -1 },
 		"concurrency":         func(c *Config) { c.Concurrency = -1 },
 		"timeout":             func(c *Config) { c.Timeout = -1 },
 		`"orders" is nil`:     func(c *Config) { c.Handlers = map[string]Handler{"orders": nil} },
-		"budget":              func(c *Config) { c.Budget = 0 },
 		"prefix":              func(c *Config) { c.Names.Prefix = "a b" },
-		"DefaultTarget":    func(c *Config) { c.DefaultTarget = "__consumer_offsets" },
-		"DenyTargets":       func(c *Config) { c.DenyTargets = []string{"["} },
+		"DefaultTarget":       func(c *Config) { c.DefaultTarget = "__consumer_offsets" },
+		"DenyTargets":         func(c *Config) { c.DenyTargets = []string{"["} },
 	} {
 		cfg := DefaultConfig()
 		change(&cfg)
 		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not name %s", err, want)
 		}
-	}
-	if err := new(Config).validate(); err == nil {
-		t.Error("the zero Config is taken")
 	}
 }

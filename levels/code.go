@@ -52,3 +52,15 @@ func Codes() []Code {
 		NotAuthorized, TooLarge, Rejected, GaveUp, TooLate, Unreadable, Skipped,
 	}
 }
+
+// Refusal says why a record cannot be routed or delivered. It is an error as a pointer.
+type Refusal struct {
+	// Code is what a dead letter has in [HeaderError].
+	Code Code
+	// Detail is one sentence for people that quotes the value at fault, as it
+	// was given, and says what is allowed.
+	Detail string
+}
+
+// Error is the code and the detail.
+func (r *Refusal) Error() string { return string(r.Code) + ": " + r.Detail }

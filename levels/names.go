@@ -1,6 +1,7 @@
 package levels
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -35,11 +36,15 @@ const longestLevelName = "315359999s"
 const maxPrefixLength = maxTopicLength - len(levelInfix) - len(longestLevelName)
 
 // Names spells the topics and consumer groups of one installation. They all
-// begin with its prefix, so that several installations can share a cluster.
+// begin with its prefix, so that several installations can share a cluster. The zero
+// value has the default prefix.
 type Names struct {
-	// Prefix is [DefaultPrefix] unless configured; see [Names.Validate].
+	// Prefix begins every name; see [Names.Validate]. Empty: [DefaultPrefix].
 	Prefix string
 }
+
+// prefix returns what every name begins with.
+func (n Names) prefix() string { return cmp.Or(n.Prefix, DefaultPrefix) }
 
 // Validate reports whether every name that comes of the prefix is legal in
 // Kafka and is not internal (a leading "__").
@@ -53,9 +58,6 @@ func (n Names) Validate() error {
 
 // fault says what is wrong with the prefix, "" for nothing.
 func (n Names) fault() string {
-	if n.Prefix == "" {
-		return "empty; write a name such as " + DefaultPrefix
-	}
 	if fault := badTopicByte(n.Prefix); fault != "" {
 		return fault
 	}
@@ -72,50 +74,50 @@ func (n Names) fault() string {
 }
 
 // Inbox is the topic that the router reads, for producers in any language.
-func (n Names) Inbox() string { return n.Prefix + inboxSuffix }
+func (n Names) Inbox() string { return n.prefix() + inboxSuffix }
 
 // Level is the topic on which records wait for a level. Its name carries the
 // delay and never the number, so that a changed ladder strands no topic.
-func (n Names) Level(l Level) string { return n.Prefix + levelInfix + l.String() }
+func (n Names) Level(l Level) string { return n.prefix() + levelInfix + l.String() }
 
 // LevelPrefix begins the names of all levels' topics, and of no other topic.
-func (n Names) LevelPrefix() string { return n.Prefix + levelInfix }
+func (n Names) LevelPrefix() string { return n.prefix() + levelInfix }
 
 // Parked is the topic of the records whose target cannot be written just now.
-func (n Names) Parked() string { return n.Prefix + parkedSuffix }
+func (n Names) Parked() string { return n.prefix() + parkedSuffix }
 
 // Dead is the topic of the records that cannot be routed or delivered.
-func (n Names) Dead() string { return n.Prefix + deadSuffix }
+func (n Names) Dead() string { return n.prefix() + deadSuffix }
 
 // Resent is the topic that tells which dead letters were sent again. It exists
 // once one was.
-func (n Names) Resent() string { return n.Prefix + resentSuffix }
+func (n Names) Resent() string { return n.prefix() + resentSuffix }
 
 // Control is the topic of what operators have paused.
-func (n Names) Control() string { return n.Prefix + controlSuffix }
+func (n Names) Control() string { return n.prefix() + controlSuffix }
 
 // RouterGroup is the consumer group of the inbox.
-func (n Names) RouterGroup() string { return n.Prefix + routerSuffix }
+func (n Names) RouterGroup() string { return n.prefix() + routerSuffix }
 
 // ForwarderGroup is the consumer group of the level topics and the parked
 // records.
-func (n Names) ForwarderGroup() string { return n.Prefix + forwarderSuffix }
+func (n Names) ForwarderGroup() string { return n.prefix() + forwarderSuffix }
 
 // PurgedGroup is a consumer group without members. Its offsets on the level topics
 // say up to where an operator has deleted what was pending.
-func (n Names) PurgedGroup() string { return n.Prefix + purgedSuffix }
+func (n Names) PurgedGroup() string { return n.prefix() + purgedSuffix }
 
 // SkippedGroup is a consumer group without members. Its offsets on the inbox, the
 // level topics and the parked records say where reading goes on behind what an
 // operator has given up because it could not be read. The metadata of a commit is
 // "skip" and the offset at which the partition stood still.
-func (n Names) SkippedGroup() string { return n.Prefix + skippedSuffix }
+func (n Names) SkippedGroup() string { return n.prefix() + skippedSuffix }
 
 // Owns reports whether a topic belongs to the service, which no record may have
 // as its target: it would go round in a loop. All that begins like a level topic
 // counts, whether or not it is a level.
 func (n Names) Owns(topic string) bool {
-	rest, ok := strings.CutPrefix(topic, n.Prefix)
+	rest, ok := strings.CutPrefix(topic, n.prefix())
 	if !ok {
 		return false
 	}
@@ -132,11 +134,11 @@ func ServiceOf(topic string) (Names, bool) {
 	for _, suffix := range []string{inboxSuffix, parkedSuffix, deadSuffix, resentSuffix, controlSuffix} {
 		if prefix, ok := strings.CutSuffix(topic, suffix); ok {
 			n := Names{prefix}
-			return n, n.Validate() == nil
+			return n, prefix != "" && n.Validate() == nil
 		}
 	}
 	i := strings.LastIndex(topic, levelInfix)
-	if i < 0 {
+	if i <= 0 {
 		return Names{}, false
 	}
 	n := Names{topic[:i]}
@@ -147,7 +149,7 @@ func ServiceOf(topic string) (Names, bool) {
 // stands for, also of a level that is no longer in the ladder. It is false for
 // every name that Level would not spell ("delay.level.60s" is "delay.level.1m").
 func (n Names) LevelDelay(topic string) (time.Duration, bool) {
-	rest, ok := strings.CutPrefix(topic, n.Prefix)
+	rest, ok := strings.CutPrefix(topic, n.prefix())
 	if !ok {
 		return 0, false
 	}

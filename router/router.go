@@ -18,6 +18,7 @@ import (
 	"github.com/delayd-io/delayd/internal/lifecycle"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/tracing"
+	"github.com/delayd-io/delayd/levels"
 )
 
 // gather is how long records may lie in the inbox behind one that was just
@@ -26,20 +27,29 @@ import (
 const gather = 2 * time.Millisecond
 
 // Delivery says what is promised of a record's delivery.
-type Delivery = deliver.Delivery
+type Delivery = levels.Delivery
 
 const (
 	// AtLeastOnce repeats after a crash what was routed and not committed.
-	AtLeastOnce = deliver.AtLeastOnce
+	AtLeastOnce = levels.AtLeastOnce
 	// ExactlyOnce routes and commits in one transaction.
-	ExactlyOnce = deliver.ExactlyOnce
+	ExactlyOnce = levels.ExactlyOnce
 )
 
 // ErrFenced says that another process joined with the same instance id and that
 // this one may not route any more.
 var ErrFenced = lane.ErrFenced
 
-// Config says what a Router routes and how. DefaultConfig fills it.
+const (
+	// PurgeOff and PurgeAtOnce as Config.PurgeAfter are as in package forwarder.
+	PurgeOff    = lane.PurgeOff
+	PurgeAtOnce = lane.PurgeAtOnce
+	// WaitForEver as Config.MissingTargetWait is as in package forwarder.
+	WaitForEver = deliver.WaitForEver
+)
+
+// Config says what a Router routes and how. A zero value is the default of each field,
+// so that the zero Config is the one that DefaultConfig spells out.
 type Config struct {
 	Policy
 
@@ -54,8 +64,9 @@ type Config struct {
 	// Compression is as in forwarder.Config, for records without delay; with ExactlyOnce
 	// also for those that go to a level.
 	Compression kgo.CompressionCodec
-	// MissingTargetWait, GiveUp and PurgeAfter are as in forwarder.Config: the
-	// first two for records without delay, the last for the inbox.
+	// MissingTargetWait, GiveUp and PurgeAfter are as in forwarder.Config, with the same
+	// defaults of 10 s, 24 h and 10 min: the first two for records without delay, the
+	// last for the inbox.
 	MissingTargetWait time.Duration
 	GiveUp            time.Duration
 	PurgeAfter        time.Duration
@@ -64,7 +75,7 @@ type Config struct {
 	MaxLate time.Duration
 	// RequireControl is as in forwarder.Config: nothing is routed until then.
 	RequireControl bool
-	// Budget bounds the bytes fetched ahead.
+	// Budget bounds the bytes fetched ahead. 0: 16 MiB.
 	Budget int64
 
 	Log zerolog.Logger
@@ -75,16 +86,39 @@ type Config struct {
 	Tracing trace.TracerProvider
 }
 
-// DefaultConfig returns the configuration that `delayd serve` starts from.
-func DefaultConfig() Config {
-	return Config{
-		Policy:            Policy{}.WithDefaults(),
-		MissingTargetWait: deliver.DefaultMissingTargetWait,
-		GiveUp:            deliver.DefaultGiveUp,
-		PurgeAfter:        lane.DefaultPurgeAfter,
-		Budget:            lane.DefaultBudget,
-		Log:               zerolog.Nop(),
+// DefaultConfig returns the configuration that `delayd serve` starts from: the defaults
+// that zero values stand for, spelled out.
+func DefaultConfig() Config { return Config{}.withDefaults() }
+
+// withDefaults fills the zero values.
+func (c Config) withDefaults() Config {
+	c.Policy = c.Policy.WithDefaults()
+	c.MissingTargetWait = cmp.Or(c.MissingTargetWait, deliver.DefaultMissingTargetWait)
+	c.GiveUp = cmp.Or(c.GiveUp, deliver.DefaultGiveUp)
+	c.PurgeAfter = cmp.Or(c.PurgeAfter, lane.DefaultPurgeAfter)
+	c.Budget = cmp.Or(c.Budget, lane.DefaultBudget)
+	return c
+}
+
+// validate names the setting, what was given and what is allowed. It wants a
+// configuration that has its defaults.
+func (c *Config) validate() error {
+	switch {
+	case c.MissingTargetWait < 0 && c.MissingTargetWait != WaitForEver:
+		return fmt.Errorf("missing-target-wait must be above 0, 0 for the default, or WaitForEver, got %v", c.MissingTargetWait)
+	case c.GiveUp < 0:
+		return fmt.Errorf("give-up must be above 0, or 0 for the default, got %v", c.GiveUp)
+	case c.PurgeAfter < 0 && c.PurgeAfter != PurgeOff && c.PurgeAfter != PurgeAtOnce:
+		return fmt.Errorf("purge-after must be above 0, 0 for the default, PurgeAtOnce or PurgeOff, got %v", c.PurgeAfter)
+	case c.MaxLate < 0:
+		return fmt.Errorf("max-late must be 0 (off) or more, got %v", c.MaxLate)
+	case c.Budget < 0:
+		return fmt.Errorf("budget must be at least 1 byte, or 0 for the default, got %d", c.Budget)
 	}
+	if _, err := c.Delivery.MarshalText(); err != nil {
+		return err
+	}
+	return c.Policy.Validate()
 }
 
 // Router reads the inbox and puts every record where it waits.
@@ -99,15 +133,9 @@ type Router struct {
 // New returns a router; Run starts it. opts say how to reach the cluster. New opens no
 // connection and starts no goroutine, so a Router that is not run needs no closing.
 func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
-	cfg.Policy = cfg.WithDefaults()
-	if err := cfg.Validate(); err != nil {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
 		return nil, err
-	}
-	if _, err := cfg.Delivery.MarshalText(); err != nil {
-		return nil, err
-	}
-	if cfg.MaxLate < 0 {
-		return nil, fmt.Errorf("max-late must be 0 (off) or more, got %v", cfg.MaxLate)
 	}
 	if err := connect.Refuse(opts, connect.ForService); err != nil {
 		return nil, fmt.Errorf("new router: %w", err)
@@ -122,7 +150,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		MissingTargetWait: cfg.MissingTargetWait,
 		GiveUp:            cfg.GiveUp,
 		MaxLate:           cfg.MaxLate,
-		TransactionalID:   cfg.Delivery.TransactionalID(cfg.Names.RouterGroup(), cfg.Instance),
+		TransactionalID:   deliver.TransactionalID(cfg.Delivery, cfg.Names.RouterGroup(), cfg.Instance),
 		Compression:       cfg.Compression,
 		Log:               cfg.Log,
 		Metrics:           counters,

@@ -217,6 +217,9 @@ func parseCount(s string) (int, error) {
 
 func parsePrefix(s string) (levels.Names, error) {
 	names := levels.Names{Prefix: s}
+	if s == "" { // a script's variable that is not set, most likely
+		return names, fmt.Errorf(`prefix "": empty; write a name such as %s`, levels.DefaultPrefix)
+	}
 	return names, names.Validate()
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -303,7 +304,9 @@ var codecs = map[string]kgo.CompressionCodec{
 func (s *service) routerConfig() router.Config {
 	cfg := router.DefaultConfig()
 	cfg.Policy, cfg.Instance, cfg.Delivery = s.policy(), s.instance, s.Delivery
-	cfg.MissingTargetWait, cfg.GiveUp, cfg.PurgeAfter = s.MissingTargetWait, s.GiveUp, s.PurgeAfter
+	cfg.GiveUp = s.GiveUp
+	cfg.MissingTargetWait = cmp.Or(s.MissingTargetWait, forwarder.WaitForEver) // a flag's 0 is no default
+	cfg.PurgeAfter = cmp.Or(s.PurgeAfter, forwarder.PurgeAtOnce)
 	cfg.MaxLate, cfg.RequireControl, cfg.Compression = s.MaxLate, s.RequireControl, codecs[s.Compression]
 	cfg.Log, cfg.Metrics = s.log.With().Str("part", "router").Logger(), s.registry
 	cfg.Tracing = s.tracing
@@ -314,7 +317,9 @@ func (s *service) forwarderConfig() forwarder.Config {
 	cfg := forwarder.DefaultConfig()
 	cfg.Ladder, cfg.Names, cfg.Instance, cfg.Delivery = s.Levels, s.Prefix, s.instance, s.Delivery
 	cfg.DefaultTarget, cfg.AllowTargets, cfg.DenyTargets = s.DefaultTarget, s.AllowTarget, s.DenyTarget
-	cfg.MissingTargetWait, cfg.GiveUp, cfg.PurgeAfter = s.MissingTargetWait, s.GiveUp, s.PurgeAfter
+	cfg.GiveUp = s.GiveUp
+	cfg.MissingTargetWait = cmp.Or(s.MissingTargetWait, forwarder.WaitForEver) // a flag's 0 is no default
+	cfg.PurgeAfter = cmp.Or(s.PurgeAfter, forwarder.PurgeAtOnce)
 	cfg.MaxLate, cfg.RequireControl, cfg.Compression = s.MaxLate, s.RequireControl, codecs[s.Compression]
 	cfg.Log, cfg.Metrics = s.log.With().Str("part", "forwarder").Logger(), s.registry
 	cfg.Tracing = s.tracing

@@ -3,24 +3,23 @@ package deliver
 import (
 	"fmt"
 	"math/rand/v2"
+
+	"github.com/delayd-io/delayd/levels"
 )
 
 // Delivery says what is promised of a record's delivery.
-type Delivery int
+type Delivery = levels.Delivery
 
 const (
-	// AtLeastOnce repeats after a crash what was delivered and not committed. It is
-	// the default.
-	AtLeastOnce Delivery = iota
-	// ExactlyOnce delivers and commits in one transaction, for consumers that read
-	// what is committed (isolation.level=read_committed).
-	ExactlyOnce
+	// AtLeastOnce and ExactlyOnce are those of package levels.
+	AtLeastOnce = levels.AtLeastOnce
+	ExactlyOnce = levels.ExactlyOnce
 )
 
 // TransactionalID is what the transactional ids of a group member begin with, empty
 // where there are none. Where the member has a name its restart ends what was left open;
 // one without a name is never the same again.
-func (d Delivery) TransactionalID(group, instance string) string {
+func TransactionalID(d Delivery, group, instance string) string {
 	if d != ExactlyOnce {
 		return ""
 	}
@@ -29,45 +28,3 @@ func (d Delivery) TransactionalID(group, instance string) string {
 	}
 	return group + "-" + instance
 }
-
-// deliveryNames are indexed by Delivery.
-var deliveryNames = [...]string{AtLeastOnce: "at-least-once", ExactlyOnce: "exactly-once"}
-
-// ParseDelivery reads "at-least-once" or "exactly-once".
-func ParseDelivery(s string) (Delivery, error) {
-	for d, name := range deliveryNames {
-		if s == name {
-			return Delivery(d), nil
-		}
-	}
-	return AtLeastOnce, fmt.Errorf("delivery %s: write at-least-once or exactly-once", Quote([]byte(s)))
-}
-
-// String is the name that [ParseDelivery] reads.
-func (d Delivery) String() string {
-	if !d.known() {
-		return fmt.Sprintf("Delivery(%d)", int(d))
-	}
-	return deliveryNames[d]
-}
-
-// MarshalText writes the name; a value that has none is an error.
-func (d Delivery) MarshalText() ([]byte, error) {
-	if !d.known() {
-		return nil, fmt.Errorf("delivery %d: use AtLeastOnce or ExactlyOnce", int(d))
-	}
-	return []byte(deliveryNames[d]), nil
-}
-
-// UnmarshalText reads a name as [ParseDelivery] does, and leaves the value as it
-// was when there is an error.
-func (d *Delivery) UnmarshalText(text []byte) error {
-	parsed, err := ParseDelivery(string(text))
-	if err != nil {
-		return err
-	}
-	*d = parsed
-	return nil
-}
-
-func (d Delivery) known() bool { return 0 <= d && int(d) < len(deliveryNames) }

@@ -76,7 +76,7 @@ func undelivered(code levels.Code, topic string, err error) *Refusal {
 	if code == levels.UnknownTopic {
 		err = fmt.Errorf("%w; create topic %s, and send this again with delayd admin dead resend", err, topic)
 	}
-	return &Refusal{code, fmt.Sprintf("deliver to %s: %v", topic, err)}
+	return &Refusal{Code: code, Detail: fmt.Sprintf("deliver to %s: %v", topic, err)}
 }
 
 // unanswered says that no broker has said what is wrong: franz-go has failed the

@@ -42,7 +42,7 @@ func TooLate(maxLate time.Duration, dueMs int64, owner Owner, now time.Time) *Re
 	if late <= maxLate {
 		return nil
 	}
-	return &Refusal{levels.TooLate, fmt.Sprintf("due at %s, and not delivered %v later; --max-late is %v",
+	return &Refusal{Code: levels.TooLate, Detail: fmt.Sprintf("due at %s, and not delivered %v later; --max-late is %v",
 		time.UnixMilli(dueMs).UTC().Format("2006-01-02T15:04:05.000Z"), late.Round(time.Millisecond), maxLate)}
 }
 

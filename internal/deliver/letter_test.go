@@ -26,7 +26,7 @@ func header(rec *kgo.Record, key string) string {
 // tooLarge is the letter of a record that its target refuses for its size.
 func tooLarge(src *kgo.Record) *kgo.Record {
 	return Dead(src, "delay.dead", Facts{Topic: "orders", ID: "id", Accepted: 7, Origin: "delay.level.1s/3/17"},
-		Refusal{levels.TooLarge, "deliver to orders: MESSAGE_TOO_LARGE"}, 2)
+		Refusal{Code: levels.TooLarge, Detail: "deliver to orders: MESSAGE_TOO_LARGE"}, 2)
 }
 
 // TestFitGolden shows what a letter of each form says.

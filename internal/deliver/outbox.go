@@ -24,6 +24,9 @@ const (
 	// DefaultMissingTargetWait is how long a target that does not exist is
 	// waited for: long enough for a topic that is being created.
 	DefaultMissingTargetWait = 10 * time.Second
+	// WaitForEver waits for such a target without end, as 0 does here. In the
+	// configuration of a program 0 is the default.
+	WaitForEver = -1 * time.Nanosecond
 	// DefaultGiveUp is how long a target may refuse what it could take later.
 	DefaultGiveUp = 24 * time.Hour
 
@@ -61,7 +64,7 @@ type Owner interface {
 // Config says how an Outbox treats records that cannot be delivered.
 type Config struct {
 	Names             levels.Names
-	MissingTargetWait time.Duration // 0: without end
+	MissingTargetWait time.Duration // 0 and WaitForEver: without end
 	GiveUp            time.Duration
 	MaxLate           time.Duration // 0: never too late
 	TransactionalID   string        // begins the ids; "": at least once. See Outbox.Transact
@@ -130,6 +133,9 @@ type queueKey struct {
 // NewOutbox returns an outbox; Start opens its producer client. opts say how to reach
 // the cluster. It holds nothing that has to be closed until then.
 func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
+	if cfg.MissingTargetWait == WaitForEver {
+		cfg.MissingTargetWait = 0
+	}
 	o := &Outbox{
 		cfg:        cfg,
 		log:        cfg.Log,
@@ -258,7 +264,7 @@ func (o *Outbox) mourn(src *kgo.Record, f Facts, r Refusal) {
 	if named, ok := Last(src.Headers, levels.HeaderTarget); ok && target == "" { // it was not even looked at
 		target = Quote(named)
 	}
-	o.deaths.Warn().Str("code", string(r.Code)).Str("origin", f.origin(src)).Str("target", target).
+	o.deaths.Warn().Str("code", string(r.Code)).Str("origin", originOf(&f, src)).Str("target", target).
 		Msg("dead letter: " + r.Detail)
 }
 
@@ -422,7 +428,7 @@ func (q *queue) retryLog(it *item, now time.Time) {
 	if q.kind == own { // there are few, and it concerns all
 		line = q.o.log.Warn
 	}
-	line().Err(connect.GrantWrite(it.err, q.topic)).Str("topic", q.topic).Str("origin", it.facts.origin(it.src)).Int("attempts", it.attempts).
+	line().Err(connect.GrantWrite(it.err, q.topic)).Str("topic", q.topic).Str("origin", originOf(&it.facts, it.src)).Int("attempts", it.attempts).
 		Msg("send: tried again")
 }
 

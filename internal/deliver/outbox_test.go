@@ -181,7 +181,7 @@ func TestDeadTopicRefuses(t *testing.T) {
 				fault := w.refuse(w.names.Dead(), err)
 				bury := func(value string) *owner {
 					o := new(owner)
-					w.out.Bury(o, &kgo.Record{Value: []byte(value)}, Facts{Partition: ByKey}, Refusal{levels.NoTarget, "none"}, 0)
+					w.out.Bury(o, &kgo.Record{Value: []byte(value)}, Facts{Partition: ByKey}, Refusal{Code: levels.NoTarget, Detail: "none"}, 0)
 					return o
 				}
 				dead := []*owner{bury("1"), bury("2")}

@@ -29,7 +29,7 @@ func (b *Batch) Redeliver(owner Owner, parked *kgo.Record, targets *Targets) {
 	src := &b.sources[len(b.sources)-1]
 	f, err := unpark(parked, src, b.target.topic)
 	if err != nil {
-		b.Bury(owner, parked, Facts{Partition: ByKey}, Refusal{levels.Rejected, err.Error()})
+		b.Bury(owner, parked, Facts{Partition: ByKey}, Refusal{Code: levels.Rejected, Detail: err.Error()})
 		return
 	}
 	if f.Topic != b.target.topic {

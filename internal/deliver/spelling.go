@@ -29,7 +29,7 @@ var requestKeys = [...]struct {
 func Misspelt(h []kgo.RecordHeader) *Refusal {
 	for i := range h {
 		if key, code := meantKey(h[i].Key); key != "" {
-			return &Refusal{code, "header " + strconv.QuoteToASCII(h[i].Key) + " is not how the key is spelled; write " + key}
+			return &Refusal{Code: code, Detail: "header " + strconv.QuoteToASCII(h[i].Key) + " is not how the key is spelled; write " + key}
 		}
 	}
 	return nil

@@ -79,15 +79,7 @@ func (t Targets) Validate() error {
 }
 
 // Refusal says why a record cannot be delivered.
-type Refusal struct {
-	Code levels.Code
-	// Detail is one sentence for people that quotes the value at fault, as it
-	// was given, and says what is allowed.
-	Detail string
-}
-
-// Error is the code and the detail.
-func (r *Refusal) Error() string { return string(r.Code) + ": " + r.Detail }
+type Refusal = levels.Refusal
 
 // maxQuoted is how many bytes of a value a detail repeats: details travel in
 // headers, and values come from anyone who can write to the inbox.
@@ -114,7 +106,7 @@ func (t *Targets) Resolve(h []kgo.RecordHeader) (topic string, partition int32, 
 	if value, given := Last(h, levels.HeaderTarget); given {
 		topic = string(value)
 		if topic == "" {
-			return "", ByKey, &Refusal{levels.NoTarget, fmt.Sprintf(
+			return "", ByKey, &Refusal{Code: levels.NoTarget, Detail: fmt.Sprintf(
 				`%s "" is empty; name the topic to deliver to`, levels.HeaderTarget)}
 		}
 	}
@@ -131,9 +123,9 @@ func (t *Targets) Resolve(h []kgo.RecordHeader) (topic string, partition int32, 
 	partition, ok := parsePartition(value)
 	if !ok {
 		if what, fix := levels.TextFault(string(value)); what != "" {
-			return "", ByKey, &Refusal{levels.BadPartition, fmt.Sprintf("%s %s: %s; %s", levels.HeaderPartition, Quote(value), what, fix)}
+			return "", ByKey, &Refusal{Code: levels.BadPartition, Detail: fmt.Sprintf("%s %s: %s; %s", levels.HeaderPartition, Quote(value), what, fix)}
 		}
-		return "", ByKey, &Refusal{levels.BadPartition, fmt.Sprintf(
+		return "", ByKey, &Refusal{Code: levels.BadPartition, Detail: fmt.Sprintf(
 			"%s %s is not a partition; write a number from 0 to %d, or leave the header out to let the key choose",
 			levels.HeaderPartition, Quote(value), math.MaxInt32)}
 	}
@@ -143,15 +135,15 @@ func (t *Targets) Resolve(h []kgo.RecordHeader) (topic string, partition int32, 
 // Check reports why a topic may not be a target, nil where it may.
 func (t *Targets) Check(topic string) *Refusal {
 	if topic == "" {
-		return &Refusal{levels.NoTarget, fmt.Sprintf(
+		return &Refusal{Code: levels.NoTarget, Detail: fmt.Sprintf(
 			"the record has no %s header and there is no %s; name the topic to deliver to",
 			levels.HeaderTarget, t.setting("default-target", "DefaultTarget"))}
 	}
 	if err := levels.CheckTopic(topic); err != nil {
-		return &Refusal{levels.IllegalTarget, err.Error()}
+		return &Refusal{Code: levels.IllegalTarget, Detail: err.Error()}
 	}
 	forbidden := func(why string) *Refusal {
-		return &Refusal{levels.ForbiddenTarget, "target " + Quote([]byte(topic)) + " " + why}
+		return &Refusal{Code: levels.ForbiddenTarget, Detail: "target " + Quote([]byte(topic)) + " " + why}
 	}
 	switch {
 	case strings.HasPrefix(topic, internalPrefix):

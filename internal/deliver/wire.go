@@ -11,41 +11,22 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// ByKey as a partition leaves the choice to Kafka's own key partitioner.
-const ByKey int32 = -1
+// ByKey is levels.ByKey.
+const ByKey = levels.ByKey
 
 // Facts are what is known of a record on its way to its target.
-type Facts struct {
-	// Topic is the target, Partition the partition of it that was asked for,
-	// or ByKey.
-	Topic     string
-	Partition int32
-	// ID is made by OriginID where the record was first accepted. It is the
-	// delivered record's id unless the producer set one; Final decides. Empty:
-	// that was where it was read just now, and the id is made when it is needed.
-	ID string
-	// Due and Accepted are in Unix milliseconds, by the broker's clock.
-	Due, Accepted int64
-	// Granted is the name of the level that the record was given, "0s" for none.
-	// It is also a label of metrics.
-	Granted string
-	// Origin is where a dead letter says that the record was read:
-	// topic/partition/offset. Empty: where it was read just now.
-	Origin string
-	// Since is when delivery first failed, in Unix milliseconds; of a parked record only.
-	Since int64
-}
+type Facts = levels.Facts
 
 // appendID is the id of the record that f is about, which was read as src.
-func (f *Facts) appendID(b []byte, src *kgo.Record) []byte {
+func appendID(f *Facts, b []byte, src *kgo.Record) []byte {
 	if f.ID != "" {
 		return append(b, f.ID...)
 	}
 	return appendOriginID(b, src, f.Accepted)
 }
 
-// origin is where the record was read that was read just now as src.
-func (f *Facts) origin(src *kgo.Record) string {
+// originOf is where the record that f is about was read, which was read just now as src.
+func originOf(f *Facts, src *kgo.Record) string {
 	if f.Origin != "" {
 		return f.Origin
 	}
@@ -184,7 +165,7 @@ func Dead(src *kgo.Record, topic string, f Facts, r Refusal, attempts int) *kgo.
 			headers = append(headers, h)
 		}
 	}
-	origin := f.origin(src)
+	origin := originOf(&f, src)
 	v := newValues(idSize(src, &f) + len(r.Code) + len(r.Detail) + len(origin) + maxNumber)
 	if id, _ := Last(src.Headers, levels.HeaderID); len(id) == 0 && (f.ID != "" || f.Accepted != 0) {
 		headers = add(headers, levels.HeaderID, v.id(src, &f))
@@ -283,7 +264,7 @@ const parkAdds = hopAdds + 5
 // with the real key and all facts in private headers.
 func Parked(src *kgo.Record, topic string, f Facts) *kgo.Record {
 	headers := WithoutHop(src.Headers, parkAdds)
-	origin := f.origin(src)
+	origin := originOf(&f, src)
 	v := newValues(hopSize(src, &f) + 2*len(f.Topic) + len(origin) + 2*maxNumber)
 	headers = appendHop(headers, &v, src, &f)
 	headers = add(headers, levels.HopOrigin, v.text(origin))
@@ -362,7 +343,7 @@ func (v *values) text(s string) []byte {
 
 func (v *values) id(src *kgo.Record, f *Facts) []byte {
 	start := len(v.buf)
-	v.buf = f.appendID(v.buf, src)
+	v.buf = appendID(f, v.buf, src)
 	return v.since(start)
 }
 

@@ -142,7 +142,7 @@ func TestSourceIsLeftAlone(t *testing.T) {
 	for name, build := range map[string]func(*kgo.Record) *kgo.Record{
 		"Final": func(r *kgo.Record) *kgo.Record { return Final(r, facts) },
 		"Dead": func(r *kgo.Record) *kgo.Record {
-			return Dead(r, "delay.dead", facts, Refusal{levels.NoTarget, "why"}, 1)
+			return Dead(r, "delay.dead", facts, Refusal{Code: levels.NoTarget, Detail: "why"}, 1)
 		},
 		"Hop":    func(r *kgo.Record) *kgo.Record { return Hop(r, "delay.level.10s", facts) },
 		"Parked": func(r *kgo.Record) *kgo.Record { return Parked(r, "delay.parked", facts) },
@@ -171,7 +171,7 @@ func TestValuesDoNotShareRoom(t *testing.T) {
 }
 
 func TestDead(t *testing.T) {
-	refusal := Refusal{levels.NoTarget, "no target"}
+	refusal := Refusal{Code: levels.NoTarget, Detail: "no target"}
 	why := headers("delay-error", "no-target", "delay-error-detail", "no target", "delay-origin", "delay.inbox/2/17", "delay-attempts", "3")
 	for _, c := range []struct {
 		why      string
@@ -201,7 +201,7 @@ func TestDead(t *testing.T) {
 
 func TestDeadOriginWithoutFacts(t *testing.T) {
 	src := &kgo.Record{Topic: "delay.level.5s", Partition: 1, Offset: 8}
-	got := Dead(src, "delay.dead", Facts{}, Refusal{levels.TooLarge, "d"}, 0)
+	got := Dead(src, "delay.dead", Facts{}, Refusal{Code: levels.TooLarge, Detail: "d"}, 0)
 	check(t, got.Headers, headers("delay-error", "too-large", "delay-error-detail", "d",
 		"delay-origin", "delay.level.5s/1/8", "delay-attempts", "0"))
 }
@@ -412,7 +412,7 @@ func TestDeadKeepsEverything(t *testing.T) {
 	ofCut := []string{"delay-value-length", "delay-value-sha256", "delay-key-length", "delay-key-sha256", "delay-headers-left-out"}
 	rapid.Check(t, func(rt *rapid.T) {
 		src, f := anyRecord().Draw(rt, "record"), anyFacts().Draw(rt, "facts")
-		got := Dead(src, "delay.dead", f, Refusal{levels.BadLevel, "why"}, 1)
+		got := Dead(src, "delay.dead", f, Refusal{Code: levels.BadLevel, Detail: "why"}, 1)
 		kept := keep(src.Headers, func(key string) bool {
 			return strings.HasPrefix(key, "delay-hop-") || slices.Contains(replaced, key) || slices.Contains(ofCut, key)
 		})
@@ -458,7 +458,7 @@ func checkRoundTrip(t interface{ Fatalf(string, ...any) }, src *kgo.Record, f Fa
 		t.Fatalf("record (- want, + got):\n%s", diff)
 	}
 	want := f
-	want.Origin = f.origin(src)
+	want.Origin = originOf(&f, src)
 	if gotFacts != want {
 		t.Fatalf("facts: got %+v, want %+v", gotFacts, want)
 	}
@@ -475,7 +475,7 @@ func TestIDIsMadeWhenNeeded(t *testing.T) {
 		"final":  func(f Facts) *kgo.Record { return Final(src, f) },
 		"hop":    func(f Facts) *kgo.Record { return Hop(src, "t", f) },
 		"parked": func(f Facts) *kgo.Record { return Parked(src, "t", f) },
-		"dead":   func(f Facts) *kgo.Record { return Dead(src, "t", f, Refusal{levels.TooLarge, "d"}, 1) },
+		"dead":   func(f Facts) *kgo.Record { return Dead(src, "t", f, Refusal{Code: levels.TooLarge, Detail: "d"}, 1) },
 	} {
 		if diff := cmp.Diff(wireOf(make(with)), wireOf(make(without))); diff != "" {
 			t.Errorf("%s (- with the id, + without):\n%s", name, diff)

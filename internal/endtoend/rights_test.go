@@ -475,12 +475,12 @@ func TestMissingRights(t *testing.T) {
 	workers := map[string]*worker{
 		"router": {start: func(log zerolog.Logger) (interface{ Run(context.Context) error }, error) {
 			cfg := router.DefaultConfig()
-			cfg.Ladder, cfg.PurgeAfter, cfg.MissingTargetWait, cfg.Log = s.spec.Ladder, 0, 0, log
+			cfg.Ladder, cfg.PurgeAfter, cfg.MissingTargetWait, cfg.Log = s.spec.Ladder, forwarder.PurgeAtOnce, forwarder.WaitForEver, log
 			return router.New(cfg, s.opts("router", log)...)
 		}},
 		"forwarder": {start: func(log zerolog.Logger) (interface{ Run(context.Context) error }, error) {
 			cfg := forwarder.DefaultConfig()
-			cfg.Ladder, cfg.PurgeAfter, cfg.MissingTargetWait, cfg.Log = s.spec.Ladder, 0, 0, log
+			cfg.Ladder, cfg.PurgeAfter, cfg.MissingTargetWait, cfg.Log = s.spec.Ladder, forwarder.PurgeAtOnce, forwarder.WaitForEver, log
 			return forwarder.New(cfg, s.opts("forwarder", log)...)
 		}},
 	}

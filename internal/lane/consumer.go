@@ -63,7 +63,7 @@ type Config struct {
 	// of them would cost more than its delivery. 0: not at all.
 	Gather time.Duration
 
-	PurgeAfter time.Duration // PurgeOff: never
+	PurgeAfter time.Duration // PurgeOff: never; 0 and PurgeAtOnce: at once
 	// PurgedGroup is a group whose offsets say up to where an operator has deleted
 	// what was pending: that is no loss. "": nobody does.
 	PurgedGroup string
@@ -149,6 +149,9 @@ type partition struct {
 
 // New returns a consumer; Run starts it. opts say how to reach the cluster.
 func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
+	if cfg.PurgeAfter == PurgeAtOnce {
+		cfg.PurgeAfter = 0
+	}
 	log := cfg.Log.With().Str("group", cfg.Group).Logger()
 	c := &Consumer{
 		cfg:    cfg,

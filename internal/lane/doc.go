@@ -87,6 +87,9 @@ const (
 	DefaultPurgeAfter = 10 * time.Minute
 	// PurgeOff leaves deletion to the topic's retention.
 	PurgeOff = -1 * time.Nanosecond
+	// PurgeAtOnce deletes records as soon as they are handled, as 0 does here. In the
+	// configuration of a program 0 is the default.
+	PurgeAtOnce = -2 * time.Nanosecond
 )
 
 // ErrFenced says that another process joined the group with the same instance
