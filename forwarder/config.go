@@ -140,16 +140,18 @@ type Config struct {
 	// time, 1 at first: it is handed out again after wait, or with ok false is a dead
 	// letter, gave-up. Nil: DefaultRetry.
 	//
-	// The record waits on the level of Ladder that is nearest to wait, and its partition
-	// goes on: later records with its key are handled before it. It is written to that
-	// level's topic with its id, key, value and headers, so that the right to write to
-	// the level topics is needed.
+	// The record waits on the level of Ladder that is nearest to wait: the first for less,
+	// the last for more. Its partition goes on, so that later records with its key are
+	// handled before it. It is written to that level's topic with its id, key, value and
+	// headers, which takes the right to write there. A panic of Retry makes it a dead
+	// letter.
 	Retry func(attempt int, err error) (wait time.Duration, ok bool)
 	// RetryInPlace makes a record that failed wait in its place, exactly as long as
 	// Retry says, so that records stay in order. The price is that the records behind
 	// it wait too: all of its partition, or with Concurrency those with its key, and all
-	// once as many failed as are called at a time. Ready is an error meanwhile. Retry is
-	// RetryForever where it is nil.
+	// once as many failed as are called at a time, or eight times as many wait for their
+	// key. Ready is an error once they are overdue by ten seconds. Retry is RetryForever
+	// where it is nil.
 	RetryInPlace bool
 
 	// Budget bounds the bytes fetched ahead, over all lanes. One batch a lane
