@@ -58,8 +58,8 @@ func TestMetrics(t *testing.T) {
 				values[family.GetName()] += m.GetCounter().GetValue()
 			}
 		}
-		if values["delayd_forwarded_total"] != 1 {
-			t.Errorf("delayd_forwarded_total is %v, want 1", values["delayd_forwarded_total"])
+		if values["delayd_delivered_total"] != 1 {
+			t.Errorf("delayd_delivered_total is %v, want 1", values["delayd_delivered_total"])
 		}
 		if values["kafka_write_bytes_total"] == 0 {
 			t.Error("kafka_write_bytes_total is 0")

@@ -21,7 +21,7 @@ func order(ctx context.Context, cl *kgo.Client, key string, commit func() error)
 	if err := cl.BeginTransaction(); err != nil {
 		return err
 	}
-	level, _ := levels.Default().Round(2*time.Hour, levels.Nearest)
+	level, _ := levels.Default().Round(10*time.Minute, levels.Nearest)
 	names := levels.Names{Prefix: levels.DefaultPrefix}
 	err := cl.ProduceSync(ctx,
 		&kgo.Record{Topic: "orders", Key: []byte(key)},
@@ -57,7 +57,7 @@ func TestTransaction(t *testing.T) {
 		if err := order(t.Context(), cl, "aborted", func() error { return failed }); !errors.Is(err, failed) {
 			t.Fatalf("got %v, want %v", err, failed)
 		}
-		got := env.Records("reminders", 2, 3*time.Hour)
+		got := env.Records("reminders", 2, 11*time.Minute)
 		if len(got) != 1 || string(got[0].Key) != "kept" {
 			t.Errorf("got %v, want the reminder of the order that was kept", got)
 		}

@@ -24,7 +24,7 @@ var names = levels.Names{Prefix: "billing"}
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	log := zerolog.New(zerolog.NewConsoleWriter()).With().Timestamp().Logger()
+	log := zerolog.New(zerolog.NewConsoleWriter()).Level(zerolog.InfoLevel).With().Timestamp().Logger()
 	check := func(_ context.Context, rec *kgo.Record) error {
 		log.Info().Bytes("order", rec.Key).Msg("is it paid?")
 		return nil

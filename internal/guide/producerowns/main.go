@@ -24,7 +24,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	log := zerolog.New(zerolog.NewConsoleWriter()).With().Timestamp().Logger()
+	log := zerolog.New(zerolog.NewConsoleWriter()).Level(zerolog.InfoLevel).With().Timestamp().Logger()
 	if err := run(ctx, log, kgo.SeedBrokers(os.Args[1:]...)); err != nil {
 		log.Fatal().Err(err).Send()
 	}

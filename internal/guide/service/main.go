@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	log := zerolog.New(zerolog.NewConsoleWriter()).With().Timestamp().Logger()
+	log := zerolog.New(zerolog.NewConsoleWriter()).Level(zerolog.InfoLevel).With().Timestamp().Logger()
 	if err := run(context.Background(), log, kgo.SeedBrokers(os.Args[1:]...)); err != nil {
 		log.Fatal().Err(err).Send()
 	}
