@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -17,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/delaydtest"
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
@@ -29,7 +28,6 @@ import (
 // everybody waits for it.
 type world struct {
 	t       *testing.T
-	net     *kfake.VirtualNetwork
 	cluster *kfake.Cluster
 	names   levels.Names
 	ladder  levels.Ladder
@@ -48,32 +46,10 @@ type world struct {
 // The ladder is the default one unless spec is given.
 func virtual(t *testing.T, spec string, targets []string, test func(w *world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	delaydtest.Run(t, delaydtest.Config{Levels: spec, Topics: targets}, func(t *testing.T, env *delaydtest.Env) {
 		w := &world{
-			t: t, net: new(kfake.VirtualNetwork),
-			names: levels.Names{Prefix: levels.DefaultPrefix}, ladder: levels.Default(),
-		}
-		if spec != "" {
-			var err error
-			if w.ladder, err = levels.Parse(spec); err != nil {
-				t.Fatal(err)
-			}
-		}
-		w.dial = w.net.DialContext
-		var err error
-		w.cluster, err = kfake.NewCluster(
-			kfake.NumBrokers(1), kfake.ListenFn(w.net.Listen), kfake.Ports(9092),
-			kfake.SeedTopics(2, targets...),
-		)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer w.cluster.Close()
-		w.client = w.newClient(kgo.ProducerLinger(0), kgo.RecordPartitioner(deliver.Partitioner()))
-		defer w.client.Close()
-		w.adm = kadm.NewClient(w.client)
-		if _, err := admin.Ensure(context.Background(), w.client, admin.Spec{Ladder: w.ladder, Names: w.names, Partitions: 2, Replicas: -1}); err != nil {
-			t.Fatal(err)
+			t: t, cluster: env.Cluster, names: env.Names, ladder: env.Ladder,
+			client: env.Client, adm: kadm.NewClient(env.Client), dial: env.Network.DialContext,
 		}
 		defer func() {
 			for _, end := range w.ends {
