@@ -43,7 +43,7 @@ func Example_producerOwns() {
 		log.Print(err)
 	}
 
-	err = <-forwarded // runs until SIGTERM
+	err = <-forwarded                                                            // runs until SIGTERM
 	closing, cancel := context.WithTimeout(context.Background(), 10*time.Second) // also where brokers are away
 	defer cancel()
 	p.Close(closing)

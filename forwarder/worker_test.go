@@ -140,8 +140,8 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 		"attempts":            func(c *Config) { c.Attempts = 0 },
 		"budget":              func(c *Config) { c.Budget = 0 },
 		"prefix":              func(c *Config) { c.Names.Prefix = "a b" },
-		"DefaultTarget":    func(c *Config) { c.DefaultTarget = "__consumer_offsets" },
-		"DenyTargets":       func(c *Config) { c.DenyTargets = []string{"["} },
+		"DefaultTarget":       func(c *Config) { c.DefaultTarget = "__consumer_offsets" },
+		"DenyTargets":         func(c *Config) { c.DenyTargets = []string{"["} },
 	} {
 		cfg := DefaultConfig()
 		change(&cfg)
