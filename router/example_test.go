@@ -104,7 +104,6 @@ func ExamplePolicy_Prepare() {
 		kgo.ConsumerGroup("reminder"),
 		kgo.ConsumeTopics("orders"),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.RequireStableFetchOffsets(),
 	)
 	if err != nil {
 		log.Fatal(err)

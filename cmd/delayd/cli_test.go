@@ -279,6 +279,11 @@ func TestUsageErrors(t *testing.T) {
 			args: []string{"send", "--to", "orders", "--via", "level", "--levels", "5s 10s", "--delay", "3", "hello"},
 			want: "delayd: --delay 3: the ladder has 2 levels; name one of them, or a duration\n",
 		}, {
+			name: "delay above the last level, straight to the level",
+			args: []string{"send", "--to", "orders", "--via", "level", "--levels", "5s 10s", "--delay", "1h", "--over-max", "reject", "hello"},
+			want: `delayd: --delay: "1h" is above the last level, 10s (number 2); ask for at most that, or set --over-max=clamp to grant it
+`,
+		}, {
 			name: "header",
 			args: []string{"send", "--to", "orders", "--delay", "1s", "--header", "source", "hello"},
 			want: `delayd: --header "source": write key=value, as in --header source=shop
