@@ -251,3 +251,24 @@ func TestMeant(t *testing.T) {
 		}
 	}
 }
+
+// TestZeroNames: the zero value has the default prefix, and no topic is taken for one of an
+// installation with an empty prefix.
+func TestZeroNames(t *testing.T) {
+	var names levels.Names
+	if err := names.Validate(); err != nil {
+		t.Error(err)
+	}
+	if got := names.Inbox(); got != "delay.inbox" {
+		t.Errorf("the inbox is %q", got)
+	}
+	topic := names.Level(levels.Level{Delay: time.Minute})
+	if d, ok := names.LevelDelay(topic); topic != "delay.level.1m" || !ok || d != time.Minute || !names.Owns(topic) {
+		t.Errorf("level topic %q stands for %v, %v", topic, d, ok)
+	}
+	for _, topic := range []string{".inbox", ".level.1m"} {
+		if n, ok := levels.ServiceOf(topic); ok {
+			t.Errorf("%s is taken for a topic of prefix %q", topic, n.Prefix)
+		}
+	}
+}

@@ -78,6 +78,10 @@ type Config struct {
 	// Budget bounds the bytes fetched ahead. 0: 16 MiB.
 	Budget int64
 
+	// Log gets what goes wrong and what is worth knowing, such as partitions that come
+	// and go, but not the lines of the Kafka clients: for those pass kgo.WithLogger. The
+	// zero value logs nothing, so set it. For log/slog see the example of package
+	// forwarder.
 	Log zerolog.Logger
 	// Metrics publishes the counters. A router and a forwarder may share one.
 	// Nil: counted, not published.

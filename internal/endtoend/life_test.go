@@ -93,7 +93,7 @@ func TestRunOnce(t *testing.T) {
 		for range 2 {
 			go func() { ended <- c.Run(ctx) }()
 		}
-		saysWhy(w.t, <-ended, "Run was called before")
+		saysWhy(w.t, <-ended, "already run", "make another with New")
 		time.Sleep(10 * time.Second)
 		if err := c.Ready(); err != nil {
 			w.t.Error(err)
@@ -103,7 +103,7 @@ func TestRunOnce(t *testing.T) {
 			w.t.Error(err)
 		}
 		saysWhy(w.t, c.Ready(), "stopped")
-		saysWhy(w.t, c.Run(context.Background()), "Run was called before")
+		saysWhy(w.t, c.Run(context.Background()), "already run", "make another with New")
 		saysWhy(w.t, c.Ready(), "stopped")
 	})
 }

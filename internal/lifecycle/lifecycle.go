@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	errAgain      = errors.New("Run was called before, and runs once; make another with New")
+	errAgain      = errors.New("already run: it runs once; make another with New")
 	errNotStarted = errors.New("not started; call Run")
 	errStopped    = errors.New("stopped")
 )
