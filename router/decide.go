@@ -42,7 +42,7 @@ func (k Kind) String() string {
 
 // Refusal is why a record cannot be routed: a code and one sentence that quotes
 // what was asked for and says what is allowed.
-type Refusal = deliver.Refusal
+type Refusal = levels.Refusal
 
 // Decision is what becomes of a record.
 type Decision struct {
@@ -54,7 +54,7 @@ type Decision struct {
 	Record *kgo.Record
 	// Facts are what is known of the record. That of a dead letter is its
 	// acceptance alone.
-	Facts deliver.Facts
+	Facts levels.Facts
 	// Refusal is the reason where Kind is Dead, and nil otherwise.
 	Refusal *Refusal
 	// Asked is the delay that was asked for; Clamped says that it was above
@@ -78,7 +78,7 @@ type Decision struct {
 // stand there that were sent before it.
 func (p *Policy) Decide(rec *kgo.Record, accepted time.Time) Decision {
 	acceptedMs := accepted.UnixMilli()
-	d := Decision{Facts: deliver.Facts{Partition: deliver.ByKey, Accepted: acceptedMs}}
+	d := Decision{Facts: levels.Facts{Partition: deliver.ByKey, Accepted: acceptedMs}}
 	if lane.Timeless(rec) { // accepted is a guess, and duplicates have the same id
 		d.Facts.ID = deliver.OriginID(rec, 0)
 	}
