@@ -52,6 +52,7 @@ type lane struct {
 	committed  kgo.EpochOffset // the last commit that we know of
 	next       int64           // the offset behind the last that was fetched
 	looked     int64           // next when it was found below the log's start; -1: it was not
+	open       open            // transactions whose end has not been read
 	marks      []seenMark      // from the previous owner's commit
 	ahead      ahead           // from there too
 	marksDirty bool            // what is first seen is not in the commit yet
@@ -75,6 +76,9 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	if l.committed.Offset == unknownOffset {
 		l.committed.Offset = start
 	}
+	if lost > 0 || p.Records[0].Offset < l.next {
+		l.open = nil // a marker may be among what is missing
+	}
 	l.read, l.empty = true, 0
 	l.heal(now)
 	l.next = p.Records[len(p.Records)-1].Offset + 1
@@ -88,6 +92,8 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	idle := !l.ring.waits()
 	works := make([]Work, len(p.Records))
 	var unpacked int64
+	var aborted openTransaction // of all
+	var dropped int
 	for i, rec := range p.Records {
 		w := &works[i]
 		w.set(l, rec)
@@ -96,7 +102,14 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 		}
 		if rec.Attrs.IsControl() || l.topic.Aside && probing(rec) || l.ahead.covers(rec) {
 			l.ring.pass(w) // the marker of a transaction, or of a probe, or handled by the previous owner
+			if t, ok := l.open.end(rec); ok {
+				n, taken := l.ring.abort(rec.ProducerID, t.first)
+				aborted, dropped, bytes = openTransaction{t.first, aborted.records + t.records}, dropped+n, bytes-taken
+			}
 			continue
+		}
+		if rec.Attrs.IsTransactional() {
+			l.open.note(rec)
 		}
 		if Stamped(rec) {
 			w.Due = l.topic.Handler.Due(rec, theirs)
@@ -116,6 +129,11 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	more = !l.caughtUp
 	l.mu.Unlock()
 	l.c.lose(l.topic.Name, l.partition, lost, start)
+	if aborted.records > 0 {
+		l.c.log.Error().Str("topic", l.topic.Name).Int32("partition", l.partition).Int64("offset", aborted.first).
+			Int("left_out", dropped).Int("sent", aborted.records-dropped).
+			Msg("the broker gave out records of an aborted transaction as committed ones; those that were not sent yet are left out")
+	}
 	l.pool.bytes.Add(bytes)
 	unpacking.Give(unpacked)
 	if news {

@@ -40,7 +40,7 @@ func (l *lane) passed(start int64) int64 {
 		return 0
 	}
 	lost := start - l.next
-	l.next, l.looked = start, -1
+	l.next, l.looked, l.open = start, -1, nil
 	return lost
 }
 

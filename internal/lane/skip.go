@@ -92,7 +92,7 @@ func (l *lane) skipTo(s skip) bool {
 		return false
 	}
 	l.ring.pass(&Work{lane: l, offset: s.to - 1, epoch: -1})
-	l.next, l.looked, l.caughtUp = s.to, -1, false
+	l.next, l.looked, l.caughtUp, l.open = s.to, -1, false, nil
 	l.stalled = nil
 	return true
 }
