@@ -20,7 +20,7 @@ func amend(ctx context.Context, cl *kgo.Client, topics []topic, results Results,
 	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
 	changes := make(map[string][]setting)
 	for i, t := range topics {
-		if results[i].Outcome == Failed || settings[t.name].err != nil {
+		if results[i].Outcome == OutcomeFailed || settings[t.name].err != nil {
 			continue
 		}
 		if list := wanted(t); len(list) > 0 {
@@ -42,8 +42,8 @@ func amend(ctx context.Context, cl *kgo.Client, topics []topic, results Results,
 			r.fail(fmt.Errorf("set %s of topic %s: %w", words(list), r.Topic, connect.GrantTopic(err, connect.AlterConfigs, r.Topic)))
 			continue
 		}
-		if r.Outcome == Existed {
-			r.Outcome = Mended
+		if r.Outcome == OutcomeExisted {
+			r.Outcome = OutcomeMended
 		}
 		r.note("set " + words(list))
 		for _, s := range list {

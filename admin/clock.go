@@ -35,15 +35,15 @@ type Clock struct {
 type Source string
 
 const (
-	// Controller: the active controller tells its time when it is asked for the state
+	// SourceController: the active controller tells its time when it is asked for the state
 	// of its quorum, so that the difference is known to within the time that the
 	// answer took. It needs KRaft and the right DESCRIBE on the cluster.
-	Controller Source = "controller"
-	// NewestRecord: a broker stamped it before we asked, so that this machine is at
+	SourceController Source = "controller"
+	// SourceNewestRecord: a broker stamped it before we asked, so that this machine is at
 	// most ahead by the record's age, and surely behind where the record is not
 	// written yet by our clock. On a topic with the producers' timestamps it says
 	// nothing.
-	NewestRecord Source = "newest record"
+	SourceNewestRecord Source = "newest record"
 )
 
 // MarshalJSON writes the bounds in seconds, null for none, and the source.
@@ -95,7 +95,7 @@ func quorumClock(resp *kmsg.DescribeQuorumResponse, sent, received time.Time) *C
 				}
 				theirs := time.UnixMilli(voter.LastCaughtUpTimestamp) // and up to a millisecond more
 				least := sent.Sub(theirs) - time.Millisecond
-				return &Clock{Least: &least, Most: received.Sub(theirs), Source: Controller}
+				return &Clock{Least: &least, Most: received.Sub(theirs), Source: SourceController}
 			}
 		}
 	}
@@ -115,7 +115,7 @@ func (list countings) newestClock(ctx context.Context, cl *kgo.Client) *Clock {
 			continue
 		}
 		if most := received.Sub(time.UnixMilli(f.Timestamp)); most < newestAge && (clock == nil || most < clock.Most) {
-			clock = &Clock{Most: most, Source: NewestRecord}
+			clock = &Clock{Most: most, Source: SourceNewestRecord}
 		}
 	}
 	return clock

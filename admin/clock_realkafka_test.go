@@ -32,7 +32,7 @@ func TestClockOnKafka(t *testing.T) {
 		}
 		for { // the broker notices within a second or two
 			c := inspect(t, cl, spec, time.Now()).Clock
-			if c == nil || c.Source != Controller || c.Least == nil {
+			if c == nil || c.Source != SourceController || c.Least == nil {
 				t.Fatalf("clock %+v", c)
 			}
 			if near(*c.Least, -behind) && near(c.Most, -behind) {

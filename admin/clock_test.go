@@ -35,7 +35,7 @@ func TestClockByTheController(t *testing.T) {
 			t.Errorf("%s: %s, %v; want %s", name, got, err, tc.want)
 		}
 	}
-	if got, err := json.Marshal(Clock{Most: time.Second, Source: NewestRecord}); err != nil ||
+	if got, err := json.Marshal(Clock{Most: time.Second, Source: SourceNewestRecord}); err != nil ||
 		string(got) != `{"ahead_least_seconds":null,"ahead_most_seconds":1,"source":"newest record"}` {
 		t.Errorf("one bound: %s, %v", got, err)
 	}

@@ -27,7 +27,7 @@ func TestClockByTheNewestRecord(t *testing.T) {
 				if c != nil {
 					t.Errorf("by a record of %v: %+v", ahead, c)
 				}
-			case c == nil || c.Least != nil || c.Most.Round(time.Millisecond) != -ahead || c.Source != NewestRecord:
+			case c == nil || c.Least != nil || c.Most.Round(time.Millisecond) != -ahead || c.Source != SourceNewestRecord:
 				t.Errorf("by a record of %v: %+v", ahead, c)
 			}
 		}

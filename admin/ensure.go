@@ -120,13 +120,13 @@ func names(topics []topic) []string {
 // outcome is what became of a topic before its settings are looked at. refused
 // has an entry for each topic that was to be created, nil where it was.
 func outcome(t topic, f found, create bool, refused map[string]error) Result {
-	r := Result{Topic: t.name, Outcome: Existed}
+	r := Result{Topic: t.name, Outcome: OutcomeExisted}
 	why, tried := refused[t.name]
 	switch {
 	case f.err != nil:
 		r.fail(f.err)
 	case f.exists() && tried && why == nil:
-		r.Outcome = Created
+		r.Outcome = OutcomeCreated
 	case f.exists(): // another process may have been faster
 	case !create:
 		r.fail(fmt.Errorf("topic %s: it does not exist; create it with delayd admin provision", t.name))

@@ -20,7 +20,7 @@ import (
 func TestEnsureTwice(t *testing.T) {
 	t.Parallel()
 	cl := client(t, fake(t).ListenAddrs())
-	for _, outcome := range []Outcome{Created, Existed} {
+	for _, outcome := range []Outcome{OutcomeCreated, OutcomeExisted} {
 		want := []string{
 			"delay.inbox " + outcome.String(),
 			"delay.level.5s " + outcome.String(),
@@ -106,7 +106,7 @@ func TestTenAtOnce(t *testing.T) {
 				if r.Detail != "" {
 					t.Errorf("%s: %s", r.Topic, r.Detail)
 				}
-				if r.Outcome == Created {
+				if r.Outcome == OutcomeCreated {
 					created[r.Topic]++
 				}
 			}
@@ -143,7 +143,7 @@ func TestVerifyCreatesNothing(t *testing.T) {
 	if got := results[1].Err; got == nil || got.Error() != missing {
 		t.Errorf("error %v, want %s", got, missing)
 	}
-	if results[0].Outcome == Failed || err == nil {
+	if results[0].Outcome == OutcomeFailed || err == nil {
 		t.Errorf("the inbox is there: %v; error %v", results[0], err)
 	}
 	if _, seen, _ := metadata(t.Context(), cl); len(seen) != 1 {
@@ -190,7 +190,7 @@ func TestRefusedCreation(t *testing.T) {
 			if !errors.Is(err, tc.code) {
 				t.Errorf("error %v does not wrap %v", err, tc.code)
 			}
-			if last := results[len(results)-2]; last.Outcome != Failed { // the dead letters'
+			if last := results[len(results)-2]; last.Outcome != OutcomeFailed { // the dead letters'
 				t.Errorf("outcome %v, want failed", last.Outcome)
 			}
 		})
@@ -210,7 +210,7 @@ func TestCreationThatSomeoneElseWonIsNoFailure(t *testing.T) {
 		return nil, nil, false
 	})
 	for _, r := range everything(t, cl, small(t)) {
-		if r.Outcome == Created {
+		if r.Outcome == OutcomeCreated {
 			t.Errorf("%s: created, want existed: another process made it", r.Topic)
 		}
 	}
@@ -238,7 +238,7 @@ func TestRightToCreateIsNotNeededForWhatExists(t *testing.T) {
 	root, user := limited(t, kmsg.ACLOperationDescribe, kmsg.ACLOperationDescribeConfigs)
 	everything(t, root, small(t))
 	for _, r := range everything(t, user, small(t)) {
-		if r.Outcome != Existed || r.Detail != "" {
+		if r.Outcome != OutcomeExisted || r.Detail != "" {
 			t.Errorf("%s: %v %s, want existed", r.Topic, r.Outcome, r.Detail)
 		}
 	}
@@ -251,7 +251,7 @@ func TestRightToReadSettingsIsNotNeeded(t *testing.T) {
 	for _, r := range everything(t, user, small(t)) {
 		note := "settings not verified: TOPIC_AUTHORIZATION_FAILED: Not authorized to access topics: [Topic authorization failed.]; " +
 			"grant DESCRIBE_CONFIGS on topic " + r.Topic + " to this user"
-		if r.Outcome != Existed || r.Detail != note {
+		if r.Outcome != OutcomeExisted || r.Detail != note {
 			t.Errorf("%s: %v %q, want existed %q", r.Topic, r.Outcome, r.Detail, note)
 		}
 	}
@@ -317,9 +317,9 @@ func TestClusterThatDoesNotAnswerGivesNoResults(t *testing.T) {
 func TestResultJSON(t *testing.T) {
 	t.Parallel()
 	got, err := json.Marshal(Results{
-		{Topic: "delay.inbox", Outcome: Created},
-		{Topic: "delay.dead", Outcome: Drifted, Detail: "partitions 2, want 1"},
-		{Topic: "delay.parked", Outcome: Failed, Err: errors.New("boom")},
+		{Topic: "delay.inbox", Outcome: OutcomeCreated},
+		{Topic: "delay.dead", Outcome: OutcomeDrifted, Detail: "partitions 2, want 1"},
+		{Topic: "delay.parked", Outcome: OutcomeFailed, Err: errors.New("boom")},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -36,15 +36,17 @@ type Grant struct {
 }
 
 // ServiceRoles are those of `delayd serve` where the topics are made by others.
-func ServiceRoles() []Role { return []Role{Router, Forwarder, Verifier, StatusReader, Publisher} }
+func ServiceRoles() []Role {
+	return []Role{RoleRouter, RoleForwarder, RoleVerifier, RoleStatusReader, RolePublisher}
+}
 
 // ViewerRoles are those of a dashboard or an engineer who looks and changes
 // nothing: `delayd admin status` and `plan`. They read no producer's records.
-func ViewerRoles() []Role { return []Role{Verifier, StatusReader} }
+func ViewerRoles() []Role { return []Role{RoleVerifier, RoleStatusReader} }
 
 // ProvisionerRoles are those of who runs `delayd admin`.
 func ProvisionerRoles() []Role {
-	return []Role{Mender, StatusReader, LetterReader, Resender, Purger, LetterDeleter, Operator, Skipper}
+	return []Role{RoleMender, RoleStatusReader, RoleLetterReader, RoleResender, RolePurger, RoleLetterDeleter, RoleOperator, RoleSkipper}
 }
 
 // Format is how an export is written.
@@ -52,13 +54,13 @@ type Format string
 
 // The formats.
 const (
-	// KafkaTopics is a shell script for kafka-topics.sh and kafka-acls.sh.
-	KafkaTopics Format = "kafka-topics"
-	// Strimzi is YAML with a KafkaTopic for each topic and a KafkaUser for each
+	// FormatKafkaTopics is a shell script for kafka-topics.sh and kafka-acls.sh.
+	FormatKafkaTopics Format = "kafka-topics"
+	// FormatStrimzi is YAML with a KafkaTopic for each topic and a KafkaUser for each
 	// principal, as Strimzi 0.49 and later take it.
-	Strimzi Format = "strimzi"
-	// Terraform is HCL for the provider Mongey/kafka.
-	Terraform Format = "terraform"
+	FormatStrimzi Format = "strimzi"
+	// FormatTerraform is HCL for the provider Mongey/kafka.
+	FormatTerraform Format = "terraform"
 )
 
 // Write writes an export. Nothing is written where [Export.Check] has an error.
@@ -71,14 +73,14 @@ func (e Export) Write(w io.Writer, format Format) error {
 	}
 	e.Grants = merged(e.Grants)
 	switch format {
-	case KafkaTopics:
+	case FormatKafkaTopics:
 		return e.shell(w)
-	case Strimzi:
+	case FormatStrimzi:
 		return e.strimzi(w)
-	case Terraform:
+	case FormatTerraform:
 		return e.terraform(w)
 	}
-	return fmt.Errorf("format %q: write %s, %s or %s", format, KafkaTopics, Strimzi, Terraform)
+	return fmt.Errorf("format %q: write %s, %s or %s", format, FormatKafkaTopics, FormatStrimzi, FormatTerraform)
 }
 
 // Check reports what keeps an export from being written in a format.
@@ -89,7 +91,7 @@ func (e Export) Check(format Format) error {
 	if e.MaxMessage < 0 {
 		return fmt.Errorf("message-max-bytes must be above 0, got %d", e.MaxMessage)
 	}
-	if format == Terraform && e.Spec.Replicas == BrokerDefault {
+	if format == FormatTerraform && e.Spec.Replicas == BrokerDefault {
 		return errTerraformReplicas
 	}
 	for _, g := range e.Grants {
@@ -106,7 +108,7 @@ func (f Format) CheckPrincipal(s string) error {
 	if kind, name, ok := strings.Cut(s, ":"); !ok || kind == "" || name == "" {
 		return fmt.Errorf("principal %q: write a type and a name, as in User:delayd", s)
 	}
-	if err := oneLine("principal", s); err != nil || f != Strimzi {
+	if err := oneLine("principal", s); err != nil || f != FormatStrimzi {
 		return err
 	}
 	_, err := strimziUserName(s)
@@ -161,7 +163,7 @@ func (e Export) rights(g Grant) []Right { return e.Spec.Rights(e.Access, g.Roles
 func (e Export) heading() []string {
 	profile := e.Spec.Profile
 	if profile == "" {
-		profile = Apache
+		profile = ProfileApache
 	}
 	lines := []string{
 		fmt.Sprintf("The topics of the delay service with prefix %s and levels %v, for profile %s.", e.Spec.Names.Prefix, e.Spec.Ladder, profile),

@@ -37,9 +37,9 @@ func exported(t *testing.T) Export {
 			{"User:delayd", ServiceRoles()},
 			{"User:delayd-admin", ProvisionerRoles()},
 			{"User:wall", ViewerRoles()},
-			{"User:shop", []Role{Producer}},
-			{"User:billing", []Role{Consumer}},
-			{"User:shop", []Role{Consumer}},
+			{"User:shop", []Role{RoleProducer}},
+			{"User:billing", []Role{RoleConsumer}},
+			{"User:shop", []Role{RoleConsumer}},
 		},
 	}
 }
@@ -60,13 +60,13 @@ func TestExports(t *testing.T) {
 		format  Format
 		profile Profile
 	}{
-		{"apache.sh", KafkaTopics, Apache},
-		{"apache.yaml", Strimzi, Apache},
-		{"apache.tf", Terraform, Apache},
-		{"msk-serverless.sh", KafkaTopics, MSKServerless},
-		{"msk-serverless.tf", Terraform, MSKServerless},
-		{"confluent.tf", Terraform, Confluent},
-		{"redpanda.sh", KafkaTopics, Redpanda},
+		{"apache.sh", FormatKafkaTopics, ProfileApache},
+		{"apache.yaml", FormatStrimzi, ProfileApache},
+		{"apache.tf", FormatTerraform, ProfileApache},
+		{"msk-serverless.sh", FormatKafkaTopics, ProfileMSKServerless},
+		{"msk-serverless.tf", FormatTerraform, ProfileMSKServerless},
+		{"confluent.tf", FormatTerraform, ProfileConfluent},
+		{"redpanda.sh", FormatKafkaTopics, ProfileRedpanda},
 	} {
 		t.Run(tc.file, func(t *testing.T) {
 			t.Parallel()
@@ -120,7 +120,7 @@ func ensured(t *testing.T, spec Spec) map[string]made {
 // What is exported is what Ensure makes, whatever the format and the profile.
 func TestExportsAreWhatEnsureMakes(t *testing.T) {
 	t.Parallel()
-	read := map[Format]func(*testing.T, string) map[string]made{KafkaTopics: fromShell, Strimzi: fromYAML, Terraform: fromHCL}
+	read := map[Format]func(*testing.T, string) map[string]made{FormatKafkaTopics: fromShell, FormatStrimzi: fromYAML, FormatTerraform: fromHCL}
 	for _, profile := range Profiles() {
 		e := exported(t)
 		e.Spec.Profile = profile
@@ -286,7 +286,7 @@ func TestExportsGrantTheRights(t *testing.T) {
 	}
 	slices.Sort(want)
 	granted := map[Format][]string{}
-	for _, doc := range documents(t, written(t, e, Strimzi)) {
+	for _, doc := range documents(t, written(t, e, FormatStrimzi)) {
 		if doc.Kind != "KafkaUser" {
 			continue
 		}
@@ -294,15 +294,15 @@ func TestExportsGrantTheRights(t *testing.T) {
 			if a.Resource.Type == "cluster" {
 				a.Resource.Name = clusterName
 			}
-			granted[Strimzi] = append(granted[Strimzi], strings.ToLower(fmt.Sprintf("User:%s %s %s %s %v", doc.Metadata.Name, a.Operations[0], a.Resource.Type, a.Resource.Name, a.Resource.PatternType == "prefix")))
+			granted[FormatStrimzi] = append(granted[FormatStrimzi], strings.ToLower(fmt.Sprintf("User:%s %s %s %s %v", doc.Metadata.Name, a.Operations[0], a.Resource.Type, a.Resource.Name, a.Resource.PatternType == "prefix")))
 		}
 	}
-	for _, b := range blocks(t, written(t, e, Terraform), "kafka_acl") {
+	for _, b := range blocks(t, written(t, e, FormatTerraform), "kafka_acl") {
 		text := func(key string) string { return b[key].AsString() }
-		granted[Terraform] = append(granted[Terraform], strings.ToLower(fmt.Sprintf("%s %s %s %s %v", text("acl_principal"), text("acl_operation"), text("resource_type"), text("resource_name"), text("resource_pattern_type_filter") == "Prefixed")))
+		granted[FormatTerraform] = append(granted[FormatTerraform], strings.ToLower(fmt.Sprintf("%s %s %s %s %v", text("acl_principal"), text("acl_operation"), text("resource_type"), text("resource_name"), text("resource_pattern_type_filter") == "Prefixed")))
 	}
 	calls := 0
-	for line := range strings.Lines(written(t, e, KafkaTopics)) {
+	for line := range strings.Lines(written(t, e, FormatKafkaTopics)) {
 		words := strings.Fields(strings.NewReplacer("--transactional-id", "--transactionalid", "--cluster", "--cluster "+clusterName).Replace(line))
 		if len(words) == 0 || words[0] != "kafka-acls.sh" {
 			continue
@@ -316,13 +316,13 @@ func TestExportsGrantTheRights(t *testing.T) {
 				operations = append(operations, flag[1])
 			case "--topic", "--group", "--transactionalid", "--cluster":
 				for _, op := range operations {
-					granted[KafkaTopics] = append(granted[KafkaTopics], strings.ToLower(fmt.Sprintf("%s %s %s %s %v",
+					granted[FormatKafkaTopics] = append(granted[FormatKafkaTopics], strings.ToLower(fmt.Sprintf("%s %s %s %s %v",
 						words[at-1], op, strings.TrimPrefix(flag[0], "--"), flag[1], slices.Contains(words, "prefixed"))))
 				}
 			}
 		}
 	}
-	if rights := len(granted[KafkaTopics]); calls*2 > rights { // each starts a JVM
+	if rights := len(granted[FormatKafkaTopics]); calls*2 > rights { // each starts a JVM
 		t.Errorf("%d calls of kafka-acls.sh for %d rights", calls, rights)
 	}
 	for _, format := range slices.Sorted(maps.Keys(granted)) {
@@ -344,17 +344,17 @@ func TestExportsThatCannotBe(t *testing.T) {
 		format Format
 		want   string
 	}{
-		{func(e *Export) { e.Spec.Replicas = BrokerDefault }, Terraform, errTerraformReplicas.Error()},
-		{func(e *Export) { e.Spec.Replicas, e.Spec.Profile = 2, Confluent }, Terraform, "replicas must be 3 with profile confluent, got 2"},
-		{func(e *Export) { e.Spec.OutageBudget, e.Spec.Profile = 3600e9, Redpanda }, KafkaTopics, "outage-budget must be at least 1d with profile redpanda, got 1h"},
-		{func(e *Export) { e.Spec.OutageBudget = -1 }, KafkaTopics, "outage-budget must be 0 to keep everything, or at most 3650d, got -1ns"},
-		{func(e *Export) { e.Spec.Profile = "azure" }, KafkaTopics, `profile "azure": write apache, msk-serverless, confluent or redpanda`},
-		{func(e *Export) { e.Grants[0].Principal = "User:CN=delayd" }, Strimzi,
+		{func(e *Export) { e.Spec.Replicas = BrokerDefault }, FormatTerraform, errTerraformReplicas.Error()},
+		{func(e *Export) { e.Spec.Replicas, e.Spec.Profile = 2, ProfileConfluent }, FormatTerraform, "replicas must be 3 with profile confluent, got 2"},
+		{func(e *Export) { e.Spec.OutageBudget, e.Spec.Profile = 3600e9, ProfileRedpanda }, FormatKafkaTopics, "outage-budget must be at least 1d with profile redpanda, got 1h"},
+		{func(e *Export) { e.Spec.OutageBudget = -1 }, FormatKafkaTopics, "outage-budget must be 0 to keep everything, or at most 3650d, got -1ns"},
+		{func(e *Export) { e.Spec.Profile = "azure" }, FormatKafkaTopics, `profile "azure": write apache, msk-serverless, confluent or redpanda`},
+		{func(e *Export) { e.Grants[0].Principal = "User:CN=delayd" }, FormatStrimzi,
 			`principal User:CN=delayd: Strimzi names users by its own resources: write User: and a name of a-z, 0-9, "-" and ".", as in User:delayd`},
-		{func(e *Export) { e.Grants[0].Principal = "delayd" }, KafkaTopics, `principal "delayd": write a type and a name, as in User:delayd`},
-		{func(e *Export) { e.Grants[0].Principal = "User:x\nrm -r" }, KafkaTopics, `principal "User:x\nrm -r": control characters are not allowed`},
-		{func(e *Export) { e.Access.Group = "x\nrm" }, KafkaTopics, `group "x\nrm": control characters are not allowed`},
-		{func(e *Export) { e.Access.Targets[0] = "a b" }, KafkaTopics, `target "a b": ' ' is not allowed; use letters a-z and A-Z, digits, ".", "_" and "-"`},
+		{func(e *Export) { e.Grants[0].Principal = "delayd" }, FormatKafkaTopics, `principal "delayd": write a type and a name, as in User:delayd`},
+		{func(e *Export) { e.Grants[0].Principal = "User:x\nrm -r" }, FormatKafkaTopics, `principal "User:x\nrm -r": control characters are not allowed`},
+		{func(e *Export) { e.Access.Group = "x\nrm" }, FormatKafkaTopics, `group "x\nrm": control characters are not allowed`},
+		{func(e *Export) { e.Access.Targets[0] = "a b" }, FormatKafkaTopics, `target "a b": ' ' is not allowed; use letters a-z and A-Z, digits, ".", "_" and "-"`},
 		{func(*Export) {}, "helm", `format "helm": write kafka-topics, strimzi or terraform`},
 	} {
 		e := exported(t)
@@ -372,11 +372,11 @@ func TestExportOfOddNames(t *testing.T) {
 	e := exported(t)
 	e.Spec.Names.Prefix = "7_Shop"
 	e.Access.Targets = []string{"a.b", "a_b"}
-	doc := documents(t, written(t, e, Strimzi))[0]
+	doc := documents(t, written(t, e, FormatStrimzi))[0]
 	if doc.Metadata.Name != "7-shop.inbox" || doc.Spec.TopicName != "7_Shop.inbox" {
 		t.Errorf("%s stands for %s", doc.Metadata.Name, doc.Spec.TopicName)
 	}
-	if topics := fromHCL(t, written(t, e, Terraform)); topics["7_Shop.inbox"].Partitions != DefaultPartitions { // and no name stands twice
+	if topics := fromHCL(t, written(t, e, FormatTerraform)); topics["7_Shop.inbox"].Partitions != DefaultPartitions { // and no name stands twice
 		t.Errorf("topics %v", topics)
 	}
 }

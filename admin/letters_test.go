@@ -528,7 +528,7 @@ func TestALetterWithoutItsValue(t *testing.T) {
 	if err := ResendLetters(t.Context(), cl, spec.Names, r, func(r Resent) error { out = append(out, r); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if len(out) != 1 || out[0].Outcome != Incomplete || !strings.Contains(out[0].Why, "the value (10000 bytes)") || !strings.Contains(out[0].Why, "delay.level.5s/2/77") {
+	if len(out) != 1 || out[0].Outcome != ResendIncomplete || !strings.Contains(out[0].Why, "the value (10000 bytes)") || !strings.Contains(out[0].Why, "delay.level.5s/2/77") {
 		t.Errorf("resent: %+v", out)
 	}
 }

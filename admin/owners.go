@@ -24,7 +24,7 @@ func owners(ctx context.Context, cl *kgo.Client, spec Spec, results Results) {
 	adm, own := kadm.NewClient(cl), spec.Names.ForwarderGroup()
 	var topics []string
 	for i, t := range spec.topics() {
-		if t.kind == level && results[i].Outcome != Failed {
+		if t.kind == level && results[i].Outcome != OutcomeFailed {
 			topics = append(topics, t.name)
 		}
 	}

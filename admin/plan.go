@@ -17,32 +17,32 @@ import (
 type Action int
 
 const (
-	// Keep: there is nothing to do.
-	Keep Action = iota
-	// Create: it is missing.
-	Create
-	// Mend: it is there, and differs in a way that can be mended.
-	Mend
-	// Free: it is there and right, but another group reads it too, and the
+	// ActionKeep: there is nothing to do.
+	ActionKeep Action = iota
+	// ActionCreate: it is missing.
+	ActionCreate
+	// ActionMend: it is there, and differs in a way that can be mended.
+	ActionMend
+	// ActionFree: it is there and right, but another group reads it too, and the
 	// service does not start.
-	Free
-	// Stray: it is spelled like one of the service's, and nothing reads it.
-	Stray
-	// Look: it could not be looked at, so that what is to do is not known.
-	Look
+	ActionFree
+	// ActionStray: it is spelled like one of the service's, and nothing reads it.
+	ActionStray
+	// ActionLook: it could not be looked at, so that what is to do is not known.
+	ActionLook
 )
 
 func (a Action) String() string {
 	switch a {
-	case Keep:
+	case ActionKeep:
 		return "keep"
-	case Create:
+	case ActionCreate:
 		return "create"
-	case Mend:
+	case ActionMend:
 		return "mend"
-	case Free:
+	case ActionFree:
 		return "free"
-	case Stray:
+	case ActionStray:
 		return "stray"
 	}
 	return "look"
@@ -89,14 +89,14 @@ type Steps []Step
 
 // ToDo reports whether there is something to do, as far as that is known.
 func (steps Steps) ToDo() bool {
-	return slices.ContainsFunc(steps, func(s Step) bool { return s.Action != Keep && s.Action != Look })
+	return slices.ContainsFunc(steps, func(s Step) bool { return s.Action != ActionKeep && s.Action != ActionLook })
 }
 
 // Err joins what could not be looked at; nil when all was.
 func (steps Steps) Err() error {
 	var errs []error
 	for _, s := range steps {
-		if s.Action == Look {
+		if s.Action == ActionLook {
 			errs = append(errs, s.Err)
 		}
 	}
@@ -132,17 +132,17 @@ func Plan(ctx context.Context, cl *kgo.Client, spec Spec) (Steps, error) {
 		s.Topic = t.name
 		switch {
 		case f.err != nil:
-			s.Action, s.Err = Look, f.err
+			s.Action, s.Err = ActionLook, f.err
 			continue
 		case !f.exists():
-			s.Action, s.Err = Create, refused[t.name]
+			s.Action, s.Err = ActionCreate, refused[t.name]
 			s.Commands = []string{k.create(t, c, spec.Replicas)}
 			continue
 		}
 		d := settings[t.name]
 		s.compare(t.drifts(spec, c, f, d.values, k), t.name, k)
 		if err := unverified(t.name, d, unread); err != nil {
-			s.Action, s.Err = Look, fmt.Errorf("topic %s: %w", t.name, err)
+			s.Action, s.Err = ActionLook, fmt.Errorf("topic %s: %w", t.name, err)
 		}
 	}
 	if limits != nil && number(inbox.values, maxMessage, 0) == 0 {
@@ -152,7 +152,7 @@ func Plan(ctx context.Context, cl *kgo.Client, spec Spec) (Steps, error) {
 	steps.share(ctx, cl, spec)
 	if _, all, err := metadata(ctx, cl); err == nil { // who may see all topics
 		for _, r := range spec.strays(all) {
-			steps = append(steps, Step{Topic: r.Topic, Action: Stray, Note: r.Detail})
+			steps = append(steps, Step{Topic: r.Topic, Action: ActionStray, Note: r.Detail})
 		}
 	}
 	return steps, steps.Err()
@@ -195,7 +195,7 @@ func (s *Step) compare(drifts []Drift, topic string, k tools) {
 		}
 	}
 	if len(s.Commands) > 0 {
-		s.Action = Mend
+		s.Action = ActionMend
 	}
 }
 
@@ -203,9 +203,9 @@ func (s *Step) compare(drifts []Drift, topic string, k tools) {
 func (steps Steps) share(ctx context.Context, cl *kgo.Client, spec Spec) {
 	results := make(Results, len(steps))
 	for i, s := range steps {
-		results[i] = Result{Topic: s.Topic, Outcome: Existed}
-		if s.Action == Create || s.Action == Look {
-			results[i].Outcome = Failed
+		results[i] = Result{Topic: s.Topic, Outcome: OutcomeExisted}
+		if s.Action == ActionCreate || s.Action == ActionLook {
+			results[i].Outcome = OutcomeFailed
 		}
 	}
 	owners(ctx, cl, spec, results)
@@ -213,12 +213,12 @@ func (steps Steps) share(ctx context.Context, cl *kgo.Client, spec Spec) {
 		if r.Detail != "" {
 			steps[i].Note = r.Detail
 		}
-		if r.Err == nil && r.Outcome != Shared {
+		if r.Err == nil && r.Outcome != OutcomeShared {
 			continue
 		}
 		steps[i].Err = r.Err
-		if steps[i].Action == Keep {
-			steps[i].Action = Free
+		if steps[i].Action == ActionKeep {
+			steps[i].Action = ActionFree
 		}
 	}
 }

@@ -42,7 +42,7 @@ func TestPlanOfNothingThenEnsureThenPlan(t *testing.T) {
 	cl := client(t, brokers)
 	steps := planned(t, cl, small(t))
 	for _, s := range steps {
-		if s.Action != Create || s.Err != nil || len(s.Commands) != 1 {
+		if s.Action != ActionCreate || s.Err != nil || len(s.Commands) != 1 {
 			t.Errorf("before: %+v", s)
 		}
 	}
@@ -119,11 +119,11 @@ func TestPlanOfDrifts(t *testing.T) {
 		t.Errorf("result\n%s\nwant\n%s", got, mended)
 	}
 	s = step(t, planned(t, cl, spec), "delay.level.1m")
-	if len(s.Drifts) != 1 || s.Drifts[0].Setting != "partitions" || s.Action != Mend {
+	if len(s.Drifts) != 1 || s.Drifts[0].Setting != "partitions" || s.Action != ActionMend {
 		t.Errorf("after it was mended: %+v", s)
 	}
 	for _, r := range everything(t, cl, Spec{Ladder: ladder(t, "5s"), Names: spec.Names}) {
-		if r.Outcome != Existed {
+		if r.Outcome != OutcomeExisted {
 			t.Errorf("what was right was touched: %v", r)
 		}
 	}
@@ -180,7 +180,7 @@ func TestPlanNamesWhoElseReads(t *testing.T) {
 	everything(t, cl, small(t))
 	commit(t, cl, "billing", "delay.level.5s", 1, 0)
 	steps := planned(t, cl, small(t))
-	if s := step(t, steps, "delay.level.5s"); s.Action != Free || s.Err == nil || !steps.ToDo() || !strings.Contains(s.Err.Error(), "group billing has committed") {
+	if s := step(t, steps, "delay.level.5s"); s.Action != ActionFree || s.Err == nil || !steps.ToDo() || !strings.Contains(s.Err.Error(), "group billing has committed") {
 		t.Errorf("step %+v", s)
 	}
 }
@@ -225,7 +225,7 @@ func TestPlanNamesRights(t *testing.T) {
 	results, _ := Apply(t.Context(), maker, small(t))
 	want := "set retention.ms=-1 segment.bytes=67108864 segment.ms=600000 max.message.bytes=1179660 of topic delay.parked: " +
 		"TOPIC_AUTHORIZATION_FAILED: Not authorized to access topics: [Topic authorization failed.]; grant ALTER_CONFIGS on topic delay.parked to this user"
-	if r := results[3]; r.Outcome != Failed || r.Err.Error() != want {
+	if r := results[3]; r.Outcome != OutcomeFailed || r.Err.Error() != want {
 		t.Errorf("mending without the right: %v\nwant %s", r.Err, want)
 	}
 }

@@ -14,21 +14,23 @@ type Profile string
 
 // The profiles.
 const (
-	// Apache takes everything.
-	Apache Profile = "apache"
-	// MSKServerless is Amazon MSK Serverless: no segment.*, no
+	// ProfileApache takes everything.
+	ProfileApache Profile = "apache"
+	// ProfileMSKServerless is Amazon MSK Serverless: no segment.*, no
 	// min.insync.replicas, at most 8 MiB a record, and rights by IAM alone.
-	MSKServerless Profile = "msk-serverless"
-	// Confluent is Confluent Cloud: three replicas and no other number, no short
+	ProfileMSKServerless Profile = "msk-serverless"
+	// ProfileConfluent is Confluent Cloud: three replicas and no other number, no short
 	// segment.ms, at most 8 MiB a record.
-	Confluent Profile = "confluent"
-	// Redpanda knows no min.insync.replicas, and as a service takes no
+	ProfileConfluent Profile = "confluent"
+	// ProfileRedpanda knows no min.insync.replicas, and as a service takes no
 	// segment.ms and no retention below a day.
-	Redpanda Profile = "redpanda"
+	ProfileRedpanda Profile = "redpanda"
 )
 
 // Profiles are all of them.
-func Profiles() []Profile { return []Profile{Apache, MSKServerless, Confluent, Redpanda} }
+func Profiles() []Profile {
+	return []Profile{ProfileApache, ProfileMSKServerless, ProfileConfluent, ProfileRedpanda}
+}
 
 // ParseProfile reads the name of a profile.
 func ParseProfile(s string) (Profile, error) {
@@ -64,11 +66,11 @@ type rules struct {
 
 func (p Profile) rules() rules {
 	switch p {
-	case MSKServerless:
+	case ProfileMSKServerless:
 		return rules{refused: []string{segmentSize, segmentMs, minInSync}, maxMessage: kafkaMaxMessage, most: managedMaxMessage, iam: true}
-	case Confluent:
+	case ProfileConfluent:
 		return rules{refused: []string{segmentMs}, replicas: 3, maxMessage: 2097164, most: managedMaxMessage}
-	case Redpanda:
+	case ProfileRedpanda:
 		return rules{refused: []string{segmentMs, minInSync}, maxMessage: 1 << 20, retention: 24 * time.Hour}
 	}
 	return rules{maxMessage: kafkaMaxMessage}

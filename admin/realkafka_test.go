@@ -40,7 +40,7 @@ func TestOnKafka(t *testing.T) {
 
 func provisionTwice(t *testing.T, brokers []string, spec Spec) {
 	cl := client(t, brokers)
-	for _, outcome := range []Outcome{Created, Existed} {
+	for _, outcome := range []Outcome{OutcomeCreated, OutcomeExisted} {
 		results := everything(t, cl, spec)
 		if len(results) != spec.Ladder.Len()+4 {
 			t.Errorf("%d results for %d levels", len(results), spec.Ladder.Len())
@@ -77,7 +77,7 @@ func provisionTenAtOnce(t *testing.T, brokers []string, spec Spec) {
 				if r.Detail != "" {
 					t.Errorf("%s: %s", r.Topic, r.Detail)
 				}
-				if r.Outcome == Created {
+				if r.Outcome == OutcomeCreated {
 					created[r.Topic]++
 				}
 			}
@@ -146,7 +146,7 @@ func refuseUnsafe(t *testing.T, brokers []string, spec Spec) {
 func mendDrifts(t *testing.T, brokers []string, spec Spec) {
 	cl := client(t, brokers)
 	spec.Ladder = ladder(t, "5s 1m")
-	if steps := planned(t, cl, spec); len(steps) != 6 || steps[0].Action != Create || steps[0].Err != nil {
+	if steps := planned(t, cl, spec); len(steps) != 6 || steps[0].Action != ActionCreate || steps[0].Err != nil {
 		t.Errorf("plan of nothing: %+v", steps)
 	}
 	create(t, cl, "mend.inbox", 4)
@@ -204,7 +204,7 @@ func refuseOtherGroups(t *testing.T, brokers []string, spec Spec) {
 	results, err := Ensure(t.Context(), cl, spec)
 	// Our own group has offsets on one of the two.
 	const shared = "topic others.level.5s: group billing has committed offsets on it, and a level topic has one owning group, here others.forwarder; "
-	if r := results[1]; r.Outcome != Shared || !strings.HasPrefix(r.Detail, shared) {
+	if r := results[1]; r.Outcome != OutcomeShared || !strings.HasPrefix(r.Detail, shared) {
 		t.Errorf("result %+v\nwant\n%s…", r, shared)
 	}
 	const refused = "topic others.level.1m: group audit has members that read it, and a level topic has one owning group, here others.forwarder; "

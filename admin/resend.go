@@ -59,28 +59,28 @@ type ResendOutcome string
 
 // The outcomes. All but the first leave the letter alone.
 const (
-	// Sent: it was sent, or would be but for a dry run.
-	Sent ResendOutcome = "sent"
-	// SentBefore: it was sent before, and Again is not set.
-	SentBefore ResendOutcome = "sent-before"
-	// DiedAgain: it is what became of one that was sent before, and Again is not set.
+	// ResendSent: it was sent, or would be but for a dry run.
+	ResendSent ResendOutcome = "sent"
+	// ResendSentBefore: it was sent before, and Again is not set.
+	ResendSentBefore ResendOutcome = "sent-before"
+	// ResendDiedAgain: it is what became of one that was sent before, and Again is not set.
 	// Sending it once more would go round in a circle unless something has changed.
-	DiedAgain ResendOutcome = "died-again"
-	// Replaced: it was sent before and has died again: the later letter is the one to
+	ResendDiedAgain ResendOutcome = "died-again"
+	// ResendReplaced: it was sent before and has died again: the later letter is the one to
 	// send.
-	Replaced ResendOutcome = "replaced"
-	// NoLetter: it has no delay-error, so that the service has not written it.
-	NoLetter ResendOutcome = "no-letter"
-	// Incomplete: it leaves out a part of its record, because the topic of the dead
+	ResendReplaced ResendOutcome = "replaced"
+	// ResendNoLetter: it has no delay-error, so that the service has not written it.
+	ResendNoLetter ResendOutcome = "no-letter"
+	// ResendIncomplete: it leaves out a part of its record, because the topic of the dead
 	// letters does not take it whole.
-	Incomplete ResendOutcome = "incomplete"
-	// NoRecord: it holds a batch that could not be decoded, and no record to send.
-	NoRecord ResendOutcome = "no-record"
-	// NoWay: the topic that it came in by does not exist.
-	NoWay ResendOutcome = "no-way"
-	// WouldDie: as it is it would die again, as far as can be told from outside the
+	ResendIncomplete ResendOutcome = "incomplete"
+	// ResendNoRecord: it holds a batch that could not be decoded, and no record to send.
+	ResendNoRecord ResendOutcome = "no-record"
+	// ResendNoWay: the topic that it came in by does not exist.
+	ResendNoWay ResendOutcome = "no-way"
+	// ResendWouldDie: as it is it would die again, as far as can be told from outside the
 	// service, and Force is not set.
-	WouldDie ResendOutcome = "would-die"
+	ResendWouldDie ResendOutcome = "would-die"
 )
 
 // Resent is what became of one letter.
@@ -247,7 +247,7 @@ func (r *resending) take(ctx context.Context, s span, rec *kgo.Record, l *Letter
 			if err := r.hidden(ctx, out.Way); err != nil {
 				return err
 			}
-			out.Outcome = NoWay
+			out.Outcome = ResendNoWay
 			out.Why = fmt.Sprintf("topic %s does not exist; another delay sends it through %s", out.Way, r.names.Inbox())
 			out.Way = ""
 		}
@@ -259,7 +259,7 @@ func (r *resending) take(ctx context.Context, s span, rec *kgo.Record, l *Letter
 			return err
 		}
 		if why != "" {
-			out.Outcome, out.Why, out.Way = WouldDie, why, ""
+			out.Outcome, out.Why, out.Way = ResendWouldDie, why, ""
 		}
 	}
 	if out.Outcome != "" {
@@ -270,7 +270,7 @@ func (r *resending) take(ctx context.Context, s span, rec *kgo.Record, l *Letter
 	}
 	r.count++
 	if r.DryRun {
-		out.Outcome = Sent
+		out.Outcome = ResendSent
 		return r.report(out)
 	}
 	return r.add(ctx, s, rec, headers, out)
@@ -288,25 +288,25 @@ func (r *resending) hidden(ctx context.Context, way string) error {
 // refuse says why a letter is not to be sent, "" for nothing.
 func (r *resending) refuse(l *Letter) (ResendOutcome, string) {
 	if l.Code == "" {
-		return NoLetter, "it has no " + levels.HeaderError + ": the service has not written it"
+		return ResendNoLetter, "it has no " + levels.HeaderError + ": the service has not written it"
 	}
 	if l.LeftOut != "" {
-		return Incomplete, fmt.Sprintf("the letter leaves out %s; the whole record stood at %s: produce it again from there or from its source",
+		return ResendIncomplete, fmt.Sprintf("the letter leaves out %s; the whole record stood at %s: produce it again from there or from its source",
 			l.LeftOut, l.Origin)
 	}
 	if l.Code == levels.Unreadable {
-		return NoRecord, "it holds a batch that cannot be decoded: send the records again from their source"
+		return ResendNoRecord, "it holds a batch that cannot be decoded: send the records again from their source"
 	}
 	if _, sent := r.sendings.of(l); sent {
 		if !r.Again {
-			return SentBefore, fmt.Sprintf("it was sent to %s at %s", l.SentTo, l.SentAgain.UTC().Format(time.RFC3339))
+			return ResendSentBefore, fmt.Sprintf("it was sent to %s at %s", l.SentTo, l.SentAgain.UTC().Format(time.RFC3339))
 		}
 		if later, died := r.replaced[l.place()]; died {
-			return Replaced, fmt.Sprintf("it was sent before and has died again as %v: that one is to be sent", later)
+			return ResendReplaced, fmt.Sprintf("it was sent before and has died again as %v: that one is to be sent", later)
 		}
 	}
 	if l.DiedBefore != "" && !r.Again {
-		return DiedAgain, fmt.Sprintf("%s was sent again and died again as this one (%d times by now); see to the reason first", l.DiedBefore, l.Deaths)
+		return ResendDiedAgain, fmt.Sprintf("%s was sent again and died again as this one (%d times by now); see to the reason first", l.DiedBefore, l.Deaths)
 	}
 	return "", ""
 }
@@ -385,7 +385,7 @@ func (r *resending) send(ctx context.Context) error {
 		told[i].At = time.Now()
 		r.sendings.add(told[i])
 		v.SentAgain, v.SentTo = &told[i].At, told[i].To.String()
-		if err := r.report(Resent{Letter: v.Letter, Outcome: Sent, Way: v.rec.Topic}); err != nil {
+		if err := r.report(Resent{Letter: v.Letter, Outcome: ResendSent, Way: v.rec.Topic}); err != nil {
 			return err
 		}
 	}

@@ -16,34 +16,34 @@ import (
 type Outcome int
 
 const (
-	// Created: it was missing and is there now.
-	Created Outcome = iota
-	// Existed: it was there and is as it should be, as far as we may look.
-	Existed
-	// Drifted: it was there and differs in a way that the service can live
+	// OutcomeCreated: it was missing and is there now.
+	OutcomeCreated Outcome = iota
+	// OutcomeExisted: it was there and is as it should be, as far as we may look.
+	OutcomeExisted
+	// OutcomeDrifted: it was there and differs in a way that the service can live
 	// with; the detail says what it risks.
-	Drifted
-	// Failed: it is missing, or it is there and would lose records.
-	Failed
-	// Mended: it was there and differed, and what could be set is set; the detail
+	OutcomeDrifted
+	// OutcomeFailed: it is missing, or it is there and would lose records.
+	OutcomeFailed
+	// OutcomeMended: it was there and differed, and what could be set is set; the detail
 	// says what, and what still differs.
-	Mended
-	// Shared: it is as it should be, and another group reads it, too, as the detail
+	OutcomeMended
+	// OutcomeShared: it is as it should be, and another group reads it, too, as the detail
 	// says. The service has read it before, and goes on.
-	Shared
+	OutcomeShared
 )
 
 func (o Outcome) String() string {
 	switch o {
-	case Created:
+	case OutcomeCreated:
 		return "created"
-	case Existed:
+	case OutcomeExisted:
 		return "existed"
-	case Drifted:
+	case OutcomeDrifted:
 		return "drifted"
-	case Mended:
+	case OutcomeMended:
 		return "mended"
-	case Shared:
+	case OutcomeShared:
 		return "shared"
 	}
 	return "failed"
@@ -88,7 +88,7 @@ func (r *Result) note(sentence string) {
 
 // fail makes the outcome Failed. The first reason stays.
 func (r *Result) fail(err error) {
-	r.Outcome = Failed
+	r.Outcome = OutcomeFailed
 	if r.Err == nil {
 		r.Err = err
 	}
@@ -96,8 +96,8 @@ func (r *Result) fail(err error) {
 
 // share makes the outcome Shared, unless something is worse.
 func (r *Result) share(err error) {
-	if r.Outcome != Failed {
-		r.Outcome = Shared
+	if r.Outcome != OutcomeFailed {
+		r.Outcome = OutcomeShared
 	}
 	r.note(err.Error())
 }
@@ -105,8 +105,8 @@ func (r *Result) share(err error) {
 // dispensable has a topic not fail that the service can do without: the one of what
 // is paused.
 func (r *Result) dispensable() {
-	if r.Outcome == Failed {
-		r.Outcome = Drifted
+	if r.Outcome == OutcomeFailed {
+		r.Outcome = OutcomeDrifted
 		r.note(fmt.Sprintf("nothing can be paused: %v", r.Err))
 		r.Err = nil
 	}
@@ -123,7 +123,7 @@ type Results []Result
 func (rs Results) Err() error {
 	var errs []error
 	for _, r := range rs {
-		if r.Outcome == Failed {
+		if r.Outcome == OutcomeFailed {
 			errs = append(errs, r.Err)
 		}
 	}
@@ -136,7 +136,7 @@ func (rs Results) Err() error {
 func (rs Results) Transient() error {
 	var first error
 	for _, r := range rs {
-		if r.Outcome != Failed {
+		if r.Outcome != OutcomeFailed {
 			continue
 		}
 		if !transient(r.Err) {

@@ -45,7 +45,7 @@ func (s Spec) retired(ctx context.Context, cl *kgo.Client) Results {
 	}
 	settings, err := topicSettings(ctx, cl, names(topics))
 	for _, t := range topics {
-		r := Result{Topic: t.name, Outcome: Existed}
+		r := Result{Topic: t.name, Outcome: OutcomeExisted}
 		r.note(fmt.Sprintf("level %s is not in the ladder: it is emptied, and gets no new records from the inbox", levels.FormatDelay(t.delay)))
 		switch d := settings[t.name]; {
 		case err != nil:
@@ -55,7 +55,7 @@ func (s Spec) retired(ctx context.Context, cl *kgo.Client) Results {
 		default:
 			for _, drift := range t.drifts(s, c, seen[t.name], d.values, toolsFor(cl)) {
 				if drift.Unsafe {
-					r.Outcome = Drifted
+					r.Outcome = OutcomeDrifted
 					r.note(fmt.Sprintf("topic %s: %v", t.name, drift))
 				}
 			}
@@ -73,7 +73,7 @@ func (s Spec) strays(seen map[string]found) (results Results) {
 		if !misspelt || !seen[name].exists() {
 			continue
 		}
-		r := Result{Topic: name, Outcome: Drifted}
+		r := Result{Topic: name, Outcome: OutcomeDrifted}
 		known := slices.ContainsFunc(s.topics(), func(t topic) bool { return t.name == right })
 		switch {
 		case right == "":

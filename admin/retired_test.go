@@ -19,10 +19,10 @@ func TestRetiredTopicsAreVerified(t *testing.T) {
 	if len(last) != 3 {
 		t.Fatalf("%d results of retired topics and strays, want 2 and 1: %v", len(last), last)
 	}
-	if last[0].Topic != "delay.level.3s" || last[0].Outcome != Existed {
+	if last[0].Topic != "delay.level.3s" || last[0].Outcome != OutcomeExisted {
 		t.Errorf("got %+v, want delay.level.3s existed", last[0])
 	}
-	if last[1].Topic != "delay.level.7s" || last[1].Outcome != Drifted || !strings.Contains(last[1].Detail, "would delete records before they are delivered") {
+	if last[1].Topic != "delay.level.7s" || last[1].Outcome != OutcomeDrifted || !strings.Contains(last[1].Detail, "would delete records before they are delivered") {
 		t.Errorf("got %+v, want delay.level.7s drifted for its retention", last[1])
 	}
 }
@@ -50,7 +50,7 @@ func TestStraysAreFound(t *testing.T) {
 		t.Errorf("%d results of strays, want %d: %v", len(results), len(wants), results)
 	}
 	for _, r := range results {
-		if want := wants[r.Topic]; want == "" || r.Outcome != Drifted || !strings.Contains(r.Detail, want) {
+		if want := wants[r.Topic]; want == "" || r.Outcome != OutcomeDrifted || !strings.Contains(r.Detail, want) {
 			t.Errorf("got %+v, want it drifted with %q", r, want)
 		}
 	}
@@ -59,7 +59,7 @@ func TestStraysAreFound(t *testing.T) {
 		t.Error("nothing to do")
 	}
 	for name, want := range wants {
-		if s := step(t, steps, name); s.Action != Stray || !strings.Contains(s.Note, want) {
+		if s := step(t, steps, name); s.Action != ActionStray || !strings.Contains(s.Note, want) {
 			t.Errorf("planned %+v, want a stray with %q", s, want)
 		}
 	}

@@ -15,74 +15,74 @@ type Role int
 
 // The roles.
 const (
-	// Router moves what comes to the inbox to the levels.
-	Router Role = iota
-	// Forwarder delivers what is due. One with a Handler is a Producer too: a record that
+	// RoleRouter moves what comes to the inbox to the levels.
+	RoleRouter Role = iota
+	// RoleForwarder delivers what is due. One with a Handler is a Producer too: a record that
 	// failed is written to a level's topic again.
-	Forwarder
-	// Verifier checks the topics that are there.
-	Verifier
-	// Provisioner creates those that are missing, and checks the others.
-	Provisioner
-	// Mender is a Provisioner that changes settings too: `delayd admin provision
+	RoleForwarder
+	// RoleVerifier checks the topics that are there.
+	RoleVerifier
+	// RoleProvisioner creates those that are missing, and checks the others.
+	RoleProvisioner
+	// RoleMender is a Provisioner that changes settings too: `delayd admin provision
 	// --apply-config`.
-	Mender
-	// StatusReader counts what waits: `delayd admin status`, and the metrics of
+	RoleMender
+	// RoleStatusReader counts what waits: `delayd admin status`, and the metrics of
 	// `delayd serve`.
-	StatusReader
-	// Producer sends records to be delayed.
-	Producer
-	// Consumer reads what was delivered.
-	Consumer
-	// LetterReader looks at records: `delayd admin dead list`, `parked list` and
+	RoleStatusReader
+	// RoleProducer sends records to be delayed.
+	RoleProducer
+	// RoleConsumer reads what was delivered.
+	RoleConsumer
+	// RoleLetterReader looks at records: `delayd admin dead list`, `parked list` and
 	// `peek`, and `dead resend --dry-run`.
-	LetterReader
-	// Resender sends dead letters again: `delayd admin dead resend`.
-	Resender
-	// Purger deletes what is pending on a level: `delayd admin purge`.
-	Purger
-	// LetterDeleter deletes old dead letters: `delayd admin dead delete`.
-	LetterDeleter
-	// Operator pauses and resumes: `delayd admin pause`.
-	Operator
-	// Skipper gets a partition past a batch that cannot be decoded: `delayd admin skip`.
-	Skipper
-	// Publisher tells the tools what the service has been started with.
-	Publisher
+	RoleLetterReader
+	// RoleResender sends dead letters again: `delayd admin dead resend`.
+	RoleResender
+	// RolePurger deletes what is pending on a level: `delayd admin purge`.
+	RolePurger
+	// RoleLetterDeleter deletes old dead letters: `delayd admin dead delete`.
+	RoleLetterDeleter
+	// RoleOperator pauses and resumes: `delayd admin pause`.
+	RoleOperator
+	// RoleSkipper gets a partition past a batch that cannot be decoded: `delayd admin skip`.
+	RoleSkipper
+	// RolePublisher tells the tools what the service has been started with.
+	RolePublisher
 )
 
 // String is the role in a word.
 func (r Role) String() string {
 	switch r {
-	case Router:
+	case RoleRouter:
 		return "router"
-	case Forwarder:
+	case RoleForwarder:
 		return "forwarder"
-	case Verifier:
+	case RoleVerifier:
 		return "verifier"
-	case Provisioner:
+	case RoleProvisioner:
 		return "provisioner"
-	case Mender:
+	case RoleMender:
 		return "mender"
-	case StatusReader:
+	case RoleStatusReader:
 		return "status"
-	case Producer:
+	case RoleProducer:
 		return "producer"
-	case Consumer:
+	case RoleConsumer:
 		return "consumer"
-	case LetterReader:
+	case RoleLetterReader:
 		return "letters"
-	case Resender:
+	case RoleResender:
 		return "resender"
-	case Purger:
+	case RolePurger:
 		return "purger"
-	case LetterDeleter:
+	case RoleLetterDeleter:
 		return "letter-deleter"
-	case Operator:
+	case RoleOperator:
 		return "operator"
-	case Skipper:
+	case RoleSkipper:
 		return "skipper"
-	case Publisher:
+	case RolePublisher:
 		return "publisher"
 	}
 	return fmt.Sprintf("Role(%d)", int(r))
@@ -155,7 +155,7 @@ func (s Spec) Rights(access Access, roles ...Role) []Right {
 
 func (s Spec) rights(access Access, role Role) []Right {
 	switch n := s.Names; role {
-	case Router:
+	case RoleRouter:
 		return slices.Concat(
 			[]Right{
 				s.inbox(kmsg.ACLOperationRead, "read what producers send"),
@@ -166,7 +166,7 @@ func (s Spec) rights(access Access, role Role) []Right {
 				onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "see when what is parked for a target has been delivered"),
 				optional(s.level(kmsg.ACLOperationDescribeConfigs, limits)),
 			}, s.delivering(access), transactions(access, n.RouterGroup()))
-	case Forwarder:
+	case RoleForwarder:
 		return slices.Concat(
 			[]Right{
 				s.level(kmsg.ACLOperationRead, "read what waits"),
@@ -176,19 +176,19 @@ func (s Spec) rights(access Access, role Role) []Right {
 				optional(onGroup(kmsg.ACLOperationDescribe, n.PurgedGroup(), "tell what an operator has deleted from a loss")),
 				optional(onGroup(kmsg.ACLOperationDescribe, n.SkippedGroup(), "pass what an operator has skipped")),
 			}, s.delivering(access), transactions(access, n.ForwarderGroup()))
-	case Provisioner:
+	case RoleProvisioner:
 		var rights []Right
 		for _, on := range s.onAll() {
 			rights = append(rights, on(kmsg.ACLOperationCreate, "create it"))
 		}
-		return append(rights, s.rights(access, Verifier)...)
-	case Mender:
-		rights := s.rights(access, Provisioner)
+		return append(rights, s.rights(access, RoleVerifier)...)
+	case RoleMender:
+		rights := s.rights(access, RoleProvisioner)
 		for _, on := range s.onAll() {
 			rights = append(rights, on(kmsg.ACLOperationAlterConfigs, "mend its settings"))
 		}
 		return rights
-	case Verifier:
+	case RoleVerifier:
 		var rights []Right
 		for _, on := range s.onAll() {
 			rights = append(rights,
@@ -198,7 +198,7 @@ func (s Spec) rights(access Access, role Role) []Right {
 		return append(rights, optional(Right{
 			Operation: kmsg.ACLOperationDescribeConfigs, Resource: kmsg.ACLResourceTypeCluster, Name: clusterName,
 			Why: "know how large a record the brokers take; without it Kafka's default counts"}))
-	case StatusReader:
+	case RoleStatusReader:
 		var rights []Right
 		for _, on := range s.onCounted() {
 			rights = append(rights, on(kmsg.ACLOperationDescribe, "look up its offsets"))
@@ -207,7 +207,7 @@ func (s Spec) rights(access Access, role Role) []Right {
 			optional(onTopic(kmsg.ACLOperationRead, n.Control(), paused)),
 			onGroup(kmsg.ACLOperationDescribe, n.RouterGroup(), "see its commits and members"),
 			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "see its commits and members"))
-	case LetterReader:
+	case RoleLetterReader:
 		return []Right{
 			onTopic(kmsg.ACLOperationRead, n.Dead(), "read the dead letters"),
 			onTopic(kmsg.ACLOperationRead, n.Resent(), "know which were sent again"),
@@ -215,7 +215,7 @@ func (s Spec) rights(access Access, role Role) []Right {
 			s.level(kmsg.ACLOperationRead, "read what is pending"),
 			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "know what is delivered"),
 		}
-	case Resender:
+	case RoleResender:
 		return []Right{
 			onTopic(kmsg.ACLOperationRead, n.Dead(), "read the dead letters"),
 			onTopic(kmsg.ACLOperationRead, n.Resent(), "know which were sent again"),
@@ -227,31 +227,31 @@ func (s Spec) rights(access Access, role Role) []Right {
 			optional(s.level(kmsg.ACLOperationDescribeConfigs, limits)),
 			on(kmsg.ACLResourceTypeTransactionalId, kmsg.ACLOperationWrite, n.Resent(), "send and tell in one transaction"),
 		}
-	case Purger:
+	case RolePurger:
 		return []Right{
 			s.level(kmsg.ACLOperationRead, "tell the forwarders what is deleted"),
 			s.level(kmsg.ACLOperationDelete, "delete what is pending"),
 			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "know what is delivered"),
 			onGroup(kmsg.ACLOperationRead, n.PurgedGroup(), "tell the forwarders what is deleted"),
 		}
-	case LetterDeleter:
+	case RoleLetterDeleter:
 		return []Right{
 			onTopic(kmsg.ACLOperationRead, n.Dead(), "read the dead letters"),
 			onTopic(kmsg.ACLOperationRead, n.Resent(), "know which were sent again"),
 			onTopic(kmsg.ACLOperationDelete, n.Dead(), "delete dead letters (Kafka has no right for records alone: it is the one to delete the topic too)"),
 		}
-	case Operator:
+	case RoleOperator:
 		return []Right{
 			onTopic(kmsg.ACLOperationRead, n.Control(), "see what is paused"),
 			onTopic(kmsg.ACLOperationWrite, n.Control(), "pause and resume"),
 			s.level(kmsg.ACLOperationDescribe, "see that there is such a level"),
 		}
-	case Publisher:
+	case RolePublisher:
 		return []Right{
 			optional(onTopic(kmsg.ACLOperationRead, n.Control(), published)),
 			optional(onTopic(kmsg.ACLOperationWrite, n.Control(), published)),
 		}
-	case Skipper:
+	case RoleSkipper:
 		return []Right{
 			s.inbox(kmsg.ACLOperationRead, "read the batch, and tell the router where to go on"),
 			s.level(kmsg.ACLOperationRead, "read the batch, and tell the forwarders where to go on"),
@@ -262,12 +262,12 @@ func (s Spec) rights(access Access, role Role) []Right {
 			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "know what is handled"),
 			onGroup(kmsg.ACLOperationRead, n.SkippedGroup(), "tell the service where to go on"),
 		}
-	case Producer:
+	case RoleProducer:
 		return []Right{
 			s.inbox(kmsg.ACLOperationWrite, "send to the inbox"),
 			optional(s.level(kmsg.ACLOperationWrite, "send straight to a level; without it the inbox is the way")),
 		}
-	case Consumer:
+	case RoleConsumer:
 		var rights []Right
 		for _, target := range access.Targets {
 			rights = append(rights, onTopic(kmsg.ACLOperationRead, target, "read what is delivered"))

@@ -13,7 +13,7 @@ func TestRights(t *testing.T) {
 	spec := small(t)
 	access := Access{Targets: []string{"orders", "shop.*"}, Group: "billing", ExactlyOnce: true}
 	for role, want := range map[Role][]string{
-		Router: {
+		RoleRouter: {
 			"READ on topic delay.inbox", "DELETE on topic delay.inbox (optional)",
 			"WRITE on topic delay.level.*", "READ on group delay.router", "DESCRIBE on group delay.skipped (optional)", "DESCRIBE on group delay.forwarder",
 			"DESCRIBE_CONFIGS on topic delay.level.* (optional)",
@@ -23,33 +23,33 @@ func TestRights(t *testing.T) {
 			"WRITE on topic shop.*", "DESCRIBE_CONFIGS on topic shop.* (optional)",
 			"WRITE on transactional id delay.router-*",
 		},
-		StatusReader: {
+		RoleStatusReader: {
 			"DESCRIBE on topic delay.inbox", "DESCRIBE on topic delay.level.*", "DESCRIBE on topic delay.parked", "DESCRIBE on topic delay.dead",
 			"READ on topic delay.control (optional)", "DESCRIBE on group delay.router", "DESCRIBE on group delay.forwarder",
 		},
-		LetterReader: {
+		RoleLetterReader: {
 			"READ on topic delay.dead", "READ on topic delay.resent", "READ on topic delay.parked", "READ on topic delay.level.*",
 			"DESCRIBE on group delay.forwarder",
 		},
-		Resender: {
+		RoleResender: {
 			"READ on topic delay.dead", "READ on topic delay.resent", "WRITE on topic delay.resent", "CREATE on topic delay.resent (optional)",
 			"WRITE on topic delay.inbox", "WRITE on topic delay.level.*",
 			"DESCRIBE_CONFIGS on topic delay.inbox (optional)", "DESCRIBE_CONFIGS on topic delay.level.* (optional)",
 			"WRITE on transactional id delay.resent",
 		},
-		Purger: {
+		RolePurger: {
 			"READ on topic delay.level.*", "DELETE on topic delay.level.*", "DESCRIBE on group delay.forwarder", "READ on group delay.purged",
 		},
-		LetterDeleter: {"READ on topic delay.dead", "READ on topic delay.resent", "DELETE on topic delay.dead"},
-		Operator:      {"READ on topic delay.control", "WRITE on topic delay.control", "DESCRIBE on topic delay.level.*"},
-		Publisher:     {"READ on topic delay.control (optional)", "WRITE on topic delay.control (optional)"},
-		Skipper: {
+		RoleLetterDeleter: {"READ on topic delay.dead", "READ on topic delay.resent", "DELETE on topic delay.dead"},
+		RoleOperator:      {"READ on topic delay.control", "WRITE on topic delay.control", "DESCRIBE on topic delay.level.*"},
+		RolePublisher:     {"READ on topic delay.control (optional)", "WRITE on topic delay.control (optional)"},
+		RoleSkipper: {
 			"READ on topic delay.inbox", "READ on topic delay.level.*", "READ on topic delay.parked", "WRITE on topic delay.dead",
 			"DESCRIBE_CONFIGS on topic delay.dead (optional)",
 			"DESCRIBE on group delay.router", "DESCRIBE on group delay.forwarder", "READ on group delay.skipped",
 		},
-		Producer: {"WRITE on topic delay.inbox", "WRITE on topic delay.level.* (optional)"},
-		Consumer: {"READ on topic orders", "READ on topic shop.*", "READ on group billing"},
+		RoleProducer: {"WRITE on topic delay.inbox", "WRITE on topic delay.level.* (optional)"},
+		RoleConsumer: {"READ on topic orders", "READ on topic shop.*", "READ on group billing"},
 	} {
 		var got []string
 		for _, r := range spec.Rights(access, role) {
@@ -74,7 +74,7 @@ func TestRightsOfSeveralRoles(t *testing.T) {
 	t.Parallel()
 	spec := small(t)
 	seen := make(map[string]bool)
-	for _, r := range spec.Rights(Access{}, Producer, Router, Forwarder, StatusReader, Provisioner) {
+	for _, r := range spec.Rights(Access{}, RoleProducer, RoleRouter, RoleForwarder, RoleStatusReader, RoleProvisioner) {
 		if seen[r.String()] {
 			t.Errorf("%v: twice", r)
 		}

@@ -323,7 +323,7 @@ func TestUnreadableIsNotResent(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if !slices.Equal(got, []ResendOutcome{NoRecord, NoRecord}) {
+	if !slices.Equal(got, []ResendOutcome{ResendNoRecord, ResendNoRecord}) {
 		t.Errorf("outcomes %v", got)
 	}
 }

@@ -23,7 +23,7 @@ const describeTries = 20
 func verify(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, seen map[string]found, results Results, mend bool) {
 	var there []string
 	for _, r := range results {
-		if r.Outcome != Failed && seen[r.Topic].exists() {
+		if r.Outcome != OutcomeFailed && seen[r.Topic].exists() {
 			there = append(there, r.Topic)
 		}
 	}
@@ -41,7 +41,7 @@ func verify(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, seen map[
 
 	for i, t := range topics {
 		r := &results[i]
-		if r.Outcome == Failed || !seen[t.name].exists() {
+		if r.Outcome == OutcomeFailed || !seen[t.name].exists() {
 			continue
 		}
 		d := settings[t.name]
@@ -58,8 +58,8 @@ func verify(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, seen map[
 				r.note(d.String())
 			}
 		}
-		if differs && r.Outcome == Existed {
-			r.Outcome = Drifted
+		if differs && r.Outcome == OutcomeExisted {
+			r.Outcome = OutcomeDrifted
 		}
 	}
 }

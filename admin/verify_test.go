@@ -203,14 +203,14 @@ func TestOtherGroupsOffsetsOnALevel(t *testing.T) {
 	}
 	commit(t, cl, "billing", "delay.level.5s", 1, 0)
 	results, err := Ensure(t.Context(), cl, spec)
-	if err != nil || results[1].Outcome != Shared || results[1].Detail != told("5s") {
+	if err != nil || results[1].Outcome != OutcomeShared || results[1].Detail != told("5s") {
 		t.Errorf("error %v, result %+v", err, results[1])
 	}
 	if err := results.Transient(); err != nil {
 		t.Errorf("worth waiting: %v", err)
 	}
 	steps, err := Plan(t.Context(), cl, spec)
-	if err != nil || steps[1].Action != Free || steps[1].Note != told("5s") {
+	if err != nil || steps[1].Action != ActionFree || steps[1].Note != told("5s") {
 		t.Errorf("error %v, step %+v", err, steps[1])
 	}
 

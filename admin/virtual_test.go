@@ -76,7 +76,7 @@ func TestNewTopicsAreWaitedFor(t *testing.T) {
 		began := time.Now()
 		hide(broker, began.Add(10*time.Second), false)
 		for _, r := range everything(t, cl, small(t)) {
-			if r.Outcome != Created || r.Detail != "" {
+			if r.Outcome != OutcomeCreated || r.Detail != "" {
 				t.Errorf("%s: %v %s, want created", r.Topic, r.Outcome, r.Detail)
 			}
 		}

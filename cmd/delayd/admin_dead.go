@@ -238,7 +238,7 @@ func (c *deadResendCmd) Run(ctx context.Context, con *console) error {
 // became is what became of a letter.
 func (c *deadResendCmd) became(r admin.Resent) string {
 	switch {
-	case r.Outcome != admin.Sent:
+	case r.Outcome != admin.ResendSent:
 		return "left: " + r.Why
 	case c.DryRun:
 		return "would go to " + r.Way
@@ -253,21 +253,21 @@ func (c *deadResendCmd) sum(con *console, became map[admin.ResendOutcome]int) er
 	if c.DryRun {
 		sent = "would be sent"
 	}
-	con.note("%s: %s", sent, plural(became[admin.Sent], "letter"))
+	con.note("%s: %s", sent, plural(became[admin.ResendSent], "letter"))
 	undone := 0
 	for _, left := range []struct {
 		outcome admin.ResendOutcome
 		undone  bool
 		say     string
 	}{
-		{admin.SentBefore, false, "left alone, as they were sent before: %s; --again sends them once more"},
-		{admin.DiedAgain, true, "left alone, as they have died again after they were sent: %s; see to the reason, then --again"},
-		{admin.Replaced, false, "left alone, as a later letter is of the same message: %s"},
-		{admin.WouldDie, true, "left alone, as they would die again: %s; see to the reason, or change it with --to or --level; --force sends them all the same"},
-		{admin.NoWay, true, "left alone, as the level that they were on is gone: %s; --level sends them through the inbox"},
-		{admin.Incomplete, true, "left alone, as they leave out a part of their record: %s; produce those records again"},
-		{admin.NoRecord, true, "left alone, as they hold a batch that cannot be decoded: %s; send its records again from their source"},
-		{admin.NoLetter, true, "left alone, as the service has not written them: %s"},
+		{admin.ResendSentBefore, false, "left alone, as they were sent before: %s; --again sends them once more"},
+		{admin.ResendDiedAgain, true, "left alone, as they have died again after they were sent: %s; see to the reason, then --again"},
+		{admin.ResendReplaced, false, "left alone, as a later letter is of the same message: %s"},
+		{admin.ResendWouldDie, true, "left alone, as they would die again: %s; see to the reason, or change it with --to or --level; --force sends them all the same"},
+		{admin.ResendNoWay, true, "left alone, as the level that they were on is gone: %s; --level sends them through the inbox"},
+		{admin.ResendIncomplete, true, "left alone, as they leave out a part of their record: %s; produce those records again"},
+		{admin.ResendNoRecord, true, "left alone, as they hold a batch that cannot be decoded: %s; send its records again from their source"},
+		{admin.ResendNoLetter, true, "left alone, as the service has not written them: %s"},
 	} {
 		n := became[left.outcome]
 		if n > 0 {

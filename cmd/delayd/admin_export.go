@@ -53,8 +53,8 @@ func (c *exportCmd) Run(con *console, config *cli, parsed *kong.Context) error {
 		{"--service", c.Service, admin.ServiceRoles()},
 		{"--provisioner", c.Provisioner, admin.ProvisionerRoles()},
 		{"--viewer", c.Viewer, admin.ViewerRoles()},
-		{"--producer", c.Producer, []admin.Role{admin.Producer}},
-		{"--consumer", c.Consumer, []admin.Role{admin.Consumer}},
+		{"--producer", c.Producer, []admin.Role{admin.RoleProducer}},
+		{"--consumer", c.Consumer, []admin.Role{admin.RoleConsumer}},
 	} {
 		for _, p := range withoutEmpty(part.principals) {
 			if err := c.Format.CheckPrincipal(p); err != nil {

@@ -120,7 +120,7 @@ func planRows(s admin.Step) (rows []table.Row) {
 	for _, d := range s.Drifts {
 		action := s.Action.String()
 		if d.Mend == "" {
-			action = admin.Keep.String()
+			action = admin.ActionKeep.String()
 		}
 		rows = append(rows, table.Row{s.Topic, action, d.Setting, d.Got, d.Want, risk(d)})
 	}
@@ -152,7 +152,7 @@ func printCommands(w io.Writer, steps admin.Steps) {
 	var commands []string
 	for _, s := range steps {
 		commands = append(commands, s.Commands...)
-		create = create || s.Action == admin.Create
+		create = create || s.Action == admin.ActionCreate
 		for _, d := range s.Drifts {
 			mend = mend || d.Safe
 		}

@@ -217,12 +217,12 @@ func (s *service) topics(ctx context.Context, cl *kgo.Client) error {
 	unusable := 0
 	for _, r := range results {
 		switch {
-		case r.Outcome == admin.Created:
+		case r.Outcome == admin.OutcomeCreated:
 			created = append(created, r.Topic)
-		case r.Outcome == admin.Failed:
+		case r.Outcome == admin.OutcomeFailed:
 			unusable++
 			s.log.Error().Str("topic", r.Topic).Str("detail", detail(r)).Msg("topic cannot be used")
-		case r.Outcome == admin.Drifted, r.Outcome == admin.Shared: // the watch tells it
+		case r.Outcome == admin.OutcomeDrifted, r.Outcome == admin.OutcomeShared: // the watch tells it
 		case r.Detail != "":
 			s.log.Info().Str("topic", r.Topic).Str("detail", r.Detail).Msg("topic not verified in full")
 		}

@@ -142,7 +142,7 @@ func (r *statusReport) leaveOutGuesses() {
 // alarming are the topics that are missing, or differ from what is wanted.
 func alarming(results admin.Results) (alarms admin.Results) {
 	for _, r := range results {
-		if r.Outcome == admin.Drifted || r.Outcome == admin.Failed || r.Outcome == admin.Shared {
+		if r.Outcome == admin.OutcomeDrifted || r.Outcome == admin.OutcomeFailed || r.Outcome == admin.OutcomeShared {
 			alarms = append(alarms, r)
 		}
 	}

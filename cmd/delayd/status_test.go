@@ -43,9 +43,9 @@ func someStatus(t *testing.T) statusReport {
 		t.Fatal(err)
 	}
 	s.brokers, s.known.levels = "kafka:9092", certain
-	s.Alarms = admin.Results{{Topic: "delay.dead", Outcome: admin.Drifted, Detail: "retention.ms=604800000, want -1: dead letters are deleted after 7d"}}
+	s.Alarms = admin.Results{{Topic: "delay.dead", Outcome: admin.OutcomeDrifted, Detail: "retention.ms=604800000, want -1: dead letters are deleted after 7d"}}
 	least := -12 * time.Millisecond
-	s.Clock = &admin.Clock{Least: &least, Most: -4 * time.Millisecond, Source: admin.Controller}
+	s.Clock = &admin.Clock{Least: &least, Most: -4 * time.Millisecond, Source: admin.SourceController}
 	return s
 }
 

@@ -64,13 +64,13 @@ func (w *watch) tell(results admin.Results) {
 	for _, r := range results {
 		text, level, message := "", zerolog.WarnLevel, "topic differs from what is wanted"
 		switch r.Outcome {
-		case admin.Failed:
+		case admin.OutcomeFailed:
 			unsafe++
 			text, level, message = detail(r), zerolog.ErrorLevel, "topic cannot be used"
-		case admin.Shared:
+		case admin.OutcomeShared:
 			unsafe++
 			text, level, message = r.Detail, zerolog.ErrorLevel, "topic is read by another group"
-		case admin.Drifted:
+		case admin.OutcomeDrifted:
 			drifted++
 			text = r.Detail
 		}

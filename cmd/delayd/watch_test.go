@@ -21,20 +21,20 @@ func TestWatchTellsWhatChanges(t *testing.T) {
 	s := &service{log: zerolog.New(&log), registry: reg}
 	w := newWatch(s)
 	const topic = "delay.level.5s"
-	short := admin.Result{Topic: topic, Outcome: admin.Drifted, Detail: "retention.ms=60000, want -1"}
-	tooShort := admin.Result{Topic: topic, Outcome: admin.Failed, Err: errors.New("retention.ms=1000 would delete records")}
+	short := admin.Result{Topic: topic, Outcome: admin.OutcomeDrifted, Detail: "retention.ms=60000, want -1"}
+	tooShort := admin.Result{Topic: topic, Outcome: admin.OutcomeFailed, Err: errors.New("retention.ms=1000 would delete records")}
 	for i, step := range []struct {
 		result          admin.Result
 		drifted, unsafe float64
 		want            string // of the log, "" for nothing
 	}{
-		{result: admin.Result{Topic: topic, Outcome: admin.Existed}},
+		{result: admin.Result{Topic: topic, Outcome: admin.OutcomeExisted}},
 		{result: short, drifted: 1, want: `"level":"warn","topic":"delay.level.5s","detail":"retention.ms=60000, want -1","message":"topic differs from what is wanted"`},
 		{result: short, drifted: 1},
 		{result: tooShort, unsafe: 1, want: `"level":"error","topic":"delay.level.5s","detail":"retention.ms=1000 would delete records","message":"topic cannot be used"`},
 		{result: tooShort, unsafe: 1},
-		{result: admin.Result{Topic: topic, Outcome: admin.Existed}, want: "topic is as it should be again"},
-		{result: admin.Result{Topic: topic, Outcome: admin.Existed}},
+		{result: admin.Result{Topic: topic, Outcome: admin.OutcomeExisted}, want: "topic is as it should be again"},
+		{result: admin.Result{Topic: topic, Outcome: admin.OutcomeExisted}},
 	} {
 		log.Reset()
 		w.tell(admin.Results{step.result})

@@ -36,10 +36,10 @@ func TestOperator(t *testing.T) {
 		t.Fatal(err)
 	}
 	access := admin.Access{Targets: []string{"orders"}}
-	s.grant("delayd", s.spec.Rights(access, admin.Router, admin.Forwarder)...)
-	s.grant("reader", s.spec.Rights(access, admin.LetterReader)...)
-	s.grant("resender", s.spec.Rights(access, admin.Resender)...)
-	s.grant("purger", s.spec.Rights(access, admin.Purger)...)
+	s.grant("delayd", s.spec.Rights(access, admin.RoleRouter, admin.RoleForwarder)...)
+	s.grant("reader", s.spec.Rights(access, admin.RoleLetterReader)...)
+	s.grant("resender", s.spec.Rights(access, admin.RoleResender)...)
+	s.grant("purger", s.spec.Rights(access, admin.RolePurger)...)
 	workers := []*worker{{start: func(log zerolog.Logger) (interface{ Run(context.Context) error }, error) {
 		cfg := router.DefaultConfig()
 		cfg.Ladder, cfg.Log = s.spec.Ladder, log
@@ -158,15 +158,15 @@ func missingRightsOfOperators(s *secured) {
 		role     admin.Role
 		commands [][]string
 	}{
-		{"reader", admin.LetterReader, [][]string{{"dead", "list"}, {"parked", "list"}, {"peek", "--level", "5s"}}},
-		{"resender", admin.Resender, [][]string{{"dead", "resend", "--again", "--offset", "0"}, {"dead", "resend", "--again", "--offset", "0", "--level", "0"}}},
-		{"purger", admin.Purger, [][]string{{"purge", "--level", "5s", "--yes"}}},
+		{"reader", admin.RoleLetterReader, [][]string{{"dead", "list"}, {"parked", "list"}, {"peek", "--level", "5s"}}},
+		{"resender", admin.RoleResender, [][]string{{"dead", "resend", "--again", "--offset", "0"}, {"dead", "resend", "--again", "--offset", "0", "--level", "0"}}},
+		{"purger", admin.RolePurger, [][]string{{"purge", "--level", "5s", "--yes"}}},
 	} {
 		for _, right := range s.spec.Rights(admin.Access{}, tc.role) {
 			if right.Optional {
 				continue
 			}
-			if right.Prefixed && tc.role == admin.Resender {
+			if right.Prefixed && tc.role == admin.RoleResender {
 				continue // no letter here was on a level
 			}
 			topic := s.spec.Names.LevelPrefix() + "5s"
@@ -227,7 +227,7 @@ func purgeOnKafka(s *secured, forwarder *worker) {
 	// Without the right to know, it is told as a loss, and what is missing.
 	forwarder.stop()
 	forwarder.forget()
-	rights := s.spec.Rights(admin.Access{}, admin.Forwarder)
+	rights := s.spec.Rights(admin.Access{}, admin.RoleForwarder)
 	right := rights[slices.IndexFunc(rights, func(r admin.Right) bool { return r.Name == s.spec.Names.PurgedGroup() })]
 	s.revoke("delayd", right) // in force by the time that the purge is over
 	s.send(recs[:1]...)

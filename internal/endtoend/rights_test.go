@@ -249,10 +249,10 @@ func TestLeastPrivilege(t *testing.T) {
 	s.make("orders", "nobody-may")
 	access := admin.Access{Targets: []string{"orders", "sick"}, Group: "reader", ExactlyOnce: true}
 	s.grant("delayd", s.spec.Rights(access, admin.ServiceRoles()...)...)
-	s.grant("maker", s.spec.Rights(access, admin.Provisioner)...)
-	s.grant("sender", s.spec.Rights(access, admin.Producer)...)
-	s.grant("reader", s.spec.Rights(access, admin.Consumer)...)
-	s.grantByTool("viewer", s.spec.Rights(access, admin.StatusReader))
+	s.grant("maker", s.spec.Rights(access, admin.RoleProvisioner)...)
+	s.grant("sender", s.spec.Rights(access, admin.RoleProducer)...)
+	s.grant("reader", s.spec.Rights(access, admin.RoleConsumer)...)
+	s.grantByTool("viewer", s.spec.Rights(access, admin.RoleStatusReader))
 
 	// Made by one who may do nothing else.
 	ladder := []string{"--levels", "1s 5s"}
@@ -466,8 +466,8 @@ func TestMissingRights(t *testing.T) {
 	}
 	access := admin.Access{Targets: []string{"orders", "sick", "ailing"}}
 	rights := map[string][]admin.Right{
-		"router":    s.spec.Rights(access, admin.Router),
-		"forwarder": s.spec.Rights(access, admin.Forwarder),
+		"router":    s.spec.Rights(access, admin.RoleRouter),
+		"forwarder": s.spec.Rights(access, admin.RoleForwarder),
 	}
 	for user, all := range rights {
 		s.grant(user, all...)
@@ -596,7 +596,7 @@ func waitFor(d time.Duration, ok func() bool) bool {
 // what they lack too.
 func TestMissingRightsOfAdmins(t *testing.T) {
 	s := newSecured(t, "maker", "viewer")
-	made, seen := s.spec.Rights(admin.Access{}, admin.Provisioner), s.spec.Rights(admin.Access{}, admin.StatusReader)
+	made, seen := s.spec.Rights(admin.Access{}, admin.RoleProvisioner), s.spec.Rights(admin.Access{}, admin.RoleStatusReader)
 	s.grant("maker", made...)
 	s.grant("viewer", seen...)
 	maker, viewer := s.client("maker"), s.client("viewer")
@@ -664,7 +664,7 @@ func TestWaysIn(t *testing.T) {
 	if _, err := admin.Ensure(t.Context(), s.root, s.spec); err != nil {
 		t.Fatal(err)
 	}
-	s.grant("viewer", s.spec.Rights(admin.Access{}, admin.StatusReader)...)
+	s.grant("viewer", s.spec.Rights(admin.Access{}, admin.RoleStatusReader)...)
 	at := s.kafka.Secure()
 	sasl, mtls := strings.Join(at.SASL, ","), strings.Join(at.TLS, ",")
 	password := s.file("password", at.Password("viewer"))

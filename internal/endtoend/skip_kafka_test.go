@@ -20,7 +20,7 @@ func TestSkipOnKafka(t *testing.T) {
 	if _, err := admin.Ensure(t.Context(), s.root, s.spec); err != nil {
 		t.Fatal(err)
 	}
-	rights := s.spec.Rights(admin.Access{}, admin.Skipper)
+	rights := s.spec.Rights(admin.Access{}, admin.RoleSkipper)
 	s.grant("skipper", rights...)
 	topics := []string{s.spec.Names.Inbox(), s.spec.Names.LevelPrefix() + "5s", s.spec.Names.Parked()}
 	// Kafka does not verify the checksum of the content of lz4.

@@ -21,7 +21,7 @@ func TestZeroValues(t *testing.T) {
 			t.Errorf("Ensure of the zero Spec: %d topics, %v", len(results), err)
 		}
 		for _, r := range results {
-			if r.Outcome == admin.Created {
+			if r.Outcome == admin.OutcomeCreated {
 				t.Errorf("the zero Spec has the topic %s, which the default one has not", r.Topic)
 			}
 		}

@@ -85,7 +85,7 @@ func (w *world) admit(ctx context.Context) error {
 	}
 	spec := admin.Spec{Ladder: ladder, Names: w.names, Partitions: w.partitions()}
 	access := admin.Access{Targets: w.history.mix.targets, ExactlyOnce: w.delivery == exactlyOnce}
-	for _, right := range spec.Rights(access, admin.Router, admin.Forwarder, admin.Verifier, admin.StatusReader) {
+	for _, right := range spec.Rights(access, admin.RoleRouter, admin.RoleForwarder, admin.RoleVerifier, admin.RoleStatusReader) {
 		acl := kadm.NewACLs().Allow(kafkaUser).AllowHosts("*").Operations(right.Operation).ResourcePatternType(kadm.ACLPatternLiteral)
 		if right.Prefixed {
 			acl.ResourcePatternType(kadm.ACLPatternPrefixed)
