@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -220,6 +221,7 @@ func TestHandlerOwnsItsRecord(t *testing.T) {
 		defer stop()
 		o.send("1s", "k", "v", kgo.RecordHeader{Key: "a", Value: []byte("1")})
 		time.Sleep(time.Minute)
+		synctest.Wait() // what the handler has done is seen
 		if len(seen) != 3 || seen[1] != seen[0] || seen[2] != seen[0] {
 			t.Errorf("attempts saw %q", seen)
 		}
