@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/delayd-io/delayd/internal/bounds"
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/levels"
@@ -182,25 +183,17 @@ func (c Config) withDefaults() Config {
 		c.Ladder = levels.Default()
 	}
 	c.Names.Prefix = cmp.Or(c.Names.Prefix, levels.DefaultPrefix)
-	c.MissingTargetWait = cmp.Or(c.MissingTargetWait, DefaultMissingTargetWait)
-	c.GiveUp = cmp.Or(c.GiveUp, DefaultGiveUp)
-	c.PurgeAfter = cmp.Or(c.PurgeAfter, DefaultPurgeAfter)
-	c.Budget = cmp.Or(c.Budget, DefaultBudget)
+	c.bounds().SetDefaults()
 	return c
 }
 
 // validate names the setting, what was given and what is allowed. It wants a
 // configuration that has its defaults.
 func (c *Config) validate() error {
+	if err := c.bounds().Validate(); err != nil {
+		return err
+	}
 	switch {
-	case c.MissingTargetWait < 0 && c.MissingTargetWait != WaitForEver:
-		return fmt.Errorf("missing-target-wait must be above 0, 0 for the default, or WaitForEver, got %v", c.MissingTargetWait)
-	case c.GiveUp < 0:
-		return fmt.Errorf("give-up must be above 0, or 0 for the default, got %v", c.GiveUp)
-	case c.PurgeAfter < 0 && c.PurgeAfter != PurgeOff && c.PurgeAfter != PurgeAtOnce:
-		return fmt.Errorf("purge-after must be above 0, 0 for the default, PurgeAtOnce or PurgeOff, got %v", c.PurgeAfter)
-	case c.MaxLate < 0:
-		return fmt.Errorf("max-late must be 0 (off) or more, got %v", c.MaxLate)
 	case c.Concurrency < 0:
 		return fmt.Errorf("concurrency must be 0 (one call at a time) or more, got %d", c.Concurrency)
 	case c.Timeout < 0:
@@ -208,21 +201,24 @@ func (c *Config) validate() error {
 	case c.Delivery == ExactlyOnce && c.handles():
 		return errors.New("delivery exactly-once: what a Handler does is no part of a Kafka transaction; " +
 			"use at-least-once, and have the Handler know a record by its delay-id")
-	case c.Budget < 1:
-		return fmt.Errorf("budget must be at least 1 byte, or 0 for the default, got %d", c.Budget)
 	}
 	for target, h := range c.Handlers {
 		if h == nil {
 			return fmt.Errorf("handlers: the handler of target %q is nil; leave the target out", target)
 		}
 	}
-	if _, err := c.Delivery.MarshalText(); err != nil {
-		return err
-	}
 	if err := c.Names.Validate(); err != nil {
 		return err
 	}
 	return c.targets().Validate()
+}
+
+// bounds are the settings that a router has, too.
+func (c *Config) bounds() bounds.Bounds {
+	return bounds.Bounds{
+		MissingTargetWait: &c.MissingTargetWait, GiveUp: &c.GiveUp, PurgeAfter: &c.PurgeAfter, MaxLate: &c.MaxLate,
+		Budget: &c.Budget, Delivery: &c.Delivery,
+	}
 }
 
 // handles reports whether records are handed to handlers in this process.

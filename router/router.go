@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/delayd-io/delayd/internal/bounds"
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/control"
 	"github.com/delayd-io/delayd/internal/deliver"
@@ -97,32 +98,25 @@ func DefaultConfig() Config { return Config{}.withDefaults() }
 // withDefaults fills the zero values.
 func (c Config) withDefaults() Config {
 	c.Policy = c.Policy.WithDefaults()
-	c.MissingTargetWait = cmp.Or(c.MissingTargetWait, deliver.DefaultMissingTargetWait)
-	c.GiveUp = cmp.Or(c.GiveUp, deliver.DefaultGiveUp)
-	c.PurgeAfter = cmp.Or(c.PurgeAfter, lane.DefaultPurgeAfter)
-	c.Budget = cmp.Or(c.Budget, lane.DefaultBudget)
+	c.bounds().SetDefaults()
 	return c
 }
 
 // validate names the setting, what was given and what is allowed. It wants a
 // configuration that has its defaults.
 func (c *Config) validate() error {
-	switch {
-	case c.MissingTargetWait < 0 && c.MissingTargetWait != WaitForEver:
-		return fmt.Errorf("missing-target-wait must be above 0, 0 for the default, or WaitForEver, got %v", c.MissingTargetWait)
-	case c.GiveUp < 0:
-		return fmt.Errorf("give-up must be above 0, or 0 for the default, got %v", c.GiveUp)
-	case c.PurgeAfter < 0 && c.PurgeAfter != PurgeOff && c.PurgeAfter != PurgeAtOnce:
-		return fmt.Errorf("purge-after must be above 0, 0 for the default, PurgeAtOnce or PurgeOff, got %v", c.PurgeAfter)
-	case c.MaxLate < 0:
-		return fmt.Errorf("max-late must be 0 (off) or more, got %v", c.MaxLate)
-	case c.Budget < 0:
-		return fmt.Errorf("budget must be at least 1 byte, or 0 for the default, got %d", c.Budget)
-	}
-	if _, err := c.Delivery.MarshalText(); err != nil {
+	if err := c.bounds().Validate(); err != nil {
 		return err
 	}
 	return c.Policy.Validate()
+}
+
+// bounds are the settings that a forwarder has, too.
+func (c *Config) bounds() bounds.Bounds {
+	return bounds.Bounds{
+		MissingTargetWait: &c.MissingTargetWait, GiveUp: &c.GiveUp, PurgeAfter: &c.PurgeAfter, MaxLate: &c.MaxLate,
+		Budget: &c.Budget, Delivery: &c.Delivery,
+	}
 }
 
 // Router reads the inbox and puts every record where it waits.
