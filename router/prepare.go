@@ -210,13 +210,13 @@ func without(h []kgo.RecordHeader, unwanted func(key string) bool) []kgo.RecordH
 }
 
 func prepareError(rec *kgo.Record, delay time.Duration, cause error) error {
-	return fmt.Errorf("prepare a record%s with a delay of %s: %w", toward(rec), delay, cause)
+	return fmt.Errorf("prepare a record%s with a delay of %s: %w", toward("for", rec), delay, cause)
 }
 
-// toward is " for" a record's topic, empty where it names none.
-func toward(rec *kgo.Record) string {
+// toward is a record's topic behind a word, empty where it names none.
+func toward(word string, rec *kgo.Record) string {
 	if rec.Topic == "" {
 		return ""
 	}
-	return " for " + deliver.Quote([]byte(rec.Topic))
+	return " " + word + " " + deliver.Quote([]byte(rec.Topic))
 }

@@ -320,11 +320,7 @@ func (p *Producer) takeRoom(ctx context.Context) error {
 }
 
 func sendError(rec *kgo.Record, delay time.Duration, cause error) error {
-	to := ""
-	if rec.Topic != "" {
-		to = " to " + deliver.Quote([]byte(rec.Topic))
-	}
-	return fmt.Errorf("send%s with a delay of %s: %w", to, delay, cause)
+	return fmt.Errorf("send%s with a delay of %s: %w", toward("to", rec), delay, cause)
 }
 
 // explain adds to a wait that ended what last failed between the client and the brokers.

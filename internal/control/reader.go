@@ -144,7 +144,7 @@ func (r *Reader) publish() {
 func (r *Reader) follow(ctx context.Context) error {
 	var room unpack.Room
 	client, err := kgo.NewClient(append(append(connect.Timing(), r.opts...), kgo.FetchMaxWait(fetchWait),
-		kgo.WithDecompressor(unpack.New(&room, func() int64 { return 0 })),
+		kgo.WithDecompressor(unpack.New(&room, nil)),
 		kgo.FetchIsolationLevel(kgo.ReadUncommitted()), kgo.KeepControlRecords())...) // see replay
 	if err != nil {
 		return err

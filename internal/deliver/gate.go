@@ -281,7 +281,7 @@ func (o *Outbox) CloseGates(ctx context.Context) error {
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{o.parked: from}),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.KeepControlRecords(),
-		kgo.WithDecompressor(unpack.New(&room, func() int64 { return 0 })),
+		kgo.WithDecompressor(unpack.New(&room, nil)),
 	)...)
 	if err != nil {
 		return err

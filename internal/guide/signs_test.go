@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,8 +22,8 @@ import (
 // log, with the words that the page quotes.
 func TestSigns(t *testing.T) {
 	delaydtest.Run(t, delaydtest.Config{}, func(t *testing.T, env *delaydtest.Env) {
-		out := new(lockedBuffer)
-		log := zerolog.New(out).Level(zerolog.InfoLevel)
+		out := new(bytes.Buffer)
+		log := zerolog.New(zerolog.SyncWriter(out)).Level(zerolog.InfoLevel)
 		cfg := forwarder.DefaultConfig()
 		cfg.Log = log
 		f, err := forwarder.New(cfg, env.Opts()...)
@@ -65,22 +64,4 @@ func TestSigns(t *testing.T) {
 			}
 		}
 	})
-}
-
-// lockedBuffer is a log that several goroutines write.
-type lockedBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }

@@ -77,13 +77,18 @@ type unpacker struct {
 
 var _ kgo.Decompressor = new(unpacker)
 
-// New returns what unpacks the batches of a consumer, which holds so much already. Who
-// takes over what is unpacked gives the room back.
-func New(room *Room, held func() int64) kgo.Decompressor { return &unpacker{room: room, held: held} }
+// New returns what unpacks the batches of a consumer. held is what the consumer holds
+// already, in bytes; nil is nothing. Who takes over what is unpacked gives the room back.
+func New(room *Room, held func() int64) kgo.Decompressor {
+	if held == nil {
+		held = func() int64 { return 0 }
+	}
+	return &unpacker{room: room, held: held}
+}
 
 // Single returns what unpacks one batch within the bounds of a consumer that holds
 // nothing, for those who look at a batch that a consumer cannot read.
-func Single() kgo.Decompressor { return New(new(Room), func() int64 { return 0 }) }
+func Single() kgo.Decompressor { return New(new(Room), nil) }
 
 // Decompress is called by franz-go for each compressed batch. Its error makes franz-go
 // deliver what came before the batch, or else return the error for the partition.
