@@ -21,7 +21,7 @@ const (
 	ActionKeep Action = iota
 	// ActionCreate: it is missing.
 	ActionCreate
-	// ActionMend: it is there, and differs in a way that can be mended.
+	// ActionMend: it exists but differs, in a way that [Apply] can correct.
 	ActionMend
 	// ActionFree: it is there and right, but another group reads it too, and the
 	// service does not start.

@@ -306,7 +306,7 @@ func (r *resending) refuse(l *Letter) (ResendOutcome, string) {
 		}
 	}
 	if l.DiedBefore != "" && !r.Again {
-		return ResendDiedAgain, fmt.Sprintf("%s was sent again and died again as this one (%d times by now); see to the reason first", l.DiedBefore, l.Deaths)
+		return ResendDiedAgain, fmt.Sprintf("%s was sent again and died again as this one (%d times so far); fix the cause first", l.DiedBefore, l.Deaths)
 	}
 	return "", ""
 }

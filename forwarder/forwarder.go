@@ -147,9 +147,9 @@ func (f *Forwarder) controlled(cfg *Config, counters *metrics.Metrics) func(cont
 	}
 }
 
-// Run forwards until ctx ends, lets what is on its way end, calls of a Handler too, for
-// at most ten seconds, commits it, and returns nil. Any other return is a fault that
-// this process cannot heal, such as ErrFenced. A Forwarder runs once: another Run returns an error.
+// Run forwards until ctx ends. Then it waits up to ten seconds for deliveries and calls of
+// a Handler that are in progress, commits them, and returns nil. Any other return is a
+// fault that this process cannot heal, such as ErrFenced. A Forwarder runs once: another Run returns an error.
 func (f *Forwarder) Run(ctx context.Context) (err error) {
 	if err := f.once.Begin(); err != nil {
 		return fmt.Errorf("forwarder: %w", err)

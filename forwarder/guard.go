@@ -50,7 +50,7 @@ func broken(v any) error {
 func stack() string {
 	const (
 		callers = 4  // Callers, stack, broken and the deferred function
-		deepest = 64 // calls that are looked at
+		deepest = 64 // frames that are inspected
 	)
 	var counters [deepest]uintptr
 	frames := runtime.CallersFrames(counters[:runtime.Callers(callers, counters[:])])

@@ -15,8 +15,8 @@
 // Two things use it. A [Router] is the worker that reads the inbox, where
 // producers in any language write, and moves its records through the decision.
 // A [Producer] is for Go programs: it makes the same decision before it sends,
-// and writes straight to the topic of the level, which saves the inbox. Other than
-// the router it refuses a delay above the last level, unless it is told to clamp.
+// and writes straight to the topic of the level, which saves the inbox. Unlike
+// the router, it refuses a delay above the last level unless OverMaxClamp is set.
 // [Policy.Prepare] is the same for a client or a transaction of the program's own.
 //
 // Key, value and the headers that are not ours pass through byte for byte, and a

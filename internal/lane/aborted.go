@@ -9,8 +9,8 @@ import (
 // A client leaves out the records of aborted transactions by a list that the broker sends
 // with them. The list of Apache Kafka (seen in 4.3.0) can lack transactions: a replica
 // that catches up notes beside an aborted transaction a last stable offset behind a later
-// one's start, and once it leads it stops looking for more at that. So the transactions'
-// markers are looked at here, too.
+// one's start, and once it leads it stops its search at that entry. So the lanes check the
+// transactions' markers as well.
 
 // open is the transactions whose markers have not been read, by their producer ids.
 type open map[int64]openTransaction
