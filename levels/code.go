@@ -8,8 +8,12 @@ type Code string
 const (
 	// BadLevel: the request in [HeaderLevel] is missing or cannot be read.
 	BadLevel Code = "bad-level"
+	// BadTime: the exact time in [HeaderFor] or [HeaderUntil] cannot be read, or a record
+	// has more than one of these and [HeaderLevel].
+	BadTime Code = "bad-time"
 	// OverMax: more was asked for than the last level, and the configuration
-	// refuses that instead of clamping it.
+	// refuses that instead of clamping it; or an exact time is further away than the
+	// configuration allows.
 	OverMax Code = "over-max"
 	// NoTarget: no [HeaderTarget] and no default target, or an empty header.
 	NoTarget Code = "no-target"
@@ -48,7 +52,7 @@ const (
 // Codes returns all codes.
 func Codes() []Code {
 	return []Code{
-		BadLevel, OverMax, NoTarget, IllegalTarget, ForbiddenTarget, BadHeader, UnknownTopic, BadPartition,
+		BadLevel, BadTime, OverMax, NoTarget, IllegalTarget, ForbiddenTarget, BadHeader, UnknownTopic, BadPartition,
 		NotAuthorized, TooLarge, Rejected, GaveUp, TooLate, Unreadable, Skipped,
 	}
 }

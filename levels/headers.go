@@ -7,6 +7,13 @@ const (
 	// HeaderLevel is what the producer asks for: a duration ("45s", "1m30s",
 	// "1d") or a level number ("3"); see [ParseRequest].
 	HeaderLevel = "delay-level"
+	// HeaderFor asks for an exact delay, to the millisecond: a duration ("45m"), counted
+	// from when a broker first accepted the record; see [ParseFor]. A record has one of
+	// HeaderLevel, HeaderFor and HeaderUntil.
+	HeaderFor = "delay-for"
+	// HeaderUntil asks for an exact time: RFC 3339 with a zone, or Unix time in
+	// milliseconds; see [ParseUntil].
+	HeaderUntil = "delay-until"
 	// HeaderTarget is the topic to deliver to. Absent means the configured
 	// default target; present and empty is always a fault.
 	HeaderTarget = "delay-target"
@@ -33,9 +40,10 @@ const (
 	// milliseconds.
 	HeaderAccepted = "delay-accepted"
 	// HeaderGranted is the name of the level that the record waited on, "0s"
-	// for none. That it is there shows that a record was delivered before.
+	// for none and [GrantedExact] for an exact time. That it is there shows that a record was delivered before.
 	HeaderGranted = "delay-granted"
-	// HeaderRequested is what HeaderLevel asked for, as it was written.
+	// HeaderRequested is what HeaderLevel, HeaderFor or HeaderUntil asked for, as it was
+	// written.
 	HeaderRequested = "delay-requested"
 	// HeaderPreviousID is the id that the record had when it was delivered
 	// before it was sent on to be delayed again. A producer that gives such a

@@ -13,19 +13,23 @@ const (
 	Up
 	// Down takes the shorter level.
 	Down
+	// Exact takes no level: a record that asks for a delay is delivered to the
+	// millisecond, by way of several levels (see [Ladder.Walk]). [Ladder.Round], which
+	// has to name one level, answers as with Nearest.
+	Exact
 )
 
 // roundingNames are indexed by Rounding.
-var roundingNames = [...]string{Nearest: "nearest", Up: "up", Down: "down"}
+var roundingNames = [...]string{Nearest: "nearest", Up: "up", Down: "down", Exact: "exact"}
 
-// ParseRounding reads "nearest", "up" or "down".
+// ParseRounding reads "nearest", "up", "down" or "exact".
 func ParseRounding(s string) (Rounding, error) {
 	for r, name := range roundingNames {
 		if s == name {
 			return Rounding(r), nil
 		}
 	}
-	return Nearest, fmt.Errorf("rounding %s: write nearest, up or down", quote(s))
+	return Nearest, fmt.Errorf("rounding %s: write nearest, up, down or exact", quote(s))
 }
 
 // String is the name that [ParseRounding] reads.
@@ -39,7 +43,7 @@ func (r Rounding) String() string {
 // MarshalText writes the name; a value that has none is an error.
 func (r Rounding) MarshalText() ([]byte, error) {
 	if !r.known() {
-		return nil, fmt.Errorf("rounding %d: use Nearest, Up or Down", int(r))
+		return nil, fmt.Errorf("rounding %d: use Nearest, Up, Down or Exact", int(r))
 	}
 	return []byte(roundingNames[r]), nil
 }

@@ -33,7 +33,7 @@ func TestRoundingRefuses(t *testing.T) {
 		}
 	}
 	_, err := levels.ParseRounding("ceil")
-	checkMessage(t, "ParseRounding", "ceil", err, `rounding "ceil": write nearest, up or down`)
+	checkMessage(t, "ParseRounding", "ceil", err, `rounding "ceil": write nearest, up, down or exact`)
 
 	r := levels.Down
 	if err := r.UnmarshalText([]byte("ceil")); err == nil || r != levels.Down {
@@ -42,12 +42,12 @@ func TestRoundingRefuses(t *testing.T) {
 }
 
 func TestRoundingWithoutName(t *testing.T) {
-	for _, r := range []levels.Rounding{-1, 3} {
+	for _, r := range []levels.Rounding{-1, 4} {
 		if text, err := r.MarshalText(); err == nil {
 			t.Errorf("MarshalText() = %q, want an error", text)
 		}
 	}
-	if got := levels.Rounding(3).String(); got != "Rounding(3)" {
-		t.Errorf("String() = %q, want Rounding(3)", got)
+	if got := levels.Rounding(4).String(); got != "Rounding(4)" {
+		t.Errorf("String() = %q, want Rounding(4)", got)
 	}
 }

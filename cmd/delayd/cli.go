@@ -71,7 +71,7 @@ type knownLadderFlags struct {
 // grantFlags say which level a delay gets.
 type grantFlags struct {
 	ladderFlags
-	Rounding levels.Rounding `placeholder:"HOW" default:"nearest" help:"The level of a delay between two: nearest, up or down (default: ${default})."`
+	Rounding levels.Rounding `placeholder:"HOW" default:"nearest" help:"The level of a delay between two: nearest, up, down, or exact, which takes no level and delivers to the millisecond (default: ${default})."`
 	OverMax  router.OverMax  `placeholder:"WHAT" default:"auto" help:"What becomes of a delay above the last level: clamp, reject, or auto, which rejects with --rounding=up and clamps otherwise (default: ${default})."`
 }
 

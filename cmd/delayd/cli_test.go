@@ -184,7 +184,7 @@ func TestUsageErrors(t *testing.T) {
 		}, {
 			name: "rounding",
 			args: []string{"serve", "--rounding", "closest"},
-			want: `delayd: --rounding: "closest": write nearest, up or down
+			want: `delayd: --rounding: "closest": write nearest, up, down or exact
 "delayd serve --help" says what is allowed
 `,
 		}, {
@@ -391,7 +391,7 @@ func TestEnvironmentSetsFlags(t *testing.T) {
 	t.Setenv("DELAYD_LEVELS", "5s 10s")
 	t.Setenv("DELAYD_OUTPUT", "json")
 	got := succeed(t, "", "levels", "1d")
-	want := `[{"requested":"1d","level":"10s","topic":"delay.level.10s","moved_seconds":-86390,"clamped":true}]` + "\n"
+	want := `[{"requested":"1d","level":"10s","topic":"delay.level.10s","moved_seconds":-86390,"clamped":true,"walk":[{"level":"10s","times":8640}],"steps":8640}]` + "\n"
 	if got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -36,8 +39,19 @@ type grantRow struct {
 	MovedSeconds float64     `json:"moved_seconds"`
 	Clamped      bool        `json:"clamped"`
 	Error        levels.Code `json:"error,omitempty"`
+	// Walk is what a record waits on that asks for the same delay exactly, in Steps
+	// steps. A level number cannot be asked for exactly.
+	Walk  []legRow `json:"walk,omitempty"`
+	Steps int      `json:"steps,omitempty"`
 
-	moved string // the same for people
+	moved string        // the same as MovedSeconds for people
+	exact time.Duration // what Walk is for
+}
+
+// legRow is a level of a walk, and how many times in a row.
+type legRow struct {
+	Level string `json:"level"`
+	Times int    `json:"times"`
 }
 
 // Run prints the ladder, or what each of the delays gets.
@@ -47,10 +61,12 @@ func (c *levelsCmd) Run(con *console) error {
 	}
 	rows := make([]grantRow, len(c.Delays))
 	for i, asked := range c.Delays {
-		if _, err := levels.ParseRequest(asked); err != nil {
+		request, err := levels.ParseRequest(asked)
+		if err != nil {
 			return usageError{err}
 		}
 		rows[i] = c.grant(asked)
+		c.walk(&rows[i], request.Delay)
 	}
 	return c.printGrants(con.out, rows)
 }
@@ -81,6 +97,14 @@ func (c *levelsCmd) grant(asked string) grantRow {
 	}
 }
 
+// walk adds how a delay is waited for exactly.
+func (c *levelsCmd) walk(row *grantRow, d time.Duration) {
+	row.exact, row.Steps = d, c.Levels.Steps(d)
+	for _, leg := range c.Levels.Walk(d) {
+		row.Walk = append(row.Walk, legRow{leg.Level.String(), leg.Times})
+	}
+}
+
 func (c *levelsCmd) printLadder(w io.Writer) error {
 	rows := make([]levelRow, 0, c.Levels.Len())
 	for l := range c.Levels.All() {
@@ -101,7 +125,7 @@ func (c *levelsCmd) printGrants(w io.Writer, rows []grantRow) error {
 	if c.json() {
 		return printJSON(w, rows)
 	}
-	t := newTable(w, table.Row{"Requested", "Level", "Moved", "Topic"}, 1, 2, 3)
+	t := newTable(w, table.Row{"Requested", "Level", "Moved", "Topic", "Steps", "Exactly"}, 1, 2, 3, 5)
 	for _, r := range rows {
 		topic := r.Topic
 		switch {
@@ -112,10 +136,63 @@ func (c *levelsCmd) printGrants(w io.Writer, rows []grantRow) error {
 		case r.Clamped:
 			topic += " (above the last level, clamped)"
 		}
-		t.AppendRow(table.Row{r.Requested, r.Level, r.moved, topic})
+		steps := ""
+		if r.Steps > 0 {
+			steps = strconv.Itoa(r.Steps)
+		}
+		t.AppendRow(table.Row{r.Requested, r.Level, r.moved, topic, steps, r.walked()})
 	}
 	t.Render()
+	for _, r := range rows {
+		if better, steps := shorter(c.Levels, r.exact); steps > 0 {
+			fmt.Fprintf(w, "%s exactly takes %d steps; with a level of %s in the ladder it would take %d\n", r.Requested, r.Steps, better, steps)
+		}
+	}
 	return nil
+}
+
+// walked is the walk for people.
+func (r *grantRow) walked() string {
+	legs := make([]string, len(r.Walk))
+	for i, leg := range r.Walk {
+		legs[i] = leg.Level
+		if leg.Times > 1 {
+			legs[i] = fmt.Sprintf("%d × %s", leg.Times, leg.Level)
+		}
+	}
+	return strings.Join(legs, " + ")
+}
+
+// manySteps is from how many steps on a walk is worth a longer level.
+const manySteps = 10
+
+// longLevels are the levels that are proposed for a ladder whose last one is too short.
+var longLevels = []time.Duration{
+	time.Minute, 10 * time.Minute, time.Hour, 8 * time.Hour, 24 * time.Hour, 4 * 24 * time.Hour, 16 * 24 * time.Hour, 64 * 24 * time.Hour,
+}
+
+// shorter returns the level above the last one that shortens the walk of d most, and its
+// steps then; 0 where the walk is short or no level shortens it by half.
+func shorter(ladder levels.Ladder, d time.Duration) (better levels.Level, steps int) {
+	now := ladder.Steps(d)
+	if now < manySteps || ladder.Len() == levels.MaxLevels {
+		return levels.Level{}, 0
+	}
+	least := now/2 + 1
+	for _, long := range longLevels {
+		if long <= ladder.Last().Delay {
+			continue
+		}
+		l := levels.Level{Delay: long}
+		longer, err := levels.Parse(ladder.String() + " " + l.String())
+		if err != nil {
+			continue
+		}
+		if n := longer.Steps(d); n < least {
+			better, steps, least = l, n, n
+		}
+	}
+	return better, steps
 }
 
 // signed is a delay with its sign, and 0s for none.
