@@ -42,7 +42,7 @@ func FuzzLevelRecord(f *testing.F) {
 			headers = append(headers, h)
 		}
 		rec := record(time.UnixMilli(stamp), stamped, headers...)
-		due := w.Due(rec, at)
+		due, _ := w.Due(rec, at)
 		bound := rec.Timestamp
 		if !stamped && (at.Before(bound) || stamp == -1) {
 			bound = at

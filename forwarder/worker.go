@@ -29,7 +29,7 @@ const cut = time.Millisecond
 // producers' times so does when the record was first seen: nothing that a
 // producer writes can hold up a partition for longer than its level. A record without a
 // time waits its level from when it was first seen.
-func (w *worker) Due(rec *kgo.Record, seen time.Time) time.Time {
+func (w *worker) Due(rec *kgo.Record, seen time.Time) (at time.Time, free bool) {
 	due := rec.Timestamp.Add(w.delay + cut)
 	if !lane.Stamped(rec) {
 		if bound := seen.Add(w.delay + cut); bound.Before(due) || lane.Timeless(rec) {
@@ -39,7 +39,7 @@ func (w *worker) Due(rec *kgo.Record, seen time.Time) time.Time {
 	if ms, ok := deliver.HopDue(rec.Headers); ok && time.UnixMilli(ms).Before(due) {
 		due = time.UnixMilli(ms)
 	}
-	return due
+	return due, false
 }
 
 // Handle starts the delivery of due records.
@@ -105,7 +105,7 @@ type parked struct {
 }
 
 // Due is at once: the outbox waits between attempts, for each target by itself.
-func (parked) Due(*kgo.Record, time.Time) time.Time { return time.Time{} }
+func (parked) Due(*kgo.Record, time.Time) (time.Time, bool) { return time.Time{}, false }
 
 // Handle tries the records again.
 func (p parked) Handle(works []*lane.Work) {

@@ -31,7 +31,7 @@ func newWorker(cfg *Config, outbox *deliver.Outbox, counters *metrics.Metrics) *
 }
 
 // Due is at once: nothing waits in the inbox.
-func (*worker) Due(*kgo.Record, time.Time) time.Time { return time.Time{} }
+func (*worker) Due(*kgo.Record, time.Time) (time.Time, bool) { return time.Time{}, false }
 
 // Handle moves records to where they wait, to their target, or to the dead letters.
 func (w *worker) Handle(works []*lane.Work) {

@@ -10,9 +10,8 @@ import (
 )
 
 // ahead is what was handled of a partition behind the first record that was not:
-// records that overtook it. A commit cannot pass them, so the one by which a
-// partition is handed over tells of them in its metadata, and the next owner does
-// not handle them again. After a crash they are part of what comes twice.
+// records that overtook it. A commit cannot pass them, so each commit lists them in its
+// metadata, and the next owner does not handle them again, also after a crash.
 type ahead struct {
 	from    int64   // what is committed
 	handled []int64 // offsets, in order; none is below from
@@ -21,10 +20,17 @@ type ahead struct {
 	epoch int32
 }
 
-// aheadBits is how much is written of what was handled behind the commit. It keeps the
-// metadata below Kafka's bound for it (offset.metadata.max.bytes, 4096), marks included:
-// a lane lets no more overtake than that can tell of (see canTell).
-const aheadBits = 20_000
+const (
+	// metaBytes is the longest metadata that a commit may have. It is below the default of
+	// Kafka's bound for it (offset.metadata.max.bytes, 4096); see metaRoom for a smaller one.
+	metaBytes = 3968
+	// metaRest is what of it the topic's id and the marks take at most (see formatMarks),
+	// and the words in front of the code.
+	metaRest = 634
+	// aheadBits is how many bits fit in the rest, as base64: a lane lets no more overtake
+	// than that can list (see canTell).
+	aheadBits = (metaBytes - metaRest) * 6
+)
 
 // maxShift bounds the parameter of the code, see format.
 const maxShift = 40
@@ -63,27 +69,34 @@ func (a *ahead) behind(old *ahead, offset int64) {
 
 // canTell reports whether any n offsets among span ones can be written. It is exact for
 // what is scattered evenly, and on the safe side for anything else.
-func canTell(n, span int64) bool {
+func canTell(n, span, bits int64) bool {
 	for shift := range int64(maxShift) {
-		if n*(shift+1)+(span-n)>>shift <= aheadBits {
+		if n*(shift+1)+(span-n)>>shift <= bits {
 			return true
 		}
 	}
 	return false
 }
 
-// format writes a for a commit's metadata, "" where nothing was handled. It is a Rice
-// code of the gaps between the handled offsets: gap>>shift zeros, a one, and the lowest
-// bits of the gap. With a shift of 0 that is a bitmap. Where not all fit, the first do.
-func (a *ahead) format() string {
+// format writes a for a commit's metadata in at most room bits, "" where nothing was
+// handled. It is a Rice code of the gaps between the handled offsets: gap>>shift zeros, a
+// one, and the lowest bits of the gap. With a shift of 0 that is a bitmap. Where not all
+// fit, the first do: most is how many.
+func (a *ahead) format(room int64) (text string, most int) {
 	if len(a.handled) == 0 {
-		return ""
+		return "", 0
 	}
-	most, least, best := -1, int64(0), int64(0)
+	least, best := int64(0), int64(0)
 	for shift := range int64(maxShift) {
-		if n, bits := a.fit(shift); n > most || n == most && bits < least {
+		if most == len(a.handled) && int64(most)*(shift+1) >= least {
+			break // it cannot be shorter with this one, nor with those that follow
+		}
+		if n, bits := a.fit(shift, room); n > most || n == most && bits < least {
 			most, least, best = n, bits, shift
 		}
+	}
+	if most == 0 {
+		return "", 0
 	}
 	code := make([]byte, (least+7)/8)
 	at, next := int64(0), a.from
@@ -102,16 +115,16 @@ func (a *ahead) format() string {
 	if best > 0 {
 		head += "/" + strconv.Itoa(int(best))
 	}
-	return head + " " + base64.RawStdEncoding.EncodeToString(code)
+	return head + " " + base64.RawStdEncoding.EncodeToString(code), most
 }
 
 // fit returns how many of the handled offsets can be written with a shift, and in how
-// many bits.
-func (a *ahead) fit(shift int64) (n int, bits int64) {
+// many bits, of at most room.
+func (a *ahead) fit(shift, room int64) (n int, bits int64) {
 	next := a.from
 	for _, offset := range a.handled {
 		more := (offset-next)>>shift + 1 + shift
-		if bits+more > aheadBits {
+		if bits+more > room {
 			break
 		}
 		n, bits, next = n+1, bits+more, offset+1

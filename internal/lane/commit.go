@@ -107,6 +107,7 @@ func (c *Consumer) prove(ctx context.Context, lanes []*lane) {
 		if l.doubted.Load() || l.gone.Load() || p.at.Offset == unknownOffset {
 			continue
 		}
+		p.pad(&c.room)
 		if c.write(ctx, []prefix{p}) || !c.refusedAll([]prefix{p}) || ctx.Err() != nil {
 			return
 		}
@@ -160,11 +161,15 @@ func (c *Consumer) write(ctx context.Context, prefixes []prefix) (renewed bool) 
 		for i := range resp.Topics {
 			topic := &resp.Topics[i]
 			for _, part := range topic.Partitions {
-				if err := kerr.ErrorForCode(part.ErrorCode); err != nil {
+				p := byPart[partition{topic.Topic, part.Partition}]
+				err := kerr.ErrorForCode(part.ErrorCode)
+				if p.padded && c.room.learn(err) {
+					continue // without the padding it would have been taken
+				}
+				if err != nil {
 					c.refuse(topic.Topic, part.Partition, err)
 					continue
 				}
-				p := byPart[partition{topic.Topic, part.Partition}]
 				if p.lane == nil {
 					continue
 				}

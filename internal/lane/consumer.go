@@ -76,7 +76,7 @@ type Config struct {
 	Discover func(context.Context, *kadm.Client) ([]Topic, error)
 
 	// Transactional leaves the commits to Ledgers, as part of transactions. What is
-	// handled has to be a prefix of each partition then: nothing overtakes.
+	// handled has to be a prefix of what each partition has sent then.
 	Transactional bool
 
 	// Assigned is called before lanes of a new assignment start. Its error is
@@ -103,6 +103,7 @@ type Consumer struct {
 	tries zerolog.Logger // what is tried all the time until it works
 	opts  []kgo.Opt
 
+	room         metaRoom
 	ahead, aside *pool
 	held         atomic.Bool           // some lane is held back
 	taken        atomic.Bool           // the first assignment has its lanes

@@ -109,8 +109,10 @@ var (
 type Handler interface {
 	// Due returns when rec is to be handled; the zero time is at once. It is
 	// called once a record, in the order of the partition, from the poll loop.
-	// seen is when the record was first fetched, by whichever process.
-	Due(rec *kgo.Record, seen time.Time) time.Time
+	// seen is when the record was first fetched, by whichever process. free reports
+	// whether the record is handled in the order of due times whatever its key is:
+	// records with its key neither wait for it nor hold it up.
+	Due(rec *kgo.Record, seen time.Time) (at time.Time, free bool)
 	// Handle starts the handling of works, all due, in their order, and may return
 	// before it ends; each work's Done tells its end. Calls for one partition never
 	// overlap, and follow the due times, then the offsets. works is the lane's.
@@ -128,6 +130,9 @@ type Topic struct {
 	// time at which records were first seen kept with the commit, so that a
 	// restart does not start the wait again on a CreateTime topic.
 	Wait time.Duration
+	// Slack is how far from its append time plus Wait a record that is free (see
+	// Handler) may be due, earlier or later.
+	Slack time.Duration
 	// Aside gives the topic a budget and a share of uncommitted work of its
 	// own: its records may be stuck for hours without holding up the others.
 	Aside bool

@@ -2,6 +2,7 @@ package lane
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,6 +56,9 @@ type lane struct {
 	open       open            // transactions whose end has not been read
 	marks      []seenMark      // from the previous owner's commit
 	ahead      ahead           // from there too
+	finished   int64           // how many works have been done
+	listed     int64           // the same when the commit was made that lists those ahead
+	unread     time.Time       // before which nothing is due that has not been fetched; zero: not before ring.lastDue
 	marksDirty bool            // what is first seen is not in the commit yet
 	paused     bool            // not fetched: the budget is used by nearer lanes
 	fetched    time.Time       // from when it is, where it is
@@ -100,7 +104,8 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 		if rec.Attrs.CompressionType() != 0 {
 			unpacked += w.bytes
 		}
-		if rec.Attrs.IsControl() || l.topic.Aside && probing(rec) || l.ahead.covers(rec) {
+		if covered := l.ahead.covers(rec); covered || rec.Attrs.IsControl() || l.topic.Aside && probing(rec) {
+			w.told = covered
 			l.ring.pass(w) // the marker of a transaction, or of a probe, or handled by the previous owner
 			if t, ok := l.open.end(rec); ok {
 				n, taken := l.ring.abort(rec.ProducerID, t.first)
@@ -112,10 +117,10 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 			l.open.note(rec)
 		}
 		if Stamped(rec) {
-			w.Due = l.topic.Handler.Due(rec, theirs)
+			w.Due, w.free = l.topic.Handler.Due(rec, theirs)
 		} else {
 			w.seen = firstSeen(l.marks, rec.Offset, theirs)
-			w.Due = l.topic.Handler.Due(rec, w.seen)
+			w.Due, w.free = l.topic.Handler.Due(rec, w.seen)
 			if l.topic.Wait > 0 {
 				l.marksDirty = true
 				signal(l.c.some)
@@ -123,9 +128,12 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 		}
 		bytes += w.bytes
 		l.ring.push(w)
+		if l.unread = (time.Time{}); w.free {
+			l.unread = rec.Timestamp.Add(l.topic.Wait - l.topic.Slack)
+		}
 	}
 	l.use(bytes)
-	news := idle || len(l.ring.early) > 0 // else run sleeps until the same record
+	news := idle || len(l.ring.early) > 0 || len(l.ring.exact) > 0 // else run sleeps until the same record
 	more = !l.caughtUp
 	l.mu.Unlock()
 	l.c.lose(l.topic.Name, l.partition, lost, start)
@@ -205,11 +213,17 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(batch) < cap(batch) {
-		w := l.ring.peek(l.mayOvertake())
+		w := l.ring.peek(true)
 		if w == nil {
 			return batch, time.Hour // until something comes
 		}
-		if wait := w.Due.Sub(now); wait > surely {
+		blocked := w != l.ring.works[l.ring.next] && !l.mayOvertake(w)
+		if blocked {
+			w = l.ring.peek(false)
+		}
+		if wait := w.Due.Sub(now); wait > CommitInterval && blocked {
+			return batch, CommitInterval // a commit may have made room
+		} else if wait > surely {
 			return batch, wait / 2
 		} else if wait > 0 {
 			return batch, wait
@@ -223,11 +237,10 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 	return batch, 0
 }
 
-// mayOvertake reports whether the work that is next to overtake may: what is handled
-// early has to be told to the next owner of the partition. It needs l.mu.
-func (l *lane) mayOvertake() bool {
-	w := l.ring.overtaker()
-	if w == nil || l.pool.overtaking.Load() >= l.pool.maxOvertaking || !l.ring.waits() {
+// mayOvertake reports whether a work may be sent before the first that waits: what is
+// handled ahead has to fit in the metadata of the commit. It needs l.mu.
+func (l *lane) mayOvertake(w *Work) bool {
+	if l.pool.overtaking.Load() >= l.pool.maxOvertaking {
 		return false
 	}
 	from, last := l.committed.Offset, max(w.offset, l.ring.farthest)
@@ -238,7 +251,7 @@ func (l *lane) mayOvertake() bool {
 	if n := len(told); n > 0 {
 		last = max(last, told[n-1])
 	}
-	return canTell(int64(l.ring.overtaken+1+len(told)), last+1-from)
+	return canTell(int64(l.ring.overtaken+1+len(told)), last+1-from, l.c.room.bits())
 }
 
 // send hands batch to the handler, as soon as the lease and the bound on
@@ -312,6 +325,7 @@ func (l *lane) finish(w *Work, now time.Time) {
 		l.use(-bytes)
 	}
 	l.unfinished--
+	l.finished++
 	l.moved = now
 	l.mu.Unlock()
 	if live {
@@ -334,6 +348,11 @@ type prefix struct {
 	at   kgo.EpochOffset
 	meta string
 	last int64
+	// told are works behind those, which meta says are handled and no commit before did;
+	// finished is lane.finished when it was made.
+	told     []*Work
+	finished int64
+	padded   bool // to find out how long metadata may be; see metaRoom
 }
 
 // news says whether there is anything to commit that the last commit had not.
@@ -345,7 +364,7 @@ func (l *lane) news() bool {
 	defer l.mu.Unlock()
 	return l.marksDirty ||
 		len(l.ring.works) > 0 && l.ring.works[0].state == done && (!l.c.cfg.Transactional || l.ring.works[0].marker()) ||
-		l.overtaken(0, l.committed.Offset).handled != nil
+		!l.c.cfg.Transactional && (l.ring.overtaken > 0 || l.halt.Err() != nil) && l.finished != l.listed
 }
 
 // prefix returns what is handled; without news it is what is committed already.
@@ -354,14 +373,15 @@ func (l *lane) prefix() prefix {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.c.cfg.Transactional {
-		return l.upTo(l.ring.markers())
+		return l.upTo(l.ring.markers(), false)
 	}
-	return l.upTo(l.ring.handled())
+	return l.upTo(l.ring.handled(), true)
 }
 
-// upTo is the prefix of n works. It needs l.mu.
-func (l *lane) upTo(n int) prefix {
-	p := prefix{lane: l, n: n, at: l.committed}
+// upTo is the prefix of n works. What is done behind them is listed in its metadata: all
+// of it, or what a commit before has listed. It needs l.mu.
+func (l *lane) upTo(n int, all bool) prefix {
+	p := prefix{lane: l, n: n, at: l.committed, finished: l.finished}
 	if p.n > 0 {
 		last := l.ring.works[p.n-1]
 		p.at = kgo.EpochOffset{Epoch: last.epoch, Offset: last.offset + 1}
@@ -376,26 +396,38 @@ func (l *lane) upTo(n int) prefix {
 	if l.topic.Wait > 0 {
 		p.meta += " " + formatMarks(l.ring.works[p.n:])
 	}
-	told := l.overtaken(p.n, p.at.Offset)
-	p.meta = strings.TrimSpace(strings.TrimSpace(p.meta) + " " + told.format())
+	a, fresh := l.overtaken(p.n, p.at.Offset, all)
+	text, fit := a.format(l.c.room.bits())
+	p.meta = strings.TrimSpace(strings.TrimSpace(p.meta) + " " + text)
+	if fit < len(a.handled) {
+		fresh = slices.DeleteFunc(fresh, func(w *Work) bool { return w.offset >= a.handled[fit] })
+	}
+	p.told = fresh
 	return p
 }
 
 // overtaken is what was handled behind a commit of the first n works, which is at an
-// offset, in a lane that is handed over. The caller has the lock.
-func (l *lane) overtaken(n int, at int64) ahead {
-	if l.halt.Err() == nil || l.c.cfg.Transactional { // where nothing overtakes, and a transaction may yet be aborted
-		return ahead{}
+// offset: fresh are those that no commit has listed, empty unless all are wanted. Where
+// nothing overtook, what is done behind a work that is on its way is left out, unless the
+// lane is handed over. The caller has the lock.
+func (l *lane) overtaken(n int, at int64, all bool) (a ahead, fresh []*Work) {
+	a.from = at
+	if l.ring.overtaken == 0 && len(l.ahead.handled) == 0 && (l.halt.Err() == nil || !all) {
+		return a, nil
 	}
-	a, next := ahead{from: at}, at
+	next := at
 	for _, w := range l.ring.works[n:] {
-		if w.state == done && (!w.marker() || l.ahead.has(w.offset)) {
+		switch {
+		case w.told:
 			a.add(w.offset, w.epoch)
+		case all && w.state == done && !w.marker():
+			a.add(w.offset, w.epoch)
+			fresh = append(fresh, w)
 		}
 		next = w.offset + 1
 	}
 	a.behind(&l.ahead, next) // what we have not even read
-	return a
+	return a, fresh
 }
 
 // commit says that p has been committed.
@@ -406,10 +438,11 @@ func (l *lane) commit(p prefix) {
 		l.mu.Unlock()
 		return
 	}
-	for _, w := range l.ring.works[:p.n] {
-		if !w.marker() { // which holds nothing
-			held++
+	free := func(w *Work) {
+		if w.marker() || w.told { // which holds nothing, or nothing any more
+			return
 		}
+		held++
 		if w.behind {
 			behind++
 		}
@@ -417,6 +450,14 @@ func (l *lane) commit(p prefix) {
 			overtook++
 		}
 	}
+	for _, w := range l.ring.works[:p.n] {
+		free(w)
+	}
+	for _, w := range p.told {
+		free(w)
+		w.told = true
+	}
+	l.listed = p.finished
 	if n := len(l.ring.works); n == 0 || l.ring.works[n-1].offset == p.last {
 		l.marksDirty = false
 	}
@@ -447,7 +488,7 @@ func (l *lane) end() {
 	l.live.Store(false)
 	bytes, held, behind := l.bytes, l.unheld, l.behind
 	for _, w := range l.ring.works {
-		if w.overtook {
+		if w.overtook && !w.told {
 			l.pool.overtaking.Add(-1)
 		}
 	}

@@ -13,11 +13,11 @@ import (
 // appended.
 type dueIn time.Duration
 
-func (d dueIn) Due(rec *kgo.Record, seen time.Time) time.Time {
+func (d dueIn) Due(rec *kgo.Record, seen time.Time) (at time.Time, free bool) {
 	if rec.Attrs.TimestampType() == logAppendTime {
 		seen = rec.Timestamp
 	}
-	return seen.Add(time.Duration(d))
+	return seen.Add(time.Duration(d)), false
 }
 func (dueIn) Handle([]*Work) {}
 

@@ -132,7 +132,7 @@ func (l *Ledger) Resolve(ctx context.Context) (committed bool, err error) {
 		// owner may have committed as much.
 		if p.lane.live.Load() {
 			o, ok := commits[offsets.Partition{Topic: p.lane.topic.Name, Partition: p.lane.partition}]
-			return ok && o.Offset >= p.at.Offset, nil
+			return ok && (o.Offset > p.at.Offset || o.Offset == p.at.Offset && o.Metadata == p.meta), nil
 		}
 	}
 	return false, nil // nothing of it is ours any more
@@ -167,18 +167,19 @@ func (l *lane) undo(w *Work) {
 	l.pool.bytes.Add(w.bytes)
 }
 
-// handled returns all that is handled at the front, and how many records that is:
-// the rest are markers of transactions.
+// handled returns all that is handled, and how many records of it no commit knows of: the
+// rest are markers of transactions.
 func (l *lane) handled() (p prefix, records int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := l.ring.handled()
 	for _, w := range l.ring.works[:n] {
-		if !w.marker() {
+		if !w.marker() && !w.told {
 			records++
 		}
 	}
-	return l.upTo(n), records
+	p = l.upTo(n, true)
+	return p, records + len(p.told)
 }
 
 // marker says that the work is the end of a producer's transaction, which nothing

@@ -50,8 +50,8 @@ type pool struct {
 	room    chan struct{} // has room for one: a quarter of the budget is free again
 	awaited atomic.Bool   // somebody waits until the pool is not crowded
 
-	// overtaking is how many works were sent before a record in front of them.
-	// They stay uncommitted until that one is due, which can be hours.
+	// overtaking is how many works were sent before a record in front of them, and are
+	// in no commit, nor listed by one.
 	overtaking    atomic.Int64
 	maxOvertaking int64 // how many there may be
 }
@@ -63,13 +63,13 @@ const behindAfter = 100 * time.Millisecond
 const maxOvertaking = CommitRecords
 
 // newPool returns a pool with slots for twice as many works as are committed at once.
-// In transactions nothing overtakes, and what is written holds its memory until it is
-// committed: the budget is doubled for that.
+// In transactions what is written holds its memory until it is committed: the budget is
+// doubled for that.
 func newPool(budget int64, transactional bool) *pool {
 	p := &pool{budget: budget, room: make(chan struct{}, 1), maxOvertaking: maxOvertaking}
 	slots := int64(2 * CommitRecords)
 	if transactional {
-		p.budget, p.maxOvertaking, slots = 2*budget, 0, 2*TransactionRecords
+		p.budget, p.maxOvertaking, slots = 2*budget, TransactionRecords, 2*TransactionRecords
 	}
 	p.free.Store(slots)
 	p.slots, p.behind = semaphore.NewWeighted(slots), semaphore.NewWeighted(maxBehind(slots))
@@ -138,8 +138,12 @@ type reach struct {
 func (l *lane) reach() reach {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := reach{lane: l, last: l.here(l.ring.lastDue), moved: l.moved, bytes: l.bytes, paused: l.paused}
-	if w := l.ring.peek(false); w != nil {
+	last := l.ring.lastDue
+	if !l.unread.IsZero() {
+		last = l.unread
+	}
+	r := reach{lane: l, last: l.here(last), moved: l.moved, bytes: l.bytes, paused: l.paused}
+	if w := l.ring.peek(len(l.ring.exact) > 0); w != nil {
 		r.next = l.here(w.Due)
 	}
 	if l.suspended.Load() { // what it has is enough for any time

@@ -12,11 +12,16 @@ import (
 // that waits. What is due before a record in front of it (routed late, or stamped
 // by another producer's clock) also stands in early and overtakes, unless a
 // record with the same key would be overtaken.
+//
+// Works that are free are due in any order. They stand in exact, and neither wait for
+// others nor hold them up.
 type ring struct {
 	works []*Work
 	next  int // works[:next] have been sent
+	line  int // the first that waits and is not free, where some that are free wait
 
 	early     earlyHeap
+	exact     earlyHeap            // the free works that wait, and some that do not any more
 	overtaken int                  // works that overtook, and are not dropped
 	farthest  int64                // the last of their offsets
 	lastDue   time.Time            // the latest due time that was pushed
@@ -25,8 +30,13 @@ type ring struct {
 
 func (r *ring) push(w *Work) {
 	w.turn = w.Due
+	if w.free {
+		heap.Push(&r.exact, w)
+		r.works = append(r.works, w)
+		return
+	}
 	switch {
-	case !r.waits() || !w.Due.Before(r.lastDue):
+	case r.inLine() == nil || !w.Due.Before(r.lastDue):
 		r.lastDue = w.Due
 	case r.mayOvertake(w):
 		heap.Push(&r.early, w)
@@ -65,7 +75,7 @@ func (r *ring) mayOvertake(w *Work) bool {
 }
 
 func (r *ring) note(w *Work) {
-	if w.state == waiting && w.Record.Key != nil && w.turn.After(r.latest[string(w.Record.Key)]) {
+	if w.state == waiting && !w.free && w.Record.Key != nil && w.turn.After(r.latest[string(w.Record.Key)]) {
 		r.latest[string(w.Record.Key)] = w.turn
 	}
 }
@@ -82,28 +92,43 @@ func (r *ring) waits() bool {
 	return true
 }
 
+// inLine returns the first work that waits and is not free, nil where there is none.
+func (r *ring) inLine() *Work {
+	if !r.waits() {
+		return nil
+	}
+	if r.exact.first() == nil {
+		r.line = r.next
+		return r.works[r.next]
+	}
+	r.line = max(r.line, r.next)
+	for r.line < len(r.works) && (r.works[r.line].state != waiting || r.works[r.line].free) {
+		r.line++
+	}
+	if r.line == len(r.works) {
+		r.latest = nil // nothing is left that may not be overtaken
+		return nil
+	}
+	return r.works[r.line]
+}
+
 // peek returns the work that is due next, nil when none waits. Without
 // mayOvertake it is the first that waits, whatever stands behind it.
 func (r *ring) peek(mayOvertake bool) *Work {
 	if !r.waits() {
 		return nil
 	}
-	first := r.works[r.next]
-	if w := r.overtaker(); mayOvertake && w != nil && w.Due.Before(first.Due) {
-		return w
+	if !mayOvertake {
+		return r.works[r.next]
 	}
-	return first
-}
-
-// overtaker returns the work that would overtake next, nil where there is none.
-func (r *ring) overtaker() *Work {
-	for len(r.early) > 0 && r.early[0].state != waiting {
-		heap.Pop(&r.early)
+	next := r.inLine()
+	if w := r.early.first(); w != nil && w.Due.Before(next.Due) { // what is early waits in line, too
+		next = w
 	}
-	if len(r.early) == 0 {
-		return nil
+	if w := r.exact.first(); w != nil && (next == nil || before(w, next)) {
+		next = w
 	}
-	return r.early[0]
+	return next
 }
 
 // take marks w, which peek returned, as sent. It says whether w overtakes.
@@ -138,7 +163,7 @@ func (r *ring) drop(n int) {
 	}
 	clear(r.works[:n])
 	r.works = r.works[n:]
-	r.next = max(r.next-n, 0)
+	r.next, r.line = max(r.next-n, 0), max(r.line-n, 0)
 	if len(r.works) == 0 {
 		r.works = nil
 	}
@@ -147,15 +172,30 @@ func (r *ring) drop(n int) {
 // earlyHeap orders works by due time, then offset.
 type earlyHeap []*Work
 
-func (h earlyHeap) Len() int { return len(h) }
-func (h earlyHeap) Less(i, j int) bool {
-	if h[i].Due.Equal(h[j].Due) {
-		return h[i].offset < h[j].offset
+func (h earlyHeap) Len() int           { return len(h) }
+func (h earlyHeap) Less(i, j int) bool { return before(h[i], h[j]) }
+func (h earlyHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// first returns the first work that waits, nil where none does. It forgets those before it.
+func (h *earlyHeap) first() *Work {
+	for len(*h) > 0 && (*h)[0].state != waiting {
+		heap.Pop(h)
 	}
-	return h[i].Due.Before(h[j].Due)
+	if len(*h) == 0 {
+		return nil
+	}
+	return (*h)[0]
 }
-func (h earlyHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *earlyHeap) Push(x any)   { *h = append(*h, x.(*Work)) }
+
+// before reports whether a is due before b, or at the same time and stands in front of it.
+func before(a, b *Work) bool {
+	if a.Due.Equal(b.Due) {
+		return a.offset < b.offset
+	}
+	return a.Due.Before(b.Due)
+}
+
+func (h *earlyHeap) Push(x any) { *h = append(*h, x.(*Work)) }
 func (h *earlyHeap) Pop() any {
 	old := *h
 	w := old[len(old)-1]

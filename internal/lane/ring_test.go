@@ -33,6 +33,7 @@ type twinWork struct {
 	offset int64
 	due    time.Time
 	key    []byte
+	free   bool
 	state  state
 }
 
@@ -43,11 +44,20 @@ func (w *twinWork) String() string {
 // push fetches a record. Offsets have gaps where a topic was compacted, or where
 // a transaction was aborted.
 func (r *twin) push(due time.Time, key []byte, gap int64) *twinWork {
-	w := &twinWork{offset: r.next + gap, due: due, key: key}
-	w.work = &Work{Record: &kgo.Record{Key: key}, Due: due, offset: w.offset}
+	return r.fetch(&twinWork{offset: r.next + gap, due: due, key: key})
+}
+
+// pushFree fetches a record that is free.
+func (r *twin) pushFree(due time.Time, key []byte, gap int64) *twinWork {
+	return r.fetch(&twinWork{offset: r.next + gap, due: due, key: key, free: true})
+}
+
+func (r *twin) fetch(w *twinWork) *twinWork {
+	due, key := w.due, w.key
+	w.work = &Work{Record: &kgo.Record{Key: key}, Due: due, offset: w.offset, free: w.free}
 	r.next = w.offset + 1
 	r.works = append(r.works, w)
-	if key != nil {
+	if key != nil && !w.free {
 		if r.keys == nil {
 			r.keys = make(map[string]int)
 		}
@@ -100,7 +110,7 @@ func (r *twin) take(t fataler, mayOvertake bool) *twinWork {
 		}
 	}
 	for _, o := range waits[:i] {
-		if o.key != nil && w.key != nil && string(o.key) == string(w.key) {
+		if o.key != nil && w.key != nil && string(o.key) == string(w.key) && !o.free && !w.free {
 			t.Fatalf("%v overtakes %v", w, o)
 		}
 	}
@@ -119,7 +129,7 @@ func (r *twin) take(t fataler, mayOvertake bool) *twinWork {
 // one that is chosen.
 func (r *twin) mustNotLeaveBehind(t fataler, chosen *twinWork, waits []*twinWork) {
 	for _, w := range waits {
-		if (w.key == nil || r.keys[string(w.key)] == 1) && w.due.Before(chosen.due) {
+		if (w.free || w.key == nil || r.keys[string(w.key)] == 1) && w.due.Before(chosen.due) {
 			t.Fatalf("%v is chosen, and %v waits although it is due before", chosen, w)
 		}
 	}
@@ -188,6 +198,9 @@ func TestRingAgainstTwin(t *testing.T) {
 			"at once": func(t *rapid.T) {
 				w := r.push(time.Time{}, anyKey.Draw(t, "key"), 0)
 				w.due = time.Time{}
+			},
+			"free": func(t *rapid.T) {
+				r.pushFree(seconds(rapid.IntRange(now-10, now+10).Draw(t, "due")), anyKey.Draw(t, "key"), rapid.Int64Range(0, 1).Draw(t, "gap"))
 			},
 			"marker": func(*rapid.T) { r.pushMarker() },
 			"take":   func(t *rapid.T) { r.take(t, rapid.Bool().Draw(t, "may overtake")) },
@@ -292,6 +305,25 @@ func TestRingOvertakes(t *testing.T) {
 				t.Errorf("sent in the order %v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+// TestRingFree: works that are free are sent by their due times, then their offsets, and
+// records with their key neither wait for them nor hold them up.
+func TestRingFree(t *testing.T) {
+	var r twin
+	r.pushFree(seconds(9), []byte("a"), 0)
+	r.push(seconds(5), []byte("a"), 0)
+	r.pushFree(seconds(3), []byte("a"), 0)
+	r.push(seconds(6), []byte("a"), 0)
+	r.pushFree(seconds(3), nil, 0)
+	r.push(seconds(4), []byte("b"), 0)
+	var got []int64
+	for w := r.take(t, true); w != nil; w = r.take(t, true) {
+		got = append(got, w.offset)
+	}
+	if want := []int64{2, 4, 5, 1, 3, 0}; !slices.Equal(got, want) {
+		t.Errorf("sent in the order %v, want %v", got, want)
 	}
 }
 

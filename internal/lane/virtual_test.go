@@ -141,11 +141,11 @@ type handed struct {
 	at        time.Time
 }
 
-func (h *handler) Due(rec *kgo.Record, _ time.Time) time.Time {
+func (h *handler) Due(rec *kgo.Record, _ time.Time) (at time.Time, free bool) {
 	if h.delay == 0 {
-		return time.Time{}
+		return time.Time{}, false
 	}
-	return rec.Timestamp.Add(h.delay)
+	return rec.Timestamp.Add(h.delay), false
 }
 
 func (h *handler) Handle(works []*Work) {

@@ -26,6 +26,8 @@ type Work struct {
 	epoch    int32
 	state    state // guarded by lane.mu
 	overtook bool  // was sent before a record that stands in front of it
+	free     bool  // is handled by its due time, whatever its key; see Handler
+	told     bool  // the metadata of a commit says that it is handled
 	behind   bool  // was overdue by more than behindAfter when it was sent
 }
 
