@@ -39,7 +39,7 @@ func TestLedgerProperty(t *testing.T) {
 				if rapid.IntRange(0, 4).Draw(t, "marker") == 0 {
 					attrs = marker
 				}
-				recs = append(recs, record(next, seconds(rapid.IntRange(-1000, 0).Draw(t, "due")), attrs))
+				recs = append(recs, newRecord(next, seconds(rapid.IntRange(-1000, 0).Draw(t, "due")), attrs))
 				next++
 			}
 			l.push(fetched(recs...), epoch)
@@ -138,7 +138,7 @@ func (inbox) Due(*kgo.Record, time.Time) (time.Time, bool) { return time.Time{},
 func TestUndoneOverdue(t *testing.T) {
 	l := newTransactionalLane()
 	l.topic.Handler = inbox{}
-	l.push(fetched(record(0, epoch, created)), epoch)
+	l.push(fetched(newRecord(0, epoch, created)), epoch)
 	batch, _ := l.due(make([]*Work, 0, 1), epoch)
 	if len(batch) != 1 || !l.claim(context.Background(), batch) {
 		t.Fatalf("%d works are due, want 1", len(batch))
