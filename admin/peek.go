@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -20,7 +21,7 @@ type Pending struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	Offset    int64  `json:"offset"`
-	// Due is when it is to be delivered. On a topic that keeps its producers' times
+	// Due is when it is to be delivered, of an exact time the end of its walk. On a topic that keeps its producers' times
 	// it may be due earlier than that, as the service bounds the wait.
 	Due time.Time `json:"due"`
 	// Target is what it asks for; nil where it leaves that to the default.
@@ -103,10 +104,21 @@ func newPending(rec *kgo.Record, delay time.Duration) *Pending {
 }
 
 // dueAt is when a record of a level is due, by the forwarder's rule: what the router
-// says can only make it earlier.
+// says can only make it earlier. Of a record that asks for an exact time it is that,
+// whatever levels it has yet to wait on.
 func dueAt(rec *kgo.Record, delay time.Duration) time.Time {
 	due := rec.Timestamp.Add(delay + dueAfter)
-	if ms, ok := record.HopDue(rec.Headers); ok && time.UnixMilli(ms).Before(due) {
+	ms, exact, routed := record.HopDue(rec.Headers)
+	if !routed {
+		asked, _ := record.ReadAsked(rec.Headers)
+		if exact = asked.Exact(); exact {
+			var refusal *levels.Refusal
+			if ms, refusal = asked.Due(rec.Timestamp.UnixMilli(), math.MaxInt64); refusal != nil {
+				return due
+			}
+		}
+	}
+	if exact || routed && time.UnixMilli(ms).Before(due) {
 		due = time.UnixMilli(ms)
 	}
 	return due

@@ -42,7 +42,7 @@ func BenchmarkResolve(b *testing.B) {
 	w.targets = &record.Targets{Names: levels.Names{Prefix: levels.DefaultPrefix}}
 	b.ReportAllocs()
 	for b.Loop() {
-		w.facts(rec, at.Add(10*time.Second))
+		w.facts(rec, at.Add(10*time.Second), at)
 		if _, _, refusal := w.targets.Resolve(rec.Headers); refusal != nil {
 			b.Fatal(refusal)
 		}

@@ -83,8 +83,7 @@ type Config struct {
 
 	// Delivery is what is promised. ExactlyOnce needs Kafka 4.0, the rights WRITE
 	// and DESCRIBE on transactional ids that begin with the prefix and a dot, and
-	// consumers that read what is committed; it costs some 10 ms a record, and
-	// nothing overtakes a record of its partition that is due later. It is not
+	// consumers that read what is committed; it costs some 10 ms a record. It is not
 	// for a Handler, whose doing is no part of a transaction.
 	Delivery Delivery
 
@@ -112,6 +111,10 @@ type Config struct {
 	// MaxLate is how long after its due time a record may still be delivered; later
 	// it is a dead letter, which is looked at before each attempt. 0: however late.
 	MaxLate time.Duration
+	// MaxDelay bounds exact times (headers delay-for and delay-until): a record on a level
+	// whose due time is further away is a dead letter, over-max. It should be the router's.
+	// 0: levels.DefaultMaxDelay, 30 days.
+	MaxDelay time.Duration
 	// RequireControl delivers nothing until the control topic has been read, so that
 	// what is paused stays so whatever is broken. Without it deliveries start after
 	// half a minute as if nothing were paused, and at once where there is no such topic.
@@ -184,6 +187,7 @@ func (c Config) withDefaults() Config {
 		c.Ladder = levels.Default()
 	}
 	c.Names.Prefix = cmp.Or(c.Names.Prefix, levels.DefaultPrefix)
+	c.MaxDelay = cmp.Or(c.MaxDelay, levels.DefaultMaxDelay)
 	c.bounds().SetDefaults()
 	return c
 }
@@ -197,6 +201,8 @@ func (c *Config) validate() error {
 	switch {
 	case c.Concurrency < 0:
 		return fmt.Errorf("concurrency must be 0 (one call at a time) or more, got %d", c.Concurrency)
+	case c.MaxDelay < 0:
+		return fmt.Errorf("max delay must be 0 (30 days) or more, got %v", c.MaxDelay)
 	case c.Timeout < 0:
 		return fmt.Errorf("timeout must be 0 (none) or more, got %v", c.Timeout)
 	case c.Delivery == ExactlyOnce && c.handles():

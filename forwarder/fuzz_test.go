@@ -42,16 +42,19 @@ func FuzzLevelRecord(f *testing.F) {
 			headers = append(headers, h)
 		}
 		rec := newRecord(time.UnixMilli(stamp), stamped, headers...)
-		due, _ := w.Due(rec, at)
+		due, free := w.Due(rec, at)
 		bound := rec.Timestamp
 		if !stamped && (at.Before(bound) || stamp == -1) {
 			bound = at
 		}
+		if free {
+			bound = bound.Add(w.ladder.First().Delay)
+		}
 		if due.After(bound.Add(w.delay + cut)) {
 			t.Fatalf("due at %v, bound %v", due, bound)
 		}
-		facts := w.facts(rec, due)
-		if facts.Due < 0 || facts.Accepted < 0 || !w.known[facts.Granted] {
+		facts, _ := w.facts(rec, due, at)
+		if facts.Due < 0 || facts.Accepted < 0 || !w.known[facts.Granted] && facts.Granted != levels.GrantedExact {
 			t.Fatalf("facts %+v", facts)
 		}
 		topic, partition, refusal := w.targets.Resolve(rec.Headers)

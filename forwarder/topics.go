@@ -14,10 +14,10 @@ import (
 )
 
 // topics is what a forwarder reads: every level's topic, and what was parked.
-func topics(cfg *Config, outbox *deliver.Outbox, handing *handing) []lane.Topic {
+func topics(cfg *Config, outbox *deliver.Outbox, handing *handing, counters *metrics.Metrics) []lane.Topic {
 	var topics []lane.Topic
 	for l := range cfg.Ladder.All() {
-		topics = append(topics, levelTopic(cfg, l, outbox, handing))
+		topics = append(topics, levelTopic(cfg, l, outbox, handing, counters))
 	}
 	if handing == nil { // a handler's records are never parked
 		topics = append(topics, lane.Topic{
@@ -28,13 +28,15 @@ func topics(cfg *Config, outbox *deliver.Outbox, handing *handing) []lane.Topic 
 }
 
 // levelTopic is the topic of a level, in the ladder or not.
-func levelTopic(cfg *Config, l levels.Level, outbox *deliver.Outbox, handing *handing) lane.Topic {
+func levelTopic(cfg *Config, l levels.Level, outbox *deliver.Outbox, handing *handing, counters *metrics.Metrics) lane.Topic {
 	return lane.Topic{
 		Name:  cfg.Names.Level(l),
 		Label: l.String(),
 		Wait:  l.Delay,
+		Slack: cfg.Ladder.First().Delay,
 		Handler: &worker{
-			delay: l.Delay, name: l.String(), known: levelNames(cfg.Ladder), targets: cfg.targets(), outbox: outbox, handing: handing,
+			delay: l.Delay, name: l.String(), known: levelNames(cfg.Ladder), ladder: cfg.Ladder, names: cfg.Names, maxDelay: cfg.MaxDelay,
+			targets: cfg.targets(), outbox: outbox, handing: handing, metrics: counters,
 		},
 		OneByOne: handing != nil,
 	}
@@ -43,7 +45,7 @@ func levelTopic(cfg *Config, l levels.Level, outbox *deliver.Outbox, handing *ha
 // retired finds the level topics that are there and not in the ladder. Records wait
 // on them that came there before they were taken out, or that another instance
 // routes which does not have the new ladder yet: they are due when they were.
-func retired(cfg *Config, outbox *deliver.Outbox, handing *handing) func(context.Context, *kadm.Client) ([]lane.Topic, error) {
+func retired(cfg *Config, outbox *deliver.Outbox, handing *handing, counters *metrics.Metrics) func(context.Context, *kadm.Client) ([]lane.Topic, error) {
 	inLadder := make(map[time.Duration]bool)
 	for l := range cfg.Ladder.All() {
 		inLadder[l.Delay] = true
@@ -57,7 +59,7 @@ func retired(cfg *Config, outbox *deliver.Outbox, handing *handing) func(context
 		var topics []lane.Topic
 		for name := range all {
 			if delay, ok := c.Names.LevelDelay(name); ok && !inLadder[delay] {
-				t := levelTopic(&c, levels.Level{Delay: delay}, outbox, handing)
+				t := levelTopic(&c, levels.Level{Delay: delay}, outbox, handing, counters)
 				t.Retired = true
 				topics = append(topics, t)
 			}

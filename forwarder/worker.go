@@ -7,18 +7,23 @@ import (
 
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
 // worker forwards one level: it says when a record is due and where it goes.
 type worker struct {
-	delay   time.Duration
-	name    string          // of the level
-	known   map[string]bool // the names of all levels
-	targets *record.Targets
-	outbox  *deliver.Outbox
-	handing *handing // nil: records go to their targets
+	delay    time.Duration
+	name     string          // of the level
+	known    map[string]bool // the names of all levels
+	ladder   levels.Ladder
+	names    levels.Names
+	maxDelay time.Duration
+	targets  *record.Targets
+	outbox   *deliver.Outbox
+	handing  *handing // nil: records go to their targets
+	metrics  *metrics.Metrics
 }
 
 // cut is added because Kafka cuts timestamps to whole milliseconds: without it a
@@ -30,51 +35,89 @@ const cut = time.Millisecond
 // producers' times so does when the record was first seen: nothing that a
 // producer writes can hold up a partition for longer than its level. A record without a
 // time waits its level from when it was first seen.
+//
+// A record that asks for an exact time is due then where that is earlier, or less than the
+// first level later. It is handled by its due time, whatever its key is.
 func (w *worker) Due(rec *kgo.Record, seen time.Time) (at time.Time, free bool) {
-	due := rec.Timestamp.Add(w.delay + cut)
-	if !lane.Stamped(rec) {
-		if bound := seen.Add(w.delay + cut); bound.Before(due) || lane.Timeless(rec) {
-			due = bound
+	appended := w.appended(rec, seen)
+	ms, exact, routed := record.HopDue(rec.Headers)
+	if exact || !routed {
+		if at, is := w.exactDue(rec, appended, ms, routed); is {
+			return at, true
 		}
 	}
-	if ms, ok := record.HopDue(rec.Headers); ok && time.UnixMilli(ms).Before(due) {
+	due := appended.Add(w.delay + cut)
+	if routed && time.UnixMilli(ms).Before(due) {
 		due = time.UnixMilli(ms)
 	}
 	return due, false
 }
 
-// Handle starts the delivery of due records.
-func (w *worker) Handle(works []*lane.Work) {
-	if w.handing != nil {
-		for _, work := range works {
-			w.handing.hand(work, w.facts(work.Record, work.Due))
-		}
-		return
+// appended is when the record was appended to the level's topic, as far as that is known.
+func (w *worker) appended(rec *kgo.Record, seen time.Time) time.Time {
+	if !lane.Stamped(rec) && (seen.Before(rec.Timestamp) || lane.Timeless(rec)) {
+		return seen
 	}
-	batch := w.outbox.NewBatch(len(works))
+	return rec.Timestamp
+}
+
+// Handle starts the delivery of due records. A record on its way to an exact time goes to
+// its next level.
+func (w *worker) Handle(works []*lane.Work) {
+	var made *deliver.Batch // nil: what is handed to handlers needs none
+	batch := func() *deliver.Batch {
+		if made == nil {
+			made = w.outbox.NewBatch(len(works))
+		}
+		return made
+	}
 	for _, work := range works {
-		rec, facts := work.Record, w.facts(work.Record, work.Due)
-		topic, partition, refusal := w.targets.Resolve(rec.Headers)
-		if refusal != nil {
-			batch.Bury(work, rec, facts, *refusal)
+		rec := work.Record
+		facts, refusal := w.facts(rec, work.Due, work.Seen())
+		if facts.Granted == levels.GrantedExact && refusal == nil {
+			next, walks, r := w.step(work, &facts)
+			if walks {
+				w.metrics.Steps.WithLabelValues(next.String()).Inc()
+				batch().Put(work, rec, record.Hop(rec, w.names.Level(next), facts), facts)
+				continue
+			}
+			refusal = r
+		}
+		if refusal == nil && w.handing != nil {
+			w.handing.hand(work, facts)
 			continue
 		}
-		facts.Topic, facts.Partition = topic, partition
-		batch.Deliver(work, rec, facts)
+		if refusal == nil {
+			facts.Topic, facts.Partition, refusal = w.targets.Resolve(rec.Headers)
+		}
+		if refusal != nil {
+			batch().Bury(work, rec, facts, *refusal)
+			continue
+		}
+		batch().Deliver(work, rec, facts)
 	}
-	batch.Send()
+	if made != nil {
+		made.Send()
+	}
 }
 
 // facts are what the router found out, or for a record that was written straight
-// to the level topic, what that topic says.
-func (w *worker) facts(rec *kgo.Record, due time.Time) levels.Facts {
+// to the level topic, what that topic says. refusal is why the latter cannot be read.
+func (w *worker) facts(rec *kgo.Record, due, seen time.Time) (f levels.Facts, refusal *levels.Refusal) {
 	f, routed := record.ReadHop(rec.Headers)
 	if !routed {
+		var exact bool
+		if f, exact, refusal = w.exactFacts(rec, seen); exact {
+			return f, nil
+		}
 		f = levels.Facts{Accepted: sinceEpoch(rec.Timestamp)}
 		if lane.Timeless(rec) {
 			f.Accepted = sinceEpoch(due.Add(-w.delay - cut))
 			f.ID = record.OriginID(rec, 0) // another instance may see it at another time
 		}
+	}
+	if f.Granted == levels.GrantedExact {
+		return f, nil
 	}
 	if !w.known[f.Granted] {
 		// Anyone who can write to the level topic can write that header, and it
@@ -83,7 +126,7 @@ func (w *worker) facts(rec *kgo.Record, due time.Time) levels.Facts {
 	}
 	f.Partition = levels.ByKey
 	f.Due = sinceEpoch(due)
-	return f
+	return f, refusal
 }
 
 // sinceEpoch is a time in Unix milliseconds, not below 0. Only a producer's own time

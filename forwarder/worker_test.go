@@ -16,7 +16,9 @@ import (
 
 // ten is the worker of level 10s in the default ladder.
 func ten() *worker {
-	return &worker{delay: 10 * time.Second, name: "10s", known: levelNames(levels.Default())}
+	return &worker{
+		delay: 10 * time.Second, name: "10s", known: levelNames(levels.Default()), ladder: levels.Default(), maxDelay: levels.DefaultMaxDelay,
+	}
 }
 
 // at is when the test's records were written.
@@ -86,7 +88,7 @@ func TestDueIsBounded(t *testing.T) {
 
 func TestFacts(t *testing.T) {
 	due := at.Add(10*time.Second + cut)
-	direct := ten().facts(newRecord(at, true), due)
+	direct, _ := ten().facts(newRecord(at, true), due, at)
 	want := levels.Facts{
 		Partition: levels.ByKey, Due: due.UnixMilli(), Accepted: at.UnixMilli(), Granted: "10s",
 	}
@@ -98,7 +100,7 @@ func TestFacts(t *testing.T) {
 	for _, seen := range []time.Time{at, at.Add(time.Minute)} {
 		rec := newRecord(time.UnixMilli(-1), false)
 		due, _ := ten().Due(rec, seen)
-		f := ten().facts(rec, due)
+		f, _ := ten().facts(rec, due, seen)
 		if f.Accepted != seen.UnixMilli() || f.ID != "delay.level.10s-2-7-0" {
 			t.Errorf("without a time, seen at %v: %+v", seen, f)
 		}
@@ -110,12 +112,12 @@ func TestFacts(t *testing.T) {
 			ID: "delay.inbox-0-1-2", Due: due.UnixMilli(), Accepted: accepted.UnixMilli(), Granted: granted,
 		})
 	}
-	got := ten().facts(routed("30s"), due)
+	got, _ := ten().facts(routed("30s"), due, at)
 	if got.ID != "delay.inbox-0-1-2" || got.Accepted != accepted.UnixMilli() || got.Granted != "30s" {
 		t.Errorf("routed: %+v", got)
 	}
 	// The header becomes a label of metrics: it has to be a level that there is.
-	if got := ten().facts(routed("31s"), due); got.Granted != "10s" {
+	if got, _ := ten().facts(routed("31s"), due, at); got.Granted != "10s" {
 		t.Errorf("a level that is none: %+v", got)
 	}
 }
@@ -125,7 +127,7 @@ func TestFactsOfAnyTimeCanBeParked(t *testing.T) {
 	for _, stamp := range []int64{math.MinInt64, -1, 0, math.MaxInt64} {
 		rec := newRecord(time.UnixMilli(stamp), false)
 		due, _ := ten().Due(rec, at)
-		f := ten().facts(rec, due)
+		f, _ := ten().facts(rec, due, at)
 		f.Topic = "orders"
 		_, got, err := record.Unpark(record.Parked(rec, "delay.parked", f))
 		if err != nil || got.Due != f.Due || got.Accepted != f.Accepted {

@@ -11,9 +11,8 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// cutMs is added to a due time because Kafka cuts the time of acceptance to whole
-// milliseconds: without it a record could be up to one early.
-const cutMs = 1
+// cutMs is record.CutMs.
+const cutMs = record.CutMs
 
 // Kind is what is to be done with a record.
 type Kind int
@@ -47,7 +46,8 @@ type Refusal = levels.Refusal
 // Decision is what becomes of a record.
 type Decision struct {
 	Kind Kind
-	// Level is where the record waits; zero where it does not wait.
+	// Level is where the record waits, of an exact time at first; zero where it does not
+	// wait.
 	Level levels.Level
 	// Record is to be written where Kind is ToLevel, and nil otherwise. It
 	// shares key, value and the bytes of headers with the record decided on.
@@ -59,7 +59,8 @@ type Decision struct {
 	Refusal *Refusal
 	// Asked is the delay that was asked for; Clamped says that it was above
 	// the last level, which was granted. A level number above the last one
-	// counts as the last level's delay.
+	// counts as the last level's delay. For a time it is how long after the
+	// acceptance that is.
 	Asked   time.Duration
 	Clamped bool
 }
@@ -76,13 +77,22 @@ type Decision struct {
 // with the record, so that the time it lay in the inbox is not waited again. It
 // waits on the topic of its level even if it is overdue: records with its key may
 // stand there that were sent before it.
+//
+// A record that asks for an exact time is due then, and waits on the first level of its
+// walk; see [levels.Ladder.Step]. One that asks for the past is due when it was accepted.
 func (p *Policy) Decide(rec *kgo.Record, accepted time.Time) Decision {
+	return p.DecideAt(rec, accepted, accepted)
+}
+
+// DecideAt is [Policy.Decide] at a later time than the acceptance, now by the broker's
+// clock. Only the first step to an exact time depends on it.
+func (p *Policy) DecideAt(rec *kgo.Record, accepted, now time.Time) Decision {
 	acceptedMs := accepted.UnixMilli()
 	d := Decision{Facts: levels.Facts{Partition: levels.ByKey, Accepted: acceptedMs}}
 	if lane.Timeless(rec) { // accepted is a guess, and duplicates have the same id
 		d.Facts.ID = record.OriginID(rec, 0)
 	}
-	granted, refusal := p.readLevel(rec.Headers)
+	granted, refusal := p.readRequest(rec.Headers, acceptedMs)
 	if refusal != nil {
 		return d.dead(refusal)
 	}
@@ -95,6 +105,12 @@ func (p *Policy) Decide(rec *kgo.Record, accepted time.Time) Decision {
 	d.Facts.Topic, d.Facts.Partition = topic, partition
 	d.Facts.Granted = granted.level.String()
 	d.Facts.Due = dueMs(acceptedMs, granted.level)
+	if granted.exact {
+		d.Facts.Granted, d.Facts.Due = levels.GrantedExact, max(granted.due, acceptedMs)
+		if d.Facts.Due > acceptedMs {
+			granted.level = p.Ladder.Step(time.Duration(d.Facts.Due-now.UnixMilli()) * time.Millisecond)
+		}
+	}
 
 	if granted.level.Delay == 0 {
 		d.Kind = AtOnce
@@ -123,23 +139,39 @@ type grant struct {
 	level   levels.Level // zero for no delay
 	asked   time.Duration
 	clamped bool
+	exact   bool  // for an exact time, and no level
+	due     int64 // which is this, in Unix milliseconds
 }
 
-// readLevel reads the request from headers and answers it.
-func (p *Policy) readLevel(h []kgo.RecordHeader) (grant, *Refusal) {
+// readRequest reads the request from headers and answers it.
+func (p *Policy) readRequest(h []kgo.RecordHeader, acceptedMs int64) (grant, *Refusal) {
 	if r := record.Misspelt(h); r != nil {
 		return grant{}, r
 	}
-	value, given := record.Last(h, levels.HeaderLevel)
-	if !given {
+	asked, r := record.ReadAsked(h)
+	switch {
+	case r != nil:
+		return grant{}, r
+	case asked.Exact():
+		due, r := asked.Due(acceptedMs, p.MaxDelay)
+		return exactly(due, acceptedMs), r
+	case asked.Key == "":
 		return grant{}, &Refusal{Code: levels.BadLevel, Detail: levels.HeaderLevel +
 			" is missing; write a duration such as 10s, 1m30s, 2h or 1d, or a level number such as 3"}
 	}
-	request, err := levels.ParseRequest(string(value))
+	request, err := levels.ParseRequest(string(asked.Value))
 	if err != nil {
 		return grant{}, &Refusal{Code: levels.BadLevel, Detail: err.Error()}
 	}
-	return p.grant(request, value)
+	if p.Rounding == levels.Exact && !request.ByNumber {
+		due, r := asked.After(acceptedMs, request.Delay, p.MaxDelay)
+		return exactly(due, acceptedMs), r
+	}
+	return p.grant(request, asked.Value)
+}
+
+func exactly(due, acceptedMs int64) grant {
+	return grant{exact: true, due: due, asked: time.Duration(max(0, due-acceptedMs)) * time.Millisecond}
 }
 
 // grant answers a request, which was written as value.

@@ -1,8 +1,10 @@
 package router
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
@@ -20,11 +22,15 @@ type Policy struct {
 	Ladder levels.Ladder
 	// Names spells the topics. An empty prefix: levels.DefaultPrefix.
 	Names levels.Names
-	// Rounding says which level a delay gets that lies between two.
+	// Rounding says which level a delay gets that lies between two. With levels.Exact it
+	// gets none, and is waited for to the millisecond.
 	Rounding levels.Rounding
 	// OverMax says what becomes of a request above the last level. The zero value,
 	// OverMaxAuto, lets the service go by Rounding, and a [Producer] refuse.
 	OverMax OverMax
+	// MaxDelay bounds exact times: a request for one that is further away is refused as
+	// over-max. 0: levels.DefaultMaxDelay, 30 days.
+	MaxDelay time.Duration
 	// DefaultTarget receives records that name no target. Empty: they are refused.
 	DefaultTarget string
 	// AllowTargets and DenyTargets are patterns of path.Match. An empty allow
@@ -32,7 +38,8 @@ type Policy struct {
 	AllowTargets, DenyTargets []string
 }
 
-// WithDefaults is the policy with a ladder and a prefix where it had none.
+// WithDefaults is the policy with a ladder, a prefix and a longest exact delay where it
+// had none.
 func (p Policy) WithDefaults() Policy {
 	if p.Ladder.Len() == 0 {
 		p.Ladder = levels.Default()
@@ -40,6 +47,7 @@ func (p Policy) WithDefaults() Policy {
 	if p.Names.Prefix == "" {
 		p.Names.Prefix = levels.DefaultPrefix
 	}
+	p.MaxDelay = cmp.Or(p.MaxDelay, levels.DefaultMaxDelay)
 	return p
 }
 
@@ -57,6 +65,9 @@ func (p Policy) Validate() error {
 	}
 	if _, err := p.OverMax.MarshalText(); err != nil {
 		return wrong("OverMax", err)
+	}
+	if p.MaxDelay < 0 {
+		return wrong("MaxDelay", fmt.Errorf("%s is negative; write a duration such as 30d", p.MaxDelay))
 	}
 	err := p.targets().Validate()
 	if fault := (*record.FieldError)(nil); errors.As(err, &fault) {

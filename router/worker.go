@@ -42,7 +42,8 @@ func (w *worker) Handle(works []*lane.Work) {
 	batch := w.outbox.NewBatch(len(works))
 	for _, work := range works {
 		rec := work.Record
-		d := w.policy.Decide(rec, accepted(rec, work.Clock(now)))
+		theirs := work.Clock(now)
+		d := w.policy.DecideAt(rec, accepted(rec, theirs), theirs)
 		switch d.Kind {
 		case Dead:
 			batch.Bury(work, rec, d.Facts, *d.Refusal)
@@ -74,6 +75,12 @@ func accepted(rec *kgo.Record, now time.Time) time.Time {
 // observe counts what was granted, and by how much it differs from the request.
 func (w *worker) observe(rec *kgo.Record, d *Decision) {
 	w.metrics.Routed.WithLabelValues(d.Facts.Granted).Inc()
+	if d.Facts.Granted == levels.GrantedExact {
+		if d.Kind == ToLevel {
+			w.metrics.Steps.WithLabelValues(d.Level.String()).Inc()
+		}
+		return
+	}
 	if d.Asked == 0 {
 		return
 	}

@@ -40,7 +40,7 @@ func TestCopiedLevelTopic(t *testing.T) {
 	dueBefore := make(map[string]int64)
 	for _, r := range waiting {
 		dueBefore[string(r.Value)] = r.Timestamp.Add(level.Delay).UnixMilli() + 1
-		if due, ok := record.HopDue(r.Headers); ok {
+		if due, _, ok := record.HopDue(r.Headers); ok {
 			dueBefore[string(r.Value)] = due
 		}
 		// To another target, so that nothing there is from the old installation.

@@ -50,6 +50,10 @@ func (w *Work) set(l *lane, rec *kgo.Record) {
 // letter: the commit may pass it. It is called exactly once, from any goroutine.
 func (w *Work) Done(now time.Time) { w.lane.finish(w, now) }
 
+// Seen returns when the record was first fetched, where the broker does not stamp it: what
+// Handler.Due was given. It is zero for any other record.
+func (w *Work) Seen() time.Time { return w.seen }
+
 // Live says whether the partition is still ours. What has not been sent when it
 // no longer is must not be sent: its next owner does that.
 func (w *Work) Live() bool { return w.lane.live.Load() }

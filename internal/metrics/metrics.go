@@ -22,6 +22,7 @@ type Metrics struct {
 	Dead      *prometheus.CounterVec // by code
 	Parked    *prometheus.CounterVec // by level
 	Clamped   *prometheus.CounterVec // by level that was granted
+	Steps     *prometheus.CounterVec // by level
 	Retried   prometheus.Counter
 	Lateness  *prometheus.HistogramVec // by level
 	Rounding  *prometheus.HistogramVec // by level that was granted
@@ -102,6 +103,8 @@ func Register(reg prometheus.Registerer) (*Metrics, error) {
 		Dead:    vec("delayd_dead_total", "Records written to the dead letters.", "code"),
 		Parked:  vec("delayd_parked_total", "Records set aside because their target could not be written.", "level"),
 		Clamped: vec("delayd_clamped_total", "Requests above the last level that were shortened to it.", "level"),
+		Steps: vec("delayd_steps_total",
+			"Records on their way to an exact time that were put on a level.", "level"),
 		Retried: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "delayd_send_retries_total", Help: "Records sent again after a refused or unclear answer."}),
 		Lateness: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -156,6 +159,7 @@ func Register(reg prometheus.Registerer) (*Metrics, error) {
 	m.InFlight, m.Overdue = register(r, m.InFlight), register(r, m.Overdue)
 	m.Stalled, m.Paused = register(r, m.Stalled), register(r, m.Paused)
 	m.Purged, m.PurgeFail = register(r, m.Purged), register(r, m.PurgeFail)
+	m.Steps = register(r, m.Steps)
 	m.DataLoss, m.Transactions = register(r, m.DataLoss), register(r, m.Transactions)
 	if r.err != nil {
 		for _, c := range r.added {
@@ -201,6 +205,8 @@ func (m *Metrics) Expect(ladder levels.Ladder) {
 		m.expectLevel(l.String())
 	}
 	m.expectLevel(levels.Level{}.String())
+	m.Routed.WithLabelValues(levels.GrantedExact)
+	m.levels[levels.GrantedExact] = m.deliveries(levels.GrantedExact)
 	for _, code := range levels.Codes() {
 		m.Dead.WithLabelValues(string(code))
 	}
@@ -208,6 +214,7 @@ func (m *Metrics) Expect(ladder levels.Ladder) {
 
 func (m *Metrics) expectLevel(name string) {
 	m.Routed.WithLabelValues(name)
+	m.Steps.WithLabelValues(name)
 	m.Clamped.WithLabelValues(name)
 	m.Rounding.WithLabelValues(name)
 	m.levels[name] = m.deliveries(name)

@@ -38,7 +38,7 @@ func appendFinal(headers []kgo.RecordHeader, v *values, src *kgo.Record, f *leve
 	for i := range src.Headers {
 		h := &src.Headers[i]
 		switch h.Key {
-		case levels.HeaderLevel:
+		case levels.HeaderLevel, levels.HeaderFor, levels.HeaderUntil:
 			requested, asked = h.Value, true
 		case levels.HeaderID:
 			id = h.Value

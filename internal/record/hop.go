@@ -75,16 +75,16 @@ func hopFacts(due, accepted, granted, id []byte) (f levels.Facts, ok bool) {
 	return f, true
 }
 
-// HopDue returns the due time that ReadHop reads, in Unix milliseconds. It is called for
-// each record.
-func HopDue(h []kgo.RecordHeader) (ms int64, ok bool) {
+// HopDue returns the due time that ReadHop reads, in Unix milliseconds, and whether the
+// record walks to it over several levels. It is called for each record.
+func HopDue(h []kgo.RecordHeader) (ms int64, exact, ok bool) {
 	due, accepted, granted, id := hopValues(h)
 	if ms, ok = parseNumber(due, math.MaxInt64); !ok || len(id) == 0 {
-		return 0, false
+		return 0, false, false
 	}
 	_, okAccepted := parseNumber(accepted, math.MaxInt64)
-	_, okGranted := grantedName(granted)
-	return ms, okAccepted && okGranted
+	name, okGranted := grantedName(granted)
+	return ms, name == levels.GrantedExact, okAccepted && okGranted
 }
 
 func hopSize(src *kgo.Record, f *levels.Facts) int {
@@ -98,10 +98,10 @@ func appendHop(headers []kgo.RecordHeader, v *values, src *kgo.Record, f *levels
 	return add(headers, KeyID, v.id(src, f))
 }
 
-// usual are the names of the default ladder's levels and of no delay: most records
+// usual are the names of the default ladder's levels, of no delay and of exact ones: most records
 // were granted one of them, and need neither parsing nor memory for it.
 var usual = func() map[string]string {
-	names := map[string]string{levels.Level{}.String(): levels.Level{}.String()}
+	names := map[string]string{levels.Level{}.String(): levels.Level{}.String(), levels.GrantedExact: levels.GrantedExact}
 	for l := range levels.Default().All() {
 		names[l.String()] = l.String()
 	}

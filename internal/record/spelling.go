@@ -16,6 +16,8 @@ var requestKeys = [...]struct {
 	code levels.Code
 }{
 	{levels.HeaderLevel, levels.BadLevel},
+	{levels.HeaderFor, levels.BadTime},
+	{levels.HeaderUntil, levels.BadTime},
 	{levels.HeaderTarget, levels.NoTarget},
 	{levels.HeaderPartition, levels.BadPartition},
 	{levels.HeaderID, levels.BadHeader},

@@ -1,0 +1,82 @@
+package forwarder
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/levels"
+)
+
+// clockSlack is how far the clocks of two brokers may differ before a record that may wait
+// as long as it asks for is taken for one with a forged due time.
+const clockSlack = time.Minute
+
+// exactDue returns when a record is to be handled on this level that asks for an exact
+// time: then, where it is delivered from here, else at the end of the level. routed and ms
+// are what its hop says. is is false for any other record.
+func (w *worker) exactDue(rec *kgo.Record, appended time.Time, ms int64, routed bool) (at time.Time, is bool) {
+	if !routed {
+		asked, refusal := record.ReadAsked(rec.Headers)
+		if refusal != nil || !asked.Exact() {
+			return at, false
+		}
+		if ms, refusal = asked.Due(sinceEpoch(appended), w.maxDelay); refusal != nil {
+			return at, false
+		}
+	}
+	due := time.UnixMilli(ms)
+	if w.forged(due, appended) {
+		return at, false
+	}
+	if end := appended.Add(w.delay); !w.ladder.LastStep(due.Sub(end)) {
+		return end, true
+	}
+	return due, true
+}
+
+// forged reports whether a due time is further away than that of any record which was
+// written to this level then: none was accepted later.
+func (w *worker) forged(due, appended time.Time) bool {
+	return due.Sub(appended) > w.maxDelay+clockSlack
+}
+
+// exactFacts are those of a record that was written straight to the level and asks for an
+// exact time. is is false where it does not, or cannot be read: refusal says why.
+func (w *worker) exactFacts(rec *kgo.Record, seen time.Time) (f levels.Facts, is bool, refusal *levels.Refusal) {
+	asked, refusal := record.ReadAsked(rec.Headers)
+	if refusal != nil || !asked.Exact() {
+		return f, false, refusal
+	}
+	f = levels.Facts{Partition: levels.ByKey, Granted: levels.GrantedExact, Accepted: sinceEpoch(w.appended(rec, seen))}
+	if lane.Timeless(rec) {
+		f.ID = record.OriginID(rec, 0) // another instance may see it at another time
+	}
+	due, refusal := asked.Due(f.Accepted, w.maxDelay)
+	f.Due = max(due, f.Accepted)
+	return f, refusal == nil, refusal
+}
+
+// step returns the level that a record waits on next which asks for an exact time, and
+// false when it is to be delivered. refusal is why it may not go on.
+func (w *worker) step(work *lane.Work, f *levels.Facts) (next levels.Level, walks bool, refusal *levels.Refusal) {
+	due := time.UnixMilli(f.Due)
+	if w.forged(due, w.appended(work.Record, work.Seen())) {
+		return next, false, &levels.Refusal{Code: levels.OverMax, Detail: fmt.Sprintf(
+			"the due time %s is more than %s after the record was written to the level; raise --max-delay if it was lowered",
+			due.UTC().Format(time.RFC3339Nano), levels.FormatDelay(w.maxDelay))}
+	}
+	rest := due.Sub(work.Clock(time.Now()))
+	if !work.Due.Before(due) || rest <= 0 {
+		return next, false, nil
+	}
+	if f.ID == "" && w.handing == nil { // nobody has looked at its target yet
+		if _, _, refusal := w.targets.Resolve(work.Record.Headers); refusal != nil {
+			return next, false, refusal
+		}
+	}
+	return w.ladder.Step(rest), true, nil
+}
