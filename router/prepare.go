@@ -29,15 +29,67 @@ import (
 //
 // rec is copied, but for the bytes of its key, value and headers.
 func (p Policy) Prepare(rec *kgo.Record, delay time.Duration, now time.Time) (*kgo.Record, error) {
+	return p.prepare(rec, wish{delay: delay}, now)
+}
+
+// PrepareFor is [Policy.Prepare] for an exact delay; see [Producer.SendFor].
+func (p Policy) PrepareFor(rec *kgo.Record, delay time.Duration, now time.Time) (*kgo.Record, error) {
+	return p.prepare(rec, wish{delay: delay, exact: true}, now)
+}
+
+// PrepareUntil is [Policy.Prepare] for an exact time; see [Producer.SendUntil].
+func (p Policy) PrepareUntil(rec *kgo.Record, at, now time.Time) (*kgo.Record, error) {
+	return p.prepare(rec, wish{at: at, exact: true}, now)
+}
+
+func (p Policy) prepare(rec *kgo.Record, wish wish, now time.Time) (*kgo.Record, error) {
 	s, err := newSending(p, false)
 	if err != nil {
-		return nil, prepareError(rec, delay, err)
+		return nil, prepareError(rec, wish, err)
 	}
-	made, err := s.prepare(rec, delay, now, rand.Text())
+	made, err := s.prepare(rec, wish, now, rand.Text())
 	if err != nil {
-		return nil, prepareError(rec, delay, err)
+		return nil, prepareError(rec, wish, err)
 	}
 	return made.record, nil
+}
+
+// wish is when a record is to be delivered: after a delay, or at a time where that is not
+// zero.
+type wish struct {
+	delay time.Duration
+	at    time.Time
+	exact bool
+}
+
+// String is the wish behind "with".
+func (w wish) String() string {
+	switch {
+	case !w.at.IsZero():
+		return "delivery at " + w.at.Format(time.RFC3339Nano)
+	case w.exact:
+		return "an exact delay of " + w.delay.String()
+	}
+	return "a delay of " + w.delay.String()
+}
+
+// rest is how long it is to wait from now on.
+func (w wish) rest(now time.Time) time.Duration {
+	if w.at.IsZero() {
+		return w.delay
+	}
+	return w.at.Sub(now)
+}
+
+// header is the wish as a record carries it.
+func (w wish) header() kgo.RecordHeader {
+	switch {
+	case !w.at.IsZero():
+		return kgo.RecordHeader{Key: levels.HeaderUntil, Value: w.at.UTC().AppendFormat(nil, time.RFC3339Nano)}
+	case w.exact:
+		return kgo.RecordHeader{Key: levels.HeaderFor, Value: []byte(levels.FormatDelay(w.delay))}
+	}
+	return kgo.RecordHeader{Key: levels.HeaderLevel, Value: []byte(levels.FormatDelay(w.delay))}
 }
 
 // sending decides what a producer writes. It is a value that does not change.
@@ -65,21 +117,28 @@ type prepared struct {
 	target  string
 	receipt Receipt   // as far as it is known before the record is written
 	dueNow  time.Time // of a record without delay
+	wish    wish
 	clamped bool
 }
 
 // due returns when a record is due at the latest that was acknowledged at a time.
 func (p *prepared) due(acknowledged time.Time) time.Time {
-	if p.receipt.Level.Delay == 0 {
+	switch {
+	case p.receipt.Level.Delay == 0:
 		return p.dueNow
+	case !p.wish.at.IsZero():
+		return p.wish.at
+	case p.wish.exact:
+		return time.UnixMilli(acknowledged.UnixMilli() + cutMs).Add(p.wish.delay)
 	}
 	return time.UnixMilli(dueMs(acknowledged.UnixMilli(), p.receipt.Level))
 }
 
 // prepare returns the record to write for rec: to the topic of a level, or without delay
 // to the target. id is for a record that brings none of its own.
-func (s *sending) prepare(rec *kgo.Record, delay time.Duration, now time.Time, id string) (prepared, error) {
-	level, clamped, refusal := s.grant(delay)
+func (s *sending) prepare(rec *kgo.Record, wish wish, now time.Time, id string) (prepared, error) {
+	wish.exact = wish.exact || s.policy.Rounding == levels.Exact
+	level, clamped, refusal := s.grant(wish, now)
 	if refusal != nil {
 		return prepared{}, refusal
 	}
@@ -98,7 +157,7 @@ func (s *sending) prepare(rec *kgo.Record, delay time.Duration, now time.Time, i
 	if !rec.Timestamp.IsZero() {
 		sent = rec.Timestamp
 	}
-	headers = append(headers, kgo.RecordHeader{Key: levels.HeaderLevel, Value: []byte(levels.FormatDelay(delay))})
+	headers = append(headers, wish.header())
 	if target != "" {
 		headers = append(headers, kgo.RecordHeader{Key: levels.HeaderTarget, Value: []byte(target)})
 	}
@@ -111,17 +170,21 @@ func (s *sending) prepare(rec *kgo.Record, delay time.Duration, now time.Time, i
 		Headers:   headers,
 	}
 	if level.Delay == 0 {
+		granted := level.String()
+		if wish.exact {
+			granted = levels.GrantedExact
+		}
 		out = s.atOnce(out, levels.Facts{
 			Topic:     target,
 			Partition: partition,
 			ID:        id,
 			Due:       now.UnixMilli(),
 			Accepted:  now.UnixMilli(), // no broker has yet
-			Granted:   level.String(),
+			Granted:   granted,
 		})
 	}
 	receipt := Receipt{ID: id, Level: level, Topic: out.Topic, Partition: unknownPlace, Offset: unknownPlace}
-	return prepared{out, target, receipt, time.UnixMilli(now.UnixMilli()), clamped}, nil
+	return prepared{out, target, receipt, time.UnixMilli(now.UnixMilli()), wish, clamped}, nil
 }
 
 // atOnce returns the record to write for one without delay: what its target gets, or for
@@ -135,10 +198,22 @@ func (s *sending) atOnce(rec *kgo.Record, f levels.Facts) *kgo.Record {
 }
 
 // grant returns the level for a delay. Other than the router it does not clamp unless it
-// is told to: there is a caller to tell.
-func (s *sending) grant(delay time.Duration) (level levels.Level, clamped bool, refusal *Refusal) {
+// is told to: there is a caller to tell. For an exact time it is the first of its walk. One
+// that is over waits on the first level, where the service sees by the broker's clock
+// whether it is.
+func (s *sending) grant(wish wish, now time.Time) (level levels.Level, clamped bool, refusal *Refusal) {
+	delay := wish.delay
 	if delay < 0 {
 		return levels.Level{}, false, &Refusal{Code: levels.BadLevel, Detail: fmt.Sprintf("the delay %s is negative; ask for 0 or more", delay)}
+	}
+	if wish.exact && (delay != 0 || !wish.at.IsZero()) {
+		rest := wish.rest(now)
+		if rest > s.policy.MaxDelay {
+			return levels.Level{}, false, &Refusal{Code: levels.OverMax, Detail: fmt.Sprintf(
+				"%s is %s away, and an exact time may be at most %s away; ask for less, or raise Policy.MaxDelay and the service's --max-delay",
+				wish, rest, levels.FormatDelay(s.policy.MaxDelay))}
+		}
+		return s.policy.Ladder.Step(rest), false, nil
 	}
 	level, over := s.policy.Ladder.Grant(levels.Request{Delay: delay}, s.policy.Rounding)
 	if over && s.policy.OverMax != OverMaxClamp {
@@ -173,7 +248,7 @@ const producerAdds = 5
 func incoming(h []kgo.RecordHeader, named bool) []kgo.RecordHeader {
 	return without(record.WithoutHop(h, producerAdds), func(key string) bool {
 		switch key {
-		case levels.HeaderLevel, levels.HeaderSent:
+		case levels.HeaderLevel, levels.HeaderFor, levels.HeaderUntil, levels.HeaderSent:
 			return true
 		case levels.HeaderTarget:
 			return named
@@ -209,8 +284,8 @@ func without(h []kgo.RecordHeader, unwanted func(key string) bool) []kgo.RecordH
 	return slices.DeleteFunc(h, func(header kgo.RecordHeader) bool { return unwanted(header.Key) })
 }
 
-func prepareError(rec *kgo.Record, delay time.Duration, cause error) error {
-	return fmt.Errorf("prepare a record%s with a delay of %s: %w", toward("for", rec), delay, cause)
+func prepareError(rec *kgo.Record, wish wish, cause error) error {
+	return fmt.Errorf("prepare a record%s with %s: %w", toward("for", rec), wish, cause)
 }
 
 // toward is a record's topic behind a word, empty where it names none.

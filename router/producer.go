@@ -70,7 +70,8 @@ type Receipt struct {
 	// ID is the record's delay-id: the caller's own, or one that the producer made.
 	// Every duplicate of the delivered record has it.
 	ID string
-	// Level is what was granted; the zero Level for no delay.
+	// Level is what was granted, of an exact time the level that it waits on first; the
+	// zero Level for no delay.
 	Level levels.Level
 	// Due is when the record is due at the latest: the acknowledgement by this
 	// machine's clock, plus the level. The exact time, which counts from when the
@@ -171,6 +172,27 @@ func newProducer(cfg ProducerConfig, opts []kgo.Opt) (*Producer, error) {
 // unless opts say otherwise, and five seconds more. With a timeout of 0 it waits for as
 // long as it takes.
 func (p *Producer) Send(ctx context.Context, rec *kgo.Record, delay time.Duration) (Receipt, error) {
+	return p.sendWait(ctx, rec, wish{delay: delay})
+}
+
+// SendFor is [Producer.Send] with an exact delay: the record is delivered that long, to the
+// millisecond, after the broker accepted it, and walks over several levels until then. See
+// [levels.Ladder.Walk] for which, and Policy.MaxDelay for how long it may be. Records with
+// one key arrive by their due times.
+func (p *Producer) SendFor(ctx context.Context, rec *kgo.Record, delay time.Duration) (Receipt, error) {
+	return p.sendWait(ctx, rec, wish{delay: delay, exact: true})
+}
+
+// SendUntil is [Producer.SendFor] with an exact time of delivery. A fraction of a
+// millisecond is rounded up. This machine's clock only chooses the first level: whether the
+// time has come is judged by the broker's, and a time that is over then is delivered at
+// once.
+func (p *Producer) SendUntil(ctx context.Context, rec *kgo.Record, at time.Time) (Receipt, error) {
+	return p.sendWait(ctx, rec, wish{at: at, exact: true})
+}
+
+// sendWait is Send.
+func (p *Producer) sendWait(ctx context.Context, rec *kgo.Record, wish wish) (Receipt, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	type result struct {
@@ -178,7 +200,7 @@ func (p *Producer) Send(ctx context.Context, rec *kgo.Record, delay time.Duratio
 		err     error
 	}
 	done := make(chan result, 1)
-	taken := p.send(ctx, rec, delay, func(receipt Receipt, err error) { done <- result{receipt, err} })
+	taken := p.send(ctx, rec, wish, func(receipt Receipt, err error) { done <- result{receipt, err} })
 	select {
 	case r := <-done:
 		return r.receipt, r.err
@@ -189,7 +211,7 @@ func (p *Producer) Send(ctx context.Context, rec *kgo.Record, delay time.Duratio
 		return r.receipt, r.err
 	default:
 		err := p.explain(fmt.Errorf("%w; the record may still be written", context.Cause(ctx)))
-		return taken, sendError(rec, delay, err)
+		return taken, sendError(rec, wish, err)
 	}
 }
 
@@ -221,26 +243,36 @@ func (p *Producer) Send(ctx context.Context, rec *kgo.Record, delay time.Duratio
 // records behind it too. A record fails after kgo.RecordDeliveryTimeout, unless it was
 // sent to a broker that went away before it answered.
 func (p *Producer) SendAsync(ctx context.Context, rec *kgo.Record, delay time.Duration, callback func(Receipt, error)) {
-	if callback == nil {
-		callback = func(Receipt, error) {}
-	}
-	p.send(ctx, rec, delay, callback)
+	p.send(ctx, rec, wish{delay: delay}, callback)
+}
+
+// SendForAsync is [Producer.SendAsync] with an exact delay; see [Producer.SendFor].
+func (p *Producer) SendForAsync(ctx context.Context, rec *kgo.Record, delay time.Duration, callback func(Receipt, error)) {
+	p.send(ctx, rec, wish{delay: delay, exact: true}, callback)
+}
+
+// SendUntilAsync is [Producer.SendAsync] with an exact time; see [Producer.SendUntil].
+func (p *Producer) SendUntilAsync(ctx context.Context, rec *kgo.Record, at time.Time, callback func(Receipt, error)) {
+	p.send(ctx, rec, wish{at: at, exact: true}, callback)
 }
 
 // send is SendAsync. It returns what is known of a record that was taken.
-func (p *Producer) send(ctx context.Context, rec *kgo.Record, delay time.Duration, callback func(Receipt, error)) Receipt {
-	made, err := p.prepare(rec, delay, time.Now())
+func (p *Producer) send(ctx context.Context, rec *kgo.Record, wish wish, callback func(Receipt, error)) Receipt {
+	if callback == nil {
+		callback = func(Receipt, error) {}
+	}
+	made, err := p.prepare(rec, wish, time.Now())
 	if err == nil {
 		err = p.admit(ctx, made.target)
 	}
 	if err != nil {
-		callback(made.receipt, sendError(rec, delay, err))
+		callback(made.receipt, sendError(rec, wish, err))
 		return made.receipt
 	}
 	p.client.Produce(context.WithoutCancel(ctx), made.record, func(written *kgo.Record, err error) {
 		<-p.room
 		if err != nil {
-			callback(made.receipt, sendError(rec, delay, p.writeError(written.Topic, err)))
+			callback(made.receipt, sendError(rec, wish, p.writeError(written.Topic, err)))
 			return
 		}
 		receipt := made.receipt
@@ -255,9 +287,23 @@ func (p *Producer) send(ctx context.Context, rec *kgo.Record, delay time.Duratio
 // [Policy.Prepare] does, by the configuration of p: for a program that writes in its own
 // transaction.
 func (p *Producer) Prepare(rec *kgo.Record, delay time.Duration, now time.Time) (*kgo.Record, error) {
-	made, err := p.prepare(rec, delay, now)
+	return p.prepareOnly(rec, wish{delay: delay}, now)
+}
+
+// PrepareFor is [Producer.Prepare] for an exact delay; see [Producer.SendFor].
+func (p *Producer) PrepareFor(rec *kgo.Record, delay time.Duration, now time.Time) (*kgo.Record, error) {
+	return p.prepareOnly(rec, wish{delay: delay, exact: true}, now)
+}
+
+// PrepareUntil is [Producer.Prepare] for an exact time; see [Producer.SendUntil].
+func (p *Producer) PrepareUntil(rec *kgo.Record, at, now time.Time) (*kgo.Record, error) {
+	return p.prepareOnly(rec, wish{at: at, exact: true}, now)
+}
+
+func (p *Producer) prepareOnly(rec *kgo.Record, wish wish, now time.Time) (*kgo.Record, error) {
+	made, err := p.prepare(rec, wish, now)
 	if err != nil {
-		return nil, prepareError(rec, delay, err)
+		return nil, prepareError(rec, wish, err)
 	}
 	return made.record, nil
 }
@@ -284,10 +330,10 @@ func (p *Producer) bounded(ctx context.Context) (context.Context, context.Cancel
 }
 
 // prepare decides what to write, and warns where that is less than was asked for.
-func (p *Producer) prepare(rec *kgo.Record, delay time.Duration, now time.Time) (prepared, error) {
-	made, err := p.sending.prepare(rec, delay, now, rand.Text())
+func (p *Producer) prepare(rec *kgo.Record, wish wish, now time.Time) (prepared, error) {
+	made, err := p.sending.prepare(rec, wish, now, rand.Text())
 	if err == nil && made.clamped {
-		p.log.Warn().Str("target", made.target).Str("asked", levels.FormatDelay(delay)).Stringer("granted", made.receipt.Level).
+		p.log.Warn().Str("target", made.target).Str("asked", levels.FormatDelay(wish.delay)).Stringer("granted", made.receipt.Level).
 			Msg("delay is above the last level and was shortened to it")
 	}
 	return made, err
@@ -319,8 +365,8 @@ func (p *Producer) takeRoom(ctx context.Context) error {
 	}
 }
 
-func sendError(rec *kgo.Record, delay time.Duration, cause error) error {
-	return fmt.Errorf("send%s with a delay of %s: %w", toward("to", rec), delay, cause)
+func sendError(rec *kgo.Record, wish wish, cause error) error {
+	return fmt.Errorf("send%s with %s: %w", toward("to", rec), wish, cause)
 }
 
 // explain adds to a wait that ended what last failed between the client and the brokers.

@@ -56,6 +56,9 @@ func describe(p *Policy, d Decision) string {
 		s += fmt.Sprintf("/%d", d.Facts.Partition)
 	}
 	s += fmt.Sprintf(", due +%s", time.Duration(d.Facts.Due-d.Facts.Accepted)*time.Millisecond)
+	if d.Facts.Granted == levels.GrantedExact {
+		s += ", exact"
+	}
 	if d.Clamped {
 		s += ", clamped"
 	}
@@ -71,6 +74,11 @@ func quotesFault(h []kgo.RecordHeader, r *Refusal) bool {
 		key = levels.HeaderLevel
 	case levels.BadPartition:
 		key = levels.HeaderPartition
+	}
+	if asked, two := record.ReadAsked(h); two != nil {
+		return strings.Contains(r.Detail, " and delay-")
+	} else if asked.Exact() && (r.Code == levels.BadTime || r.Code == levels.OverMax) {
+		key = asked.Key
 	}
 	value, given := record.Last(h, key)
 	if record.Misspelt(h) != nil {
@@ -154,6 +162,8 @@ func (c *tableCase) readPolicy(settings string) error {
 			p.Names.Prefix = string(value)
 		case "rounding":
 			err = p.Rounding.UnmarshalText(value)
+		case "max-delay":
+			p.MaxDelay, err = levels.ParseDelay(string(value))
 		case "over-max":
 			err = p.OverMax.UnmarshalText(value)
 		case "default-target":

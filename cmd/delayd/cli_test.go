@@ -260,7 +260,23 @@ func TestUsageErrors(t *testing.T) {
 		}, {
 			name: "send without target and delay",
 			args: []string{"send", "hello"},
-			want: `delayd: missing flags: --delay=D, --to=TOPIC
+			want: `delayd: missing flags: --delay=D or --for=D or --until=TIME, --to=TOPIC
+"delayd send --help" says what is allowed
+`,
+		}, {
+			name: "seconds for milliseconds",
+			args: []string{"send", "--to", "orders", "--until", "1798099200", "hello"},
+			want: `delayd: --until: "1798099200": looks like seconds; write milliseconds: 1798099200000
+`,
+		}, {
+			name: "exact delay by number",
+			args: []string{"send", "--to", "orders", "--for", "3", "hello"},
+			want: `delayd: --for: "3": a number without a unit, and a level number belongs in delay-level; write 3s for seconds or 3ms for milliseconds
+`,
+		}, {
+			name: "two delays",
+			args: []string{"send", "--to", "orders", "--for", "3s", "--delay", "3s", "hello"},
+			want: `delayd: --delay and --for can't be used together
 "delayd send --help" says what is allowed
 `,
 		}, {

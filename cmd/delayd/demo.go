@@ -139,7 +139,7 @@ func (c *demoCmd) send(ctx context.Context, cl *kgo.Client, s *service) (longest
 			Topic:   s.Prefix.Inbox(),
 			Key:     fmt.Appendf(nil, "order-%d", i+1),
 			Value:   []byte(r.value),
-			Headers: inboxHeaders(r.delay, demoTarget),
+			Headers: inboxHeaders(kgo.RecordHeader{Key: levels.HeaderLevel, Value: []byte(r.delay)}, demoTarget),
 		}
 	}
 	if err := cl.ProduceSync(ctx, records...).FirstErr(); err != nil {

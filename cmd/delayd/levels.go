@@ -87,6 +87,9 @@ func (c *levelsCmd) grant(asked string) grantRow {
 		return grantRow{Requested: asked, Level: d.Facts.Granted, moved: signed(-d.Asked)}
 	}
 	moved := d.Level.Delay - d.Asked
+	if d.Facts.Granted == levels.GrantedExact {
+		return grantRow{Requested: asked, Level: d.Facts.Granted, Topic: c.Prefix.Level(d.Level), moved: signed(0)}
+	}
 	return grantRow{
 		Requested:    asked,
 		Level:        d.Level.String(),

@@ -26,7 +26,9 @@ import (
 type sendCmd struct {
 	Values []string `arg:"" optional:"" name:"value" help:"Value of a record each. None: one from each line of standard input."`
 	To     string   `required:"" type:"topic" placeholder:"TOPIC" help:"The topic to deliver to."`
-	Delay  string   `required:"" placeholder:"D" help:"How long to wait: 45s, 1m30s, 1d, a level number, or 0."`
+	Delay  string   `xor:"when" required:"" placeholder:"D" help:"How long to wait, rounded to a level: 45s, 1m30s, 1d, a level number, or 0."`
+	For    string   `env:"-" xor:"when" required:"" placeholder:"D" help:"How long to wait exactly, to the millisecond: 45m, 1.5s, 3d."`
+	Until  string   `env:"-" xor:"when" required:"" placeholder:"TIME" help:"When exactly to deliver: a time with its zone, as in 2026-12-24T09:00:00+01:00, or Unix time in milliseconds."`
 	Key    *string  `placeholder:"K" help:"Key of the records (default: none)."`
 	Header []string `sep:"none" placeholder:"K=V" help:"Another header; repeatable, kept in order."`
 	Via    string   `type:"choice" enum:"inbox,level" default:"inbox" help:"inbox leaves the choice of the level to the service; level writes straight to its topic, which saves a hop and wants the service's --levels, --rounding and --over-max (default: ${default})."`
@@ -166,14 +168,48 @@ func (c *sendCmd) headers() ([]kgo.RecordHeader, error) {
 			return nil, usagef("--header %q: write key=value, as in --header source=shop", w)
 		}
 		switch {
-		case key == levels.HeaderLevel && value != c.Delay:
+		case key == levels.HeaderLevel && c.Delay != "" && value != c.Delay:
 			return nil, usagef("--header %q: --delay %s asks for another delay; leave the header out, --delay sets it", w, c.Delay)
+		case key == levels.HeaderLevel && c.Delay == "", key == levels.HeaderFor, key == levels.HeaderUntil:
+			return nil, usagef("--header %q: a record asks for one delay or time; leave the header out, --delay, --for and --until set it", w)
 		case key == levels.HeaderTarget && value != c.To:
 			return nil, usagef("--header %q: --to %s names another topic; leave the header out, --to sets it", w, c.To)
 		}
 		headers = append(headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
 	}
 	return headers, nil
+}
+
+// asked is what the records ask for.
+func (c *sendCmd) asked() kgo.RecordHeader {
+	switch {
+	case c.For != "":
+		return kgo.RecordHeader{Key: levels.HeaderFor, Value: []byte(c.For)}
+	case c.Until != "":
+		return kgo.RecordHeader{Key: levels.HeaderUntil, Value: []byte(c.Until)}
+	}
+	return kgo.RecordHeader{Key: levels.HeaderLevel, Value: []byte(c.Delay)}
+}
+
+// exact is the topic that is written to, and the exact delay or time to ask of it.
+func (c *sendCmd) exact(now time.Time) (topic string, delay time.Duration, at time.Time, err error) {
+	if c.For != "" {
+		delay, err = levels.ParseFor(c.For)
+	} else {
+		at, err = levels.ParseUntil(c.Until)
+		delay = max(at.Sub(now), time.Nanosecond) // what is over waits on the first level
+	}
+	switch {
+	case err != nil && c.For != "":
+		return "", 0, at, usagef("--for: %s", strings.TrimPrefix(err.Error(), levels.HeaderFor+" "))
+	case err != nil:
+		return "", 0, at, usagef("--until: %s", strings.TrimPrefix(err.Error(), levels.HeaderUntil+" "))
+	case c.Via == "inbox":
+		return c.Prefix.Inbox(), delay, at, nil
+	case delay == 0:
+		return c.To, 0, at, nil
+	}
+	return c.Prefix.Level(c.Levels.Step(delay)), delay, at, nil
 }
 
 // destination is the topic that is written to and the delay to ask of it.
@@ -220,7 +256,15 @@ type sender struct {
 
 // open returns a sender once the topic that it writes to is known to be there.
 func (c *sendCmd) open(ctx context.Context) (*sender, error) {
-	topic, delay, err := c.destination()
+	var topic string
+	var delay time.Duration
+	var at time.Time
+	var err error
+	if c.Delay == "" {
+		topic, delay, at, err = c.exact(time.Now())
+	} else {
+		topic, delay, err = c.destination()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -233,14 +277,14 @@ func (c *sendCmd) open(ctx context.Context) (*sender, error) {
 		return nil, cmp.Or(err, c.missing(topic))
 	}
 	if c.Via == "inbox" {
-		return &sender{async: inboxSend(cl, topic, c.Delay), close: cl.Close}, nil
+		return &sender{async: inboxSend(cl, topic, c.asked()), close: cl.Close}, nil
 	}
 	cl.Close()
-	return c.openProducer(delay)
+	return c.openProducer(delay, at)
 }
 
 // openProducer returns a sender that writes to the level topics.
-func (c *sendCmd) openProducer(delay time.Duration) (*sender, error) {
+func (c *sendCmd) openProducer(delay time.Duration, at time.Time) (*sender, error) {
 	policy := router.Policy{Ladder: c.Levels, Names: c.Prefix, Rounding: c.Rounding, OverMax: router.OverMaxClamp} // destination refuses
 	opts, err := c.options(zerolog.Nop(), kgo.RecordDeliveryTimeout(sendTimeout))
 	if err != nil {
@@ -252,16 +296,24 @@ func (c *sendCmd) openProducer(delay time.Duration) (*sender, error) {
 	}
 	return &sender{
 		async: func(ctx context.Context, rec *kgo.Record, done func(sentRow, error)) {
-			producer.SendAsync(ctx, rec, delay, func(r router.Receipt, err error) { done(sentRow{r.Topic, r.Partition, r.Offset}, err) })
+			sent := func(r router.Receipt, err error) { done(sentRow{r.Topic, r.Partition, r.Offset}, err) }
+			switch {
+			case c.Until != "":
+				producer.SendUntilAsync(ctx, rec, at, sent)
+			case c.For != "":
+				producer.SendForAsync(ctx, rec, delay, sent)
+			default:
+				producer.SendAsync(ctx, rec, delay, sent)
+			}
 		},
 		close: func() { producer.Close(context.Background()) }, // all has been answered: nothing to wait for
 	}, nil
 }
 
 // inboxSend leaves everything to the router.
-func inboxSend(cl *kgo.Client, inbox, delay string) func(context.Context, *kgo.Record, func(sentRow, error)) {
+func inboxSend(cl *kgo.Client, inbox string, asked kgo.RecordHeader) func(context.Context, *kgo.Record, func(sentRow, error)) {
 	return func(ctx context.Context, rec *kgo.Record, done func(sentRow, error)) {
-		rec.Headers = append(rec.Headers, inboxHeaders(delay, rec.Topic)...)
+		rec.Headers = append(rec.Headers, inboxHeaders(asked, rec.Topic)...)
 		rec.Topic = inbox
 		cl.Produce(ctx, rec, func(rec *kgo.Record, err error) {
 			if err != nil {
@@ -273,9 +325,9 @@ func inboxSend(cl *kgo.Client, inbox, delay string) func(context.Context, *kgo.R
 }
 
 // inboxHeaders are what a record on the inbox asks for.
-func inboxHeaders(delay, target string) []kgo.RecordHeader {
+func inboxHeaders(asked kgo.RecordHeader, target string) []kgo.RecordHeader {
 	return []kgo.RecordHeader{
-		{Key: levels.HeaderLevel, Value: []byte(delay)},
+		asked,
 		{Key: levels.HeaderTarget, Value: []byte(target)},
 		{Key: levels.HeaderSent, Value: strconv.AppendInt(nil, time.Now().UnixMilli(), 10)},
 	}

@@ -31,6 +31,7 @@ type serviceFlags struct {
 	DenyTarget        []string           `type:"patterns" placeholder:"PATTERN" help:"Targets that may not, whatever is allowed; repeatable."`
 	MissingTargetWait time.Duration      `type:"wait" placeholder:"D" default:"${wait}" help:"How long a target that does not exist is waited for; 0 is without end (default: ${default})."`
 	GiveUp            time.Duration      `type:"above-zero" placeholder:"D" default:"${give_up}" help:"How long a target may refuse records before they are dead letters (default: ${default})."`
+	MaxDelay          time.Duration      `type:"above-zero" placeholder:"D" default:"30d" help:"The longest exact delay (headers delay-for and delay-until, or --rounding=exact); beyond it a record is a dead letter (default: ${default})."`
 	MaxLate           time.Duration      `type:"max-late" placeholder:"D" default:"off" help:"How long after its due time a record may still be delivered before it is a dead letter (default: ${default})."`
 	RequireControl    bool               `help:"Deliver nothing until the control topic has been read. Without it, deliveries start after 30s as if nothing were paused."`
 	Compression       string             `type:"choice" enum:"none,gzip,snappy,lz4,zstd" placeholder:"CODEC" default:"none" help:"Codec of what is delivered to targets: ${enum} (default: ${default})."`
@@ -273,6 +274,7 @@ var policyFlags = map[string]string{
 	"Policy.Names":         "--prefix",
 	"Policy.Rounding":      "--rounding",
 	"Policy.OverMax":       "--over-max",
+	"Policy.MaxDelay":      "--max-delay",
 	"Policy.DefaultTarget": "--default-target",
 	"Policy.AllowTargets":  "--allow-target",
 	"Policy.DenyTargets":   "--deny-target",
@@ -290,7 +292,7 @@ func byFlag(err error) error {
 // policy is what the flags say of routing.
 func (f *serviceFlags) policy() router.Policy {
 	return router.Policy{
-		Ladder: f.Levels, Names: f.Prefix, Rounding: f.Rounding, OverMax: f.OverMax,
+		Ladder: f.Levels, Names: f.Prefix, Rounding: f.Rounding, OverMax: f.OverMax, MaxDelay: f.MaxDelay,
 		DefaultTarget: f.DefaultTarget, AllowTargets: f.AllowTarget, DenyTargets: f.DenyTarget,
 	}
 }
@@ -317,6 +319,7 @@ func (s *service) forwarderConfig() forwarder.Config {
 	cfg := forwarder.DefaultConfig()
 	cfg.Ladder, cfg.Names, cfg.Instance, cfg.Delivery = s.Levels, s.Prefix, s.instance, s.Delivery
 	cfg.DefaultTarget, cfg.AllowTargets, cfg.DenyTargets = s.DefaultTarget, s.AllowTarget, s.DenyTarget
+	cfg.MaxDelay = s.MaxDelay
 	cfg.GiveUp = s.GiveUp
 	cfg.MissingTargetWait = cmp.Or(s.MissingTargetWait, forwarder.WaitForEver) // a flag's 0 is no default
 	cfg.PurgeAfter = cmp.Or(s.PurgeAfter, forwarder.PurgeAtOnce)
