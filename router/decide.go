@@ -153,7 +153,7 @@ func (p *Policy) readRequest(h []kgo.RecordHeader, acceptedMs int64) (grant, *Re
 	case r != nil:
 		return grant{}, r
 	case asked.Exact():
-		due, r := asked.Due(acceptedMs, p.MaxDelay)
+		due, r := asked.Due(acceptedMs, p.maxDelay())
 		return exactly(due, acceptedMs), r
 	case asked.Key == "":
 		return grant{}, &Refusal{Code: levels.BadLevel, Detail: levels.HeaderLevel +
@@ -164,7 +164,7 @@ func (p *Policy) readRequest(h []kgo.RecordHeader, acceptedMs int64) (grant, *Re
 		return grant{}, &Refusal{Code: levels.BadLevel, Detail: err.Error()}
 	}
 	if p.Rounding == levels.Exact && !request.ByNumber {
-		due, r := asked.After(acceptedMs, request.Delay, p.MaxDelay)
+		due, r := asked.After(acceptedMs, request.Delay, p.maxDelay())
 		return exactly(due, acceptedMs), r
 	}
 	return p.grant(request, asked.Value)

@@ -83,6 +83,9 @@ func wrong(field string, err error) error {
 	return &record.FieldError{Field: policyField + field, Err: err}
 }
 
+// maxDelay is MaxDelay, of a policy that may lack its defaults.
+func (p *Policy) maxDelay() time.Duration { return cmp.Or(p.MaxDelay, levels.DefaultMaxDelay) }
+
 func (p *Policy) targets() record.Targets {
 	return record.Targets{Names: p.Names, Default: p.DefaultTarget, Allow: p.AllowTargets, Deny: p.DenyTargets}
 }

@@ -155,7 +155,7 @@ func TestProducerPrepares(t *testing.T) {
 			}
 			c.rec.Key = []byte{}
 			before := slices.Clone(c.rec.Headers)
-			made, err := s.prepare(&c.rec, c.delay, now, "fresh")
+			made, err := s.prepare(&c.rec, wish{delay: c.delay}, now, "fresh")
 			if err != nil {
 				t.Fatal(err)
 			}
