@@ -93,11 +93,9 @@ func transactional(req kmsg.Request) bool {
 	return !ok || p.TransactionID != nil
 }
 
-// TestExactlyOnceFaults has every request of a transaction fail, in every way, while
-// two instances hand partitions to each other.
-func TestExactlyOnceFaults(t *testing.T) {
-	const records = 1000
-	var faults []kfake.Fault
+// transactionFaults returns the faults of the requests of a transaction, and the requests
+// whose connections are cut.
+func transactionFaults() (faults []kfake.Fault, cut []kmsg.Key) {
 	add := func(key kmsg.Key, errs ...*kerr.Error) {
 		for _, err := range errs {
 			faults = append(faults, kfake.Fault{Keys: []kmsg.Key{key}, Err: err, When: transactional})
@@ -113,8 +111,15 @@ func TestExactlyOnceFaults(t *testing.T) {
 	add(kmsg.InitProducerID, kerr.CoordinatorNotAvailable, kerr.ConcurrentTransactions)
 	add(kmsg.OffsetFetch, kerr.UnstableOffsetCommit, kerr.CoordinatorLoadInProgress)
 	add(kmsg.Heartbeat, kerr.RebalanceInProgress, kerr.CoordinatorNotAvailable)
-	cut := []kmsg.Key{kmsg.Produce, kmsg.TxnOffsetCommit, kmsg.EndTxn}
+	cut = []kmsg.Key{kmsg.Produce, kmsg.TxnOffsetCommit, kmsg.EndTxn}
+	return faults, cut
+}
 
+// TestExactlyOnceFaults has every request of a transaction fail, in every way, while
+// two instances hand partitions to each other.
+func TestExactlyOnceFaults(t *testing.T) {
+	const records = 1000
+	faults, cut := transactionFaults()
 	for seed := range uint64(3) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
