@@ -21,7 +21,7 @@ const clockSlack = time.Minute
 func (w *worker) exactDue(rec *kgo.Record, appended time.Time, ms int64, routed bool) (at time.Time, is bool) {
 	if !routed {
 		asked, refusal := record.ReadAsked(rec.Headers)
-		if refusal != nil || !asked.Exact() {
+		if refusal != nil {
 			return at, false
 		}
 		if ms, refusal = asked.Due(sinceEpoch(appended), w.maxDelay); refusal != nil {
@@ -47,8 +47,11 @@ func (w *worker) forged(due, appended time.Time) bool {
 // exactFacts are those of a record that was written straight to the level and asks for an
 // exact time. is is false where it does not, or cannot be read: refusal says why.
 func (w *worker) exactFacts(rec *kgo.Record, seen time.Time) (f levels.Facts, is bool, refusal *levels.Refusal) {
+	if !record.AsksExact(rec.Headers) {
+		return f, false, nil
+	}
 	asked, refusal := record.ReadAsked(rec.Headers)
-	if refusal != nil || !asked.Exact() {
+	if refusal != nil {
 		return f, false, refusal
 	}
 	f = levels.Facts{Partition: levels.ByKey, Granted: levels.GrantedExact, Accepted: sinceEpoch(w.appended(rec, seen))}

@@ -41,7 +41,7 @@ const cut = time.Millisecond
 func (w *worker) Due(rec *kgo.Record, seen time.Time) (at time.Time, free bool) {
 	appended := w.appended(rec, seen)
 	ms, exact, routed := record.HopDue(rec.Headers)
-	if exact || !routed {
+	if exact || !routed && record.AsksExact(rec.Headers) {
 		if at, is := w.exactDue(rec, appended, ms, routed); is {
 			return at, true
 		}

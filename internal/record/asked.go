@@ -41,6 +41,24 @@ func ReadAsked(h []kgo.RecordHeader) (a Asked, r *levels.Refusal) {
 	return a, nil
 }
 
+// AsksExact reports whether a record has a header that asks for an exact time. It is
+// called for each record, of which most have none.
+func AsksExact(h []kgo.RecordHeader) bool {
+	for i := range h {
+		switch key := h[i].Key; len(key) {
+		case len(levels.HeaderFor):
+			if key == levels.HeaderFor {
+				return true
+			}
+		case len(levels.HeaderUntil):
+			if key == levels.HeaderUntil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Exact reports whether it asks for an exact time.
 func (a Asked) Exact() bool { return a.Key == levels.HeaderFor || a.Key == levels.HeaderUntil }
 
