@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,6 +92,7 @@ type steadyCmd struct {
 	Rate            int            `type:"number" min:"1" max:"1000000" placeholder:"N" default:"2000" help:"Records a second (default: ${default})."`
 	Duration        time.Duration  `type:"above-zero" placeholder:"D" default:"20s" help:"How long they are sent; another second before that is not counted (default: ${default})."`
 	Level           []levels.Level `type:"spread" placeholder:"LEVELS" default:"5s" help:"The level that they wait on, or several, in turns, as in \"1s 5s 1m\" (default: ${default})."`
+	Exact           bool           `help:"Ask for an exact delay with each record, at random from 1s to the longest of --level. It is measured alone: no --yardstick, --naive, --flood or --sick."`
 	Flood           int            `type:"number" min:"0" max:"1000000000" placeholder:"N" help:"Measure it alone, and then while N overdue records are released from another level."`
 	FloodLevel      []levels.Level `type:"spread" placeholder:"LEVEL" help:"That other level (default: the shortest that --level does not name)."`
 	Sick            bool           `help:"Spread it over four targets, and measure it while all are well, and then while one cannot be written."`
@@ -105,7 +107,7 @@ func (c *steadyCmd) Run(ctx context.Context, con *console) error {
 	}
 	cfg := bench.Config{
 		Rounds: c.rounds(), Contenders: c.contenders(bench.Lane), Flood: c.Flood, Sick: c.Sick,
-		Load: bench.Load{Scenario: bench.Steady, Levels: c.Level, Rate: c.Rate, Duration: c.Duration},
+		Load: bench.Load{Scenario: bench.Steady, Levels: c.Level, Exact: c.Exact, Rate: c.Rate, Duration: c.Duration},
 	}
 	if c.Flood > 0 {
 		cfg.FloodLevel = c.FloodLevel[0]
@@ -122,6 +124,12 @@ func (c *steadyCmd) check() error {
 	if n := float64(c.Rate) * c.Duration.Seconds(); n > maxRecords {
 		return usagef("--rate %d and --duration %s make %.0f records; %d are the most that can be counted",
 			c.Rate, levels.FormatDelay(c.Duration), n, maxRecords)
+	}
+	if c.Exact && (c.Flood > 0 || c.Sick || c.Yardstick || c.Naive) {
+		return usagef("--exact is measured alone; leave --yardstick, --naive, --flood and --sick out")
+	}
+	if longest := slices.MaxFunc(c.Level, func(a, b levels.Level) int { return cmp.Compare(a.Delay, b.Delay) }); c.Exact && longest.Delay <= time.Second {
+		return usagef("--exact: name a --level above 1s, the longest delay that is asked for")
 	}
 	if c.Flood > 0 && c.Sick {
 		return usagef("--flood and --sick are two measurements; leave one out")

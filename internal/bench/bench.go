@@ -107,6 +107,7 @@ type Load struct {
 	Through  string
 	// Levels are what records wait on, in turns, record by record.
 	Levels     []levels.Level
+	Exact      bool          // each asks for an exact delay, of up to the longest of Levels; steady
 	Rate       int           // records a second; steady
 	Duration   time.Duration // steady, without the warm-up
 	Records    int           // backlog, pending
@@ -126,13 +127,14 @@ func (l Load) MarshalJSON() ([]byte, error) {
 		Scenario   string   `json:"scenario"`
 		Through    string   `json:"through"`
 		Levels     []string `json:"levels"`
+		Exact      bool     `json:"exact,omitempty"`
 		Rate       int      `json:"rate,omitempty"`
 		Seconds    float64  `json:"seconds,omitempty"`
 		Records    int      `json:"records,omitempty"`
 		Size       int      `json:"size_bytes"`
 		Keys       int      `json:"keys"`
 		Partitions int32    `json:"partitions"`
-	}{l.Scenario, l.Through, names, l.Rate, l.Duration.Seconds(), l.Records, l.Size, l.Keys, l.Partitions})
+	}{l.Scenario, l.Through, names, l.Exact, l.Rate, l.Duration.Seconds(), l.Records, l.Size, l.Keys, l.Partitions})
 }
 
 // Report is all that a run found, with what it was found on.

@@ -20,6 +20,26 @@ func drawDeck(t *rapid.T) deck {
 	return d
 }
 
+// Exact delays are those of the number, and within their bounds.
+func TestDeckDelaysExactly(t *testing.T) {
+	t.Parallel()
+	d := deck{levels: []levels.Level{{Number: 1, Delay: time.Minute}}, keys: 10, targets: 1, exact: time.Minute}
+	seen := make(map[time.Duration]bool)
+	for id := range int64(10_000) {
+		delay := d.delay(id)
+		if delay != d.delay(id) || delay < exactFrom || delay > d.exact || delay%time.Millisecond != 0 {
+			t.Fatalf("record %d waits %v", id, delay)
+		}
+		seen[delay] = true
+	}
+	if len(seen) < 8000 {
+		t.Errorf("%d different delays of 10,000", len(seen))
+	}
+	if d.exact = 0; d.delay(7) != time.Minute {
+		t.Errorf("without exact it waits %v", d.delay(7))
+	}
+}
+
 // Each key is on every level alike, and always for the same target.
 func TestDeckDealsEvenly(t *testing.T) {
 	t.Parallel()

@@ -175,6 +175,9 @@ func (s *stage) address(d deck, through string) func(id int64) (string, []kgo.Re
 	if s.kind == Copy {
 		return s.ready(d)
 	}
+	if d.exact > 0 {
+		return s.exactly(d, through)
+	}
 	topics := make([]string, len(d.levels))
 	headers := make([][][]kgo.RecordHeader, len(d.levels)) // by level and target
 	for i, level := range d.levels {
@@ -197,6 +200,21 @@ func (s *stage) address(d deck, through string) func(id int64) (string, []kgo.Re
 	return func(id int64) (string, []kgo.RecordHeader) {
 		level := d.level(id)
 		return topics[level], headers[level][d.target(id)]
+	}
+}
+
+// exactly is where records go that ask for an exact delay each.
+func (s *stage) exactly(d deck, through string) func(id int64) (string, []kgo.RecordHeader) {
+	return func(id int64) (string, []kgo.RecordHeader) {
+		delay := d.delay(id)
+		topic := s.names.Inbox()
+		if through != ThroughInbox {
+			topic = s.names.Level(s.b.ladder.Step(delay))
+		}
+		return topic, []kgo.RecordHeader{
+			{Key: levels.HeaderTarget, Value: []byte(s.targets[d.target(id)])},
+			{Key: levels.HeaderFor, Value: []byte(levels.FormatDelay(delay))},
+		}
 	}
 }
 

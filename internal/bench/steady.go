@@ -67,6 +67,9 @@ type steadyLoad struct {
 
 func (b *bench) steadyLoad(s *stage, kind Kind) *steadyLoad {
 	d := deck{levels: b.Load.Levels, keys: b.Load.Keys, targets: len(s.targets)}
+	if b.Load.Exact {
+		d.exact = longest(b.Load.Levels)
+	}
 	rate, warm := b.rate(kind), warmUp
 	if b.Sick {
 		warm = sickWarmUp

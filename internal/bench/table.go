@@ -223,7 +223,9 @@ func (l Load) sentence() string {
 	for _, level := range l.Levels {
 		names = append(names, level.String())
 	}
-	if len(names) == 1 {
+	if l.Exact {
+		add("exact delays of %s to %s", levels.FormatDelay(exactFrom), levels.FormatDelay(longest(l.Levels)))
+	} else if len(names) == 1 {
 		add("level %s", names[0])
 	} else if len(names) > 1 {
 		add("in turns on the levels %s", strings.Join(names, " "))

@@ -71,7 +71,7 @@ func (t *tally) observe(rec *kgo.Record, now time.Time) {
 		t.first++
 	}
 	t.perTarget[t.target(id)]++
-	if lane := t.lane(id); id+1 < t.last[lane] {
+	if lane := t.lane(id); id+1 < t.last[lane] && t.exact == 0 { // exact ones come by their due times
 		t.disordered++
 	} else {
 		t.last[lane] = id + 1
@@ -91,7 +91,7 @@ func (t *tally) measure(id int64, rec *kgo.Record, now time.Time) {
 		t.strange++
 		return
 	}
-	due := time.UnixMilli(accepted).Add(t.levels[t.level(id)].Delay)
+	due := time.UnixMilli(accepted).Add(t.delay(id))
 	late := now.Sub(due)
 	if late < 0 {
 		t.early++
