@@ -329,7 +329,7 @@ func (r *resending) headers(letter *kgo.Record) []kgo.RecordHeader {
 		headers = append(headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
 	}
 	if r.Level != "" {
-		headers = record.Without(headers, levels.HeaderLevel)
+		headers = record.Without(headers, levels.HeaderLevel, levels.HeaderFor, levels.HeaderUntil)
 		put(levels.HeaderLevel, r.Level)
 	}
 	if r.Target != "" {

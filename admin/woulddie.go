@@ -24,12 +24,8 @@ type target struct {
 // the service, and a right that was missing may have been granted.
 func (r *resending) wouldDie(ctx context.Context, died levels.Code, way string, value []byte, h []kgo.RecordHeader) (string, error) {
 	if way == r.names.Inbox() {
-		delay, given := record.Last(h, levels.HeaderLevel)
-		if !given {
-			return "it has no " + levels.HeaderLevel + "; send it with one", nil
-		}
-		if _, err := levels.ParseRequest(string(delay)); err != nil {
-			return fmt.Sprintf("%v; send it with another delay", err), nil
+		if why := cannotRead(h); why != "" {
+			return why, nil
 		}
 	}
 	if _, named := record.Last(h, levels.HeaderTarget); !named {
@@ -60,6 +56,29 @@ func (r *resending) wouldDie(ctx context.Context, died levels.Code, way string, 
 		}
 	}
 	return "", nil
+}
+
+// cannotRead says why the router cannot read what a letter asks for, "" where it can.
+func cannotRead(h []kgo.RecordHeader) string {
+	asked, refusal := record.ReadAsked(h)
+	if refusal != nil {
+		return refusal.Detail + "; or send it with another delay"
+	}
+	var err error
+	switch asked.Key {
+	case "":
+		return "it has no " + levels.HeaderLevel + "; send it with one"
+	case levels.HeaderLevel:
+		_, err = levels.ParseRequest(string(asked.Value))
+	case levels.HeaderFor:
+		_, err = levels.ParseFor(string(asked.Value))
+	case levels.HeaderUntil:
+		_, err = levels.ParseUntil(string(asked.Value))
+	}
+	if err != nil {
+		return fmt.Sprintf("%v; send it with another delay", err)
+	}
+	return ""
 }
 
 // target looks a target up, once.

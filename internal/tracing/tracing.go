@@ -116,7 +116,7 @@ func (e *End) attributes() []attribute.KeyValue {
 		switch h.Key {
 		case levels.HeaderID:
 			list = append(list, semconv.MessagingMessageID(string(h.Value)))
-		case levels.HeaderRequested, levels.HeaderLevel: // of what is delivered, of a dead letter
+		case levels.HeaderRequested, levels.HeaderLevel, levels.HeaderFor, levels.HeaderUntil: // of what is delivered, of a dead letter
 			list = append(list, KeyRequested.String(string(h.Value)))
 		}
 	}
