@@ -3,6 +3,7 @@
 package endtoend
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -80,7 +81,9 @@ func checkDue(t *testing.T, a arrival) {
 	asked := a.header(levels.HeaderRequested)
 	want := int64(0)
 	if d, err := levels.ParseFor(asked); err == nil {
-		want = accepted + d.Milliseconds() + 1
+		if want = accepted; d > 0 {
+			want += d.Milliseconds() + 1
+		}
 	} else if at, err := levels.ParseUntil(asked); err == nil {
 		want = max(at.UnixMilli(), accepted)
 	}
@@ -361,6 +364,102 @@ func TestExactRefused(t *testing.T) {
 		}
 		if len(got.now()) > 0 {
 			t.Errorf("%d records were delivered", len(got.now()))
+		}
+	})
+}
+
+// TestExactProducer: a Go program's producer asks for exact delays and times on the levels'
+// own topics, rounded by the policy or by each call, and a record that a handler owner
+// delays is handed to it in time.
+func TestExactProducer(t *testing.T) {
+	virtual(t, "1s 5s 10s", []string{"orders"}, func(w *world) {
+		s := w.serve("one")
+		defer s.stop()
+		s.joined()
+		got := w.watch("orders")
+		policy := router.Policy{Ladder: w.ladder, MaxDelay: time.Hour}
+		nearest, err := router.NewProducer(router.ProducerConfig{Policy: policy}, w.opts()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nearest.Close(context.Background())
+		policy.Rounding = levels.Exact
+		exact, err := router.NewProducer(router.ProducerConfig{Policy: policy}, w.opts()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer exact.Close(context.Background())
+		ctx := context.Background()
+		rec := func(n int) *kgo.Record { return &kgo.Record{Topic: "orders", Value: []byte(strconv.Itoa(n))} }
+		at := time.Now().Add(7654 * time.Millisecond)
+		receipts := make([]router.Receipt, 5)
+		for i, send := range []func() (router.Receipt, error){
+			func() (router.Receipt, error) { return nearest.SendFor(ctx, rec(1), 16*time.Second) },
+			func() (router.Receipt, error) { return nearest.SendUntil(ctx, rec(2), at) },
+			func() (router.Receipt, error) { return exact.Send(ctx, rec(3), 3*time.Second) },
+			func() (router.Receipt, error) { return nearest.SendUntil(ctx, rec(4), time.Now().Add(-time.Hour)) },
+			func() (router.Receipt, error) { return nearest.SendFor(ctx, rec(5), 0) },
+		} {
+			if receipts[i], err = send(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, want := range []string{"10s", "5s", "1s", "1s", "0s"} {
+			if receipts[i].Level.String() != want {
+				t.Errorf("record %d is on level %s at first, want %s", i+1, receipts[i].Level, want)
+			}
+		}
+		if !receipts[1].Due.Equal(at) {
+			t.Errorf("due at %v, want %v", receipts[1].Due, at)
+		}
+		for _, send := range []func() error{
+			func() error { _, err := nearest.SendFor(ctx, rec(6), 61*time.Minute); return err },
+			func() error { _, err := nearest.SendUntil(ctx, rec(6), time.Now().Add(61*time.Minute)); return err },
+			func() error { _, err := exact.Send(ctx, rec(6), 61*time.Minute); return err },
+		} {
+			if refusal := new(router.Refusal); !errors.As(send(), &refusal) || refusal.Code != levels.OverMax {
+				t.Errorf("refused as %v", refusal)
+			}
+		}
+		got.wait(5, time.Minute)
+		time.Sleep(time.Minute)
+		checkExact(t, got.now(), 5, 200*time.Millisecond)
+	})
+}
+
+// TestExactHandler: a program that owns its delay is handed records at exact times.
+func TestExactHandler(t *testing.T) {
+	virtual(t, "1s 5s 10s", nil, func(w *world) {
+		type call struct {
+			value string
+			info  forwarder.Info
+			at    time.Time
+		}
+		calls := make(chan call, 10)
+		f, err := forwarder.New(forwarder.Config{Ladder: w.ladder, Handler: func(ctx context.Context, rec *kgo.Record) error {
+			calls <- call{string(rec.Value), forwarder.InfoOf(ctx), time.Now()}
+			return nil
+		}}, w.opts()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.run(f.Run)()
+		time.Sleep(10 * time.Second)
+		p, err := router.NewProducer(router.ProducerConfig{Policy: router.Policy{Ladder: w.ladder}, NoTarget: true}, w.opts()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close(context.Background())
+		for i, d := range []time.Duration{16500 * time.Millisecond, 1500 * time.Millisecond, 0} {
+			if _, err := p.SendFor(context.Background(), &kgo.Record{Value: []byte(strconv.Itoa(i))}, d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, want := range []string{"2", "1", "0"} {
+			c := <-calls
+			if late := c.at.Sub(c.info.Due); c.value != want || late < 0 || late > 200*time.Millisecond || c.info.Level != levels.GrantedExact {
+				t.Errorf("%s (%s) is handed out %v after its due time, want %s", c.value, c.info.Level, late, want)
+			}
 		}
 	})
 }
