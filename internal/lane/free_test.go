@@ -2,6 +2,7 @@ package lane
 
 import (
 	"context"
+	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -17,6 +18,17 @@ import (
 type freely struct{ handler }
 
 func (h *freely) Due(rec *kgo.Record, _ time.Time) (time.Time, bool) { return rec.Timestamp, true }
+
+// freelyAround is a Handler whose records are due around the end of a wait, by as much as
+// their values say.
+type freelyAround struct {
+	handler
+	wait time.Duration
+}
+
+func (h *freelyAround) Due(rec *kgo.Record, _ time.Time) (time.Time, bool) {
+	return rec.Timestamp.Add(h.wait + time.Duration(binary.BigEndian.Uint64(rec.Value))), true
+}
 
 // at writes records that freely handles at times from start on.
 func (w *world) at(start time.Time, due ...time.Duration) {
@@ -201,4 +213,54 @@ func refuseCommit(req *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse {
 		resp.Topics = append(resp.Topics, to)
 	}
 	return resp
+}
+
+// TestFreeIsInTimeInLittleMemory: records that are free are in time where more of them wait
+// than the budget holds: their lane is read as far ahead as any of them may be due.
+func TestFreeIsInTimeInLittleMemory(t *testing.T) {
+	virtual(t, 1, func(w *world) {
+		const wait, spread = 10 * time.Second, time.Second
+		h := &freelyAround{wait: wait}
+		c, stop := w.consume(h, func(cfg *Config) {
+			cfg.Topics[0].Wait, cfg.Topics[0].Slack = wait, spread
+			cfg.Gather = 50 * time.Millisecond
+		})
+		defer stop()
+		time.Sleep(5 * time.Second)
+		rng := rand.New(rand.NewPCG(1, 1))
+		const n, each, size = 30_000, 100, 1000
+		full := false
+		for range n / each {
+			recs := make([]*kgo.Record, each)
+			for i := range recs {
+				value := make([]byte, size)
+				for j := range value {
+					value[j] = byte(rng.Uint32())
+				}
+				binary.BigEndian.PutUint64(value, uint64(rng.Int64N(int64(2*spread))-int64(spread)))
+				recs[i] = &kgo.Record{Topic: "t", Timestamp: time.Now(), Value: value}
+			}
+			if err := w.client.ProduceSync(context.Background(), recs...).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(50 * time.Millisecond)
+			full = full || c.held.Load()
+		}
+		time.Sleep(15 * time.Second)
+		all := h.now()
+		if len(all) != n || !full {
+			t.Fatalf("%d of %d handled, held back: %t", len(all), n, full)
+		}
+		late := 0
+		var most time.Duration
+		for _, got := range all {
+			most = max(most, got.at.Sub(got.Due))
+			if got.at.Sub(got.Due) > 10*time.Millisecond {
+				late++
+			}
+		}
+		if late > 0 {
+			t.Errorf("%d handled late, by up to %v", late, most)
+		}
+	})
 }
