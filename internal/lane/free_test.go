@@ -20,13 +20,16 @@ type freely struct{ handler }
 func (h *freely) Due(rec *kgo.Record, _ time.Time) (time.Time, bool) { return rec.Timestamp, true }
 
 // freelyAround is a Handler whose records are due around the end of a wait, by as much as
-// their values say.
+// their values say; every tenth is not free, and due at its end.
 type freelyAround struct {
 	handler
 	wait time.Duration
 }
 
 func (h *freelyAround) Due(rec *kgo.Record, _ time.Time) (time.Time, bool) {
+	if rec.Offset%10 == 9 {
+		return rec.Timestamp.Add(h.wait), false
+	}
 	return rec.Timestamp.Add(h.wait + time.Duration(binary.BigEndian.Uint64(rec.Value))), true
 }
 
@@ -218,7 +221,7 @@ func refuseCommit(req *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse {
 // TestFreeIsInTimeInLittleMemory: records that are free are in time where more of them wait
 // than the budget holds: their lane is read as far ahead as any of them may be due.
 func TestFreeIsInTimeInLittleMemory(t *testing.T) {
-	virtual(t, 1, func(w *world) {
+	virtual(t, 64, func(w *world) {
 		const wait, spread = 10 * time.Second, time.Second
 		h := &freelyAround{wait: wait}
 		c, stop := w.consume(h, func(cfg *Config) {

@@ -128,7 +128,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 		}
 		bytes += w.bytes
 		l.ring.push(w)
-		if l.unread = (time.Time{}); w.free {
+		if l.unread = (time.Time{}); w.free || l.ring.exact.first() != nil {
 			l.unread = rec.Timestamp.Add(l.topic.Wait - l.topic.Slack)
 		}
 	}
