@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -159,14 +160,14 @@ func TestOvertakenHoldsNoSlots(t *testing.T) {
 func TestSmallMetadata(t *testing.T) {
 	for _, limit := range []int{100, 700, 1000, 2500} {
 		virtual(t, 1, func(w *world) {
-			refused := 0
+			var refused atomic.Int64
 			w.cluster.ControlKey(int16(kmsg.OffsetCommit), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
 				w.cluster.KeepControl()
 				req := kreq.(*kmsg.OffsetCommitRequest)
 				for _, topic := range req.Topics {
 					for _, p := range topic.Partitions {
 						if p.Metadata != nil && len(*p.Metadata) > limit {
-							refused++
+							refused.Add(1)
 							return refuseCommit(req), nil, true
 						}
 					}
@@ -176,10 +177,10 @@ func TestSmallMetadata(t *testing.T) {
 			h := new(freely)
 			_, stop := w.consume(h, slack)
 			time.Sleep(5 * time.Second)
-			if refused == 0 {
+			if refused.Load() == 0 {
 				t.Errorf("limit %d: it was not found out", limit)
 			}
-			before := refused
+			before := refused.Load()
 			w.at(time.Now(), 5*time.Minute)
 			for range 20 { // more than can be listed
 				due := make([]time.Duration, 1000)
@@ -189,8 +190,8 @@ func TestSmallMetadata(t *testing.T) {
 				w.at(time.Now(), due...)
 				time.Sleep(2 * time.Second)
 			}
-			if limit >= 700 && refused > before {
-				t.Errorf("limit %d: %d commits are refused", limit, refused-before)
+			if limit >= 700 && refused.Load() > before {
+				t.Errorf("limit %d: %d commits are refused", limit, refused.Load()-before)
 			}
 			at, ahead := w.listed()
 			if n := len(h.now()); at > 1 || len(ahead) != n {
