@@ -148,7 +148,8 @@ func (b *Batch) try() {
 	for i := range b.items {
 		it := &b.items[i]
 		it.trial = &b.trials[i]
-		it.trial.source = it.owner.(Claim).Source()
+		it.trial.work = it.owner.Work()
+		it.trial.source = it.trial.work.Source()
 	}
 }
 

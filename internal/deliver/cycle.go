@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
-	"github.com/delayd-io/delayd/internal/offsets"
 )
 
 // heldEvery is how often it is looked whether records that are held may go: what
@@ -31,10 +31,10 @@ const heldEvery = 10 * time.Millisecond
 // which tries what is parked: there, once a target has failed, a transaction is for one
 // partition, and for one target of one that has failed, until none rests any more.
 type cycle struct {
-	o      *Outbox
-	kind   kind // direct, or again
-	post   *post
-	ledger Ledger
+	o       *Outbox
+	kind    kind // direct, or again
+	post    *post
+	offsets *lane.TxnCommitter
 
 	// writer writes the transaction under way. The two take turns: for some
 	// milliseconds after a commit a broker refuses the same id's next transaction, and
@@ -60,10 +60,10 @@ type rest struct {
 	backoff time.Duration
 }
 
-func (o *Outbox) newCycle(k kind, post *post, ledger Ledger, name string) *cycle {
+func (o *Outbox) newCycle(k kind, post *post, committer *lane.TxnCommitter, name string) *cycle {
 	member := o.cfg.TransactionalID
 	return &cycle{
-		o: o, kind: k, post: post, ledger: ledger, resting: make(map[any]*rest),
+		o: o, kind: k, post: post, offsets: committer, resting: make(map[any]*rest),
 		writer: &writer{o: o, member: member, name: name}, next: &writer{o: o, member: member, name: name + nameNext},
 	}
 }
@@ -100,10 +100,10 @@ func (c *cycle) run() {
 
 // start starts both writers.
 func (c *cycle) start(ctx context.Context) error {
-	if err := c.writer.start(ctx, c.ledger.Group()); err != nil {
+	if err := c.writer.start(ctx, c.offsets.Group()); err != nil {
 		return err
 	}
-	return c.next.start(ctx, c.ledger.Group())
+	return c.next.start(ctx, c.offsets.Group())
 }
 
 func (c *cycle) close() {
@@ -115,7 +115,7 @@ func (c *cycle) close() {
 // it has been. The writer can be used then.
 func (c *cycle) remark(w *writer) bool {
 	if w.last.certain() {
-		err := w.remark(c.o.ctx, w.turn, c.ledger.Group(), w.parts, w.last)
+		err := w.remark(c.o.ctx, w.turn, c.offsets.Group(), w.parts, w.last)
 		c.o.log.Warn().Err(err).Str("transactional_id", w.id(w.turn)).
 			Msg("a broker may not have marked the end of a transaction: it is marked once more")
 		if errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.OperationNotAttempted) {
@@ -240,7 +240,7 @@ func (c *cycle) pass(t *transaction) {
 			kept = append(kept, it)
 			continue
 		}
-		if it.owner.(Claim).Refused() || c.keeps(t, it, now) || !c.route(it, now) || !c.write(t, it, now) {
+		if it.trial.work.Refused() || c.keeps(t, it, now) || !c.route(it, now) || !c.write(t, it, now) {
 			if held == nil {
 				held = make(map[any]bool)
 			}
@@ -328,11 +328,11 @@ func (c *cycle) begin(p packing) error {
 		return nil
 	}
 	c.o.log.Debug().Err(err).Msg("beginning a transaction: its producer is replaced")
-	if err = c.writer.move(c.o.ctx, c.ledger.Group()); err == nil {
+	if err = c.writer.move(c.o.ctx, c.offsets.Group()); err == nil {
 		err = c.writer.begin(c.o.ctx)
 	}
 	if err != nil && hopeless(err) {
-		c.ledger.Fail(fmt.Errorf("exactly-once delivery: %w", err))
+		c.offsets.Fail(fmt.Errorf("exactly-once delivery: %w", err))
 	}
 	return err
 }
@@ -367,106 +367,64 @@ var errNoAnswer = errors.New("no answer")
 // commit commits t with the offsets of its records, or leaves everything to the
 // next transaction.
 func (c *cycle) commit(t *transaction) bool {
-	c.ledger.Lock()
-	for _, it := range t.items {
-		if !it.owner.Live() || it.owner.(Claim).Refused() {
-			c.ledger.Unlock()
-			t.fault = errors.New("a partition was handed over, or its commits are refused")
-			c.abort(t)
-			return false
+	w, e := c.writer, &ender{c: c, t: t}
+	outcome, err := c.offsets.CommitTxn(c.o.ctx, t.works(), e)
+	switch {
+	case outcome == lane.Committed:
+		if t.fault == nil {
+			w.learn(t)
 		}
-	}
-	now := time.Now()
-	for _, it := range t.items {
-		it.owner.Done(now)
-	}
-	offsets, n := c.ledger.Handled()
-	var refused *kmsg.TxnOffsetCommitResponse
-	switch {
-	case offsets == nil:
-		t.fault = errors.New("no member of the group")
-	case n != len(t.items): // never; a record would be lost or come twice
-		t.fault = fmt.Errorf("%d records are written, and the offsets of %d would be committed", len(t.items), n)
-		c.o.log.Error().Err(t.fault).Msg("transaction aborted")
-	default:
-		c.writer.parts = t.partitions()
-		refused, t.fault = c.writer.commit(c.o.ctx, offsets)
-	}
-	switch {
-	case t.fault == nil && c.writer.sure(t):
-		c.ledger.Committed(now)
-		c.ledger.Unlock()
-		c.writer.learn(t)
+		w.unmarked = t.fault != nil
 		c.settled(t)
-		return true
-	case t.fault == nil, errors.Is(t.fault, errInDoubt):
-		c.ledger.Doubt()
-		c.ledger.Unlock()
-		return c.resolve(t, now)
-	}
-	c.undo(t)
-	if refused != nil {
-		c.ledger.Refused(refused)
-	}
-	c.ledger.Unlock()
-	c.abort(t)
-	return false
-}
-
-// undo takes Done back.
-func (c *cycle) undo(t *transaction) {
-	for _, it := range t.items {
-		it.owner.(Claim).Undo()
-	}
-}
-
-// resolve finds out how t ended. A new producer with the same id has the broker
-// decide it, if it has not.
-func (c *cycle) resolve(t *transaction, from time.Time) (committed bool) {
-	w := c.writer
-	if t.fault != nil {
-		c.o.log.Warn().Err(t.fault).Msg("transaction in doubt: asking the broker")
-		w.last = c.ended(w)
-		if w.reopen(c.o.ctx) != nil {
-			return false // the outbox has ended, and so has the membership
-		}
-	}
-	for since := time.Now(); ; {
-		var err error
-		if committed, err = c.ledger.Resolve(c.o.ctx); err == nil {
-			break
-		}
-		if errors.Is(err, kerr.UnstableOffsetCommit) && time.Since(since) >= offsets.UnstableFor {
-			c.remark(w)
-			since = time.Now()
-		}
-		c.o.log.Debug().Err(err).Msg("transaction in doubt: asking again")
-		select {
-		case <-time.After(backoffMin):
-		case <-c.o.ctx.Done():
-			return false
-		}
-	}
-	c.ledger.Lock()
-	if committed {
-		c.ledger.Committed(from)
-	} else {
-		c.undo(t)
-	}
-	c.ledger.Certain()
-	c.ledger.Unlock()
-	if !committed {
+	case !e.doubted:
+		t.fault = err
+		c.abort(t)
+	case outcome == lane.Aborted:
 		w.last = aborted
 		c.requeue(t)
-		return false
 	}
-	if t.fault == nil {
-		c.writer.learn(t)
-	}
-	c.settled(t)
-	w.unmarked = t.fault != nil
-	return true
+	return outcome == lane.Committed
 }
+
+// ender is a transaction that the consumer commits with its offsets: see lane.Txn.
+type ender struct {
+	c       *cycle
+	t       *transaction
+	doubted bool
+}
+
+// Commit implements lane.Txn.
+func (e *ender) Commit(offsets *kmsg.TxnOffsetCommitRequest) (lane.Outcome, *kmsg.TxnOffsetCommitResponse, error) {
+	w := e.c.writer
+	w.parts = e.t.partitions()
+	refused, err := w.commit(e.c.o.ctx, offsets)
+	e.t.fault = err
+	switch {
+	case err == nil && w.sure(e.t):
+		return lane.Committed, nil, nil
+	case err == nil:
+		return lane.Unknown, nil, errInDoubt
+	case errors.Is(err, errInDoubt):
+		return lane.Unknown, nil, err
+	}
+	return lane.Aborted, refused, err
+}
+
+// Decide implements lane.Txn. A new producer with the same id has the broker decide how
+// the transaction ended, if it has not.
+func (e *ender) Decide(ctx context.Context) error {
+	e.doubted = true
+	if e.t.fault == nil {
+		return nil
+	}
+	w := e.c.writer
+	e.c.o.log.Warn().Err(e.t.fault).Msg("transaction in doubt: asking the broker")
+	w.last = e.c.ended(w)
+	return w.reopen(ctx)
+}
+
+// Unstable implements lane.Txn.
+func (e *ender) Unstable(context.Context) { e.c.remark(e.c.writer) }
 
 // ended is how the transaction has ended that w has just tried to commit. One that is
 // still open is aborted by the next producer of its id.
@@ -529,7 +487,7 @@ func (c *cycle) abort(t *transaction) {
 	// The broker has gone, and may not have marked the end of what came before.
 	c.next.unmarked = c.next.unmarked || !certain
 	if hung {
-		c.writer.move(c.o.ctx, c.ledger.Group())
+		c.writer.move(c.o.ctx, c.offsets.Group())
 		// Without any answer it may have been the id that hung, and not the targets:
 		// then they get another chance.
 		if answered || c.aborts > 0 || c.kind == again {

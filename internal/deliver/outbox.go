@@ -14,6 +14,7 @@ import (
 
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/control"
+	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/produce"
 	"github.com/delayd-io/delayd/internal/tracing"
@@ -59,6 +60,9 @@ type Owner interface {
 	Done(now time.Time)
 	// Live says whether the record is still ours to deliver.
 	Live() bool
+	// Work returns the work, which knows its broker's clock and which transactions
+	// commit. Nil, as in tests, is this host's clock, and no transactions.
+	Work() *lane.Work
 }
 
 // Config says how an Outbox treats records that cannot be delivered.
@@ -196,14 +200,14 @@ func (o *Outbox) Start() error {
 }
 
 // Transact has everything be delivered in transactions, from now on: exactly once,
-// with the offsets that the ledgers commit. parked is the ledger of what comes by
+// with the offsets of what it handles. parked commits those of what comes by
 // Batch.Redeliver, nil where nothing does. It is called before the group is joined, and
 // returns when no transaction of a former process with this id is open any more.
-func (o *Outbox) Transact(ctx context.Context, ledger, parked Ledger) error {
+func (o *Outbox) Transact(ctx context.Context, committer, parked *lane.TxnCommitter) error {
 	if err := o.canTransact(ctx); err != nil {
 		return err
 	}
-	cycles := []*cycle{o.newCycle(direct, &o.post, ledger, nameDirect)}
+	cycles := []*cycle{o.newCycle(direct, &o.post, committer, nameDirect)}
 	if parked != nil {
 		cycles = append(cycles, o.newCycle(again, &o.parkedPost, parked, nameParked))
 	}

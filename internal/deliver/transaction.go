@@ -1,46 +1,19 @@
 package deliver
 
 import (
-	"context"
+	"iter"
 	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/lane"
 )
-
-// Ledger commits the offsets of the records that a transaction handles:
-// lane.Ledger says how it is used.
-type Ledger interface {
-	Group() string
-	Lock()
-	Unlock()
-	Handled() (req *kmsg.TxnOffsetCommitRequest, records int)
-	Committed(from time.Time)
-	Refused(resp *kmsg.TxnOffsetCommitResponse)
-	Doubt()
-	Resolve(ctx context.Context) (committed bool, err error)
-	Certain()
-	Fail(err error)
-}
-
-// Claim is the owner of a record that is delivered in transactions.
-type Claim interface {
-	Owner
-	// Undo takes Done back: the transaction has been aborted. It is called by the
-	// goroutine that has called Done.
-	Undo()
-	// Refused reports whether the group's coordinator refuses the offsets of the
-	// record's partition just now: then it waits.
-	Refused() bool
-	// Source is the same for the records that have to be handled in their order,
-	// and whose offsets are committed in it.
-	Source() any
-}
 
 // trial is what the transactions that an item was part of have found out about it.
 type trial struct {
-	source any
+	work   *lane.Work
+	source any // tells the partition that it was read from from others
 
 	// Of the transaction under way, or the last one.
 	queue *queue
@@ -96,6 +69,17 @@ func (t *transaction) full() bool { return len(t.items) >= txnRecords || t.bytes
 
 // broken says that it has to be aborted.
 func (t *transaction) broken() bool { return t.fault != nil || t.failed.Load() }
+
+// works are those of its records.
+func (t *transaction) works() iter.Seq[*lane.Work] {
+	return func(yield func(*lane.Work) bool) {
+		for _, it := range t.items {
+			if !yield(it.trial.work) {
+				return
+			}
+		}
+	}
+}
 
 // enter says whether all that was passed has to be answered before it is written:
 // suspects have no company but their like, and large records have none.
