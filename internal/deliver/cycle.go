@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/lane"
@@ -36,11 +35,7 @@ type cycle struct {
 	post    *post
 	offsets *lane.TxnCommitter
 
-	// writer writes the transaction under way. The two take turns: for some
-	// milliseconds after a commit a broker refuses the same id's next transaction, and
-	// looks again after 20 (add.partitions.to.txn.retry.backoff.ms). The group keeps
-	// what was committed last, whichever id's transaction is marked as ended first.
-	writer, next *writer
+	producers *producers
 
 	unstable atomic.Bool // offsets of the group have been pending for long
 
@@ -61,22 +56,20 @@ type rest struct {
 }
 
 func (o *Outbox) newCycle(k kind, post *post, committer *lane.TxnCommitter, name string) *cycle {
-	member := o.cfg.TransactionalID
 	return &cycle{
 		o: o, kind: k, post: post, offsets: committer, resting: make(map[any]*rest),
-		writer: &writer{o: o, member: member, name: name}, next: &writer{o: o, member: member, name: name + nameNext},
+		producers: newProducers(o, committer.Group(), o.cfg.TransactionalID, name),
 	}
 }
 
 // run runs transactions until the outbox ends.
 func (c *cycle) run() {
-	defer c.close()
+	defer c.producers.close()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for c.o.ctx.Err() == nil {
 		if c.unstable.Swap(false) {
-			c.remark(c.writer)
-			c.remark(c.next)
+			c.producers.rewriteMarkers(c.o.ctx)
 		}
 		c.forget()
 		c.take()
@@ -96,49 +89,6 @@ func (c *cycle) run() {
 			}
 		}
 	}
-}
-
-// start starts both writers.
-func (c *cycle) start(ctx context.Context) error {
-	if err := c.writer.start(ctx, c.offsets.Group()); err != nil {
-		return err
-	}
-	return c.next.start(ctx, c.offsets.Group())
-}
-
-func (c *cycle) close() {
-	c.writer.close()
-	c.next.close()
-}
-
-// remark has the end of a writer's last transaction marked once more, and says whether
-// it has been. The writer can be used then.
-func (c *cycle) remark(w *writer) bool {
-	if w.last.certain() {
-		err := w.remark(c.o.ctx, w.turn, c.offsets.Group(), w.parts, w.last)
-		c.o.log.Warn().Err(err).Str("transactional_id", w.id(w.turn)).
-			Msg("a broker may not have marked the end of a transaction: it is marked once more")
-		if errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.OperationNotAttempted) {
-			w.parts = nil // one is gone, or nobody may write there any more: the others are marked by what is written next
-		}
-		if err != nil {
-			return false
-		}
-	}
-	w.unmarked = false
-	return w.open(c.o.ctx) == nil // remark has fenced it
-}
-
-// purge has both writers learn topics anew.
-func (c *cycle) purge(topics ...string) {
-	c.writer.purge(topics...)
-	c.next.purge(topics...)
-}
-
-// refresh has both look up the partitions of their topics.
-func (c *cycle) refresh() {
-	c.writer.refresh()
-	c.next.refresh()
 }
 
 // take empties the post.
@@ -279,7 +229,7 @@ func (c *cycle) write(t *transaction, it *item, now time.Time) bool {
 	}
 	if len(t.items) == 0 {
 		t.packing = it.trial.packing
-		if t.fault = c.begin(t.packing); t.fault != nil {
+		if t.fault = c.begin(t); t.fault != nil {
 			c.unpark(it)
 			return false
 		}
@@ -292,13 +242,9 @@ func (c *cycle) write(t *transaction, it *item, now time.Time) bool {
 		return false
 	}
 	t.bytes += batchBytes(it.trial.out)
-	t.write(c.writer.client, it, c.o, now)
+	t.write(t.producer.client, it, c.o, now)
 	return true
 }
-
-// errUnmarked says that the end of a producer's last transaction may have yet to be
-// marked.
-var errUnmarked = errors.New("the end of the last transaction could not be marked once more")
 
 // rests reports whether the topic, one of the service's own, waits before its next
 // attempt. Then one record of a transaction tries it.
@@ -317,20 +263,9 @@ func (c *cycle) rests(t *transaction, q *queue, now time.Time) bool {
 	return false
 }
 
-// begin begins a transaction, with another producer where this one cannot.
-func (c *cycle) begin(p packing) error {
-	c.writer.packing = p
-	err := errUnmarked
-	if !c.writer.unmarked || c.remark(c.writer) {
-		err = c.writer.begin(c.o.ctx)
-	}
-	if err == nil {
-		return nil
-	}
-	c.o.log.Debug().Err(err).Msg("beginning a transaction: its producer is replaced")
-	if err = c.writer.move(c.o.ctx, c.offsets.Group()); err == nil {
-		err = c.writer.begin(c.o.ctx)
-	}
+// begin begins a transaction.
+func (c *cycle) begin(t *transaction) (err error) {
+	t.producer, err = c.producers.acquire(c.o.ctx, t.packing)
 	if err != nil && hopeless(err) {
 		c.offsets.Fail(fmt.Errorf("exactly-once delivery: %w", err))
 	}
@@ -367,20 +302,22 @@ var errNoAnswer = errors.New("no answer")
 // commit commits t with the offsets of its records, or leaves everything to the
 // next transaction.
 func (c *cycle) commit(t *transaction) bool {
-	w, e := c.writer, &ender{c: c, t: t}
+	p, e := t.producer, &ender{c: c, t: t}
 	outcome, err := c.offsets.CommitTxn(c.o.ctx, t.works(), e)
 	switch {
 	case outcome == lane.Committed:
 		if t.fault == nil {
-			w.learn(t)
+			p.noteCommitted(t)
 		}
-		w.unmarked = t.fault != nil
+		p.last, p.markersUncertain = lane.Committed, t.fault != nil
+		c.producers.release()
 		c.settled(t)
 	case !e.doubted:
 		t.fault = err
 		c.abort(t)
 	case outcome == lane.Aborted:
-		w.last = aborted
+		p.last = lane.Aborted
+		c.producers.release()
 		c.requeue(t)
 	}
 	return outcome == lane.Committed
@@ -395,12 +332,12 @@ type ender struct {
 
 // Commit implements lane.Txn.
 func (e *ender) Commit(offsets *kmsg.TxnOffsetCommitRequest) (lane.Outcome, *kmsg.TxnOffsetCommitResponse, error) {
-	w := e.c.writer
-	w.parts = e.t.partitions()
-	refused, err := w.commit(e.c.o.ctx, offsets)
+	p := e.t.producer
+	p.parts = e.t.partitions()
+	refused, err := p.commit(e.c.o.ctx, offsets)
 	e.t.fault = err
 	switch {
-	case err == nil && w.sure(e.t):
+	case err == nil && p.proves(e.t):
 		return lane.Committed, nil, nil
 	case err == nil:
 		return lane.Unknown, nil, errInDoubt
@@ -414,43 +351,20 @@ func (e *ender) Commit(offsets *kmsg.TxnOffsetCommitRequest) (lane.Outcome, *kms
 // the transaction ended, if it has not.
 func (e *ender) Decide(ctx context.Context) error {
 	e.doubted = true
-	if e.t.fault == nil {
+	p := e.t.producer
+	if p.last = lane.Unknown; e.t.fault == nil {
 		return nil
 	}
-	w := e.c.writer
 	e.c.o.log.Warn().Err(e.t.fault).Msg("transaction in doubt: asking the broker")
-	w.last = e.c.ended(w)
-	return w.reopen(ctx)
+	p.last = p.awaitOutcome(ctx)
+	return p.reopen(ctx)
 }
 
 // Unstable implements lane.Txn.
-func (e *ender) Unstable(context.Context) { e.c.remark(e.c.writer) }
+func (e *ender) Unstable(ctx context.Context) { e.t.producer.settleMarkers(ctx) }
 
-// ended is how the transaction has ended that w has just tried to commit. One that is
-// still open is aborted by the next producer of its id.
-func (c *cycle) ended(w *writer) ending {
-	for c.o.ctx.Err() == nil {
-		as, err := w.ended(c.o.ctx, w.turn)
-		if err == nil {
-			if !as.certain() {
-				as = aborted
-			}
-			return as
-		}
-		c.o.log.Debug().Err(err).Msg("transaction in doubt: asking again")
-		select {
-		case <-time.After(backoffMin):
-		case <-c.o.ctx.Done():
-		}
-	}
-	return unknown
-}
-
-// settled tells everyone but the owners that t is committed. The next transaction is
-// the other writer's.
+// settled tells everyone but the owners that t is committed.
 func (c *cycle) settled(t *transaction) {
-	c.writer.last = committed
-	c.writer, c.next = c.next, c.writer
 	c.o.cfg.Metrics.Transactions.WithLabelValues(metrics.Committed).Inc()
 	now := time.Now()
 	for _, it := range t.items {
@@ -475,19 +389,22 @@ func (c *cycle) abort(t *transaction) {
 		silent = t.silent()
 	}
 	answered := int64(len(t.items)) > t.unanswered.Load()
-	certain := c.writer.abort(c.o.ctx)
+	p := t.producer
+	certain := p.abort(c.o.ctx)
 	for t.unanswered.Load() > 0 {
 		<-t.news // the client has been told to drop everything
 	}
-	c.writer.last, c.writer.parts = aborted, t.partitions() // at the latest by the next producer of its id
+	p.last, p.parts = lane.Aborted, t.partitions() // at the latest by the next client of its id
 	c.o.log.Debug().Err(t.fault).Int("records", len(t.items)).Msg("transaction aborted")
-	if !certain && !hung {
-		c.writer.reopen(c.o.ctx)
+	if !certain {
+		c.producers.brokerGone()
 	}
-	// The broker has gone, and may not have marked the end of what came before.
-	c.next.unmarked = c.next.unmarked || !certain
+	if hung || !certain {
+		c.producers.retire()
+	} else {
+		c.producers.release()
+	}
 	if hung {
-		c.writer.move(c.o.ctx, c.offsets.Group())
 		// Without any answer it may have been the id that hung, and not the targets:
 		// then they get another chance.
 		if answered || c.aborts > 0 || c.kind == again {

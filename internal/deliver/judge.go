@@ -87,7 +87,7 @@ func (c *cycle) judgeQueue(q *queue, failed []*item) {
 		Msg("send: transaction aborted")
 	if q.kind == own && class != size && class != refused {
 		if class == stale || class == missing {
-			c.purge(q.topic)
+			c.producers.purge(q.topic)
 			q.mu.Lock()
 			q.scout()
 			q.mu.Unlock()
@@ -101,7 +101,7 @@ func (c *cycle) judgeQueue(q *queue, failed []*item) {
 			c.suspect(q, failed, code) // the broker has seen it compressed
 			return
 		}
-		c.purge(q.topic) // franz-go reads limits when it first sees a partition
+		c.producers.purge(q.topic) // franz-go reads limits when it first sees a partition
 		q.mu.Lock()
 		q.scout()
 		q.mu.Unlock()
@@ -113,20 +113,20 @@ func (c *cycle) judgeQueue(q *queue, failed []*item) {
 	case refused:
 		c.suspect(q, failed, code)
 	case partitions:
-		c.refresh()
+		c.producers.refresh()
 		q.mu.Lock()
 		q.scout()
 		q.mu.Unlock()
 	case denied:
-		c.purge(q.topic) // or the client asks for it for ever
+		c.producers.purge(q.topic) // or the client asks for it for ever
 		c.sick(q, failed)
 		q.mu.Lock()
 		q.scout() // whether it may be known decides how long it is waited for
 		q.mu.Unlock()
 	case stale:
-		c.purge(q.topic)
+		c.producers.purge(q.topic)
 	case missing:
-		c.purge(q.topic)
+		c.producers.purge(q.topic)
 		q.mu.Lock()
 		q.scouted.err, q.scouted.at = errMissing, time.Now()
 		q.mu.Unlock()

@@ -212,9 +212,9 @@ func (o *Outbox) Transact(ctx context.Context, committer, parked *lane.TxnCommit
 		cycles = append(cycles, o.newCycle(again, &o.parkedPost, parked, nameParked))
 	}
 	for _, c := range cycles {
-		if err := c.start(ctx); err != nil {
+		if err := c.producers.start(ctx); err != nil {
 			for _, c := range cycles {
-				c.close()
+				c.producers.close()
 			}
 			return fmt.Errorf("exactly-once delivery: %w", err)
 		}
@@ -227,7 +227,7 @@ func (o *Outbox) Transact(ctx context.Context, committer, parked *lane.TxnCommit
 }
 
 // Unstable says that offsets of the group have been pending for longer than any
-// transaction takes: see writer.remark. Nothing else is under way here then.
+// transaction takes: see producer.rewriteMarkers. Nothing else is under way here then.
 func (o *Outbox) Unstable() {
 	for _, c := range o.cycles {
 		c.unstable.Store(true)

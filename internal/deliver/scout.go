@@ -172,7 +172,7 @@ func (c *cycle) forget() {
 	delete(c.o.forgotten, c.kind)
 	c.o.mu.Unlock()
 	if len(topics) > 0 {
-		c.purge(topics...)
+		c.producers.purge(topics...)
 	}
 }
 

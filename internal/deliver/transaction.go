@@ -30,10 +30,11 @@ type trial struct {
 
 // transaction is the records that one transaction writes.
 type transaction struct {
-	items []*item // in the order in which they were passed
-	bytes int64
-	began time.Time
-	fault error // what it has to be aborted for, if it is no record's answer
+	items    []*item // in the order in which they were passed
+	bytes    int64
+	began    time.Time
+	producer *producer
+	fault    error // what it has to be aborted for, if it is no record's answer
 
 	turn   int32          // where its records without a key go, together
 	groups map[*queue]int // of what was passed last, once there are suspects
