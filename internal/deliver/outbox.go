@@ -117,7 +117,7 @@ type Outbox struct {
 	scans                  scans
 	post                   post
 	parkedPost             post // of what is parked, in transactions
-	cycles                 []*cycle
+	loops                  []*txnLoop
 	topics                 *topicTable // in transactions
 
 	// mu is taken before a queue's own, never inside it.
@@ -207,21 +207,21 @@ func (o *Outbox) Transact(ctx context.Context, committer, parked *lane.TxnCommit
 	if err := o.canTransact(ctx); err != nil {
 		return err
 	}
-	cycles := []*cycle{o.newCycle(direct, &o.post, committer, nameDirect)}
+	loops := []*txnLoop{o.newTxnLoop(direct, &o.post, committer, nameDirect)}
 	if parked != nil {
-		cycles = append(cycles, o.newCycle(again, &o.parkedPost, parked, nameParked))
+		loops = append(loops, o.newTxnLoop(again, &o.parkedPost, parked, nameParked))
 	}
-	for _, c := range cycles {
-		if err := c.producers.start(ctx); err != nil {
-			for _, c := range cycles {
-				c.producers.close()
+	for _, l := range loops {
+		if err := l.producers.start(ctx); err != nil {
+			for _, l := range loops {
+				l.producers.close()
 			}
 			return fmt.Errorf("exactly-once delivery: %w", err)
 		}
 	}
-	o.cycles = cycles
-	for _, c := range cycles {
-		o.wg.Go(c.run)
+	o.loops = loops
+	for _, l := range loops {
+		o.wg.Go(l.run)
 	}
 	return nil
 }
@@ -229,9 +229,9 @@ func (o *Outbox) Transact(ctx context.Context, committer, parked *lane.TxnCommit
 // Unstable says that offsets of the group have been pending for longer than any
 // transaction takes: see producer.rewriteMarkers. Nothing else is under way here then.
 func (o *Outbox) Unstable() {
-	for _, c := range o.cycles {
-		c.unstable.Store(true)
-		signal(c.post.ready)
+	for _, l := range o.loops {
+		l.unstable.Store(true)
+		signal(l.post.ready)
 	}
 }
 

@@ -48,18 +48,9 @@ func (p packing) options(o *Outbox) []kgo.Opt {
 	return []kgo.Opt{kgo.ProducerBatchMaxBytes(maxBatchBytes), kgo.ProducerBatchCompression(codec)}
 }
 
-// suits reports whether it may be written in the transaction: large records are not
-// mixed with others.
-func (t *transaction) suits(it *item) bool {
-	if it.trial.packing != asUsual && t.light {
-		return false
-	}
-	return len(t.items) == 0 || it.trial.packing == t.packing
-}
-
 // answerWithin is how long no answer may come.
 func (t *transaction) answerWithin() time.Duration {
-	if t.packing == asUsual {
+	if t.first.packing == asUsual {
 		return answerWithin
 	}
 	return answerWithin + time.Duration(t.bytes)*time.Second/largeRate

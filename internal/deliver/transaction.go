@@ -30,18 +30,14 @@ type trial struct {
 
 // transaction is the records that one transaction writes.
 type transaction struct {
-	items    []*item // in the order in which they were passed
-	bytes    int64
-	began    time.Time
+	selection
+	items    []*item // in the order in which they were written
 	producer *producer
-	fault    error // what it has to be aborted for, if it is no record's answer
+	turn     int32 // where its records without a key go, together
 
-	turn   int32          // where its records without a key go, together
-	groups map[*queue]int // of what was passed last, once there are suspects
-
-	packing packing         // of all its records
-	light   bool            // it takes no large records
-	tries   map[*queue]bool // topics that rest, and that one record of it tries
+	fault   error        // what it has to be aborted for, if it is no record's answer
+	outcome lane.Outcome // of the commit
+	decided bool         // the broker was asked to decide: whatever the outcome is, it has ended
 
 	unanswered atomic.Int64
 	failed     atomic.Bool
@@ -49,10 +45,6 @@ type transaction struct {
 }
 
 const (
-	// txnRecords and txnBytes bound a transaction: more would not be faster, and
-	// what an abort repeats.
-	txnRecords = 40_000
-	txnBytes   = 16 << 20
 	// txnGather is how long a transaction takes on more, while answers are waited
 	// for: its end costs as much as thousands of records.
 	txnGather = 5 * time.Millisecond
@@ -61,12 +53,12 @@ const (
 	answerWithin = time.Second
 )
 
-func newTransaction() *transaction {
-	return &transaction{news: make(chan struct{}, 1)}
+func newTransaction(s selection, turn int32) *transaction {
+	return &transaction{selection: s, turn: turn, news: make(chan struct{}, 1)}
 }
 
-// full says that it takes no more records.
-func (t *transaction) full() bool { return len(t.items) >= txnRecords || t.bytes >= txnBytes }
+// empty reports whether it has nothing to write, and not because something failed.
+func (t *transaction) empty() bool { return len(t.items) == 0 && t.fault == nil }
 
 // broken says that it has to be aborted.
 func (t *transaction) broken() bool { return t.fault != nil || t.failed.Load() }
@@ -82,26 +74,16 @@ func (t *transaction) works() iter.Seq[*lane.Work] {
 	}
 }
 
-// enter says whether all that was passed has to be answered before it is written:
-// suspects have no company but their like, and large records have none.
-func (t *transaction) enter(it *item) (settle bool) {
-	group := it.trial.group
-	if t.packing != asUsual {
-		return t.unanswered.Load() > 0
+// candidate returns what a selection has to know of an item that was routed.
+func (it *item) candidate() candidate {
+	tr := it.trial
+	return candidate{
+		source: tr.source, target: it.facts.Topic, topic: tr.queue, packing: tr.packing, group: tr.group, bytes: batchBytes(tr.out),
 	}
-	if group == 0 && t.groups == nil {
-		return false
-	}
-	if t.groups == nil {
-		t.groups = make(map[*queue]int)
-	}
-	settle = t.groups[it.trial.queue] != group && t.unanswered.Load() > 0
-	t.groups[it.trial.queue] = group
-	return settle
 }
 
-// write has client produce what it.trial says.
-func (t *transaction) write(client *kgo.Client, it *item, o *Outbox, now time.Time) {
+// write produces what it.trial says.
+func (t *transaction) write(it *item, c candidate, o *Outbox, now time.Time) {
 	tr := it.trial
 	tr.err = nil
 	it.attempts++
@@ -117,10 +99,11 @@ func (t *transaction) write(client *kgo.Client, it *item, o *Outbox, now time.Ti
 		rec.Partition = tr.queue.turned(t.turn)
 	}
 	rec.Context = it
+	t.take(c)
 	t.items = append(t.items, it)
 	t.unanswered.Add(1)
 	tr.queue.unanswered.Add(1)
-	client.Produce(o.ctx, rec, t.answered)
+	t.producer.client.Produce(o.ctx, rec, t.answered)
 }
 
 // answered is franz-go's promise. Nothing may be produced from here.
@@ -142,4 +125,17 @@ func signal(c chan<- struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
+}
+
+// silent returns the queues that have not answered all.
+func (t *transaction) silent() []*queue {
+	var qs []*queue
+	seen := make(map[*queue]bool)
+	for _, it := range t.items {
+		if q := it.trial.queue; !seen[q] && q.unanswered.Load() > 0 {
+			seen[q] = true
+			qs = append(qs, q)
+		}
+	}
+	return qs
 }
