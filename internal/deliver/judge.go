@@ -83,7 +83,7 @@ func (l *txnLoop) judgeQueue(q *queue, failed []*item) {
 		Msg("send: transaction aborted")
 	if q.kind == own && class != size && class != refused {
 		if class == stale || class == missing {
-			l.producers.purge(q.topic)
+			l.producers.Purge(q.topic)
 			q.mu.Lock()
 			q.scout()
 			q.mu.Unlock()
@@ -97,7 +97,7 @@ func (l *txnLoop) judgeQueue(q *queue, failed []*item) {
 			l.suspect(q, failed, code) // the broker has seen it compressed
 			return
 		}
-		l.producers.purge(q.topic) // franz-go reads limits when it first sees a partition
+		l.producers.Purge(q.topic) // franz-go reads limits when it first sees a partition
 		q.mu.Lock()
 		q.scout()
 		q.mu.Unlock()
@@ -109,20 +109,20 @@ func (l *txnLoop) judgeQueue(q *queue, failed []*item) {
 	case refused:
 		l.suspect(q, failed, code)
 	case partitions:
-		l.producers.refresh()
+		l.producers.Refresh()
 		q.mu.Lock()
 		q.scout()
 		q.mu.Unlock()
 	case denied:
-		l.producers.purge(q.topic) // or the client asks for it for ever
+		l.producers.Purge(q.topic) // or the client asks for it for ever
 		l.sick(q, failed)
 		q.mu.Lock()
 		q.scout() // whether it may be known decides how long it is waited for
 		q.mu.Unlock()
 	case stale:
-		l.producers.purge(q.topic)
+		l.producers.Purge(q.topic)
 	case missing:
-		l.producers.purge(q.topic)
+		l.producers.Purge(q.topic)
 		q.mu.Lock()
 		q.scouted.err, q.scouted.at = errMissing, time.Now()
 		q.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/internal/transact"
 )
 
 const (
@@ -34,7 +35,7 @@ type txnLoop struct {
 	kind      kind // direct, or again
 	post      *post
 	offsets   *lane.TxnCommitter
-	producers *producers
+	producers *transact.Producers
 
 	unstable atomic.Bool // offsets of the group have been pending for long
 
@@ -51,18 +52,21 @@ type txnLoop struct {
 func (o *Outbox) newTxnLoop(k kind, post *post, committer *lane.TxnCommitter, name string) *txnLoop {
 	return &txnLoop{
 		o: o, kind: k, post: post, offsets: committer, rests: make(rests),
-		producers: newProducers(o, committer.Group(), o.cfg.TransactionalID, name),
+		producers: transact.New(o.ctx, transact.Config{
+			Group: committer.Group(), Member: o.cfg.TransactionalID, Name: name,
+			Client: o.client, Options: o.txnOptions, Log: o.log,
+		}),
 	}
 }
 
 // run runs transactions until the outbox ends.
 func (l *txnLoop) run() {
-	defer l.producers.close()
+	defer l.producers.Close()
 	timer := time.NewTimer(idleWait)
 	defer timer.Stop()
 	for l.o.ctx.Err() == nil {
 		if l.unstable.Swap(false) {
-			l.producers.rewriteMarkers(l.o.ctx)
+			l.producers.RewriteMarkers(l.o.ctx)
 		}
 		l.forget()
 		l.take()
@@ -182,8 +186,8 @@ func (l *txnLoop) writeOne(t *transaction, it *item, now time.Time) bool {
 
 // begin begins a transaction.
 func (l *txnLoop) begin(t *transaction, packing packing) (err error) {
-	t.producer, err = l.producers.acquire(l.o.ctx, packing)
-	if err != nil && hopeless(err) {
+	t.producer, err = l.producers.Acquire(l.o.ctx, int(packing))
+	if err != nil && transact.Hopeless(err) {
 		l.offsets.Fail(fmt.Errorf("exactly-once delivery: %w", err))
 	}
 	return err
@@ -239,16 +243,9 @@ func (l *txnLoop) await(t *transaction) bool {
 
 // commit commits t with the offsets of its records, if it can.
 func (l *txnLoop) commit(t *transaction) {
-	e := &txnEnd{o: l.o, t: t}
+	e := t.producer.Ending(l.o.ctx, t.partitions())
 	t.outcome, t.fault = l.offsets.CommitTxn(l.o.ctx, t.works(), e)
-	t.decided = e.doubted
-	if t.outcome != lane.Committed {
-		return
-	}
-	if e.fault == nil {
-		t.producer.noteCommitted(t)
-	}
-	t.producer.last, t.producer.markersUncertain = lane.Committed, e.fault != nil
+	t.ended = e.Ended(t.outcome)
 }
 
 // settle gives the producer back and the records to whom they belong now: to their owners,
@@ -256,15 +253,14 @@ func (l *txnLoop) commit(t *transaction) {
 func (l *txnLoop) settle(t *transaction) (wait time.Duration) {
 	switch {
 	case t.outcome == lane.Committed:
-		l.producers.release()
+		l.producers.Release()
 		l.committed(t)
 		l.aborts = 0
 		return 0
-	case t.decided && t.outcome == lane.Aborted:
-		t.producer.last = lane.Aborted
-		l.producers.release()
+	case t.ended && t.outcome == lane.Aborted:
+		l.producers.Release()
 		l.requeue(t)
-	case t.decided: // the outcome stays unknown: the outbox has ended, and so has the membership
+	case t.ended: // the outcome stays unknown: the outbox has ended, and so has the membership
 	case len(t.items) > 0: // else it could not be begun
 		l.abort(t)
 		l.requeue(t)
@@ -300,19 +296,20 @@ func (l *txnLoop) abort(t *transaction) {
 		silent = t.silent()
 	}
 	answered := int64(len(t.items)) > t.unanswered.Load()
-	certain := t.producer.abort(l.o.ctx)
-	for t.unanswered.Load() > 0 {
-		<-t.news // the client has been told to drop everything
-	}
-	t.producer.last, t.producer.parts = lane.Aborted, t.partitions() // at the latest by the next client of its id
+	certain := t.producer.Abort(l.o.ctx, func() map[string][]int32 {
+		for t.unanswered.Load() > 0 {
+			<-t.news // the client has been told to drop everything
+		}
+		return t.partitions()
+	})
 	l.o.log.Debug().Err(t.fault).Int("records", len(t.items)).Msg("transaction aborted")
 	if !certain {
-		l.producers.brokerGone()
+		l.producers.BrokerGone()
 	}
 	if hung || !certain {
-		l.producers.retire()
+		l.producers.Retire()
 	} else {
-		l.producers.release()
+		l.producers.Release()
 	}
 	switch {
 	case !hung && !t.alien():

@@ -18,6 +18,7 @@ import (
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/produce"
 	"github.com/delayd-io/delayd/internal/tracing"
+	"github.com/delayd-io/delayd/internal/transact"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -204,17 +205,17 @@ func (o *Outbox) Start() error {
 // Batch.Redeliver, nil where nothing does. It is called before the group is joined, and
 // returns when no transaction of a former process with this id is open any more.
 func (o *Outbox) Transact(ctx context.Context, committer, parked *lane.TxnCommitter) error {
-	if err := o.canTransact(ctx); err != nil {
+	if err := transact.Supported(ctx, o.client, o.log); err != nil {
 		return err
 	}
-	loops := []*txnLoop{o.newTxnLoop(direct, &o.post, committer, nameDirect)}
+	loops := []*txnLoop{o.newTxnLoop(direct, &o.post, committer, transact.NameDirect)}
 	if parked != nil {
-		loops = append(loops, o.newTxnLoop(again, &o.parkedPost, parked, nameParked))
+		loops = append(loops, o.newTxnLoop(again, &o.parkedPost, parked, transact.NameParked))
 	}
 	for _, l := range loops {
-		if err := l.producers.start(ctx); err != nil {
+		if err := l.producers.Start(ctx); err != nil {
 			for _, l := range loops {
-				l.producers.close()
+				l.producers.Close()
 			}
 			return fmt.Errorf("exactly-once delivery: %w", err)
 		}
@@ -227,7 +228,7 @@ func (o *Outbox) Transact(ctx context.Context, committer, parked *lane.TxnCommit
 }
 
 // Unstable says that offsets of the group have been pending for longer than any
-// transaction takes: see producer.rewriteMarkers. Nothing else is under way here then.
+// transaction takes: see transact.Producers.RewriteMarkers. Nothing else is under way here then.
 func (o *Outbox) Unstable() {
 	for _, l := range o.loops {
 		l.unstable.Store(true)

@@ -36,6 +36,12 @@ func packingOf(src *kgo.Record) packing {
 	return gzipped
 }
 
+// txnOptions are those of the client of a transactional producer that packs as variant, a
+// packing, says.
+func (o *Outbox) txnOptions(variant int) []kgo.Opt {
+	return append(producerOptions(o.opts), packing(variant).options(o)...)
+}
+
 // options are those of a client that sends like that.
 func (p packing) options(o *Outbox) []kgo.Opt {
 	codec := kgo.GzipCompression()

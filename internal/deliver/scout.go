@@ -172,7 +172,7 @@ func (l *txnLoop) forget() {
 	delete(l.o.forgotten, l.kind)
 	l.o.mu.Unlock()
 	if len(topics) > 0 {
-		l.producers.purge(topics...)
+		l.producers.Purge(topics...)
 	}
 }
 

@@ -2,12 +2,15 @@ package deliver
 
 import (
 	"iter"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/transact"
 )
 
 // trial is what the transactions that an item was part of have found out about it.
@@ -32,12 +35,12 @@ type trial struct {
 type transaction struct {
 	selection
 	items    []*item // in the order in which they were written
-	producer *producer
+	producer *transact.Producer
 	turn     int32 // where its records without a key go, together
 
 	fault   error        // what it has to be aborted for, if it is no record's answer
 	outcome lane.Outcome // of the commit
-	decided bool         // the broker was asked to decide: whatever the outcome is, it has ended
+	ended   bool         // there is nothing left to abort
 
 	unanswered atomic.Int64
 	failed     atomic.Bool
@@ -103,7 +106,7 @@ func (t *transaction) write(it *item, c candidate, o *Outbox, now time.Time) {
 	t.items = append(t.items, it)
 	t.unanswered.Add(1)
 	tr.queue.unanswered.Add(1)
-	t.producer.client.Produce(o.ctx, rec, t.answered)
+	t.producer.Produce(o.ctx, rec, t.answered)
 }
 
 // answered is franz-go's promise. Nothing may be produced from here.
@@ -138,4 +141,29 @@ func (t *transaction) silent() []*queue {
 		}
 	}
 	return qs
+}
+
+// partitions are where a transaction wrote, by topic. They are known once all is
+// answered.
+func (t *transaction) partitions() map[string][]int32 {
+	parts := make(map[string][]int32)
+	topic := ""
+	var in []int32
+	for _, it := range t.items {
+		out := it.trial.out
+		if out.Topic != topic {
+			if topic != "" {
+				parts[topic] = in
+			}
+			topic, in = out.Topic, parts[out.Topic]
+		}
+		if out.Partition >= 0 && !slices.Contains(in, out.Partition) { // else it was not written
+			in = append(in, out.Partition)
+		}
+	}
+	if topic != "" {
+		parts[topic] = in
+	}
+	maps.DeleteFunc(parts, func(_ string, in []int32) bool { return len(in) == 0 })
+	return parts
 }

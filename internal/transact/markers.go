@@ -1,11 +1,10 @@
-package deliver
+package transact
 
 import (
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -30,12 +29,12 @@ var (
 // lastOutcome asks the coordinator how the last transaction of the id has ended. It is
 // unknown while one is open. begun is false where none was begun since a producer
 // started with the id, if one ever did.
-func (p *producer) lastOutcome(ctx context.Context) (outcome lane.Outcome, begun bool, err error) {
+func (p *Producer) lastOutcome(ctx context.Context) (outcome lane.Outcome, begun bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, abortWithin)
 	defer cancel()
 	req := kmsg.NewPtrDescribeTransactionsRequest()
 	req.TransactionalIDs = []string{p.id}
-	resp, err := req.RequestWith(ctx, p.o.client)
+	resp, err := req.RequestWith(ctx, p.cfg.Client)
 	if err != nil {
 		return lane.Unknown, true, err
 	}
@@ -53,13 +52,13 @@ func (p *producer) lastOutcome(ctx context.Context) (outcome lane.Outcome, begun
 
 // awaitOutcome returns how the transaction has ended that was just tried to be committed.
 // One that is still open is aborted by the next client of the id.
-func (p *producer) awaitOutcome(ctx context.Context) lane.Outcome {
+func (p *Producer) awaitOutcome(ctx context.Context) lane.Outcome {
 	for ctx.Err() == nil {
 		outcome, _, err := p.lastOutcome(ctx)
 		if err == nil {
 			return cmp.Or(outcome, lane.Aborted)
 		}
-		p.o.log.Debug().Err(err).Msg("transaction in doubt: asking again")
+		p.cfg.Log.Debug().Err(err).Msg("transaction in doubt: asking again")
 		select {
 		case <-time.After(backoffMin):
 		case <-ctx.Done():
@@ -69,10 +68,10 @@ func (p *producer) awaitOutcome(ctx context.Context) lane.Outcome {
 }
 
 // settleMarkers has the end of the last transaction marked once more, and opens a client.
-func (p *producer) settleMarkers(ctx context.Context) error {
+func (p *Producer) settleMarkers(ctx context.Context) error {
 	if p.last != lane.Unknown {
 		err := p.rewriteMarkers(ctx, p.last, p.parts)
-		p.o.log.Warn().Err(err).Str("transactional_id", p.id).
+		p.cfg.Log.Warn().Err(err).Str("transactional_id", p.id).
 			Msg("a broker may not have marked the end of a transaction: it is marked once more")
 		if errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.OperationNotAttempted) {
 			p.parts = nil // one is gone, or nobody may write there any more: the others are marked by what is written next
@@ -85,31 +84,6 @@ func (p *producer) settleMarkers(ctx context.Context) error {
 	return p.open(ctx) // rewriteMarkers has fenced the client
 }
 
-// partitions are where a transaction wrote, by topic. They are known once all is
-// answered.
-func (t *transaction) partitions() map[string][]int32 {
-	parts := make(map[string][]int32)
-	topic := ""
-	var in []int32
-	for _, it := range t.items {
-		out := it.trial.out
-		if out.Topic != topic {
-			if topic != "" {
-				parts[topic] = in
-			}
-			topic, in = out.Topic, parts[out.Topic]
-		}
-		if out.Partition >= 0 && !slices.Contains(in, out.Partition) { // else it was not written
-			in = append(in, out.Partition)
-		}
-	}
-	if topic != "" {
-		parts[topic] = in
-	}
-	maps.DeleteFunc(parts, func(_ string, in []int32) bool { return len(in) == 0 })
-	return parts
-}
-
 // rewriteMarkers has the broker mark the end of the id's last transaction once more, in
 // parts and where the group's offsets are. A broker that shuts down can note that a transaction
 // has ended without having marked it everywhere (seen with Apache Kafka 4.3.0, where
@@ -117,7 +91,7 @@ func (t *transaction) partitions() map[string][]int32 {
 // wait behind what it wrote, and an abort of the producer's next one there would take
 // it back. The mark of any later transaction of the same producer ends both, and so
 // this makes an empty one that ends in the same way. The id's client is fenced by it.
-func (p *producer) rewriteMarkers(ctx context.Context, as lane.Outcome, parts map[string][]int32) error {
+func (p *Producer) rewriteMarkers(ctx context.Context, as lane.Outcome, parts map[string][]int32) error {
 	ctx, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
 	producerID, epoch, err := p.initProducerID(ctx)
@@ -129,7 +103,7 @@ func (p *producer) rewriteMarkers(ctx context.Context, as lane.Outcome, parts ma
 	}
 	end := kmsg.NewPtrEndTxnRequest()
 	end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = p.id, producerID, epoch, as == lane.Committed
-	resp, err := end.RequestWith(ctx, p.o.client)
+	resp, err := end.RequestWith(ctx, p.cfg.Client)
 	if err == nil {
 		err = kerr.ErrorForCode(resp.ErrorCode)
 	}
@@ -144,22 +118,22 @@ func (p *producer) rewriteMarkers(ctx context.Context, as lane.Outcome, parts ma
 const addPartitionsVersion = 3
 
 // addToTransaction makes the group's offsets and parts belong to a transaction.
-func (p *producer) addToTransaction(ctx context.Context, producerID int64, epoch int16, parts map[string][]int32) error {
+func (p *Producer) addToTransaction(ctx context.Context, producerID int64, epoch int16, parts map[string][]int32) error {
 	add := kmsg.NewPtrAddOffsetsToTxnRequest()
-	add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = p.id, producerID, epoch, p.group
-	added, err := add.RequestWith(ctx, p.o.client)
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = p.id, producerID, epoch, p.cfg.Group
+	added, err := add.RequestWith(ctx, p.cfg.Client)
 	if err == nil {
 		err = kerr.ErrorForCode(added.ErrorCode)
 	}
 	if err != nil {
-		return fmt.Errorf("add the offsets of group %s to a transaction: %w", p.group, err)
+		return fmt.Errorf("add the offsets of group %s to a transaction: %w", p.cfg.Group, err)
 	}
 	if len(parts) == 0 {
 		return nil
 	}
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(kmsg.AddPartitionsToTxn.Int16(), addPartitionsVersion)
-	client, err := kgo.NewClient(append(p.o.opts[:len(p.o.opts):len(p.o.opts)], kgo.MaxVersions(versions))...)
+	client, err := kgo.NewClient(append(p.cfg.Options(0), kgo.MaxVersions(versions))...)
 	if err != nil {
 		return err
 	}

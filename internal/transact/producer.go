@@ -1,10 +1,9 @@
-package deliver
+package transact
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -27,18 +26,24 @@ const (
 	abortWithin = time.Second
 )
 
+const (
+	// backoffMin and backoffMax bound the wait before a request is tried again.
+	backoffMin = 20 * time.Millisecond
+	backoffMax = 2 * time.Second
+)
+
 // errInDoubt says that a transaction may have been committed or not.
 var errInDoubt = errors.New("it is not known whether the transaction was committed")
 
-// producer is a transactional producer. It belongs to one goroutine, and takes a new
+// Producer is a transactional producer. It belongs to one goroutine, and takes a new
 // client where it is not certain how a transaction ended.
-type producer struct {
-	o      *Outbox
-	group  string // whose offsets it commits
+type Producer struct {
+	cfg    *Config
+	ctx    context.Context // of searches
 	id     string
 	client *kgo.Client // nil: none
-	// packing is what the next transaction needs, and packed what the client has.
-	packing, packed packing
+	// variant is what the next transaction needs, and opened what the client has.
+	variant, opened int
 
 	// The last transaction: how it ended, and where it wrote. A broker may not have
 	// marked that end: see rewriteMarkers.
@@ -69,17 +74,17 @@ type search struct {
 
 // findOut starts a search. By itself a broker aborts a transaction only 10 to 20 s after
 // the last that was heard of its producer, and until then readers wait behind it.
-func (p *producer) findOut() {
+func (p *Producer) findOut() {
 	if p.search != nil {
 		p.stopSearch()
 	}
-	ctx, cancel := context.WithCancel(p.o.ctx)
+	ctx, cancel := context.WithCancel(p.ctx)
 	s := &search{cancel: cancel, ended: make(chan struct{})}
 	p.search = s
-	p.o.wg.Go(func() {
+	go func() {
 		defer close(s.ended)
 		for ctx.Err() == nil {
-			if err := p.end(ctx); err == nil || hopeless(err) {
+			if err := p.end(ctx); err == nil || Hopeless(err) {
 				return
 			}
 			select {
@@ -87,12 +92,12 @@ func (p *producer) findOut() {
 			case <-ctx.Done():
 			}
 		}
-	})
+	}()
 }
 
 // end has the broker end the last transaction. What is certain of its outcome is marked
 // once more where that may be missing.
-func (p *producer) end(ctx context.Context) error {
+func (p *Producer) end(ctx context.Context) error {
 	var err error
 	if p.markersUncertain && p.last != lane.Unknown {
 		err = p.rewriteMarkers(ctx, p.last, p.parts)
@@ -106,7 +111,7 @@ func (p *producer) end(ctx context.Context) error {
 }
 
 // known reports whether no search is running.
-func (p *producer) known() bool {
+func (p *Producer) known() bool {
 	if p.search == nil {
 		return true
 	}
@@ -119,7 +124,7 @@ func (p *producer) known() bool {
 }
 
 // stopSearch ends a search. What it has not found out the next client does: see open.
-func (p *producer) stopSearch() {
+func (p *Producer) stopSearch() {
 	if p.search != nil {
 		p.search.cancel()
 		<-p.search.ended
@@ -129,12 +134,12 @@ func (p *producer) stopSearch() {
 
 // initProducerID makes the broker abort what the id has left open, and gives the id's
 // producer a new epoch.
-func (p *producer) initProducerID(ctx context.Context) (producerID int64, epoch int16, err error) {
+func (p *Producer) initProducerID(ctx context.Context) (producerID int64, epoch int16, err error) {
 	ctx, cancel := context.WithTimeout(ctx, abortWithin)
 	defer cancel()
 	req := kmsg.NewPtrInitProducerIDRequest()
 	req.TransactionalID, req.TransactionTimeoutMillis = &p.id, int32(transactionTimeout.Milliseconds())
-	resp, err := req.RequestWith(ctx, p.o.client)
+	resp, err := req.RequestWith(ctx, p.cfg.Client)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -143,14 +148,14 @@ func (p *producer) initProducerID(ctx context.Context) (producerID int64, epoch 
 
 // reopen takes a new client with the id of the old one, as often as that needs.
 // When it returns nil the former client's transaction has ended in some way.
-func (p *producer) reopen(ctx context.Context) error {
+func (p *Producer) reopen(ctx context.Context) error {
 	backoff := backoffMin
 	for {
 		err := p.open(ctx)
-		if err == nil || ctx.Err() != nil || hopeless(err) {
+		if err == nil || ctx.Err() != nil || Hopeless(err) {
 			return err
 		}
-		p.o.log.Warn().Err(err).Msg("starting transactions: retried")
+		p.cfg.Log.Warn().Err(err).Msg("starting transactions: retried")
 		select {
 		case <-time.After(backoff):
 		case <-ctx.Done():
@@ -160,11 +165,11 @@ func (p *producer) reopen(ctx context.Context) error {
 }
 
 // open replaces the client, and has the broker end what its id has left open.
-func (p *producer) open(ctx context.Context) error {
+func (p *Producer) open(ctx context.Context) error {
 	p.close()
 	p.stopSearch()
-	opts := append(producerOptions(p.o.opts), kgo.TransactionalID(p.id), kgo.TransactionTimeout(transactionTimeout))
-	client, err := kgo.NewClient(append(opts, p.packing.options(p.o)...)...)
+	opts := append(p.cfg.Options(p.variant), kgo.TransactionalID(p.id), kgo.TransactionTimeout(transactionTimeout))
+	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return fmt.Errorf("produce with transactional id %s: %w", p.id, err)
 	}
@@ -174,31 +179,31 @@ func (p *producer) open(ctx context.Context) error {
 		client.Close()
 		return fmt.Errorf("produce with transactional id %s: %w", p.id, p.explain(err))
 	}
-	p.client, p.committed, p.packed = client, make(map[string]bool), p.packing
+	p.client, p.committed, p.opened = client, make(map[string]bool), p.variant
 	return nil
 }
 
-func (p *producer) close() {
+func (p *Producer) close() {
 	if p.client != nil {
 		p.client.Close()
 		p.client = nil
 	}
 }
 
-// hopeless says that no transaction can be begun, however often it is tried. A right
+// Hopeless reports whether no transaction can be begun, however often it is tried. A right
 // that is missing may be granted, as it may be to a group.
-func hopeless(err error) bool { return errors.Is(err, kerr.InvalidTransactionTimeout) }
+func Hopeless(err error) bool { return errors.Is(err, kerr.InvalidTransactionTimeout) }
 
 // explain adds to a broker's answer what the operator can do about it.
-func (p *producer) explain(err error) error {
-	if hopeless(err) {
+func (p *Producer) explain(err error) error {
+	if Hopeless(err) {
 		return fmt.Errorf("%w; set transaction.max.timeout.ms of the brokers to %d or more", err, transactionTimeout.Milliseconds())
 	}
-	return connect.GrantTransactions(err, p.o.cfg.TransactionalID)
+	return connect.GrantTransactions(err, p.cfg.Member)
 }
 
 // purge has the client learn topics anew. It is not called within a transaction.
-func (p *producer) purge(topics ...string) {
+func (p *Producer) purge(topics ...string) {
 	if p.client != nil {
 		p.client.PurgeTopicsFromProducing(topics...)
 		for _, topic := range topics {
@@ -208,38 +213,34 @@ func (p *producer) purge(topics ...string) {
 }
 
 // refresh has the client look up the partitions of its topics.
-func (p *producer) refresh() {
+func (p *Producer) refresh() {
 	if p.client != nil {
 		p.client.ForceMetadataRefresh()
 	}
 }
 
-// sure says whether it is certain that t is committed, when commit says so.
-func (p *producer) proves(t *transaction) bool {
-	return slices.ContainsFunc(t.items, func(it *item) bool { return p.committed[it.trial.out.Topic] })
-}
-
-// learn notes that t is committed.
-func (p *producer) noteCommitted(t *transaction) {
-	last := ""
-	for _, it := range t.items {
-		if topic := it.trial.out.Topic; topic != last {
-			p.committed[topic], last = true, topic
+// proves reports whether a nil error from commit proves that a transaction with records
+// in parts was committed.
+func (p *Producer) proves(parts map[string][]int32) bool {
+	for topic := range parts {
+		if p.committed[topic] {
+			return true
 		}
 	}
+	return false
 }
 
-// begin begins a transaction. It opens a client first where there is none for packing,
+// begin begins a transaction. It opens a client first where there is none of the variant,
 // or where the end of the last transaction may have to be marked once more.
-func (p *producer) begin(ctx context.Context, packing packing) error {
-	p.packing = packing
+func (p *Producer) begin(ctx context.Context, variant int) error {
+	p.variant = variant
 	p.stopSearch()
 	if p.markersUncertain {
 		if err := p.settleMarkers(ctx); err != nil {
 			return err
 		}
 	}
-	if p.client == nil || p.packed != p.packing {
+	if p.client == nil || p.opened != p.variant {
 		if err := p.open(ctx); err != nil {
 			return err
 		}
@@ -258,7 +259,7 @@ func (p *producer) begin(ctx context.Context, packing packing) error {
 // coordinator's answer to them, if that is why it was not. Where errInDoubt is part
 // of err the transaction may have been committed after all; otherwise it has yet to
 // be aborted.
-func (p *producer) commit(ctx context.Context, offsets *kmsg.TxnOffsetCommitRequest) (refused *kmsg.TxnOffsetCommitResponse, err error) {
+func (p *Producer) commit(ctx context.Context, offsets *kmsg.TxnOffsetCommitRequest) (refused *kmsg.TxnOffsetCommitResponse, err error) {
 	try, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
 	if id, epoch, err := p.client.ProducerID(try); err != nil || id != p.producerID || epoch != p.epoch {
@@ -285,10 +286,15 @@ func (p *producer) commit(ctx context.Context, offsets *kmsg.TxnOffsetCommitRequ
 	return nil, fmt.Errorf("commit a transaction: %w: %w", errInDoubt, err)
 }
 
+// Produce writes a record in the transaction. promise is called as by kgo.Client.
+func (p *Producer) Produce(ctx context.Context, rec *kgo.Record, promise func(*kgo.Record, error)) {
+	p.client.Produce(ctx, rec, promise)
+}
+
 // abort ends the transaction without a trace. It returns false when it is not
 // certain that it has been: then the client is gone, and what was written with it
 // has been answered.
-func (p *producer) abort(ctx context.Context) bool {
+func (p *Producer) abort(ctx context.Context) bool {
 	try, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortWithin)
 	defer cancel()
 	err := p.client.AbortBufferedRecords(try)
@@ -296,39 +302,8 @@ func (p *producer) abort(ctx context.Context) bool {
 		err = p.client.EndTransaction(try, kgo.TryAbort)
 	}
 	if err != nil {
-		p.o.log.Debug().Err(err).Msg("aborting a transaction: its producer is replaced")
+		p.cfg.Log.Debug().Err(err).Msg("aborting a transaction: its producer is replaced")
 		p.close()
 	}
 	return err == nil
-}
-
-// canTransact checks that the cluster's transactions are those of Kafka 4.0
-// (KIP-890): the ones before it let a late request of one transaction fall into the
-// next. It asks until somebody answers.
-func (o *Outbox) canTransact(ctx context.Context) error {
-	const feature, least = "transaction.version", 2
-	for backoff := backoffMin; ; backoff = min(2*backoff, backoffMax) {
-		req := kmsg.NewPtrApiVersionsRequest()
-		req.ClientSoftwareName, req.ClientSoftwareVersion = "delayd", "1"
-		resp, err := req.RequestWith(ctx, o.client)
-		if err == nil {
-			level := int16(0)
-			for _, f := range resp.FinalizedFeatures {
-				if f.Name == feature {
-					level = f.MaxVersionLevel
-				}
-			}
-			if level < least {
-				return fmt.Errorf("exactly-once delivery needs Kafka 4.0 or later with %s %d, and the cluster has %d: "+
-					"raise it with kafka-features.sh upgrade --feature %[1]s=%[2]d, or run with --delivery at-least-once", feature, least, level)
-			}
-			return nil
-		}
-		o.log.Warn().Err(err).Msg("asking for the cluster's features: retried")
-		select {
-		case <-time.After(backoff):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }

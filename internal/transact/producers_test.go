@@ -1,6 +1,7 @@
-package deliver
+package transact
 
 import (
+	"context"
 	"slices"
 	"testing"
 )
@@ -10,8 +11,8 @@ import (
 func TestTransactionalIDsAreUnambiguous(t *testing.T) {
 	owner, former := make(map[string]string), make(map[string]bool)
 	for _, instance := range []string{"n", "n-2", "n-next", "n-next-2", "n-parked", "n-parked-next-4", "n/direct", "n/direct-1", "n/direct-next-1", "n/"} {
-		for _, name := range []string{nameDirect, nameParked} {
-			ps := newProducers(nil, "delay.forwarder", TransactionalID(ExactlyOnce, "delay.forwarder", instance), name)
+		for _, name := range []string{NameDirect, NameParked} {
+			ps := New(context.Background(), Config{Member: "delay.forwarder-" + instance, Name: name})
 			for _, p := range ps.all {
 				user := instance + " " + name
 				if other, taken := owner[p.id]; taken {

@@ -1,10 +1,13 @@
-package deliver
+package transact
 
 import (
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/lane"
 )
@@ -16,12 +19,12 @@ const pairIDs = 4
 
 // The names of loops. The ids of a loop have either its name or that with nameNext.
 const (
-	nameDirect = "direct"
-	nameParked = "parked"
+	NameDirect = "direct"
+	NameParked = "parked"
 	nameNext   = "-next"
 )
 
-// producers are the transactional producers of one loop, each with an id of its own. One
+// Producers are the transactional producers of one loop, each with an id of its own. One
 // of them is in use at a time.
 //
 // A producer is not used again before the outcome of its last transaction is known. Where
@@ -32,19 +35,34 @@ const (
 // refuses the same id's next one, and looks again only after 20
 // (add.partitions.to.txn.retry.backoff.ms). The group keeps the offsets that were
 // committed last, whichever id's transaction is marked as ended first.
-type producers struct {
-	o      *Outbox
-	all    []*producer
-	former []*producer // with ids of former versions; they only have their transactions ended
+type Producers struct {
+	cfg    Config
+	all    []*Producer
+	former []*Producer // with ids of former versions; they only have their transactions ended
 	turns  turns
 }
 
-func newProducers(o *Outbox, group, member, name string) *producers {
-	ps := &producers{o: o}
+// Config says what a loop's producers are.
+type Config struct {
+	Group  string // whose offsets the transactions commit
+	Member string // begins the transactional ids, and those of other loops of the process
+	Name   string // of the loop: NameDirect or NameParked
+	// Client sends the requests that need no producer.
+	Client *kgo.Client
+	// Options returns how a producer's client reaches the cluster and packs records. What
+	// Acquire is given chooses among variants of that.
+	Options func(variant int) []kgo.Opt
+	Log     zerolog.Logger
+}
+
+// New returns the producers of a loop. The search for outcomes ends with ctx, at the latest
+// with Close.
+func New(ctx context.Context, cfg Config) *Producers {
+	ps := &Producers{cfg: cfg}
 	for i := range pairIDs {
-		for _, name := range []string{name, name + nameNext} {
-			ps.all = append(ps.all, &producer{o: o, group: group, id: transactionalID(member, name, i)})
-			ps.former = append(ps.former, &producer{o: o, group: group, id: formerID(member, name, i)})
+		for _, name := range []string{cfg.Name, cfg.Name + nameNext} {
+			ps.all = append(ps.all, &Producer{cfg: &ps.cfg, ctx: ctx, id: transactionalID(cfg.Member, name, i)})
+			ps.former = append(ps.former, &Producer{cfg: &ps.cfg, ctx: ctx, id: formerID(cfg.Member, name, i)})
 		}
 	}
 	ps.turns = newTurns(len(ps.all))
@@ -60,17 +78,17 @@ func transactionalID(member, name string, i int) string {
 // formerID is the id that the producer had in former versions, where the member n-2 used
 // an id of the member n.
 func formerID(member, name string, i int) string {
-	id := member + strings.TrimPrefix("-"+name, "-"+nameDirect)
+	id := member + strings.TrimPrefix("-"+name, "-"+NameDirect)
 	if i == 0 {
 		return id
 	}
 	return fmt.Sprintf("%s-%d", id, i+1)
 }
 
-// start ends what a former process of the same member has left open, of a former version
+// Start ends what a former process of the same member has left open, of a former version
 // too: the group's offsets cannot be read before that. It opens the two producers that
 // take turns.
-func (ps *producers) start(ctx context.Context) error {
+func (ps *Producers) Start(ctx context.Context) error {
 	for _, p := range slices.Concat(ps.all, ps.former) {
 		outcome, begun, err := p.lastOutcome(ctx)
 		if err == nil && !begun && slices.Contains(ps.former, p) {
@@ -83,7 +101,7 @@ func (ps *producers) start(ctx context.Context) error {
 			}
 		}
 		if _, _, err := p.initProducerID(ctx); err != nil {
-			ps.o.log.Debug().Err(err).Str("transactional_id", p.id).Msg("ending a former transaction")
+			ps.cfg.Log.Debug().Err(err).Str("transactional_id", p.id).Msg("ending a former transaction")
 			p.findOut()
 		}
 	}
@@ -94,73 +112,75 @@ func (ps *producers) start(ctx context.Context) error {
 }
 
 // current returns the producer that is in use, or will be.
-func (ps *producers) current() *producer { return ps.all[ps.turns[0]] }
+func (ps *Producers) current() *Producer { return ps.all[ps.turns[0]] }
 
 // following returns the one that takes turns with it.
-func (ps *producers) following() *producer { return ps.all[ps.turns[1]] }
+func (ps *Producers) following() *Producer { return ps.all[ps.turns[1]] }
 
-// acquire begins a transaction and returns its producer: release or retire follows. One
+// Acquire begins a transaction and returns its producer: Commit or Abort of it, and Release or Retire follow. One
 // that cannot begin is retired. Without an end to that it keeps trying with the last one.
-func (ps *producers) acquire(ctx context.Context, packing packing) (*producer, error) {
+func (ps *Producers) Acquire(ctx context.Context, variant int) (*Producer, error) {
 	for range pairIDs {
 		p := ps.current()
-		err := p.begin(ctx, packing)
-		if err == nil || ctx.Err() != nil || hopeless(err) {
+		err := p.begin(ctx, variant)
+		if err == nil || ctx.Err() != nil || Hopeless(err) {
 			return p, err
 		}
-		ps.o.log.Debug().Err(err).Msg("beginning a transaction: its producer is replaced")
-		ps.retire()
+		ps.cfg.Log.Debug().Err(err).Msg("beginning a transaction: its producer is replaced")
+		ps.Retire()
 	}
 	p := ps.current()
-	p.packing = packing
+	p.variant = variant
 	if err := p.reopen(ctx); err != nil {
 		return p, err
 	}
-	return p, p.begin(ctx, packing)
+	return p, p.begin(ctx, variant)
 }
 
-// release gives the current producer back, whose transaction has ended in a known way.
-func (ps *producers) release() { ps.turns.swap() }
+// Release gives the current producer back, whose transaction has ended in a known way.
+func (ps *Producers) Release() { ps.turns.swap() }
 
-// retire replaces the current producer: it is not known how its transaction ended, or the
+// Retire replaces the current producer: it is not known how its transaction ended, or the
 // broker may not be able to end it. That is found out in the background.
-func (ps *producers) retire() {
+func (ps *Producers) Retire() {
 	p := ps.current()
 	p.close()
 	p.findOut()
 	ps.turns.replace(func(i int) bool { return ps.all[i].known() })
 }
 
-// brokerGone notes that a broker has gone, and may not have marked the end of the last
+// BrokerGone notes that a broker has gone, and may not have marked the end of the last
 // transaction of the producer that is not in use.
-func (ps *producers) brokerGone() { ps.following().markersUncertain = true }
+func (ps *Producers) BrokerGone() { ps.following().markersUncertain = true }
 
-// rewriteMarkers has the ends of the last transactions marked once more, none of which is
+// RewriteMarkers has the ends of the last transactions marked once more, none of which is
 // under way.
-func (ps *producers) rewriteMarkers(ctx context.Context) {
-	for _, p := range []*producer{ps.current(), ps.following()} {
+func (ps *Producers) RewriteMarkers(ctx context.Context) {
+	for _, p := range []*Producer{ps.current(), ps.following()} {
 		p.markersUncertain = true
 		p.settleMarkers(ctx)
 	}
 }
 
-// purge makes all producers learn topics anew. It is not called within a transaction.
-func (ps *producers) purge(topics ...string) {
+// Purge makes all producers learn topics anew. It is not called within a transaction.
+func (ps *Producers) Purge(topics ...string) {
 	for _, p := range ps.all {
 		p.purge(topics...)
 	}
 }
 
-// refresh makes all producers look up the partitions of their topics.
-func (ps *producers) refresh() {
+// Refresh makes all producers look up the partitions of their topics.
+func (ps *Producers) Refresh() {
 	for _, p := range ps.all {
 		p.refresh()
 	}
 }
 
-func (ps *producers) close() {
-	for _, p := range ps.all {
+// Close closes all clients and ends all searches.
+func (ps *Producers) Close() {
+	for _, p := range slices.Concat(ps.all, ps.former) {
 		p.close()
+		p.stopSearch()
 	}
 }
 
