@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -79,7 +80,7 @@ func (l *txnLoop) judge(t *transaction) {
 func (l *txnLoop) judgeQueue(q *queue, failed []*item) {
 	it := failed[0]
 	class, code := classify(it.trial.err)
-	l.o.targetLog.Warn().Err(it.trial.err).Str("topic", q.topic).Str("origin", originOf(&it.facts, it.src)).Int("records", len(failed)).
+	l.o.targetLog.Warn().Err(it.trial.err).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).Int("records", len(failed)).
 		Msg("send: transaction aborted")
 	if q.kind == own && class != size && class != refused {
 		if class == stale || class == missing {
@@ -149,7 +150,7 @@ func (l *txnLoop) suspect(q *queue, failed []*item, code levels.Code) {
 	case code == levels.TooLarge && it.shorten(q.bound()):
 		it.trial.retried = false
 	default:
-		l.o.targetLog.Error().Err(it.trial.err).Str("topic", q.topic).Str("origin", originOf(&it.facts, it.src)).
+		l.o.targetLog.Error().Err(it.trial.err).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).
 			Msg("dead letter refused; its partition waits until the topic takes it")
 		l.rest(it.trial.source, time.Now())
 	}

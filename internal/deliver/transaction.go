@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/internal/transact"
 )
 
@@ -81,7 +82,7 @@ func (t *transaction) works() iter.Seq[*lane.Work] {
 func (it *item) candidate() candidate {
 	tr := it.trial
 	return candidate{
-		source: tr.source, target: it.facts.Topic, topic: tr.queue, packing: tr.packing, group: tr.group, bytes: batchBytes(tr.out),
+		source: tr.source, target: it.facts.Topic, topic: tr.queue, packing: tr.packing, group: tr.group, bytes: record.BatchBytes(tr.out),
 	}
 }
 
