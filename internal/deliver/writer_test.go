@@ -1,6 +1,10 @@
 package deliver
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/delayd-io/delayd/levels"
+)
 
 // TestTransactionalIDsAreUnambiguous: whatever members are called, no two writers have
 // an id in common. The ids that a member had in former versions are known.
@@ -8,7 +12,7 @@ func TestTransactionalIDsAreUnambiguous(t *testing.T) {
 	owner, former := make(map[string]string), make(map[string]bool)
 	for _, instance := range []string{"n", "n-2", "n-next", "n-next-2", "n-parked", "n-parked-next-4", "n/direct", "n/direct-1", "n/direct-next-1", "n/"} {
 		for _, name := range []string{nameDirect, nameDirect + nameNext, nameParked, nameParked + nameNext} {
-			w := &writer{member: TransactionalID(ExactlyOnce, "delay.forwarder", instance), name: name}
+			w := &writer{member: TransactionalID(levels.ExactlyOnce, "delay.forwarder", instance), name: name}
 			for turn := range spareIDs {
 				id, user := w.id(turn), instance+" "+name
 				if other, taken := owner[id]; taken {
