@@ -117,8 +117,9 @@ func (ps *Producers) current() *Producer { return ps.all[ps.turns[0]] }
 // following returns the one that takes turns with it.
 func (ps *Producers) following() *Producer { return ps.all[ps.turns[1]] }
 
-// Acquire begins a transaction and returns its producer: Commit or Abort of it, and Release or Retire follow. One
-// that cannot begin is retired. Without an end to that it keeps trying with the last one.
+// Acquire begins a transaction and returns its producer. Its Ending or Abort follows, and
+// then Release or Retire. A producer that cannot begin is retired, and the next one tried;
+// after pairIDs of them Acquire keeps trying with the same one, until ctx ends.
 func (ps *Producers) Acquire(ctx context.Context, variant int) (*Producer, error) {
 	for range pairIDs {
 		p := ps.current()
