@@ -259,13 +259,13 @@ func (o *Outbox) Close() {
 
 // Bury writes src to the dead letters. In transactions use Batch.Bury.
 func (o *Outbox) Bury(owner Owner, src *kgo.Record, f Facts, r Refusal, attempts int) {
-	o.mourn(src, f, r)
+	o.logDeadLetter(src, f, r)
 	it := item{owner: owner, src: src, facts: f, rec: record.Dead(src, o.dead, f, r, attempts), code: r.Code}
 	o.deadQueue.send(&it, time.Now())
 }
 
-// mourn logs a dead letter.
-func (o *Outbox) mourn(src *kgo.Record, f Facts, r Refusal) {
+// logDeadLetter logs a dead letter.
+func (o *Outbox) logDeadLetter(src *kgo.Record, f Facts, r Refusal) {
 	target := f.Topic
 	if named, ok := record.Last(src.Headers, levels.HeaderTarget); ok && target == "" { // it was not even looked at
 		target = record.Quote(named)

@@ -251,7 +251,7 @@ func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 
 // condemn makes it a dead letter.
 func (o *Outbox) condemn(it *item, r Refusal) {
-	o.mourn(it.src, it.facts, r)
+	o.logDeadLetter(it.src, it.facts, r)
 	it.rec, it.code = record.Dead(it.src, o.dead, it.facts, r, it.attempts), r.Code
 	it.trial.refusal, it.trial.group, it.trial.retried = &r, 0, false
 }
