@@ -119,7 +119,7 @@ func (l *txnLoop) take() {
 	l.present = ""
 	for _, b := range l.post.take(nil) {
 		for i := range b.items {
-			l.foresee(&b.items[i])
+			l.lookAhead(&b.items[i])
 			l.pending = append(l.pending, &b.items[i])
 		}
 	}
@@ -144,7 +144,7 @@ func (l *txnLoop) write(t *transaction) {
 		source := it.trial.source
 		if len(held) > 0 && held[source] {
 			if l.unknown > 0 && l.unknown < lookupNames {
-				l.foresee(it)
+				l.lookAhead(it)
 			}
 			kept = append(kept, it)
 			continue

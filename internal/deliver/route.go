@@ -70,8 +70,8 @@ func notAwaited(topic string, err error) *Refusal {
 	return undelivered(code, topic, fmt.Errorf("%w (not waited for: %d other missing targets are)", err, maxAwaited))
 }
 
-// foresee has the topic of a record looked up that will be written later.
-func (l *txnLoop) foresee(it *item) {
+// lookAhead looks up the topic of a record that will be written later.
+func (l *txnLoop) lookAhead(it *item) {
 	topic := it.rec.Topic
 	if l.kind != direct || it.put || it.code != "" || topic == l.present {
 		return
