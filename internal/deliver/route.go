@@ -16,12 +16,12 @@ func (l *txnLoop) route(it *item, now time.Time) bool {
 	tr.packing = asUsual
 	l.o.expire(it, now)
 	if tr.refusal != nil && it.code == "" {
-		l.o.condemn(it, *tr.refusal)
+		l.o.toDeadLetter(it, *tr.refusal)
 	}
 	q, r := l.find(it, now)
 	switch {
 	case r != nil:
-		return l.bury(it, *r)
+		return l.deadLetter(it, *r)
 	case q == nil:
 		return false
 	}
@@ -30,7 +30,7 @@ func (l *txnLoop) route(it *item, now time.Time) bool {
 	case wait:
 		return false
 	case r != nil:
-		return l.bury(it, *r)
+		return l.deadLetter(it, *r)
 	}
 	return l.pack(it)
 }
@@ -131,9 +131,9 @@ func (q *queue) awaitOwn(now time.Time) {
 	q.scout()
 }
 
-// bury makes it a dead letter. It returns false while that has to wait.
-func (l *txnLoop) bury(it *item, r Refusal) bool {
-	l.o.condemn(it, r)
+// deadLetter routes it to the dead letters. It returns false while that has to wait.
+func (l *txnLoop) deadLetter(it *item, r Refusal) bool {
+	l.o.toDeadLetter(it, r)
 	it.trial.queue, it.trial.out = l.o.deadQueue, it.rec
 	return !l.o.deadQueue.busy() && l.pack(it)
 }
@@ -156,7 +156,7 @@ func (l *txnLoop) pack(it *item) bool {
 		return true
 	}
 	l.unpark(it)
-	return l.bury(it, *undelivered(levels.TooLarge, tr.queue.topic,
+	return l.deadLetter(it, *undelivered(levels.TooLarge, tr.queue.topic,
 		fmt.Errorf("%w (%d bytes before compression; at most %d can be sent)", errTooLarge, n, int64(record.MaxBatchBytes))))
 }
 
@@ -249,8 +249,8 @@ func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 	return nil, false
 }
 
-// condemn makes it a dead letter.
-func (o *Outbox) condemn(it *item, r Refusal) {
+// toDeadLetter makes it a dead letter.
+func (o *Outbox) toDeadLetter(it *item, r Refusal) {
 	o.logDeadLetter(it.src, it.facts, r)
 	it.rec, it.code = record.Dead(it.src, o.dead, it.facts, r, it.attempts), r.Code
 	it.trial.refusal, it.trial.group, it.trial.retried = &r, 0, false
