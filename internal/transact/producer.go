@@ -164,7 +164,7 @@ func (p *Producer) reopen(ctx context.Context) error {
 	}
 }
 
-// open replaces the client, and has the broker end what its id has left open.
+// open replaces the client, and makes the broker end what its id has left open.
 func (p *Producer) open(ctx context.Context) error {
 	p.close()
 	p.stopSearch()
@@ -202,7 +202,7 @@ func (p *Producer) explain(err error) error {
 	return connect.GrantTransactions(err, p.cfg.Member)
 }
 
-// purge has the client learn topics anew. It is not called within a transaction.
+// purge makes the client learn topics anew. It is not called within a transaction.
 func (p *Producer) purge(topics ...string) {
 	if p.client != nil {
 		p.client.PurgeTopicsFromProducing(topics...)
@@ -212,7 +212,7 @@ func (p *Producer) purge(topics ...string) {
 	}
 }
 
-// refresh has the client look up the partitions of its topics.
+// refresh makes the client look up the partitions of its topics.
 func (p *Producer) refresh() {
 	if p.client != nil {
 		p.client.ForceMetadataRefresh()
