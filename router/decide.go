@@ -6,8 +6,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -78,9 +78,9 @@ type Decision struct {
 // stand there that were sent before it.
 func (p *Policy) Decide(rec *kgo.Record, accepted time.Time) Decision {
 	acceptedMs := accepted.UnixMilli()
-	d := Decision{Facts: levels.Facts{Partition: deliver.ByKey, Accepted: acceptedMs}}
+	d := Decision{Facts: levels.Facts{Partition: levels.ByKey, Accepted: acceptedMs}}
 	if lane.Timeless(rec) { // accepted is a guess, and duplicates have the same id
-		d.Facts.ID = deliver.OriginID(rec, 0)
+		d.Facts.ID = record.OriginID(rec, 0)
 	}
 	granted, refusal := p.readLevel(rec.Headers)
 	if refusal != nil {
@@ -101,7 +101,7 @@ func (p *Policy) Decide(rec *kgo.Record, accepted time.Time) Decision {
 		return d
 	}
 	d.Kind, d.Level = ToLevel, granted.level
-	d.Record = deliver.Hop(rec, p.Names.Level(d.Level), d.Facts)
+	d.Record = record.Hop(rec, p.Names.Level(d.Level), d.Facts)
 	return d
 }
 
@@ -127,10 +127,10 @@ type grant struct {
 
 // readLevel reads the request from headers and answers it.
 func (p *Policy) readLevel(h []kgo.RecordHeader) (grant, *Refusal) {
-	if r := deliver.Misspelt(h); r != nil {
+	if r := record.Misspelt(h); r != nil {
 		return grant{}, r
 	}
-	value, given := deliver.Last(h, levels.HeaderLevel)
+	value, given := record.Last(h, levels.HeaderLevel)
 	if !given {
 		return grant{}, &Refusal{Code: levels.BadLevel, Detail: levels.HeaderLevel +
 			" is missing; write a duration such as 10s, 1m30s, 2h or 1d, or a level number such as 3"}
@@ -149,13 +149,13 @@ func (p *Policy) grant(request levels.Request, value []byte) (grant, *Refusal) {
 		last := p.Ladder.Last()
 		return grant{}, &Refusal{Code: levels.BadLevel, Detail: fmt.Sprintf(
 			"%s %s is a level number, and the last level is number %d (%s); for milliseconds write %dms, for seconds %ds",
-			levels.HeaderLevel, deliver.Quote(value), last.Number, last, request.Number, request.Number)}
+			levels.HeaderLevel, record.Quote(value), last.Number, last, request.Number, request.Number)}
 	}
 	if over && p.rejects() {
 		last := p.Ladder.Last()
 		return grant{}, &Refusal{Code: levels.OverMax, Detail: fmt.Sprintf(
 			"%s %s is above the last level, %s (number %d); ask for at most that, or set --over-max=clamp to grant it",
-			levels.HeaderLevel, deliver.Quote(value), last, last.Number)}
+			levels.HeaderLevel, record.Quote(value), last, last.Number)}
 	}
 	asked := request.Delay
 	if request.ByNumber {

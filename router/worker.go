@@ -9,6 +9,7 @@ import (
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -80,8 +81,8 @@ func (w *worker) observe(rec *kgo.Record, d *Decision) {
 	w.metrics.Rounding.WithLabelValues(d.Facts.Granted).Observe((granted - d.Asked).Abs().Seconds())
 	if d.Clamped {
 		w.metrics.Clamped.WithLabelValues(d.Facts.Granted).Inc()
-		asked, _ := deliver.Last(rec.Headers, levels.HeaderLevel)
-		w.clamps.Warn().Str("asked", deliver.Quote(asked)).Str("granted", d.Facts.Granted).Str("origin", deliver.Origin(rec)).
+		asked, _ := record.Last(rec.Headers, levels.HeaderLevel)
+		w.clamps.Warn().Str("asked", record.Quote(asked)).Str("granted", d.Facts.Granted).Str("origin", record.Origin(rec)).
 			Msg("request above the last level was shortened to it")
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/offsets"
+	"github.com/delayd-io/delayd/internal/record"
 )
 
 // heldEvery is how often it is looked whether records that are held may go: what
@@ -291,7 +292,7 @@ func (c *cycle) write(t *transaction, it *item, now time.Time) bool {
 		c.unpark(it)
 		return false
 	}
-	t.bytes += batchBytes(it.trial.out)
+	t.bytes += record.BatchBytes(it.trial.out)
 	t.write(c.writer.client, it, c.o, now)
 	return true
 }

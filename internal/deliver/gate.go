@@ -13,6 +13,7 @@ import (
 
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/offsets"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/internal/unpack"
 )
 
@@ -137,7 +138,7 @@ func (q *queue) park(it *item) {
 	it.facts.Since = it.since.UnixMilli()
 	q.gate.parked.start()
 	q.o.parkedQueue.send(&item{
-		owner: it.owner, src: it.src, facts: it.facts, rec: Parked(it.src, q.o.parked, it.facts),
+		owner: it.owner, src: it.src, facts: it.facts, rec: record.Parked(it.src, q.o.parked, it.facts),
 		parkedBy: q, shelf: q.gate.places.shelf(it.src),
 	}, time.Now())
 }
@@ -338,7 +339,8 @@ func (o *Outbox) closeGateFor(rec *kgo.Record) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closeGate(rec.Partition, nil)
-	if from, ok := parkedSource(rec); ok {
+	if topic, partition, ok := record.ParkedSource(rec); ok {
+		from := source{topic, partition}
 		q.o.shelves.found(&q.gate.places, from, rec.Partition)
 	}
 	q.gate.parked.mu.Lock()

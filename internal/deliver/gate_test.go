@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -122,7 +123,7 @@ func TestCloseGates(t *testing.T) {
 			t.Errorf("with nothing parked, and no forwarder yet: %v", err)
 		}
 		for i, target := range []string{"apart", "sick"} {
-			rec := Parked(&kgo.Record{Value: []byte("1")}, w.names.Parked(), Facts{Topic: target, ID: "id", Granted: "1s", Partition: ByKey})
+			rec := record.Parked(&kgo.Record{Value: []byte("1")}, w.names.Parked(), Facts{Topic: target, ID: "id", Granted: "1s", Partition: ByKey})
 			rec.Partition = 0
 			if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
 				t.Fatal(i, err)
@@ -152,7 +153,7 @@ func TestCloseGatesBehindWhatIsOnItsWay(t *testing.T) {
 		w.deliver("sick", "1")
 		w.deliver("sick", "2")
 		time.Sleep(sickAfter / 10)
-		rec := Parked(&kgo.Record{Topic: "delay.level.1s", Partition: 3, Value: []byte("theirs")}, w.names.Parked(),
+		rec := record.Parked(&kgo.Record{Topic: "delay.level.1s", Partition: 3, Value: []byte("theirs")}, w.names.Parked(),
 			Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
 		if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
 			t.Fatal(err)
@@ -185,7 +186,7 @@ func TestShelfOfAnother(t *testing.T) {
 		w.deliverFrom(0, "sick", "ours")
 		time.Sleep(10 * time.Second)
 		ours := w.log(w.names.Parked())[0].Partition
-		rec := Parked(&kgo.Record{Topic: "delay.level.1s", Partition: 3, Value: []byte("theirs")}, w.names.Parked(),
+		rec := record.Parked(&kgo.Record{Topic: "delay.level.1s", Partition: 3, Value: []byte("theirs")}, w.names.Parked(),
 			Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
 		if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
 			t.Fatal(err)
@@ -276,7 +277,7 @@ func TestPilesUp(t *testing.T) {
 // they are being read. That must not hold up the lanes for ever.
 func TestCloseGatesWhilePurging(t *testing.T) {
 	virtual(t, Config{}, func(w *world) {
-		rec := Parked(&kgo.Record{}, w.names.Parked(), Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
+		rec := record.Parked(&kgo.Record{}, w.names.Parked(), Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
 		rec.Partition = 0
 		ctx := context.Background()
 		if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
@@ -365,7 +366,7 @@ func TestCloseGatesReadsOnce(t *testing.T) {
 		})
 		for i, step := range []struct{ commit, want int64 }{{1, 1}, {1, 2}, {2, 4}, {0, 0}} {
 			for range 2 - min(i, 1) {
-				rec := Parked(&kgo.Record{Value: []byte("x")}, w.names.Parked(), Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
+				rec := record.Parked(&kgo.Record{Value: []byte("x")}, w.names.Parked(), Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
 				rec.Partition = 0
 				if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
 					t.Fatal(err)

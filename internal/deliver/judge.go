@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -83,7 +84,7 @@ func (c *cycle) judge(t *transaction) {
 func (c *cycle) judgeQueue(q *queue, failed []*item) {
 	it := failed[0]
 	class, code := classify(it.trial.err)
-	c.o.targetLog.Warn().Err(it.trial.err).Str("topic", q.topic).Str("origin", originOf(&it.facts, it.src)).Int("records", len(failed)).
+	c.o.targetLog.Warn().Err(it.trial.err).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).Int("records", len(failed)).
 		Msg("send: transaction aborted")
 	if q.kind == own && class != size && class != refused {
 		if class == stale || class == missing {
@@ -153,7 +154,7 @@ func (c *cycle) suspect(q *queue, failed []*item, code levels.Code) {
 	case code == levels.TooLarge && it.shorten(q.bound()):
 		it.trial.retried = false
 	default:
-		c.o.targetLog.Error().Err(it.trial.err).Str("topic", q.topic).Str("origin", originOf(&it.facts, it.src)).
+		c.o.targetLog.Error().Err(it.trial.err).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).
 			Msg("dead letter refused; its partition waits until the topic takes it")
 		c.rest(it.trial.source, time.Now())
 	}

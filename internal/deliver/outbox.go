@@ -16,6 +16,7 @@ import (
 	"github.com/delayd-io/delayd/internal/control"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/produce"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/internal/tracing"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -238,7 +239,7 @@ func producerOptions(opts []kgo.Opt) []kgo.Opt {
 		kgo.ProducerLinger(0),
 		kgo.MaxBufferedRecords(maxBuffered),
 		kgo.ProduceRequestTimeout(produceTimeout),
-		kgo.RecordPartitioner(Partitioner()),
+		kgo.RecordPartitioner(record.Partitioner()),
 	)
 }
 
@@ -254,17 +255,17 @@ func (o *Outbox) Close() {
 // Bury writes src to the dead letters. In transactions use Batch.Bury.
 func (o *Outbox) Bury(owner Owner, src *kgo.Record, f Facts, r Refusal, attempts int) {
 	o.mourn(src, f, r)
-	it := item{owner: owner, src: src, facts: f, rec: Dead(src, o.dead, f, r, attempts), code: r.Code}
+	it := item{owner: owner, src: src, facts: f, rec: record.Dead(src, o.dead, f, r, attempts), code: r.Code}
 	o.deadQueue.send(&it, time.Now())
 }
 
 // mourn logs a dead letter.
 func (o *Outbox) mourn(src *kgo.Record, f Facts, r Refusal) {
 	target := f.Topic
-	if named, ok := Last(src.Headers, levels.HeaderTarget); ok && target == "" { // it was not even looked at
-		target = Quote(named)
+	if named, ok := record.Last(src.Headers, levels.HeaderTarget); ok && target == "" { // it was not even looked at
+		target = record.Quote(named)
 	}
-	o.deaths.Warn().Str("code", string(r.Code)).Str("origin", originOf(&f, src)).Str("target", target).
+	o.deaths.Warn().Str("code", string(r.Code)).Str("origin", record.OriginOf(&f, src)).Str("target", target).
 		Msg("dead letter: " + r.Detail)
 }
 
@@ -401,23 +402,6 @@ func (o *Outbox) limit(topic string) int32 {
 	return defaultBatchBytes
 }
 
-const (
-	minBatchBytes = 512     // franz-go's bounds
-	maxBatchBytes = 1 << 26 // below what franz-go writes at once (BrokerMaxWriteBytes, 100 MiB)
-)
-
-// batchBytes is what a batch of rec alone takes at most.
-func batchBytes(rec *kgo.Record) int64 {
-	n := int64(len(rec.Key)+len(rec.Value)) + minBatchBytes
-	for _, h := range rec.Headers {
-		n += int64(headerBytes(h))
-	}
-	return n
-}
-
-// headerBytes is what a header takes at most.
-func headerBytes(h kgo.RecordHeader) int { return len(h.Key) + len(h.Value) + 10 }
-
 // retryLog logs a record that is sent again, at most once a queue and second.
 func (q *queue) retryLog(it *item, now time.Time) {
 	if now.Sub(q.logged) < time.Second {
@@ -428,7 +412,7 @@ func (q *queue) retryLog(it *item, now time.Time) {
 	if q.kind == own { // there are few, and it concerns all
 		line = q.o.log.Warn
 	}
-	line().Err(connect.GrantWrite(it.err, q.topic)).Str("topic", q.topic).Str("origin", originOf(&it.facts, it.src)).Int("attempts", it.attempts).
+	line().Err(connect.GrantWrite(it.err, q.topic)).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).Int("attempts", it.attempts).
 		Msg("send: tried again")
 }
 

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/record"
 )
 
 // packing is how the records of a transaction are sent. franz-go judges the size of a
@@ -45,7 +47,7 @@ func (p packing) options(o *Outbox) []kgo.Opt {
 	case zstdded:
 		codec = kgo.ZstdCompression()
 	}
-	return []kgo.Opt{kgo.ProducerBatchMaxBytes(maxBatchBytes), kgo.ProducerBatchCompression(codec)}
+	return []kgo.Opt{kgo.ProducerBatchMaxBytes(record.MaxBatchBytes), kgo.ProducerBatchCompression(codec)}
 }
 
 // suits reports whether it may be written in the transaction: large records are not
@@ -64,9 +66,3 @@ func (t *transaction) answerWithin() time.Duration {
 	}
 	return answerWithin + time.Duration(t.bytes)*time.Second/largeRate
 }
-
-// MaxBatchBytes is the largest batch that is sent, before compression.
-const MaxBatchBytes = maxBatchBytes
-
-// BatchBytes is what a batch of rec alone takes at most, before compression.
-func BatchBytes(rec *kgo.Record) int64 { return batchBytes(rec) }

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/produce"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -339,7 +340,7 @@ func (q *queue) refused(l *line, n int32, a produce.Answer, now time.Time) {
 func (q *queue) divide(l *line, class class, now time.Time) {
 	l.most = max(1, l.n/2)
 	if class == size {
-		q.room, q.lowered = max(l.bytes/2, minBatchBytes), now
+		q.room, q.lowered = max(l.bytes/2, record.MinBatchBytes), now
 	}
 	l.drop()
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/control"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -20,14 +21,14 @@ type target struct {
 // others. A record that Parked did not make becomes a dead letter, and so does one whose
 // target is not allowed: others may have write access to the parked topic, and the
 // configuration may have changed.
-func (b *Batch) Redeliver(owner Owner, parked *kgo.Record, targets *Targets) {
+func (b *Batch) Redeliver(owner Owner, parked *kgo.Record, targets *record.Targets) {
 	b.kind = again
 	if len(b.sources) == cap(b.sources) {
 		b.sources = make([]kgo.Record, 0, cap(b.items))
 	}
 	b.sources = append(b.sources, kgo.Record{})
 	src := &b.sources[len(b.sources)-1]
-	f, err := unpark(parked, src, b.target.topic)
+	f, err := record.UnparkInto(parked, src, b.target.topic)
 	if err != nil {
 		b.Bury(owner, parked, Facts{Partition: ByKey}, Refusal{Code: levels.Rejected, Detail: err.Error()})
 		return

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -101,7 +102,7 @@ func TestCompactedTarget(t *testing.T) {
 			t.Errorf("%d dead letters, want %d", len(dead), n/poisonIn)
 		}
 		for _, rec := range dead {
-			code, _ := Last(rec.Headers, levels.HeaderError)
+			code, _ := record.Last(rec.Headers, levels.HeaderError)
 			if string(rec.Value) != poison || rec.Key != nil || levels.Code(code) != levels.Rejected {
 				t.Fatalf("dead letter %q %q: %s", rec.Key, rec.Value, code)
 			}

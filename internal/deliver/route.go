@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -142,11 +143,11 @@ func (c *cycle) bury(it *item, r Refusal) bool {
 // while it has to wait.
 func (c *cycle) pack(it *item) bool {
 	tr := it.trial
-	n, limit := batchBytes(tr.out), tr.queue.bound()
+	n, limit := record.BatchBytes(tr.out), tr.queue.bound()
 	switch {
 	case n <= limit:
 		return true
-	case n <= maxBatchBytes:
+	case n <= record.MaxBatchBytes:
 		tr.packing = packingOf(it.src)
 		return true
 	case it.code != "":
@@ -156,7 +157,7 @@ func (c *cycle) pack(it *item) bool {
 	}
 	c.unpark(it)
 	return c.bury(it, *undelivered(levels.TooLarge, tr.queue.topic,
-		fmt.Errorf("%w (%d bytes before compression; at most %d can be sent)", errTooLarge, n, int64(maxBatchBytes))))
+		fmt.Errorf("%w (%d bytes before compression; at most %d can be sent)", errTooLarge, n, int64(record.MaxBatchBytes))))
 }
 
 // bound is the topic's limit as far as it is known.
@@ -172,14 +173,14 @@ func (it *item) shorten(limit int64) bool {
 	tr := it.trial
 	if tr.letter == nil {
 		tr.letter = it.rec
-		if it.rec = Fit(tr.letter, limit); it.rec != tr.letter {
+		if it.rec = record.Fit(tr.letter, limit); it.rec != tr.letter {
 			return true
 		}
 	}
-	if batchBytes(it.rec) <= minLetterBytes {
+	if record.BatchBytes(it.rec) <= record.MinLetterBytes {
 		return false
 	}
-	it.rec = Fit(tr.letter, minLetterBytes)
+	it.rec = record.Fit(tr.letter, record.MinLetterBytes)
 	return true
 }
 
@@ -193,7 +194,7 @@ func (c *cycle) shelve(q *queue, it *item, now time.Time) bool {
 	}
 	it.facts.Since = it.since.UnixMilli()
 	it.parkedBy, it.shelf = q, q.gate.places.shelf(it.src)
-	it.trial.queue, it.trial.out = c.o.parkedQueue, Parked(it.src, c.o.parked, it.facts)
+	it.trial.queue, it.trial.out = c.o.parkedQueue, record.Parked(it.src, c.o.parked, it.facts)
 	q.gate.parked.start()
 	return true
 }
@@ -251,6 +252,6 @@ func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 // condemn makes it a dead letter.
 func (o *Outbox) condemn(it *item, r Refusal) {
 	o.mourn(it.src, it.facts, r)
-	it.rec, it.code = Dead(it.src, o.dead, it.facts, r, it.attempts), r.Code
+	it.rec, it.code = record.Dead(it.src, o.dead, it.facts, r, it.attempts), r.Code
 	it.trial.refusal, it.trial.group, it.trial.retried = &r, 0, false
 }

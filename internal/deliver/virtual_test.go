@@ -21,6 +21,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -214,7 +215,7 @@ func texts(recs []*kgo.Record) []string {
 func (w *world) codes() map[string]levels.Code {
 	codes := make(map[string]levels.Code)
 	for _, rec := range w.log(w.names.Dead()) {
-		code, _ := Last(rec.Headers, levels.HeaderError)
+		code, _ := record.Last(rec.Headers, levels.HeaderError)
 		codes[string(rec.Value)] = levels.Code(code)
 	}
 	return codes
@@ -261,7 +262,7 @@ func (w *world) redeliver(from int) []*owner {
 // redeliverOne tries a parked record again.
 func (w *world) redeliverOne(o Owner, parked *kgo.Record) {
 	batch := w.out.NewBatch(1)
-	batch.Redeliver(o, parked, &Targets{Names: w.names})
+	batch.Redeliver(o, parked, &record.Targets{Names: w.names})
 	batch.Send()
 }
 

@@ -16,7 +16,7 @@ import (
 
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/internal/connect"
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 )
@@ -256,8 +256,8 @@ func TestForgedTimes(t *testing.T) {
 			inbox := w.request("1m", "orders", "k", fmt.Sprint("inbox stamp ", at.Year()))
 			inbox.Timestamp = at
 			w.send(stamp, inbox,
-				w.direct("1m", "orders", "k", fmt.Sprint("direct header ", at.Year()), kgo.RecordHeader{Key: levels.HopDue, Value: ms}),
-				w.request("1m", "orders", "k", fmt.Sprint("inbox header ", at.Year()), kgo.RecordHeader{Key: levels.HopDue, Value: ms},
+				w.direct("1m", "orders", "k", fmt.Sprint("direct header ", at.Year()), kgo.RecordHeader{Key: record.KeyDue, Value: ms}),
+				w.request("1m", "orders", "k", fmt.Sprint("inbox header ", at.Year()), kgo.RecordHeader{Key: record.KeyDue, Value: ms},
 					kgo.RecordHeader{Key: levels.HeaderDue, Value: ms}))
 		}
 		// A neighbour that forges nothing waits no longer than it asked for.
@@ -371,7 +371,7 @@ func TestHandsThrough(t *testing.T) {
 				t.Errorf("%s: %q, want %q", key, v, want)
 			}
 		}
-		if _, ok := deliver.Last(a.Headers, levels.HeaderTarget); ok {
+		if _, ok := record.Last(a.Headers, levels.HeaderTarget); ok {
 			t.Error("the target header was not taken off")
 		}
 	})

@@ -39,7 +39,7 @@ func TestLedgerProperty(t *testing.T) {
 					attrs = marker
 				}
 				// Due times that fall: what could overtake must not.
-				recs = append(recs, record(next, epoch.Add(-time.Duration(next)*time.Second), attrs))
+				recs = append(recs, newRecord(next, epoch.Add(-time.Duration(next)*time.Second), attrs))
 				next++
 			}
 			l.push(fetched(recs...), epoch.Add(-time.Duration(next)*time.Second))
@@ -128,7 +128,7 @@ func (inbox) Due(*kgo.Record, time.Time) time.Time { return time.Time{} }
 func TestUndoneOverdue(t *testing.T) {
 	l := newTransactionalLane()
 	l.topic.Handler = inbox{}
-	l.push(fetched(record(0, epoch, created)), epoch)
+	l.push(fetched(newRecord(0, epoch, created)), epoch)
 	batch, _ := l.due(make([]*Work, 0, 1), epoch)
 	if len(batch) != 1 || !l.claim(context.Background(), batch) {
 		t.Fatalf("%d works are due, want 1", len(batch))

@@ -1,4 +1,4 @@
-package deliver
+package record
 
 import (
 	"slices"
@@ -17,7 +17,7 @@ func TestAgain(t *testing.T) {
 		Headers: append(headers("a", "1", levels.HeaderTarget, "orders"), kgo.RecordHeader{Key: "a"}),
 	}
 	public := slices.Clone(src.Headers)
-	f := Facts{Partition: ByKey, Due: 5000, Accepted: 1000, Granted: "1s"}
+	f := levels.Facts{Partition: levels.ByKey, Due: 5000, Accepted: 1000, Granted: "1s"}
 	for round := 1; round <= 3; round++ {
 		rec := Again(src, "delay.level.10s", f, Retry{Attempts: round, Due: 2001})
 		got, ok := ReadHop(rec.Headers)
@@ -29,7 +29,7 @@ func TestAgain(t *testing.T) {
 		if r := ReadRetry(rec.Headers, 5000); r != (Retry{round, 2001}) {
 			t.Errorf("round %d: %+v", round, r)
 		}
-		if rec.Topic != "delay.level.10s" || rec.Partition != ByKey || string(rec.Key) != "k" || string(rec.Value) != "v" {
+		if rec.Topic != "delay.level.10s" || rec.Partition != levels.ByKey || string(rec.Key) != "k" || string(rec.Value) != "v" {
 			t.Errorf("round %d: %+v", round, rec)
 		}
 		if kept := WithoutHop(rec.Headers, 0); len(kept) != len(public) || kept[2].Value != nil || len(rec.Headers) != len(public)+retryAdds {
@@ -46,13 +46,13 @@ func TestReadRetry(t *testing.T) {
 		want    Retry
 	}{
 		{nil, Retry{0, 5000}},
-		{headers(levels.HopAttempt, "3", levels.HopFirstDue, "4000"), Retry{3, 4000}},
-		{headers(levels.HopAttempt, "3", levels.HopFirstDue, "6000"), Retry{3, 5000}},
-		{headers(levels.HopAttempt, "3"), Retry{3, 5000}},
-		{headers(levels.HopFirstDue, "4000"), Retry{0, 5000}},
-		{headers(levels.HopAttempt, "-3", levels.HopFirstDue, "4000"), Retry{0, 5000}},
-		{headers(levels.HopAttempt, "9999999999", levels.HopFirstDue, "4000"), Retry{0, 5000}},
-		{headers(levels.HopAttempt, "2", levels.HopFirstDue, "soon"), Retry{2, 5000}},
+		{headers(KeyAttempt, "3", KeyFirstDue, "4000"), Retry{3, 4000}},
+		{headers(KeyAttempt, "3", KeyFirstDue, "6000"), Retry{3, 5000}},
+		{headers(KeyAttempt, "3"), Retry{3, 5000}},
+		{headers(KeyFirstDue, "4000"), Retry{0, 5000}},
+		{headers(KeyAttempt, "-3", KeyFirstDue, "4000"), Retry{0, 5000}},
+		{headers(KeyAttempt, "9999999999", KeyFirstDue, "4000"), Retry{0, 5000}},
+		{headers(KeyAttempt, "2", KeyFirstDue, "soon"), Retry{2, 5000}},
 	} {
 		if got := ReadRetry(c.headers, 5000); got != c.want {
 			t.Errorf("%v: %+v, want %+v", c.headers, got, c.want)

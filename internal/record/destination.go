@@ -1,4 +1,4 @@
-package deliver
+package record
 
 import (
 	"errors"
@@ -78,9 +78,6 @@ func (t Targets) Validate() error {
 	return nil
 }
 
-// Refusal says why a record cannot be delivered.
-type Refusal = levels.Refusal
-
 // maxQuoted is how many bytes of a value a detail repeats: details travel in
 // headers, and values come from anyone who can write to the inbox.
 const maxQuoted = 64
@@ -98,15 +95,15 @@ func Quote(value []byte) string {
 // refused even where there is a default: somebody meant to name one. Where both
 // headers are wrong the target's refusal is returned, and before it that of a header
 // which is misspelt.
-func (t *Targets) Resolve(h []kgo.RecordHeader) (topic string, partition int32, r *Refusal) {
+func (t *Targets) Resolve(h []kgo.RecordHeader) (topic string, partition int32, r *levels.Refusal) {
 	if r := Misspelt(h); r != nil {
-		return "", ByKey, r
+		return "", levels.ByKey, r
 	}
 	topic = t.Default
 	if value, given := Last(h, levels.HeaderTarget); given {
 		topic = string(value)
 		if topic == "" {
-			return "", ByKey, &Refusal{Code: levels.NoTarget, Detail: fmt.Sprintf(
+			return "", levels.ByKey, &levels.Refusal{Code: levels.NoTarget, Detail: fmt.Sprintf(
 				`%s "" is empty; name the topic to deliver to`, levels.HeaderTarget)}
 		}
 	}
@@ -114,18 +111,18 @@ func (t *Targets) Resolve(h []kgo.RecordHeader) (topic string, partition int32, 
 		if what, fix := levels.TextFault(topic); what != "" && r.Code == levels.IllegalTarget {
 			r.Detail = fmt.Sprintf("%s %s: %s; %s", levels.HeaderTarget, Quote([]byte(topic)), what, fix)
 		}
-		return "", ByKey, r
+		return "", levels.ByKey, r
 	}
 	value, given := Last(h, levels.HeaderPartition)
 	if !given {
-		return topic, ByKey, nil
+		return topic, levels.ByKey, nil
 	}
 	partition, ok := parsePartition(value)
 	if !ok {
 		if what, fix := levels.TextFault(string(value)); what != "" {
-			return "", ByKey, &Refusal{Code: levels.BadPartition, Detail: fmt.Sprintf("%s %s: %s; %s", levels.HeaderPartition, Quote(value), what, fix)}
+			return "", levels.ByKey, &levels.Refusal{Code: levels.BadPartition, Detail: fmt.Sprintf("%s %s: %s; %s", levels.HeaderPartition, Quote(value), what, fix)}
 		}
-		return "", ByKey, &Refusal{Code: levels.BadPartition, Detail: fmt.Sprintf(
+		return "", levels.ByKey, &levels.Refusal{Code: levels.BadPartition, Detail: fmt.Sprintf(
 			"%s %s is not a partition; write a number from 0 to %d, or leave the header out to let the key choose",
 			levels.HeaderPartition, Quote(value), math.MaxInt32)}
 	}
@@ -133,17 +130,17 @@ func (t *Targets) Resolve(h []kgo.RecordHeader) (topic string, partition int32, 
 }
 
 // Check reports why a topic may not be a target, nil where it may.
-func (t *Targets) Check(topic string) *Refusal {
+func (t *Targets) Check(topic string) *levels.Refusal {
 	if topic == "" {
-		return &Refusal{Code: levels.NoTarget, Detail: fmt.Sprintf(
+		return &levels.Refusal{Code: levels.NoTarget, Detail: fmt.Sprintf(
 			"the record has no %s header and there is no %s; name the topic to deliver to",
 			levels.HeaderTarget, t.setting("default-target", "DefaultTarget"))}
 	}
 	if err := levels.CheckTopic(topic); err != nil {
-		return &Refusal{Code: levels.IllegalTarget, Detail: err.Error()}
+		return &levels.Refusal{Code: levels.IllegalTarget, Detail: err.Error()}
 	}
-	forbidden := func(why string) *Refusal {
-		return &Refusal{Code: levels.ForbiddenTarget, Detail: "target " + Quote([]byte(topic)) + " " + why}
+	forbidden := func(why string) *levels.Refusal {
+		return &levels.Refusal{Code: levels.ForbiddenTarget, Detail: "target " + Quote([]byte(topic)) + " " + why}
 	}
 	switch {
 	case strings.HasPrefix(topic, internalPrefix):
@@ -193,37 +190,7 @@ func quoteAll(patterns []string) string {
 func parsePartition(value []byte) (int32, bool) {
 	n, ok := parseNumber(value, math.MaxInt32)
 	if !ok {
-		return ByKey, false
+		return levels.ByKey, false
 	}
 	return int32(n), true
-}
-
-// Partitioner gives a record the partition that it names, and one that says
-// ByKey the partition that Kafka's own clients would choose: murmur2 of the key,
-// and for a null key another one with each batch (KIP-480). So single records are
-// spread, and those that are sent together stay together. A partition
-// that the topic does not have fails the record and no other.
-func Partitioner() kgo.Partitioner { return partitioner{kgo.StickyKeyPartitioner(nil)} }
-
-type partitioner struct{ byKey kgo.Partitioner }
-
-func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
-	byKey := p.byKey.ForTopic(topic)
-	return topicPartitioner{byKey, byKey.(kgo.TopicPartitionerOnNewBatch)}
-}
-
-type topicPartitioner struct {
-	kgo.TopicPartitioner
-	kgo.TopicPartitionerOnNewBatch
-}
-
-func (p topicPartitioner) RequiresConsistency(r *kgo.Record) bool {
-	return r.Partition >= 0 || p.TopicPartitioner.RequiresConsistency(r)
-}
-
-func (p topicPartitioner) Partition(r *kgo.Record, n int) int {
-	if r.Partition >= 0 {
-		return int(r.Partition)
-	}
-	return p.TopicPartitioner.Partition(r, n)
 }

@@ -1,4 +1,4 @@
-package deliver
+package record
 
 import (
 	"math"
@@ -25,23 +25,23 @@ func TestResolve(t *testing.T) {
 		partition int32
 		code      levels.Code
 	}{
-		{"the header names the target", plain, headers("delay-target", "orders"), "orders", ByKey, ""},
-		{"the last one wins", plain, headers("delay-target", "__x", "delay-target", "orders"), "orders", ByKey, ""},
-		{"keys are compared byte for byte", plain, headers("Delay-Target", "orders"), "", ByKey, levels.NoTarget},
-		{"no header, no default", plain, nil, "", ByKey, levels.NoTarget},
-		{"no header, but a default", fallback, nil, "fallback", ByKey, ""},
-		{"the header wins over the default", fallback, headers("delay-target", "orders"), "orders", ByKey, ""},
-		{"an empty header is not the default", fallback, headers("delay-target", ""), "", ByKey, levels.NoTarget},
-		{"neither is a null one", fallback, []kgo.RecordHeader{{Key: "delay-target"}}, "", ByKey, levels.NoTarget},
+		{"the header names the target", plain, headers("delay-target", "orders"), "orders", levels.ByKey, ""},
+		{"the last one wins", plain, headers("delay-target", "__x", "delay-target", "orders"), "orders", levels.ByKey, ""},
+		{"keys are compared byte for byte", plain, headers("Delay-Target", "orders"), "", levels.ByKey, levels.NoTarget},
+		{"no header, no default", plain, nil, "", levels.ByKey, levels.NoTarget},
+		{"no header, but a default", fallback, nil, "fallback", levels.ByKey, ""},
+		{"the header wins over the default", fallback, headers("delay-target", "orders"), "orders", levels.ByKey, ""},
+		{"an empty header is not the default", fallback, headers("delay-target", ""), "", levels.ByKey, levels.NoTarget},
+		{"neither is a null one", fallback, []kgo.RecordHeader{{Key: "delay-target"}}, "", levels.ByKey, levels.NoTarget},
 		{"a partition", plain, headers("delay-target", "orders", "delay-partition", "3"), "orders", 3, ""},
 		{"the first", plain, headers("delay-target", "orders", "delay-partition", "0"), "orders", 0, ""},
 		{"the last that there can be", plain, headers("delay-target", "orders", "delay-partition", "2147483647"), "orders", math.MaxInt32, ""},
-		{"one more", plain, headers("delay-target", "orders", "delay-partition", "2147483648"), "", ByKey, levels.BadPartition},
-		{"negative", plain, headers("delay-target", "orders", "delay-partition", "-1"), "", ByKey, levels.BadPartition},
-		{"with a sign", plain, headers("delay-target", "orders", "delay-partition", "+1"), "", ByKey, levels.BadPartition},
-		{"empty", plain, headers("delay-target", "orders", "delay-partition", ""), "", ByKey, levels.BadPartition},
-		{"words", plain, headers("delay-target", "orders", "delay-partition", "one"), "", ByKey, levels.BadPartition},
-		{"both wrong: the target's code", plain, headers("delay-target", "", "delay-partition", "x"), "", ByKey, levels.NoTarget},
+		{"one more", plain, headers("delay-target", "orders", "delay-partition", "2147483648"), "", levels.ByKey, levels.BadPartition},
+		{"negative", plain, headers("delay-target", "orders", "delay-partition", "-1"), "", levels.ByKey, levels.BadPartition},
+		{"with a sign", plain, headers("delay-target", "orders", "delay-partition", "+1"), "", levels.ByKey, levels.BadPartition},
+		{"empty", plain, headers("delay-target", "orders", "delay-partition", ""), "", levels.ByKey, levels.BadPartition},
+		{"words", plain, headers("delay-target", "orders", "delay-partition", "one"), "", levels.ByKey, levels.BadPartition},
+		{"both wrong: the target's code", plain, headers("delay-target", "", "delay-partition", "x"), "", levels.ByKey, levels.NoTarget},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			topic, partition, r := c.targets.Resolve(c.in)
@@ -52,7 +52,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-func code(r *Refusal) levels.Code {
+func code(r *levels.Refusal) levels.Code {
 	if r == nil {
 		return ""
 	}
@@ -178,15 +178,15 @@ func TestPartitioner(t *testing.T) {
 		}
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		r := &kgo.Record{Partition: ByKey, Key: rapid.SliceOf(rapid.Byte()).Draw(rt, "key")}
+		r := &kgo.Record{Partition: levels.ByKey, Key: rapid.SliceOf(rapid.Byte()).Draw(rt, "key")}
 		if got, want := pick(r), java.Partition(r, partitions); got != want || !p.RequiresConsistency(r) {
 			rt.Fatalf("partition %d, want %d", got, want)
 		}
 	})
-	if r := (&kgo.Record{Partition: ByKey}); p.RequiresConsistency(r) || pick(r) < 0 || pick(r) >= partitions {
+	if r := (&kgo.Record{Partition: levels.ByKey}); p.RequiresConsistency(r) || pick(r) < 0 || pick(r) >= partitions {
 		t.Error("a record without a key may go anywhere, but it has to go somewhere")
 	}
-	keyless := &kgo.Record{Partition: ByKey}
+	keyless := &kgo.Record{Partition: levels.ByKey}
 	first := pick(keyless)
 	if second := pick(keyless); second != first {
 		t.Errorf("two records of one batch are on partitions %d and %d", first, second)

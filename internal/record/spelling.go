@@ -1,4 +1,4 @@
-package deliver
+package record
 
 import (
 	"strconv"
@@ -26,10 +26,10 @@ var requestKeys = [...]struct {
 // case: to ignore it would deliver the record otherwise than its producer asked. Where
 // the record is to go, and when, counts with an underscore or a dot for the hyphen, too.
 // nil is none.
-func Misspelt(h []kgo.RecordHeader) *Refusal {
+func Misspelt(h []kgo.RecordHeader) *levels.Refusal {
 	for i := range h {
 		if key, code := meantKey(h[i].Key); key != "" {
-			return &Refusal{Code: code, Detail: "header " + strconv.QuoteToASCII(h[i].Key) + " is not how the key is spelled; write " + key}
+			return &levels.Refusal{Code: code, Detail: "header " + strconv.QuoteToASCII(h[i].Key) + " is not how the key is spelled; write " + key}
 		}
 	}
 	return nil

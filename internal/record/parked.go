@@ -1,44 +1,78 @@
-package deliver
+package record
 
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/levels"
 )
 
+// parkAdds is how many headers Parked puts on at most.
+const parkAdds = hopAdds + 5
+
+// Parked is the record that waits on the parked topic until its target can be
+// written: keyed by the target, so that the records of one target stay in order,
+// with the real key and all facts in private headers.
+func Parked(src *kgo.Record, topic string, f levels.Facts) *kgo.Record {
+	headers := WithoutHop(src.Headers, parkAdds)
+	origin := OriginOf(&f, src)
+	v := newValues(hopSize(src, &f) + 2*len(f.Topic) + len(origin) + 2*maxNumber)
+	headers = appendHop(headers, &v, src, &f)
+	headers = add(headers, KeyOrigin, v.text(origin))
+	headers = add(headers, KeyTarget, v.text(f.Topic))
+	headers = add(headers, KeySince, v.number(f.Since))
+	if f.Partition != levels.ByKey {
+		headers = add(headers, KeyPartition, v.number(int64(f.Partition)))
+	}
+	if src.Key != nil {
+		headers = add(headers, KeyKey, src.Key)
+	}
+	return &kgo.Record{Topic: topic, Partition: levels.ByKey, Key: v.text(f.Topic), Value: src.Value, Headers: headers}
+}
+
+// ParkedSource returns the partition from which the record that rec, parked, stands
+// for was first read. ok is false if Parked did not make rec.
+func ParkedSource(rec *kgo.Record) (topic string, partition int32, ok bool) {
+	origin, _ := Last(rec.Headers, KeyOrigin)
+	topic, place, _ := strings.Cut(string(origin), "/")
+	number, _, _ := strings.Cut(place, "/")
+	partition, ok = parsePartition([]byte(number))
+	return topic, partition, ok
+}
+
 // Unpark is the inverse of Parked: the record that was parked, but for private
 // headers and for where it was read, and the facts. The error names what is wrong
 // with a record that Parked did not make.
-func Unpark(rec *kgo.Record) (src *kgo.Record, f Facts, err error) {
+func Unpark(rec *kgo.Record) (src *kgo.Record, f levels.Facts, err error) {
 	src = new(kgo.Record)
-	if f, err = unpark(rec, src, ""); err != nil {
-		return nil, Facts{}, err
+	if f, err = UnparkInto(rec, src, ""); err != nil {
+		return nil, levels.Facts{}, err
 	}
 	return src, f, nil
 }
 
-// unpark does the same into src. topic is a guess at the target, which saves memory
-// where it is right.
-func unpark(rec, src *kgo.Record, topic string) (f Facts, err error) {
+// UnparkInto is Unpark with the record written to src. topic is a guess at the target,
+// which saves an allocation if it is right.
+func UnparkInto(rec, src *kgo.Record, topic string) (f levels.Facts, err error) {
 	h := readHeaders(rec.Headers)
 	f, ok := hopFacts(h.due, h.accepted, h.granted, h.id)
 	if !ok {
-		return Facts{}, fmt.Errorf(
+		return levels.Facts{}, fmt.Errorf(
 			"parked record %s: the private headers %s, %s, %s and %s are not all there and well formed; "+
 				"only the service writes to this topic",
-			Origin(rec), levels.HopDue, levels.HopAccepted, levels.HopGranted, levels.HopID)
+			Origin(rec), KeyDue, KeyAccepted, KeyGranted, KeyID)
 	}
 	if len(h.target) == 0 {
-		return Facts{}, fmt.Errorf("parked record %s: the private header %s is missing or empty; "+
-			"only the service writes to this topic", Origin(rec), levels.HopTarget)
+		return levels.Facts{}, fmt.Errorf("parked record %s: the private header %s is missing or empty; "+
+			"only the service writes to this topic", Origin(rec), KeyTarget)
 	}
 	if h.partitioned {
 		if f.Partition, ok = parsePartition(h.partition); !ok {
-			return Facts{}, fmt.Errorf("parked record %s: %s %s is not a partition; "+
-				"only the service writes to this topic", Origin(rec), levels.HopPartition, Quote(h.partition))
+			return levels.Facts{}, fmt.Errorf("parked record %s: %s %s is not a partition; "+
+				"only the service writes to this topic", Origin(rec), KeyPartition, Quote(h.partition))
 		}
 	}
 	if f.Topic = topic; string(h.target) != topic {
@@ -79,23 +113,23 @@ func readHeaders(all []kgo.RecordHeader) (p parkedHeaders) {
 		}
 		p.first = min(p.first, i)
 		switch h.Key {
-		case levels.HopDue:
+		case KeyDue:
 			p.due = h.Value
-		case levels.HopAccepted:
+		case KeyAccepted:
 			p.accepted = h.Value
-		case levels.HopGranted:
+		case KeyGranted:
 			p.granted = h.Value
-		case levels.HopID:
+		case KeyID:
 			p.id = h.Value
-		case levels.HopTarget:
+		case KeyTarget:
 			p.target = h.Value
-		case levels.HopOrigin:
+		case KeyOrigin:
 			p.origin = h.Value
-		case levels.HopSince:
+		case KeySince:
 			p.since = h.Value
-		case levels.HopPartition:
+		case KeyPartition:
 			p.partition, p.partitioned = h.Value, true
-		case levels.HopKey:
+		case KeyKey:
 			p.key, p.keyed = h.Value, true
 		}
 	}

@@ -1,4 +1,4 @@
-package deliver
+package record
 
 import (
 	"bytes"
@@ -15,8 +15,8 @@ import (
 )
 
 // facts are what the tests know of a record.
-var facts = Facts{
-	Topic: "orders", Partition: ByKey, ID: "delay.inbox-2-17-1000", Due: 11001, Accepted: 1000,
+var facts = levels.Facts{
+	Topic: "orders", Partition: levels.ByKey, ID: "delay.inbox-2-17-1000", Due: 11001, Accepted: 1000,
 	Granted: "10s", Origin: "delay.inbox/2/17",
 }
 
@@ -120,7 +120,7 @@ func TestFinal(t *testing.T) {
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			src := &kgo.Record{Topic: "delay.level.10s", Partition: 2, Offset: 17, Key: []byte("k"), Headers: c.in}
-			check(t, wireOf(Final(src, facts)), wire{"orders", ByKey, []byte("k"), nil, c.want})
+			check(t, wireOf(Final(src, facts)), wire{"orders", levels.ByKey, []byte("k"), nil, c.want})
 		})
 	}
 }
@@ -142,7 +142,7 @@ func TestSourceIsLeftAlone(t *testing.T) {
 	for name, build := range map[string]func(*kgo.Record) *kgo.Record{
 		"Final": func(r *kgo.Record) *kgo.Record { return Final(r, facts) },
 		"Dead": func(r *kgo.Record) *kgo.Record {
-			return Dead(r, "delay.dead", facts, Refusal{Code: levels.NoTarget, Detail: "why"}, 1)
+			return Dead(r, "delay.dead", facts, levels.Refusal{Code: levels.NoTarget, Detail: "why"}, 1)
 		},
 		"Hop":    func(r *kgo.Record) *kgo.Record { return Hop(r, "delay.level.10s", facts) },
 		"Parked": func(r *kgo.Record) *kgo.Record { return Parked(r, "delay.parked", facts) },
@@ -171,7 +171,7 @@ func TestValuesDoNotShareRoom(t *testing.T) {
 }
 
 func TestDead(t *testing.T) {
-	refusal := Refusal{Code: levels.NoTarget, Detail: "no target"}
+	refusal := levels.Refusal{Code: levels.NoTarget, Detail: "no target"}
 	why := headers("delay-error", "no-target", "delay-error-detail", "no target", "delay-origin", "delay.inbox/2/17", "delay-attempts", "3")
 	for _, c := range []struct {
 		why      string
@@ -194,14 +194,14 @@ func TestDead(t *testing.T) {
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			got := Dead(&kgo.Record{Value: []byte("v"), Headers: c.in}, "delay.dead", facts, refusal, 3)
-			check(t, wireOf(got), wire{"delay.dead", ByKey, nil, []byte("v"), c.want})
+			check(t, wireOf(got), wire{"delay.dead", levels.ByKey, nil, []byte("v"), c.want})
 		})
 	}
 }
 
 func TestDeadOriginWithoutFacts(t *testing.T) {
 	src := &kgo.Record{Topic: "delay.level.5s", Partition: 1, Offset: 8}
-	got := Dead(src, "delay.dead", Facts{}, Refusal{Code: levels.TooLarge, Detail: "d"}, 0)
+	got := Dead(src, "delay.dead", levels.Facts{}, levels.Refusal{Code: levels.TooLarge, Detail: "d"}, 0)
 	check(t, got.Headers, headers("delay-error", "too-large", "delay-error-detail", "d",
 		"delay-origin", "delay.level.5s/1/8", "delay-attempts", "0"))
 }
@@ -209,7 +209,7 @@ func TestDeadOriginWithoutFacts(t *testing.T) {
 func TestHop(t *testing.T) {
 	in := headers("a", "1", "delay-level", "11s", "delay-hop-due", "1", "delay-target", "orders", "delay-granted", "1m", "delay-hop-x", "2")
 	hopped := Hop(&kgo.Record{Key: []byte{}, Headers: in}, "delay.level.10s", facts)
-	check(t, wireOf(hopped), wire{"delay.level.10s", ByKey, []byte{}, nil, headers(
+	check(t, wireOf(hopped), wire{"delay.level.10s", levels.ByKey, []byte{}, nil, headers(
 		"a", "1", "delay-level", "11s", "delay-target", "orders", "delay-granted", "1m",
 		"delay-hop-due", "11001", "delay-hop-accepted", "1000", "delay-hop-granted", "10s", "delay-hop-id", facts.ID)})
 
@@ -250,7 +250,7 @@ func TestParked(t *testing.T) {
 	f.Partition, f.Since = 3, 12000
 	src := &kgo.Record{Key: []byte("k"), Value: []byte("v"), Headers: headers("a", "1", "delay-hop-due", "1", "delay-level", "11s")}
 	parked := Parked(src, "delay.parked", f)
-	check(t, wireOf(parked), wire{"delay.parked", ByKey, []byte("orders"), []byte("v"), headers(
+	check(t, wireOf(parked), wire{"delay.parked", levels.ByKey, []byte("orders"), []byte("v"), headers(
 		"a", "1", "delay-level", "11s",
 		"delay-hop-due", "11001", "delay-hop-accepted", "1000", "delay-hop-granted", "10s", "delay-hop-id", f.ID,
 		"delay-hop-origin", "delay.inbox/2/17", "delay-hop-target", "orders", "delay-hop-since", "12000", "delay-hop-partition", "3", "delay-hop-key", "k")})
@@ -326,8 +326,8 @@ var ourKeys = []string{
 	levels.HeaderDue, levels.HeaderAccepted, levels.HeaderGranted, levels.HeaderRequested, levels.HeaderPreviousID,
 	levels.HeaderError, levels.HeaderErrorDetail, levels.HeaderOrigin, levels.HeaderAttempts,
 	levels.HeaderValueLength, levels.HeaderValueHash, levels.HeaderKeyLength, levels.HeaderKeyHash, levels.HeaderHeadersLeftOut,
-	levels.HopDue, levels.HopAccepted, levels.HopGranted, levels.HopID, levels.HopKey, levels.HopOrigin,
-	levels.HopTarget, levels.HopPartition, levels.HopSince, levels.HopAttempt, levels.HopFirstDue, levels.HopPrefix, levels.HopPrefix + "next",
+	KeyDue, KeyAccepted, KeyGranted, KeyID, KeyKey, KeyOrigin,
+	KeyTarget, KeyPartition, KeySince, KeyAttempt, KeyFirstDue, KeyPrefix, KeyPrefix + "next",
 }
 
 // anyHeaders draws headers of which every other one or so is ours by name.
@@ -351,12 +351,12 @@ func anyRecord() *rapid.Generator[*kgo.Record] {
 	})
 }
 
-func anyFacts() *rapid.Generator[Facts] {
-	return rapid.Custom(func(t *rapid.T) Facts {
+func anyFacts() *rapid.Generator[levels.Facts] {
+	return rapid.Custom(func(t *rapid.T) levels.Facts {
 		granted := rapid.SampledFrom([]string{"0s", "1s", "90m", "2h", "3d"}).Draw(t, "granted")
-		return Facts{
+		return levels.Facts{
 			Topic:     rapid.StringN(1, 249, -1).Draw(t, "target"),
-			Partition: rapid.Int32Min(ByKey).Draw(t, "target partition"),
+			Partition: rapid.Int32Min(levels.ByKey).Draw(t, "target partition"),
 			ID:        rapid.StringN(1, 40, -1).Draw(t, "id"),
 			Due:       rapid.Int64Min(0).Draw(t, "due"),
 			Accepted:  rapid.Int64Min(0).Draw(t, "accepted"),
@@ -412,11 +412,11 @@ func TestDeadKeepsEverything(t *testing.T) {
 	ofCut := []string{"delay-value-length", "delay-value-sha256", "delay-key-length", "delay-key-sha256", "delay-headers-left-out"}
 	rapid.Check(t, func(rt *rapid.T) {
 		src, f := anyRecord().Draw(rt, "record"), anyFacts().Draw(rt, "facts")
-		got := Dead(src, "delay.dead", f, Refusal{Code: levels.BadLevel, Detail: "why"}, 1)
+		got := Dead(src, "delay.dead", f, levels.Refusal{Code: levels.BadLevel, Detail: "why"}, 1)
 		kept := keep(src.Headers, func(key string) bool {
 			return strings.HasPrefix(key, "delay-hop-") || slices.Contains(replaced, key) || slices.Contains(ofCut, key)
 		})
-		want := wire{"delay.dead", ByKey, src.Key, src.Value, kept}
+		want := wire{"delay.dead", levels.ByKey, src.Key, src.Value, kept}
 		have := wireOf(got)
 		have.Headers = have.Headers[:len(kept)]
 		if diff := cmp.Diff(want, have); diff != "" {
@@ -439,13 +439,13 @@ func TestParkedRoundTrip(t *testing.T) {
 
 // checkRoundTrip parks and unparks a record. On the way its key goes through a
 // header, where a broker or a client in between may make null of empty.
-func checkRoundTrip(t interface{ Fatalf(string, ...any) }, src *kgo.Record, f Facts) {
+func checkRoundTrip(t interface{ Fatalf(string, ...any) }, src *kgo.Record, f levels.Facts) {
 	parked := Parked(src, "delay.parked", f)
 	if string(parked.Key) != f.Topic {
 		t.Fatalf("parked under key %q, want the target %q", parked.Key, f.Topic)
 	}
 	for i, h := range parked.Headers {
-		if len(h.Value) == 0 && h.Key == levels.HopKey {
+		if len(h.Value) == 0 && h.Key == KeyKey {
 			parked.Headers[i].Value = nil
 		}
 	}
@@ -453,12 +453,12 @@ func checkRoundTrip(t interface{ Fatalf(string, ...any) }, src *kgo.Record, f Fa
 	if err != nil {
 		t.Fatalf("Unpark: %v", err)
 	}
-	kept := wire{"delay.parked", ByKey, src.Key, src.Value, keep(src.Headers, isHop)}
+	kept := wire{"delay.parked", levels.ByKey, src.Key, src.Value, keep(src.Headers, isHop)}
 	if diff := cmp.Diff(kept, wireOf(got)); diff != "" {
 		t.Fatalf("record (- want, + got):\n%s", diff)
 	}
 	want := f
-	want.Origin = originOf(&f, src)
+	want.Origin = OriginOf(&f, src)
 	if gotFacts != want {
 		t.Fatalf("facts: got %+v, want %+v", gotFacts, want)
 	}
@@ -468,14 +468,16 @@ func checkRoundTrip(t interface{ Fatalf(string, ...any) }, src *kgo.Record, f Fa
 // the record was read, on every way that it can go.
 func TestIDIsMadeWhenNeeded(t *testing.T) {
 	src := &kgo.Record{Topic: "delay.level.5s", Partition: 1, Offset: 8}
-	without := Facts{Topic: "orders", Partition: ByKey, Due: 6001, Accepted: 1000, Granted: "5s"}
+	without := levels.Facts{Topic: "orders", Partition: levels.ByKey, Due: 6001, Accepted: 1000, Granted: "5s"}
 	with := without
 	with.ID, with.Origin = "delay.level.5s-1-8-1000", "delay.level.5s/1/8"
-	for name, make := range map[string]func(Facts) *kgo.Record{
-		"final":  func(f Facts) *kgo.Record { return Final(src, f) },
-		"hop":    func(f Facts) *kgo.Record { return Hop(src, "t", f) },
-		"parked": func(f Facts) *kgo.Record { return Parked(src, "t", f) },
-		"dead":   func(f Facts) *kgo.Record { return Dead(src, "t", f, Refusal{Code: levels.TooLarge, Detail: "d"}, 1) },
+	for name, make := range map[string]func(levels.Facts) *kgo.Record{
+		"final":  func(f levels.Facts) *kgo.Record { return Final(src, f) },
+		"hop":    func(f levels.Facts) *kgo.Record { return Hop(src, "t", f) },
+		"parked": func(f levels.Facts) *kgo.Record { return Parked(src, "t", f) },
+		"dead": func(f levels.Facts) *kgo.Record {
+			return Dead(src, "t", f, levels.Refusal{Code: levels.TooLarge, Detail: "d"}, 1)
+		},
 	} {
 		if diff := cmp.Diff(wireOf(make(with)), wireOf(make(without))); diff != "" {
 			t.Errorf("%s (- with the id, + without):\n%s", name, diff)
@@ -487,7 +489,7 @@ func TestIDIsMadeWhenNeeded(t *testing.T) {
 func FuzzUnpark(f *testing.F) {
 	for _, rec := range []*kgo.Record{
 		Parked(&kgo.Record{}, "p", facts),
-		Parked(&kgo.Record{Key: []byte{}, Headers: headers("a", "1")}, "p", Facts{Topic: "t", Partition: 7, ID: "i", Granted: "0s"}),
+		Parked(&kgo.Record{Key: []byte{}, Headers: headers("a", "1")}, "p", levels.Facts{Topic: "t", Partition: 7, ID: "i", Granted: "0s"}),
 		{Headers: headers("delay-hop-due", "-1")},
 	} {
 		f.Add(rec.Key, encode(rec.Headers))
@@ -497,7 +499,7 @@ func FuzzUnpark(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if facts.Topic == "" || facts.ID == "" || facts.Granted == "" || facts.Partition < ByKey || facts.Due < 0 || facts.Accepted < 0 {
+		if facts.Topic == "" || facts.ID == "" || facts.Granted == "" || facts.Partition < levels.ByKey || facts.Due < 0 || facts.Accepted < 0 {
 			t.Fatalf("facts %+v", facts)
 		}
 		for _, h := range src.Headers {
@@ -536,22 +538,6 @@ func BenchmarkFinal(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		Final(src, facts)
-	}
-}
-
-// BenchmarkRedeliver is what is made of a parked record for its target, in batches.
-func BenchmarkRedeliver(b *testing.B) {
-	parked := Parked(&kgo.Record{Key: []byte("k"), Value: []byte("v"), Headers: headers("a", "1", "b", "2", "delay-target", "orders")},
-		"delay.parked", facts)
-	o, targets := new(Outbox), new(Targets)
-	b.ReportAllocs()
-	for range b.N / batchRoom {
-		batch := o.NewBatch(batchRoom)
-		for range batchRoom {
-			batch.Redeliver(nil, parked, targets)
-		}
-		batch.left.Store(1)
-		batch.arrived()
 	}
 }
 

@@ -1,4 +1,4 @@
-package deliver
+package record
 
 import (
 	"math"
@@ -24,13 +24,13 @@ const retryAdds = hopAdds + 2
 // Again is the record that waits on a level's topic until src is handed out again, at
 // f.Due at the latest: src with its request, as Hop leaves it, and what is known of
 // earlier attempts.
-func Again(src *kgo.Record, topic string, f Facts, r Retry) *kgo.Record {
+func Again(src *kgo.Record, topic string, f levels.Facts, r Retry) *kgo.Record {
 	headers := WithoutHop(src.Headers, retryAdds)
 	v := newValues(hopSize(src, &f) + 2*maxNumber)
-	headers = add(headers, levels.HopAttempt, v.number(int64(r.Attempts)))
-	headers = add(headers, levels.HopFirstDue, v.number(r.Due))
+	headers = add(headers, KeyAttempt, v.number(int64(r.Attempts)))
+	headers = add(headers, KeyFirstDue, v.number(r.Due))
 	headers = appendHop(headers, &v, src, &f) // last, where ReadHop looks first
-	return &kgo.Record{Topic: topic, Partition: ByKey, Key: src.Key, Value: src.Value, Headers: headers}
+	return &kgo.Record{Topic: topic, Partition: levels.ByKey, Key: src.Key, Value: src.Value, Headers: headers}
 }
 
 // ReadRetry reads what Again put on a record that is due at dueMs, in Unix milliseconds.
@@ -38,13 +38,13 @@ func Again(src *kgo.Record, topic string, f Facts, r Retry) *kgo.Record {
 // sooner and never wait longer. What is malformed counts as absent.
 func ReadRetry(h []kgo.RecordHeader, dueMs int64) Retry {
 	r := Retry{Due: dueMs}
-	value, _ := Last(h, levels.HopAttempt)
+	value, _ := Last(h, KeyAttempt)
 	n, ok := parseNumber(value, math.MaxInt32)
 	if !ok {
 		return r
 	}
 	r.Attempts = int(n)
-	if first, ok := lastNumber(h, levels.HopFirstDue); ok {
+	if first, ok := lastNumber(h, KeyFirstDue); ok {
 		r.Due = min(first, dueMs)
 	}
 	return r

@@ -1,4 +1,4 @@
-package deliver
+package record
 
 import (
 	"bytes"
@@ -25,8 +25,8 @@ func header(rec *kgo.Record, key string) string {
 
 // tooLarge is the letter of a record that its target refuses for its size.
 func tooLarge(src *kgo.Record) *kgo.Record {
-	return Dead(src, "delay.dead", Facts{Topic: "orders", ID: "id", Accepted: 7, Origin: "delay.level.1s/3/17"},
-		Refusal{Code: levels.TooLarge, Detail: "deliver to orders: MESSAGE_TOO_LARGE"}, 2)
+	return Dead(src, "delay.dead", levels.Facts{Topic: "orders", ID: "id", Accepted: 7, Origin: "delay.level.1s/3/17"},
+		levels.Refusal{Code: levels.TooLarge, Detail: "deliver to orders: MESSAGE_TOO_LARGE"}, 2)
 }
 
 // TestFitGolden shows what a letter of each form says.
@@ -142,13 +142,13 @@ func checkFit(t interface{ Fatalf(string, ...any) }, whole *kgo.Record, limit in
 	if again := Fit(whole, limit); !reflect.DeepEqual(got, again) {
 		t.Fatalf("two forms of one letter: %+v and %+v", got, again)
 	}
-	if n := batchBytes(got); n > max(limit, minLetterBytes) {
+	if n := BatchBytes(got); n > max(limit, MinLetterBytes) {
 		t.Fatalf("%d bytes, limit %d", n, limit)
 	}
 	if got == whole {
 		return
 	}
-	if batchBytes(whole) <= limit || LeftOut(got) == "" || !strings.Contains(header(got, levels.HeaderErrorDetail), LeftOut(got)) {
+	if BatchBytes(whole) <= limit || LeftOut(got) == "" || !strings.Contains(header(got, levels.HeaderErrorDetail), LeftOut(got)) {
 		t.Fatalf("cut down to %q without a need, or without saying so", LeftOut(got))
 	}
 	for _, part := range []struct {
