@@ -20,6 +20,7 @@ type lane struct {
 	c         *Consumer
 	topic     *Topic
 	partition int32
+	member    string // whom the group has assigned it to
 	id        identity
 	pool      *pool
 	purge     purgeState

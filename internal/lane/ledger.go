@@ -44,7 +44,8 @@ func (l *Ledger) Unlock() { l.c.committing.Unlock() }
 // Handled is what is handled and not committed, as a request that lacks only its
 // transaction, and how many records that is. The request names our membership, by
 // which the broker refuses it when the partitions are another member's: without, it
-// would take it from anyone. It is nil while there is no membership.
+// would take it from anyone. It is nil while there is no membership, or another than
+// the records were read in.
 func (l *Ledger) Handled() (req *kmsg.TxnOffsetCommitRequest, records int) {
 	member, generation := l.c.client.GroupMetadata()
 	if member == "" || generation < 0 {
@@ -64,6 +65,9 @@ func (l *Ledger) Handled() (req *kmsg.TxnOffsetCommitRequest, records int) {
 		p, n := lane.handled()
 		if n == 0 {
 			continue
+		}
+		if lane.member != member {
+			return nil, 0
 		}
 		records += n
 		l.prefixes = append(l.prefixes, p)
