@@ -28,7 +28,8 @@ func (b *Batch) Redeliver(owner Owner, parked *kgo.Record, targets *record.Targe
 	}
 	b.sources = append(b.sources, kgo.Record{})
 	src := &b.sources[len(b.sources)-1]
-	f, err := record.UnparkInto(parked, src, b.target.topic)
+	h := record.Read(parked.Headers)
+	f, err := record.UnparkInto(parked, h, src, b.target.topic)
 	if err != nil {
 		b.Bury(owner, parked, Facts{Partition: ByKey}, Refusal{Code: levels.Rejected, Detail: err.Error()})
 		return
@@ -40,7 +41,7 @@ func (b *Batch) Redeliver(owner Owner, parked *kgo.Record, targets *record.Targe
 		b.Bury(owner, src, f, *b.target.refusal)
 		return
 	}
-	it := b.deliver(owner, src, f)
+	it := b.deliver(owner, src, h, f)
 	it.since = time.UnixMilli(f.Since)
 	if b.target.resumed.After(it.since) {
 		it.since = b.target.resumed
