@@ -20,7 +20,7 @@ type Batch struct {
 	records []kgo.Record
 	room    record.Room
 	sources []kgo.Record // of parked records, as they were read first
-	target  target       // of the parked record that was added last
+	target  destination  // of the parked record that was added last
 	kind    kind         // direct, or again
 	trials  []trial      // in transactions
 	left    atomic.Int32 // items that have not arrived at the first attempt
@@ -61,7 +61,7 @@ func (b *Batch) arrived() {
 	b.room.Reset()
 	b.trials = b.trials[:0]
 	clear(b.sources)
-	b.sources, b.target, b.kind = b.sources[:0], target{}, direct
+	b.sources, b.target, b.kind = b.sources[:0], destination{}, direct
 	batches.Put(b)
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/target"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -83,11 +84,11 @@ func (c *cycle) judge(t *transaction) {
 // others may only have failed with.
 func (c *cycle) judgeQueue(q *queue, failed []*item) {
 	it := failed[0]
-	class, code := classify(it.trial.err)
+	class, code := target.Classify(it.trial.err)
 	c.o.targetLog.Warn().Err(it.trial.err).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).Int("records", len(failed)).
 		Msg("send: transaction aborted")
-	if q.kind == own && class != size && class != refused {
-		if class == stale || class == missing {
+	if q.kind == own && class != target.Size && class != target.Refused {
+		if class == target.Stale || class == target.Missing {
 			c.purge(q.topic)
 			q.mu.Lock()
 			q.scout()
@@ -97,7 +98,7 @@ func (c *cycle) judgeQueue(q *queue, failed []*item) {
 		return
 	}
 	switch class {
-	case size:
+	case target.Size:
 		if it.trial.packing != asUsual {
 			c.suspect(q, failed, code) // the broker has seen it compressed
 			return
@@ -111,22 +112,22 @@ func (c *cycle) judgeQueue(q *queue, failed []*item) {
 			return
 		}
 		c.suspect(q, failed, code)
-	case refused:
+	case target.Refused:
 		c.suspect(q, failed, code)
-	case partitions:
+	case target.Partitions:
 		c.refresh()
 		q.mu.Lock()
 		q.scout()
 		q.mu.Unlock()
-	case denied:
+	case target.Denied:
 		c.purge(q.topic) // or the client asks for it for ever
 		c.sick(q, failed)
 		q.mu.Lock()
 		q.scout() // whether it may be known decides how long it is waited for
 		q.mu.Unlock()
-	case stale:
+	case target.Stale:
 		c.purge(q.topic)
-	case missing:
+	case target.Missing:
 		c.purge(q.topic)
 		q.mu.Lock()
 		q.scouted.err, q.scouted.at = errMissing, time.Now()
@@ -200,7 +201,7 @@ func (c *cycle) sick(q *queue, items []*item) {
 				if foreign(err) {
 					err = errNotAcknowledged(now.Sub(it.since))
 				}
-				_, code := classify(err)
+				code := target.CodeOf(err)
 				it.trial.refusal = undelivered(code, q.topic, err)
 			}
 		}

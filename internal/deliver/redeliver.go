@@ -10,8 +10,8 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// target is what a batch of parked records knows of their target. Most have the same.
-type target struct {
+// destination is what a batch of parked records knows of their target. Most have the same.
+type destination struct {
 	topic   string
 	refusal *Refusal
 	resumed time.Time // when a pause of it ended
@@ -35,7 +35,7 @@ func (b *Batch) Redeliver(owner Owner, parked *kgo.Record, targets *record.Targe
 		return
 	}
 	if f.Topic != b.target.topic {
-		b.target = target{f.Topic, targets.Check(f.Topic), b.o.resumed(f.Topic)}
+		b.target = destination{f.Topic, targets.Check(f.Topic), b.o.resumed(f.Topic)}
 	}
 	if b.target.refusal != nil {
 		b.Bury(owner, src, f, *b.target.refusal)

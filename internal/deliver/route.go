@@ -6,6 +6,7 @@ import (
 
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/target"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -56,7 +57,7 @@ func (c *cycle) find(it *item, now time.Time) (*queue, *Refusal) {
 		case info.missing() && !c.o.topics.await(topic):
 			return nil, notAwaited(topic, info.err)
 		case info.err != nil && !info.missing():
-			_, code := classify(info.err)
+			code := target.CodeOf(info.err)
 			return nil, undelivered(code, topic, info.err)
 		}
 	}
@@ -66,7 +67,7 @@ func (c *cycle) find(it *item, now time.Time) (*queue, *Refusal) {
 
 // notAwaited is why a record for a missing target is a dead letter at once.
 func notAwaited(topic string, err error) *Refusal {
-	_, code := classify(err)
+	code := target.CodeOf(err)
 	return undelivered(code, topic, fmt.Errorf("%w (not waited for: %d other missing targets are)", err, maxAwaited))
 }
 
@@ -99,9 +100,9 @@ func (c *cycle) admit(q *queue, it *item, now time.Time) (r *Refusal, wait bool)
 	case q.kind == own && q.scouted.err != nil:
 		q.awaitOwn(now)
 		return nil, true
-	case q.gate.closed && q.gate.reopening || q.holds(it):
+	case q.target.State() == target.HalfOpen || q.holds(it):
 		return nil, true
-	case q.gate.closed:
+	case q.target.Parked():
 		return nil, !c.shelve(q, it, now)
 	case q.kind == direct && q.scouted.missing():
 		if now.Sub(q.scouted.at) >= scoutEvery {
@@ -230,7 +231,7 @@ func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 	switch {
 	case q.kind == again && s.missing():
 		if wait := q.o.cfg.MissingTargetWait; wait > 0 && now.Sub(it.since) >= wait {
-			_, code := classify(s.err)
+			code := target.CodeOf(s.err)
 			return refuse(code, s.err)
 		}
 		if !fresh {
@@ -238,7 +239,7 @@ func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 		}
 		return nil, true
 	case q.kind != own && s.err != nil:
-		_, code := classify(s.err)
+		code := target.CodeOf(s.err)
 		return refuse(code, s.err)
 	case q.kind != own && it.facts.Partition != ByKey && s.partitions > 0 && it.facts.Partition >= s.partitions:
 		return refuse(levels.BadPartition,
