@@ -86,7 +86,7 @@ func (b *Batch) Put(owner Owner, src, rec *kgo.Record, f Facts) {
 
 // Bury adds src, to be written to the dead letters for r.
 func (b *Batch) Bury(owner Owner, src *kgo.Record, f Facts, r Refusal) {
-	b.o.mourn(src, f, r)
+	b.o.logDeadLetter(src, f, r)
 	it := b.add(owner, src, record.Dead(src, b.o.dead, f, r, 0), f)
 	it.put, it.code = true, r.Code
 }
@@ -125,7 +125,8 @@ func (b *Batch) try() {
 	for i := range b.items {
 		it := &b.items[i]
 		it.trial = &b.trials[i]
-		it.trial.source = it.owner.(Claim).Source()
+		it.trial.work = it.owner.Work()
+		it.trial.source = it.trial.work.Source()
 	}
 }
 

@@ -102,7 +102,7 @@ func (q *queue) closeGate(shelf int32, why error) {
 		q.o.targetLog.Warn().Err(connect.GrantWrite(why, q.topic)).Str("topic", q.topic).
 			Msg("target is sick: its records are parked and tried again in order")
 	}
-	if q.o.cfg.TransactionalID == "" { // in transactions the cycle has them, in order
+	if q.o.cfg.TransactionalID == "" { // in transactions the loop has them, in order
 		q.parkAll()
 	}
 }

@@ -12,10 +12,6 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// suspectGroups is in how many parts suspects are sent, one after the other, until
-// one is left. With more there are fewer aborts, and more answers to wait for.
-const suspectGroups = 16
-
 // hungMax bounds the wait before one of the service's own topics is tried again that
 // gives no answer.
 const hungMax = 8 * time.Second
@@ -57,7 +53,7 @@ func foreign(err error) bool {
 
 // judge decides by what failed in t how the next transaction treats records and
 // targets.
-func (c *cycle) judge(t *transaction) {
+func (l *txnLoop) judge(t *transaction) {
 	failed := make(map[*queue][]*item)
 	var order []*queue
 	for _, it := range t.items {
@@ -73,37 +69,37 @@ func (c *cycle) judge(t *transaction) {
 			it.since = time.Now()
 		}
 		it.err = it.trial.err
-		c.o.cfg.Metrics.Retried.Inc()
+		l.o.cfg.Metrics.Retried.Inc()
 	}
 	for _, q := range order {
-		c.judgeQueue(q, failed[q])
+		l.judgeQueue(q, failed[q])
 	}
 }
 
 // judgeQueue judges what failed on one topic: the first that failed tells what the
 // others may only have failed with.
-func (c *cycle) judgeQueue(q *queue, failed []*item) {
+func (l *txnLoop) judgeQueue(q *queue, failed []*item) {
 	it := failed[0]
 	class, code := target.Classify(it.trial.err)
-	c.o.targetLog.Warn().Err(it.trial.err).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).Int("records", len(failed)).
+	l.o.targetLog.Warn().Err(it.trial.err).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).Int("records", len(failed)).
 		Msg("send: transaction aborted")
 	if q.kind == own && class != target.Size && class != target.Refused {
 		if class == target.Stale || class == target.Missing {
-			c.purge(q.topic)
+			l.producers.Purge(q.topic)
 			q.mu.Lock()
 			q.scout()
 			q.mu.Unlock()
 		}
-		c.rest(q, time.Now()) // what has to be written there waits, and nothing else
+		l.rest(q, time.Now()) // what has to be written there waits, and nothing else
 		return
 	}
 	switch class {
 	case target.Size:
 		if it.trial.packing != asUsual {
-			c.suspect(q, failed, code) // the broker has seen it compressed
+			l.suspect(q, failed, code) // the broker has seen it compressed
 			return
 		}
-		c.purge(q.topic) // franz-go reads limits when it first sees a partition
+		l.producers.Purge(q.topic) // franz-go reads limits when it first sees a partition
 		q.mu.Lock()
 		q.scout()
 		q.mu.Unlock()
@@ -111,38 +107,38 @@ func (c *cycle) judgeQueue(q *queue, failed []*item) {
 			it.trial.retried, it.trial.group = true, suspectGroups
 			return
 		}
-		c.suspect(q, failed, code)
+		l.suspect(q, failed, code)
 	case target.Refused:
-		c.suspect(q, failed, code)
+		l.suspect(q, failed, code)
 	case target.Partitions:
-		c.refresh()
+		l.producers.Refresh()
 		q.mu.Lock()
 		q.scout()
 		q.mu.Unlock()
 	case target.Denied:
-		c.purge(q.topic) // or the client asks for it for ever
-		c.sick(q, failed)
+		l.producers.Purge(q.topic) // or the client asks for it for ever
+		l.sick(q, failed)
 		q.mu.Lock()
 		q.scout() // whether it may be known decides how long it is waited for
 		q.mu.Unlock()
 	case target.Stale:
-		c.purge(q.topic)
+		l.producers.Purge(q.topic)
 	case target.Missing:
-		c.purge(q.topic)
+		l.producers.Purge(q.topic)
 		q.mu.Lock()
 		q.scouted.err, q.scouted.at = errMissing, time.Now()
 		q.mu.Unlock()
 	default:
-		c.sick(q, failed)
+		l.sick(q, failed)
 	}
 }
 
 // suspect has the records sent in smaller groups. One that failed alone is a dead
 // letter.
-func (c *cycle) suspect(q *queue, failed []*item, code levels.Code) {
+func (l *txnLoop) suspect(q *queue, failed []*item, code levels.Code) {
 	if len(failed) > 1 {
 		for i, it := range failed {
-			it.trial.group = 1 + i*suspectGroups/len(failed)
+			it.trial.group = suspectGroup(i, len(failed))
 		}
 		return
 	}
@@ -155,14 +151,14 @@ func (c *cycle) suspect(q *queue, failed []*item, code levels.Code) {
 	case code == levels.TooLarge && it.shorten(q.bound()):
 		it.trial.retried = false
 	default:
-		c.o.targetLog.Error().Err(it.trial.err).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).
+		l.o.targetLog.Error().Err(it.trial.err).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).
 			Msg("dead letter refused; its partition waits until the topic takes it")
-		c.rest(it.trial.source, time.Now())
+		l.rest(it.trial.source, time.Now())
 	}
 }
 
 // hangs judges the targets that have not answered.
-func (c *cycle) hangs(t *transaction, silent []*queue) {
+func (l *txnLoop) hangs(t *transaction, silent []*queue) {
 	for _, q := range silent {
 		var items []*item
 		for _, it := range t.items {
@@ -173,15 +169,15 @@ func (c *cycle) hangs(t *transaction, silent []*queue) {
 				items = append(items, it)
 			}
 		}
-		c.o.targetLog.Warn().Str("topic", q.topic).Int("records", len(items)).
+		l.o.targetLog.Warn().Str("topic", q.topic).Int("records", len(items)).
 			Msg("send: transaction aborted: no answer")
-		c.sick(q, items)
+		l.sick(q, items)
 	}
 }
 
 // sick has a target's records parked, or what is parked rest and be given up in the
 // end.
-func (c *cycle) sick(q *queue, items []*item) {
+func (l *txnLoop) sick(q *queue, items []*item) {
 	switch q.kind {
 	case direct:
 		why := items[0].trial.err
@@ -192,11 +188,11 @@ func (c *cycle) sick(q *queue, items []*item) {
 		q.closeGate(ByKey, why)
 		q.mu.Unlock()
 	case own: // to find that out has made everybody wait
-		c.restFor(q, time.Now(), 2*answerWithin, hungMax)
+		l.restFor(q, time.Now(), 2*answerWithin, hungMax)
 	case again:
 		now := time.Now()
 		for _, it := range items {
-			if now.Sub(it.since) >= c.o.cfg.GiveUp {
+			if now.Sub(it.since) >= l.o.cfg.GiveUp {
 				err := it.trial.err
 				if foreign(err) {
 					err = errNotAcknowledged(now.Sub(it.since))
@@ -205,21 +201,14 @@ func (c *cycle) sick(q *queue, items []*item) {
 				it.trial.refusal = undelivered(code, q.topic, err)
 			}
 		}
-		c.rest(items[0].trial.source, now)
+		l.rest(items[0].trial.source, now)
 	}
 }
 
 // rest makes a source, or one of the service's own topics, wait, longer each time.
-func (c *cycle) rest(what any, now time.Time) { c.restFor(what, now, backoffMin, backoffMax) }
+func (l *txnLoop) rest(what any, now time.Time) { l.restFor(what, now, backoffMin, backoffMax) }
 
-func (c *cycle) restFor(what any, now time.Time, least, most time.Duration) {
-	r := c.resting[what]
-	if r == nil {
-		r = new(rest)
-		c.resting[what] = r
-	}
-	r.backoff = min(max(r.backoff, least), most)
-	r.until = now.Add(r.backoff)
-	r.backoff *= 2
-	c.aborts = 0 // the others need not wait
+func (l *txnLoop) restFor(what any, now time.Time, least, most time.Duration) {
+	l.rests.extend(what, now, least, most)
+	l.aborts = 0 // the others need not wait
 }

@@ -62,7 +62,7 @@ type queue struct {
 	asideAt  time.Time // when they were tried again
 	logged   time.Time
 
-	// In transactions records are held by the cycle and not here.
+	// In transactions records are held by the loop and not here.
 	missing    atomic.Bool // there is no such topic
 	scouted    scouted
 	unanswered atomic.Int32

@@ -68,7 +68,7 @@ func TestRejoin(t *testing.T) {
 					}
 				}, func() {
 					doneAll(former[:2])
-					if req, n := c.Ledger(false).Handled(); transactional && req != nil {
+					if req, _, n := c.TxnCommitter(false).handled(); transactional && req != nil {
 						t.Errorf("a transaction would commit %d records of the former member", n)
 					}
 					time.Sleep(5 * CommitInterval)

@@ -2,6 +2,7 @@ package lane
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func newTransactionalLane() *lane {
 // Whatever is aborted and tried again, a transaction commits the records that it
 // handled and no others, an ordinary commit none at all, and in the end everything
 // that was held has been given back.
-func TestLedgerProperty(t *testing.T) {
+func TestTxnCommitProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := newTransactionalLane()
 		var next int64      // offset
@@ -65,9 +66,7 @@ func TestLedgerProperty(t *testing.T) {
 			taken = taken[n:]
 		}
 		abort := func(*rapid.T) {
-			for _, w := range handled {
-				w.Undo()
-			}
+			undo(slices.Values(handled))
 			taken = append(handled, taken...)
 			handled = nil
 		}
@@ -134,7 +133,7 @@ func TestUndoneOverdue(t *testing.T) {
 		t.Fatalf("%d works are due, want 1", len(batch))
 	}
 	batch[0].Done(epoch)
-	batch[0].Undo()
+	undo(slices.Values(batch[:1]))
 	var sum load
 	l.measure(&sum, epoch.Add(time.Minute))
 	if sum.overdue != time.Minute || sum.unfinished != 1 {
