@@ -98,6 +98,9 @@ func (l *txnLoop) admit(q *queue, it *item, now time.Time) (r *Refusal, wait boo
 		q.o.topics.want(q.topic) // it may have been dropped
 		return nil, true
 	case q.kind == own && q.scouted.err != nil:
+		if q.lost(it, now) {
+			return undelivered(target.CodeOf(q.scouted.err), q.topic, q.scouted.err), false
+		}
 		q.awaitOwn(now)
 		return nil, true
 	case q.target.State() == target.HalfOpen || q.holds(it):
@@ -118,6 +121,16 @@ func (l *txnLoop) admit(q *queue, it *item, now time.Time) (r *Refusal, wait boo
 		return nil, false // it has nowhere else to go
 	}
 	return q.refuses(it, now)
+}
+
+// lost reports whether a record for a level's topic has waited long enough for somebody
+// to create it again: it would hold up the inbox for ever. It needs q.mu.
+func (q *queue) lost(it *item, now time.Time) bool {
+	if it.since.IsZero() {
+		it.since = now
+	}
+	class, _ := target.Classify(q.scouted.err)
+	return class == target.Missing && now.Sub(q.scouted.at) < scoutEvery && q.overdue(it, class, now)
 }
 
 // awaitOwn looks up one of the service's own topics again and again, which nothing can
@@ -230,7 +243,7 @@ func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 	}
 	switch {
 	case q.kind == again && s.missing():
-		if wait := q.o.cfg.MissingTargetWait; wait > 0 && now.Sub(it.since) >= wait {
+		if q.overdue(it, target.Missing, now) {
 			code := target.CodeOf(s.err)
 			return refuse(code, s.err)
 		}
