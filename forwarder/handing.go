@@ -76,12 +76,12 @@ type task struct {
 }
 
 // hand takes over a due record. It returns when the next one of the lane may come.
-func (h *handing) hand(work *lane.Work, f levels.Facts) {
+func (h *handing) hand(work *lane.Work, headers *record.Headers, f levels.Facts) {
 	src := work.Record
-	t := &task{Work: work, src: src, facts: f, retry: record.ReadRetry(src.Headers, f.Due)}
+	t := &task{Work: work, src: src, facts: f, retry: headers.Retry(f.Due)}
 	t.facts.Due = t.retry.Due
 	var refusal *levels.Refusal
-	if t.target, t.handler, refusal = h.resolve(src.Headers); refusal != nil {
+	if t.target, t.handler, refusal = h.resolve(headers); refusal != nil {
 		h.outbox.Bury(work, src, t.facts, *refusal, t.retry.Attempts)
 		return
 	}
@@ -89,11 +89,11 @@ func (h *handing) hand(work *lane.Work, f levels.Facts) {
 }
 
 // resolve returns a record's target and the handler for it.
-func (h *handing) resolve(headers []kgo.RecordHeader) (string, Handler, *levels.Refusal) {
-	if r := record.Misspelt(headers); r != nil {
+func (h *handing) resolve(headers *record.Headers) (string, Handler, *levels.Refusal) {
+	if r := headers.Misspelt(); r != nil {
 		return "", nil, r
 	}
-	named, _ := record.Last(headers, levels.HeaderTarget)
+	named, _ := headers.Target()
 	target := string(named)
 	if handler := h.handlers[target]; handler != nil {
 		return target, handler, nil

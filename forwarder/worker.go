@@ -47,28 +47,31 @@ func (w *worker) Due(rec *kgo.Record, seen time.Time) time.Time {
 func (w *worker) Handle(works []*lane.Work) {
 	if w.handing != nil {
 		for _, work := range works {
-			w.handing.hand(work, w.facts(work.Record, work.Due))
+			h := record.Read(work.Record.Headers)
+			w.handing.hand(work, h, w.facts(work.Record, h, work.Due))
 		}
 		return
 	}
 	batch := w.outbox.NewBatch(len(works))
 	for _, work := range works {
-		rec, facts := work.Record, w.facts(work.Record, work.Due)
-		topic, partition, refusal := w.targets.Resolve(rec.Headers)
+		rec := work.Record
+		headers := record.Read(rec.Headers)
+		facts := w.facts(rec, headers, work.Due)
+		topic, partition, refusal := w.targets.Resolve(headers)
 		if refusal != nil {
 			batch.Bury(work, rec, facts, *refusal)
 			continue
 		}
 		facts.Topic, facts.Partition = topic, partition
-		batch.Deliver(work, rec, facts)
+		batch.Deliver(work, rec, headers, facts)
 	}
 	batch.Send()
 }
 
 // facts are what the router found out, or for a record that was written straight
 // to the level topic, what that topic says.
-func (w *worker) facts(rec *kgo.Record, due time.Time) levels.Facts {
-	f, routed := record.ReadHop(rec.Headers)
+func (w *worker) facts(rec *kgo.Record, h *record.Headers, due time.Time) levels.Facts {
+	f, routed := h.Facts()
 	if !routed {
 		f = levels.Facts{Accepted: sinceEpoch(rec.Timestamp)}
 		if lane.Timeless(rec) {

@@ -86,7 +86,7 @@ func TestDueIsBounded(t *testing.T) {
 
 func TestFacts(t *testing.T) {
 	due := at.Add(10*time.Second + cut)
-	direct := ten().facts(newRecord(at, true), due)
+	direct := factsOf(newRecord(at, true), due)
 	want := levels.Facts{
 		Partition: levels.ByKey, Due: due.UnixMilli(), Accepted: at.UnixMilli(), Granted: "10s",
 	}
@@ -97,7 +97,7 @@ func TestFacts(t *testing.T) {
 	// Without a time it was accepted when it was first seen, and its id does not change with that.
 	for _, seen := range []time.Time{at, at.Add(time.Minute)} {
 		rec := newRecord(time.UnixMilli(-1), false)
-		f := ten().facts(rec, ten().Due(rec, seen))
+		f := factsOf(rec, ten().Due(rec, seen))
 		if f.Accepted != seen.UnixMilli() || f.ID != "delay.level.10s-2-7-0" {
 			t.Errorf("without a time, seen at %v: %+v", seen, f)
 		}
@@ -109,12 +109,12 @@ func TestFacts(t *testing.T) {
 			ID: "delay.inbox-0-1-2", Due: due.UnixMilli(), Accepted: accepted.UnixMilli(), Granted: granted,
 		})
 	}
-	got := ten().facts(routed("30s"), due)
+	got := factsOf(routed("30s"), due)
 	if got.ID != "delay.inbox-0-1-2" || got.Accepted != accepted.UnixMilli() || got.Granted != "30s" {
 		t.Errorf("routed: %+v", got)
 	}
 	// The header becomes a label of metrics: it has to be a level that there is.
-	if got := ten().facts(routed("31s"), due); got.Granted != "10s" {
+	if got := factsOf(routed("31s"), due); got.Granted != "10s" {
 		t.Errorf("a level that is none: %+v", got)
 	}
 }
@@ -123,7 +123,7 @@ func TestFacts(t *testing.T) {
 func TestFactsOfAnyTimeCanBeParked(t *testing.T) {
 	for _, stamp := range []int64{math.MinInt64, -1, 0, math.MaxInt64} {
 		rec := newRecord(time.UnixMilli(stamp), false)
-		f := ten().facts(rec, ten().Due(rec, at))
+		f := factsOf(rec, ten().Due(rec, at))
 		f.Topic = "orders"
 		_, got, err := record.Unpark(record.Parked(rec, "delay.parked", f))
 		if err != nil || got.Due != f.Due || got.Accepted != f.Accepted {
@@ -151,4 +151,9 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 			t.Errorf("error %v does not name %s", err, want)
 		}
 	}
+}
+
+// factsOf returns what the forwarder finds out about a record of the level ten.
+func factsOf(rec *kgo.Record, due time.Time) levels.Facts {
+	return ten().facts(rec, record.Read(rec.Headers), due)
 }

@@ -77,17 +77,22 @@ type Decision struct {
 // waits on the topic of its level even if it is overdue: records with its key may
 // stand there that were sent before it.
 func (p *Policy) Decide(rec *kgo.Record, accepted time.Time) Decision {
+	return p.decide(rec, record.Read(rec.Headers), accepted)
+}
+
+// decide is Decide for a record whose headers are h.
+func (p *Policy) decide(rec *kgo.Record, h *record.Headers, accepted time.Time) Decision {
 	acceptedMs := accepted.UnixMilli()
 	d := Decision{Facts: levels.Facts{Partition: levels.ByKey, Accepted: acceptedMs}}
 	if lane.Timeless(rec) { // accepted is a guess, and duplicates have the same id
 		d.Facts.ID = record.OriginID(rec, 0)
 	}
-	granted, refusal := p.readLevel(rec.Headers)
+	granted, refusal := p.readLevel(h)
 	if refusal != nil {
 		return d.dead(refusal)
 	}
 	targets := p.targets()
-	topic, partition, refusal := targets.Resolve(rec.Headers)
+	topic, partition, refusal := targets.Resolve(h)
 	if refusal != nil {
 		return d.dead(refusal)
 	}
@@ -101,7 +106,7 @@ func (p *Policy) Decide(rec *kgo.Record, accepted time.Time) Decision {
 		return d
 	}
 	d.Kind, d.Level = ToLevel, granted.level
-	d.Record = record.Hop(rec, p.Names.Level(d.Level), d.Facts)
+	d.Record = h.Hop(rec, p.Names.Level(d.Level), d.Facts)
 	return d
 }
 
@@ -126,11 +131,11 @@ type grant struct {
 }
 
 // readLevel reads the request from headers and answers it.
-func (p *Policy) readLevel(h []kgo.RecordHeader) (grant, *Refusal) {
-	if r := record.Misspelt(h); r != nil {
+func (p *Policy) readLevel(h *record.Headers) (grant, *Refusal) {
+	if r := h.Misspelt(); r != nil {
 		return grant{}, r
 	}
-	value, given := record.Last(h, levels.HeaderLevel)
+	value, given := h.Level()
 	if !given {
 		return grant{}, &Refusal{Code: levels.BadLevel, Detail: levels.HeaderLevel +
 			" is missing; write a duration such as 10s, 1m30s, 2h or 1d, or a level number such as 3"}

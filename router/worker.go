@@ -42,13 +42,14 @@ func (w *worker) Handle(works []*lane.Work) {
 	batch := w.outbox.NewBatch(len(works))
 	for _, work := range works {
 		rec := work.Record
-		d := w.policy.Decide(rec, accepted(rec, work.Clock(now)))
+		headers := record.Read(rec.Headers)
+		d := w.policy.decide(rec, headers, accepted(rec, work.Clock(now)))
 		switch d.Kind {
 		case Dead:
 			batch.Bury(work, rec, d.Facts, *d.Refusal)
 			continue
 		case AtOnce:
-			batch.Deliver(work, rec, d.Facts)
+			batch.Deliver(work, rec, headers, d.Facts)
 		default:
 			batch.Put(work, rec, d.Record, d.Facts)
 		}

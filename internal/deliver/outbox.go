@@ -3,7 +3,6 @@ package deliver
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/produce"
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/target"
 	"github.com/delayd-io/delayd/internal/tracing"
 	"github.com/delayd-io/delayd/internal/transact"
 	"github.com/delayd-io/delayd/levels"
@@ -266,11 +266,11 @@ func (o *Outbox) Bury(owner Owner, src *kgo.Record, f Facts, r Refusal, attempts
 
 // logDeadLetter logs a dead letter.
 func (o *Outbox) logDeadLetter(src *kgo.Record, f Facts, r Refusal) {
-	target := f.Topic
-	if named, ok := record.Last(src.Headers, levels.HeaderTarget); ok && target == "" { // it was not even looked at
-		target = record.Quote(named)
+	name := f.Topic
+	if named, ok := record.Last(src.Headers, levels.HeaderTarget); ok && name == "" { // it was not even looked at
+		name = record.Quote(named)
 	}
-	o.deaths.Warn().Str("code", string(r.Code)).Str("origin", record.OriginOf(&f, src)).Str("target", target).
+	o.deaths.Warn().Str("code", string(r.Code)).Str("origin", record.OriginOf(&f, src)).Str("target", name).
 		Msg("dead letter: " + r.Detail)
 }
 
@@ -358,8 +358,8 @@ func (o *Outbox) queue(topic string, k kind, now time.Time) *queue {
 	key := queueKey{topic, k}
 	q := o.queues[key]
 	if q == nil {
-		q = &queue{o: o, topic: topic, kind: k, progress: now}
-		q.paused = k != own && o.pauses.Paused(control.Target, topic)
+		paused := k != own && o.pauses.Paused(control.Target, topic)
+		q = &queue{o: o, topic: topic, kind: k, target: target.New(k, paused, now)}
 		o.queues[key] = q
 		q.open()
 	}
@@ -419,10 +419,4 @@ func (q *queue) retryLog(it *item, now time.Time) {
 	}
 	line().Err(connect.GrantWrite(it.err, q.topic)).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).Int("attempts", it.attempts).
 		Msg("send: tried again")
-}
-
-// badPartitionChoice is how franz-go says that a record names a partition which
-// the topic, as the client knows it, does not have. It has no error value for it.
-func badPartitionChoice(err error) bool {
-	return strings.Contains(err.Error(), "invalid record partitioning choice")
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/target"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -56,7 +57,7 @@ func (l *txnLoop) find(it *item, now time.Time) (*queue, *Refusal) {
 		case info.missing() && !l.o.topics.await(topic):
 			return nil, notAwaited(topic, info.err)
 		case info.err != nil && !info.missing():
-			_, code := classify(info.err)
+			code := target.CodeOf(info.err)
 			return nil, undelivered(code, topic, info.err)
 		}
 	}
@@ -66,7 +67,7 @@ func (l *txnLoop) find(it *item, now time.Time) (*queue, *Refusal) {
 
 // notAwaited is why a record for a missing target is a dead letter at once.
 func notAwaited(topic string, err error) *Refusal {
-	_, code := classify(err)
+	code := target.CodeOf(err)
 	return undelivered(code, topic, fmt.Errorf("%w (not waited for: %d other missing targets are)", err, maxAwaited))
 }
 
@@ -97,11 +98,14 @@ func (l *txnLoop) admit(q *queue, it *item, now time.Time) (r *Refusal, wait boo
 		q.o.topics.want(q.topic) // it may have been dropped
 		return nil, true
 	case q.kind == own && q.scouted.err != nil:
+		if q.lost(it, now) {
+			return undelivered(target.CodeOf(q.scouted.err), q.topic, q.scouted.err), false
+		}
 		q.awaitOwn(now)
 		return nil, true
-	case q.gate.closed && q.gate.reopening || q.holds(it):
+	case q.target.State() == target.HalfOpen || q.holds(it):
 		return nil, true
-	case q.gate.closed:
+	case q.target.Parked():
 		return nil, !l.shelve(q, it, now)
 	case q.kind == direct && q.scouted.missing():
 		if now.Sub(q.scouted.at) >= scoutEvery {
@@ -117,6 +121,16 @@ func (l *txnLoop) admit(q *queue, it *item, now time.Time) (r *Refusal, wait boo
 		return nil, false // it has nowhere else to go
 	}
 	return q.refuses(it, now)
+}
+
+// lost reports whether a record for a level's topic has waited long enough for somebody
+// to create it again: it would hold up the inbox for ever. It needs q.mu.
+func (q *queue) lost(it *item, now time.Time) bool {
+	if it.since.IsZero() {
+		it.since = now
+	}
+	class, _ := target.Classify(q.scouted.err)
+	return class == target.Missing && now.Sub(q.scouted.at) < scoutEvery && q.overdue(it, class, now)
 }
 
 // awaitOwn looks up one of the service's own topics again and again, which nothing can
@@ -229,8 +243,8 @@ func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 	}
 	switch {
 	case q.kind == again && s.missing():
-		if wait := q.o.cfg.MissingTargetWait; wait > 0 && now.Sub(it.since) >= wait {
-			_, code := classify(s.err)
+		if q.overdue(it, target.Missing, now) {
+			code := target.CodeOf(s.err)
 			return refuse(code, s.err)
 		}
 		if !fresh {
@@ -238,7 +252,7 @@ func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 		}
 		return nil, true
 	case q.kind != own && s.err != nil:
-		_, code := classify(s.err)
+		code := target.CodeOf(s.err)
 		return refuse(code, s.err)
 	case q.kind != own && it.facts.Partition != ByKey && s.partitions > 0 && it.facts.Partition >= s.partitions:
 		return refuse(levels.BadPartition,

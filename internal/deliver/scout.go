@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/target"
 )
 
 const (
@@ -27,7 +28,7 @@ type scouted struct {
 }
 
 // missing reports whether the topic does not exist, as far as we may know.
-func (s *scouted) missing() bool { return absent(s.err) }
+func (s *scouted) missing() bool { return target.Absent(s.err) }
 
 // scout looks up the queue's topic; its records are held until then. It needs
 // q.mu, or that nobody else knows of the queue yet.

@@ -146,7 +146,7 @@ func (o *owner) after(start time.Time) time.Duration {
 // send delivers a batch of one.
 func (w *world) send(o Owner, src *kgo.Record, f Facts) {
 	batch := w.out.NewBatch(1)
-	batch.Deliver(o, src, f)
+	batch.Deliver(o, src, record.Read(src.Headers), f)
 	batch.Send()
 }
 

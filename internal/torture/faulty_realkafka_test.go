@@ -192,7 +192,7 @@ func (f *faulty) prepare(w *waiting) (queue string) {
 		}
 		return ""
 	}
-	topic, partition, refusal := (&record.Targets{Names: f.policy.Names}).Resolve(w.in.Headers)
+	topic, partition, refusal := (&record.Targets{Names: f.policy.Names}).Resolve(record.Read(w.in.Headers))
 	if refusal != nil {
 		return ""
 	}
