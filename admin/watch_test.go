@@ -92,8 +92,7 @@ func TestComingIsACount(t *testing.T) {
 	})
 }
 
-// TestWatch looks at a cluster twice: the second look asks little for the coming hour,
-// and knows the rates.
+// TestWatch looks at a cluster twice: the second look knows the rates.
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	broker := fake(t)
