@@ -62,7 +62,7 @@ func TestLetterPages(t *testing.T) {
 	}
 
 	// What is sent again is known on the next page.
-	resend(t, cl, spec, Resend{Filter: LetterFilter{Offsets: []int64{299}}})
+	resend(t, cl, spec, Resend{Filter: LetterFilter{Offsets: []int64{299}}, Force: true})
 	again, err := pages.Page(t.Context(), LetterFilter{Limit: 1}, "")
 	if err != nil || len(again.Letters) != 1 || again.Letters[0].SentAgain == nil {
 		t.Errorf("after it was sent again: %+v, %v", again.Letters, err)
