@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -279,16 +280,24 @@ func (c *Console) resendOf(q url.Values, names levels.Names) (admin.Resend, erro
 	return r, nil
 }
 
-// describe says in words which letters a resend is about.
+// describe says in words which letters a resend is about, and how they are sent.
 func describe(q url.Values) string {
-	what := pick(q, "code", "target", "since", "until", "offset", "to", "level", "again").Encode()
-	if what == "" {
-		return "all dead letters"
+	parts := []string{"all dead letters"}
+	if len(pick(q, "code", "target", "since", "offset")) > 0 {
+		parts[0] = "dead letters"
 	}
-	if plain, err := url.QueryUnescape(what); err == nil {
-		what = printable.Text(plain)
+	for _, of := range []struct{ name, say string }{
+		{"code", "of code "}, {"target", "for target "}, {"offset", "at offset "}, {"since", "since "}, {"until", "that died before "},
+		{"to", "sent to "}, {"level", "with delay "},
+	} {
+		if values := pick(q, of.name)[of.name]; len(values) > 0 {
+			parts = append(parts, of.say+printable.Text(strings.Join(values, ", ")))
+		}
 	}
-	return "dead letters with " + what
+	if q.Get("again") == "true" {
+		parts = append(parts, "also those that were sent before")
+	}
+	return strings.Join(parts, ", ")
 }
 
 // confirmed checks that the number of letters is the one that was shown.

@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -92,10 +93,10 @@ type Instances struct {
 
 // Instance is a process that handles partitions.
 type Instance struct {
-	Instance string  `json:"instance"`
-	Host     string  `json:"host"`
-	Count    int     `json:"partitions"`
-	Shares   []Share `json:"shares"`
+	Instance string   `json:"instance"`
+	Hosts    []string `json:"hosts"` // where it connects from
+	Count    int      `json:"partitions"`
+	Shares   []Share  `json:"shares"`
 }
 
 // Share is partitions of one topic.
@@ -315,14 +316,23 @@ func (c *Console) instances(a answer[view]) Instances {
 			continue
 		}
 		for _, h := range t.Holders {
-			key := h.Instance + "\x00" + h.Host
+			host, key := h.Host, h.Instance
+			if name, _, err := net.SplitHostPort(host); err == nil {
+				host = name
+			}
+			if key == "" {
+				key = "\x00" + host // members without an id are told apart by where they are
+			}
 			i, ok := at[key]
 			if !ok {
 				i = len(out.Instances)
 				at[key] = i
-				out.Instances = append(out.Instances, Instance{Instance: h.Instance, Host: h.Host, Shares: []Share{}})
+				out.Instances = append(out.Instances, Instance{Instance: h.Instance, Shares: []Share{}})
 			}
 			of := &out.Instances[i]
+			if !slices.Contains(of.Hosts, host) {
+				of.Hosts = append(of.Hosts, host)
+			}
 			of.Count += len(h.Partitions)
 			of.Shares = append(of.Shares, Share{t.Topic, h.Partitions})
 		}
@@ -331,7 +341,7 @@ func (c *Console) instances(a answer[view]) Instances {
 		}
 	}
 	slices.SortFunc(out.Instances, func(a, b Instance) int {
-		return cmp.Or(cmp.Compare(a.Instance, b.Instance), cmp.Compare(a.Host, b.Host))
+		return cmp.Or(cmp.Compare(a.Instance, b.Instance), slices.Compare(a.Hosts, b.Hosts))
 	})
 	return out
 }

@@ -171,11 +171,20 @@ func (c *Console) levelsPage(req *http.Request, _ viewer) (content, error) {
 		return page, err
 	}
 	page.Seen = l.Seen
-	var rows []levelRow
+	body := struct {
+		Rows  []levelRow
+		Quiet int // levels that are left out, as there is nothing to say of them
+		All   bool
+	}{All: req.URL.Query().Get("all") == "true"}
 	for _, t := range everyTopic(l.Status) {
-		rows = append(rows, l.row(t))
+		r := l.row(t)
+		if t.Level != "" && t.Pending == 0 && r.Note == "" && r.In == 0 && r.Out == 0 && !body.All {
+			body.Quiet++
+			continue
+		}
+		body.Rows = append(body.Rows, r)
 	}
-	page.Body = rows
+	page.Body = body
 	return page, nil
 }
 
