@@ -55,6 +55,7 @@ func (b *browser) press(t *testing.T, keys string) {
 
 // TestConsole goes through the console as an operator does, on a real Kafka.
 func TestConsole(t *testing.T) {
+	t.Parallel()
 	cluster := kafkatest.Start(t)
 	brokers := cluster.Brokers()[0]
 	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers))

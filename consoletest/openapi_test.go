@@ -37,6 +37,7 @@ func TestVendored(t *testing.T) {
 
 // TestOpenAPI checks the document, and every answer of the API against it.
 func TestOpenAPI(t *testing.T) {
+	t.Parallel()
 	doc, err := openapi3.NewLoader().LoadFromData(console.OpenAPI())
 	if err != nil {
 		t.Fatal(err)

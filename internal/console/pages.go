@@ -206,7 +206,7 @@ func (l Levels) row(t admin.TopicStatus) levelRow {
 	case t.Level != "" && late && by > 0:
 		r.When = span(by) + " late"
 	case t.Oldest != nil:
-		r.When = "since " + span(l.Status.At.Sub(*t.Oldest))
+		r.When = "oldest " + span(l.Status.At.Sub(*t.Oldest))
 	}
 	switch {
 	case t.Partitions == 0 && t.Retired:
@@ -553,10 +553,11 @@ func (c *Console) resendPage(req *http.Request, v viewer) (content, error) {
 	}
 	page.Body = struct {
 		Preview
-		What   string
-		Fields []struct{ Name, Value string }
-		All    int
-	}{p, describe(q), fields, all}
+		What      string
+		Fields    []struct{ Name, Value string }
+		To, Level string
+		All       int
+	}{p, describe(q), fields, q.Get("to"), q.Get("level"), all}
 	return page, nil
 }
 
