@@ -71,16 +71,14 @@ func sample(t *testing.T, s *service) {
 	wait("30m", 30*time.Minute, flat(400))
 	wait("10m", 10*time.Minute, flat(600))
 	wait("5m", 5*time.Minute, flat(300))
-	for _, r := range []*kgo.Record{
+	records = append(records,
 		rec("delay.inbox", "order-4711", `{"order":4711,"remind":"payment","amount":129.9,"currency":"EUR"}`, "delay-level", "45 minutes", "delay-target", "orders", "traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
 		rec("delay.inbox", "order-4712", `{"order":4712}`, "delay-level", "10s"),
 		rec("delay.inbox", "user-9", `{"user":9,"mail":"welcome"}`, "delay-level", "1m", "delay-target", "delay.inbox"),
 		rec("delay.inbox", "order-4713", `{"order":4713}`, "delay-level", "5m", "delay-target", "orders", "delay-partition", "first"),
 		rec("delay.inbox", "x", "<script>alert(1)</script>\x1b[2J\u202e", "delay-level", "<img src=x onerror=alert(2)>", "delay-target", "orders"),
 		rec("delay.inbox", "user-12", `{"user":12}`, "Delay-Level", "5m", "delay-target", "mails"),
-	} {
-		records = append(records, r)
-	}
+	)
 	s.call(t, "pause", map[string]string{"target": "mails", "reason": "provider is down, ticket 8812"})
 	for i := range 240 {
 		records = append(records, rec("delay.inbox", fmt.Sprint("user-", i), "{}", "delay-level", "1s", "delay-target", "mails"))

@@ -255,10 +255,17 @@ func eval[T any](t *testing.T, b *browser, expression string) T {
 	return run(t, b, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 }
 
-// await waits until an expression in the page is true.
+// await waits until an expression in the page is true. While a page is left for another
+// one it is not, and may throw.
 func (b *browser) await(t *testing.T, expression string) {
 	t.Helper()
-	for end := time.Now().Add(patience); !eval[bool](t, b, "!!("+expression+")"); time.Sleep(100 * time.Millisecond) {
+	is := func() bool {
+		ctx, cancel := context.WithTimeout(b.ctx, patience)
+		defer cancel()
+		is, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("(() => { try { return !!("+expression+") } catch { return false } })()"))
+		return err == nil && is
+	}
+	for end := time.Now().Add(patience); !is(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("not within %v: %s\n%s", patience, expression, eval[string](t, b, "document.body.innerText"))
 		}
