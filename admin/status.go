@@ -68,15 +68,21 @@ type TopicStatus struct {
 //
 // On an error the Status holds what could be counted.
 func Inspect(ctx context.Context, cl *kgo.Client, spec Spec, now time.Time) (Status, error) {
+	_, status, err := inspected(ctx, cl, spec, now)
+	return status, err
+}
+
+// inspected is Inspect, and returns what it has counted, too.
+func inspected(ctx context.Context, cl *kgo.Client, spec Spec, now time.Time) (countings, Status, error) {
 	counted, err := count(ctx, cl, spec, now)
 	if err != nil {
-		return counted.status(now), err
+		return counted, counted.status(now), err
 	}
 	err = errors.Join(counted.findNextDue(ctx, cl, now), counted.findDueWithin(ctx, cl, now))
 	counted.findHolders(ctx, kadm.NewClient(cl))
 	status := counted.status(now)
 	status.Clock = counted.clock(ctx, cl)
-	return status, err
+	return counted, status, err
 }
 
 // Late is for how long a topic has had a record that should have been handled: for
