@@ -70,7 +70,7 @@ func NewCollector(cl *kgo.Client, spec Spec, log zerolog.Logger) *Collector {
 		pending: prometheus.NewDesc("delayd_pending_records",
 			"Records that wait to be delivered, to be routed (inbox) or to be tried again (parked).", []string{"level"}, nil),
 		overdue: prometheus.NewDesc("delayd_overdue_records",
-			"Records that should have been delivered by now.", []string{"level"}, nil),
+			"Records that are due and not delivered yet.", []string{"level"}, nil),
 		due: prometheus.NewDesc("delayd_due_within_records",
 			"Records that are not due yet and become due in the next 1m, 10m or 1h; each has those of the one before.",
 			[]string{"level", "within"}, nil),

@@ -106,6 +106,6 @@ const (
 	// becomes [HeaderDue].
 	HopFirstDue = HopPrefix + "first-due"
 	// HopSince is when the delivery of a parked record first failed, in Unix
-	// milliseconds: how long it is tried counts from then.
+	// milliseconds: --give-up counts from then.
 	HopSince = HopPrefix + "since"
 )
