@@ -28,7 +28,7 @@ const (
 //
 //	delayd_pending_records{level}     what waits to be handled; the inbox and the parked records
 //	                                  are the levels "inbox" and "parked"
-//	delayd_overdue_records{level}     what should have been delivered by now; levels only
+//	delayd_overdue_records{level}     what is due and not delivered yet; levels only
 //	delayd_due_within_records{level,within}
 //	                                  what is not due yet and becomes due in the next 1m, 10m or 1h;
 //	                                  each has those of the one before

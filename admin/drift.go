@@ -24,7 +24,7 @@ type Drift struct {
 	Fix string `json:"fix,omitempty"`
 	// Caution says what to think of before that; "" is nothing.
 	Caution string `json:"caution,omitempty"`
-	// Safe drifts are those that [Apply] mends.
+	// Safe drifts are those that [Apply] fixes.
 	Safe bool `json:"safe"`
 
 	is    string // the drift in words, without what is wanted
@@ -66,7 +66,7 @@ func (t topic) drifts(spec Spec, c cluster, f found, values map[string]string, k
 	return append(list, t.unwritable(f, values, k)...)
 }
 
-// safe are the settings that mend drifts without a risk of their own.
+// safe are the settings that fix drifts without a risk of their own.
 func safe(drifts []Drift) (settings []setting) {
 	for _, d := range drifts {
 		if d.Safe {

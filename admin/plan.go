@@ -56,7 +56,7 @@ type Step struct {
 	Topic  string
 	Action Action
 	// Commands are what does it, with Kafka's own tools. `delayd admin provision`
-	// creates too, and [Apply] mends what is safe to mend.
+	// creates too, and [Apply] fixes what is safe to fix.
 	Commands []string
 	// Drifts are all in which it differs, those that may stay included.
 	Drifts []Drift
@@ -104,7 +104,7 @@ func (steps Steps) Err() error {
 }
 
 // Plan says what [Ensure] would create, and each thing in which a topic that
-// exists differs, with what it risks and what mends it. It changes nothing.
+// exists differs, with what it risks and what fixes it. It changes nothing.
 //
 // Topics that are missing are tried on the brokers, so that a right that this user
 // does not have, or a setting that they refuse, is known before.

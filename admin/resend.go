@@ -78,7 +78,7 @@ const (
 	ResendNoRecord ResendOutcome = "no-record"
 	// ResendOriginMissing: the topic that it came in by does not exist.
 	ResendOriginMissing ResendOutcome = "origin-missing"
-	// ResendWouldFail: as it is it would die again, as far as can be told from outside the
+	// ResendWouldFail: as it is it would die again, as far as can be known from outside the
 	// service, and Force is not set.
 	ResendWouldFail ResendOutcome = "would-fail"
 )
@@ -102,8 +102,8 @@ type Resent struct {
 // Nothing is written to a target: that is left to the service, with all of its checks.
 //
 // No letter is sent twice, whatever is killed when, unless Again says so. What was
-// sent is told on a topic of its own, in the transaction that sends it: both are
-// there, or neither. It is told there and not among the letters, whose readers would
+// sent is recorded on a topic of its own, in the transaction that sends it: both are
+// there, or neither. It is recorded there and not among the letters, whose readers would
 // take it for one, and not in a group's offsets, which could not hold it. The
 // transactional id is the same for all: who begins has the transaction of everyone
 // before it ended, and only then reads what was sent. The earlier process can send no
