@@ -59,7 +59,7 @@ func TestPlanAndApply(t *testing.T) {
 	}
 
 	out := succeed(t, "", append([]string{"admin", "provision", "--apply-config"}, args...)...)
-	if !strings.Contains(out, "delay.level.1s   updated  set cleanup.policy=delete retention.ms=-1 ") || strings.Count(out, "created") != 4 {
+	if !strings.Contains(out, "delay.level.1s  updated  set cleanup.policy=delete retention.ms=-1 ") || strings.Count(out, "created") != 4 {
 		t.Errorf("provision:\n%s", out)
 	}
 	code, plan = planOf(t, args...)
