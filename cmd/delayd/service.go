@@ -16,7 +16,7 @@ import (
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/internal/connect"
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/internal/security"
 	"github.com/delayd-io/delayd/router"
 )
@@ -280,11 +280,11 @@ var policyFlags = map[string]string{
 
 // byFlag replaces the field in an error about a policy by its flag.
 func byFlag(err error) error {
-	var fault *deliver.FieldError
+	var fault *record.FieldError
 	if !errors.As(err, &fault) {
 		return err
 	}
-	return &deliver.FieldError{Field: policyFlags[fault.Field], Value: fault.Value, Err: fault.Err}
+	return &record.FieldError{Field: policyFlags[fault.Field], Value: fault.Value, Err: fault.Err}
 }
 
 // policy is what the flags say of routing.
