@@ -34,7 +34,7 @@ type TopicStatus struct {
 	// Held is how many of them are behind a producer's transaction that is not
 	// ended: nobody can read those yet.
 	Held int64 `json:"held,omitempty"`
-	// Overdue is how many of them should have been delivered by now. 0 but for
+	// Overdue is how many of them are due and not delivered yet. 0 but for
 	// levels.
 	Overdue int64 `json:"overdue"`
 	// NextDue is when the first record that is not handled is due; nil where

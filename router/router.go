@@ -189,7 +189,7 @@ func (r *Router) assigned(ctx context.Context) error {
 	return r.outbox.CloseGates(ctx)
 }
 
-// Run routes until ctx ends, lets what is on its way end in a bounded time,
+// Run routes until ctx ends, lets records in flight end in a bounded time,
 // commits it, and returns nil. Any other return is a fault that this process
 // cannot heal, such as ErrFenced. A Router runs once: another Run returns an error.
 func (r *Router) Run(ctx context.Context) (err error) {

@@ -31,11 +31,11 @@ func TestOnKafka(t *testing.T) {
 		t.Run("sick", func(t *testing.T) {
 			t.Parallel()
 			cfg := cfg
-			cfg.Sick, cfg.Contenders = true, []Kind{Delayd, Lane}
+			cfg.Sick, cfg.Contenders = true, []Kind{Delayd, Loop}
 			cfg.Load.Scenario, cfg.Load.Levels, cfg.Load.Rate, cfg.Load.Duration = Steady, []levels.Level{level(time.Second)}, 40, time.Second
 			report := runOnKafka(t, cfg)
 			if len(report.Runs) != 3 {
-				t.Fatalf("%d runs, want alone, with a sick target, and the lane", len(report.Runs))
+				t.Fatalf("%d runs, want alone, with a sick target, and the loop", len(report.Runs))
 			}
 			for _, r := range report.Runs {
 				// Three of four targets, in the second that is measured.

@@ -370,7 +370,7 @@ func TestResend(t *testing.T) {
 	if job.Error != "" || job.Sent != 3 || job.By != bearerName {
 		t.Errorf("job %+v", job)
 	}
-	if code, p := post(body("")); code != http.StatusOK || p.Send != 0 || p.Outcomes[admin.ResendSentBefore] != 3 {
+	if code, p := post(body("")); code != http.StatusOK || p.Send != 0 || p.Outcomes[admin.ResendAlreadySent] != 3 {
 		t.Errorf("preview after that: %d %+v", code, p)
 	}
 	if answer := w.ask("GET", "/console/job", "", w.signed); answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), "Done") {

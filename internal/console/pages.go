@@ -369,7 +369,7 @@ func (c *Console) driftPage(req *http.Request, _ viewer) (content, error) {
 	var todo admin.Steps
 	kept := 0
 	for _, s := range d.Steps {
-		if s.Action == admin.ActionKeep && len(s.Drifts) == 0 && s.Note == "" && s.Err == nil {
+		if s.Action == admin.ActionNone && len(s.Drifts) == 0 && s.Note == "" && s.Err == nil {
 			kept++
 			continue
 		}

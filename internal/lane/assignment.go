@@ -77,7 +77,7 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 	c.mu.Unlock()
 	c.restart(again)
 	c.absent.Store(false)
-	c.log.Info().Int("lanes", len(lanes)).Int("total", len(c.each())).Msg("partitions assigned")
+	c.log.Info().Int("partitions", len(lanes)).Int("total", len(c.each())).Msg("partitions assigned")
 	go func() { // ends with c.work at the latest
 		defer close(ready)
 		c.prepare()
@@ -197,7 +197,7 @@ func (c *Consumer) prepare() {
 		if err == nil {
 			break
 		}
-		c.tries.Warn().Err(err).Msg("preparing the lanes: retried")
+		c.tries.Warn().Err(err).Msg("preparing the partitions: retried")
 		select {
 		case <-time.After(primeRetry):
 		case <-c.work.Done():
@@ -216,7 +216,7 @@ func (c *Consumer) revoked(_ context.Context, _ *kgo.Client, gone map[string][]i
 	}
 	c.settle(lanes, HandOver)
 	c.forget(gone)
-	c.log.Info().Int("lanes", len(lanes)).Msg("partitions handed over")
+	c.log.Info().Int("partitions", len(lanes)).Msg("partitions handed over")
 }
 
 // lost drops partitions that are another member's already.

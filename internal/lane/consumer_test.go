@@ -604,7 +604,7 @@ func TestLossIsCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, f := range families {
-			if f.GetName() == "delayd_data_loss_total" {
+			if f.GetName() == "delayd_lost_offsets_total" {
 				return f.GetMetric()[0].GetCounter().GetValue()
 			}
 		}

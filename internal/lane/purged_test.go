@@ -49,7 +49,7 @@ func (w *purging) lost() (n float64) {
 		w.t.Fatal(err)
 	}
 	for _, f := range families {
-		if f.GetName() == "delayd_data_loss_total" {
+		if f.GetName() == "delayd_lost_offsets_total" {
 			n = f.GetMetric()[0].GetCounter().GetValue()
 		}
 	}
