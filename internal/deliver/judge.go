@@ -20,9 +20,9 @@ var (
 	errTooLarge = kerr.MessageTooLarge
 )
 
-// alien says that the transaction failed for what has nothing to do with any record:
-// its producer, the group, or the end of the outbox.
-func (t *transaction) alien() bool {
+// foreign reports whether the transaction failed for a reason that has nothing to do with
+// any record: its producer, the group, or the end of the outbox.
+func (t *transaction) foreign() bool {
 	for _, it := range t.items {
 		if foreign(it.trial.err) {
 			continue

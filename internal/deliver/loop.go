@@ -290,33 +290,31 @@ func (l *txnLoop) committed(t *transaction) {
 
 // abort ends t, and learns from it.
 func (l *txnLoop) abort(t *transaction) {
-	hung := errors.Is(t.fault, errNoAnswer)
-	var silent []*queue // that have given no answer
-	if hung {
-		silent = t.silent()
+	end := aborted{
+		silent: errors.Is(t.fault, errNoAnswer), answered: int64(len(t.items)) > t.unanswered.Load(),
+		former: l.aborts, parked: l.kind == again,
 	}
-	answered := int64(len(t.items)) > t.unanswered.Load()
-	certain := t.producer.Abort(l.o.ctx, func() map[string][]int32 {
+	silent := t.silent() // before the client drops what has no answer
+	end.certain = t.producer.Abort(l.o.ctx, func() map[string][]int32 {
 		for t.unanswered.Load() > 0 {
 			<-t.news // the client has been told to drop everything
 		}
 		return t.partitions()
 	})
+	end.foreign = t.foreign()
 	l.o.log.Debug().Err(t.fault).Int("records", len(t.items)).Msg("transaction aborted")
-	if !certain {
+	if !end.certain {
 		l.producers.BrokerGone()
 	}
-	if hung || !certain {
+	if end.retires() {
 		l.producers.Retire()
 	} else {
 		l.producers.Release()
 	}
-	switch {
-	case !hung && !t.alien():
+	switch end.blames() {
+	case failures:
 		l.judge(t)
-	case hung && (answered || l.aborts > 0 || l.kind == again):
-		// Without any answer it may have been the id that hung, and not the targets:
-		// then they get another chance.
+	case silentOnes:
 		l.hangs(t, silent)
 	}
 }

@@ -40,8 +40,8 @@ func (e *Ending) Commit(offsets *kmsg.TxnOffsetCommitRequest) (lane.Outcome, *km
 	return lane.Aborted, refused, err
 }
 
-// Decide implements lane.Txn. A new client with the same id has the broker decide how the
-// transaction ended, if it has not.
+// Decide implements lane.Txn. A new client with the same id makes the broker decide how
+// the transaction ended, if it has not.
 func (e *Ending) Decide(ctx context.Context) error {
 	e.decided = true
 	if e.p.last = lane.Unknown; e.fault == nil {

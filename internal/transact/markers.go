@@ -67,7 +67,8 @@ func (p *Producer) awaitOutcome(ctx context.Context) lane.Outcome {
 	return lane.Unknown
 }
 
-// settleMarkers has the end of the last transaction marked once more, and opens a client.
+// settleMarkers makes brokers mark the end of the last transaction once more, and opens a
+// client.
 func (p *Producer) settleMarkers(ctx context.Context) error {
 	if p.last != lane.Unknown {
 		err := p.rewriteMarkers(ctx, p.last, p.parts)
@@ -84,7 +85,7 @@ func (p *Producer) settleMarkers(ctx context.Context) error {
 	return p.open(ctx) // rewriteMarkers has fenced the client
 }
 
-// rewriteMarkers has the broker mark the end of the id's last transaction once more, in
+// rewriteMarkers makes the broker mark the end of the id's last transaction once more, in
 // parts and where the group's offsets are. A broker that shuts down can note that a transaction
 // has ended without having marked it everywhere (seen with Apache Kafka 4.3.0, where
 // no other broker could lead the partitions): what it committed stays pending, readers

@@ -16,7 +16,7 @@ import (
 
 const (
 	// transactionTimeout is after when the broker aborts a transaction whose
-	// producer is gone: until then readers of what is committed wait behind it.
+	// producer is gone. Until then read_committed readers wait for its end.
 	transactionTimeout = 10 * time.Second
 	// endWithin bounds each of the two requests that end a transaction: partitions
 	// are not handed over meanwhile.
@@ -65,7 +65,7 @@ type Producer struct {
 	search *search // for the outcome of the last transaction; nil: none
 }
 
-// search finds out in the background how a producer's last transaction ended, or has the
+// search finds out in the background how a producer's last transaction ended, or makes the
 // broker end it. Meanwhile the producer's state is the search's.
 type search struct {
 	cancel context.CancelFunc
@@ -73,7 +73,7 @@ type search struct {
 }
 
 // findOut starts a search. By itself a broker aborts a transaction only 10 to 20 s after
-// the last that was heard of its producer, and until then readers wait behind it.
+// its producer's last request. Until then readers wait for it.
 func (p *Producer) findOut() {
 	if p.search != nil {
 		p.stopSearch()
@@ -95,8 +95,8 @@ func (p *Producer) findOut() {
 	}()
 }
 
-// end has the broker end the last transaction. What is certain of its outcome is marked
-// once more where that may be missing.
+// end makes the broker end the last transaction. A certain outcome whose markers may be
+// missing is marked once more.
 func (p *Producer) end(ctx context.Context) error {
 	var err error
 	if p.markersUncertain && p.last != lane.Unknown {
@@ -123,7 +123,7 @@ func (p *Producer) known() bool {
 	}
 }
 
-// stopSearch ends a search. What it has not found out the next client does: see open.
+// stopSearch ends a search. The next client finds out what it has not: see open.
 func (p *Producer) stopSearch() {
 	if p.search != nil {
 		p.search.cancel()
@@ -164,7 +164,7 @@ func (p *Producer) reopen(ctx context.Context) error {
 	}
 }
 
-// open replaces the client, and has the broker end what its id has left open.
+// open replaces the client, and makes the broker end what its id has left open.
 func (p *Producer) open(ctx context.Context) error {
 	p.close()
 	p.stopSearch()
@@ -202,7 +202,7 @@ func (p *Producer) explain(err error) error {
 	return connect.GrantTransactions(err, p.cfg.Member)
 }
 
-// purge has the client learn topics anew. It is not called within a transaction.
+// purge makes the client learn topics anew. It is not called within a transaction.
 func (p *Producer) purge(topics ...string) {
 	if p.client != nil {
 		p.client.PurgeTopicsFromProducing(topics...)
@@ -212,7 +212,7 @@ func (p *Producer) purge(topics ...string) {
 	}
 }
 
-// refresh has the client look up the partitions of its topics.
+// refresh makes the client look up the partitions of its topics.
 func (p *Producer) refresh() {
 	if p.client != nil {
 		p.client.ForceMetadataRefresh()

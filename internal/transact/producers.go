@@ -154,8 +154,8 @@ func (ps *Producers) Retire() {
 // transaction of the producer that is not in use.
 func (ps *Producers) BrokerGone() { ps.following().markersUncertain = true }
 
-// RewriteMarkers has the ends of the last transactions marked once more, none of which is
-// under way.
+// RewriteMarkers makes brokers mark the ends of the last transactions once more. None may
+// be under way.
 func (ps *Producers) RewriteMarkers(ctx context.Context) {
 	for _, p := range []*Producer{ps.current(), ps.following()} {
 		p.markersUncertain = true
