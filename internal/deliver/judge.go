@@ -91,7 +91,6 @@ func (l *txnLoop) judgeQueue(q *queue, failed []*item) {
 	}
 	switch d.Action {
 	case target.SendAlone:
-		it.trial.retried = len(failed) == 1
 		l.separate(failed)
 	case target.Park:
 		l.park(q, failed)
@@ -140,7 +139,7 @@ func (l *txnLoop) refresh(q *queue, class target.Class) {
 // separate has the records sent in smaller groups, and one alone.
 func (l *txnLoop) separate(failed []*item) {
 	if len(failed) == 1 {
-		failed[0].trial.group = suspectGroups
+		failed[0].trial.retried, failed[0].trial.group = true, suspectGroups
 		return
 	}
 	for i, it := range failed {

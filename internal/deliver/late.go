@@ -1,10 +1,9 @@
 package deliver
 
 import (
-	"fmt"
 	"time"
 
-	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/internal/target"
 )
 
 // clock returns now by the clock of the broker that the record came from, which due
@@ -25,19 +24,12 @@ func stamp(owner Owner, now time.Time) time.Time {
 	return now
 }
 
-// TooLate says why a record is a dead letter that is due at dueMs, in Unix
-// milliseconds, and not delivered by now: nil where it may still be. A maxLate of 0
-// never has any be too late.
+// TooLate is [target.TooLate] at now, as the owner of the record knows it.
 func TooLate(maxLate time.Duration, dueMs int64, owner Owner, now time.Time) *Refusal {
 	if maxLate <= 0 {
-		return nil
+		return nil // most have no bound
 	}
-	late := clock(owner, now).Sub(time.UnixMilli(dueMs))
-	if late <= maxLate {
-		return nil
-	}
-	return &Refusal{Code: levels.TooLate, Detail: fmt.Sprintf("due at %s, and not delivered %v later; --max-late is %v",
-		time.UnixMilli(dueMs).UTC().Format("2006-01-02T15:04:05.000Z"), late.Round(time.Millisecond), maxLate)}
+	return target.TooLate(maxLate, dueMs, clock(owner, now))
 }
 
 // tooLate returns why an item is too late for its target, nil where it is not.

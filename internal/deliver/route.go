@@ -123,11 +123,13 @@ func (l *txnLoop) admit(q *queue, it *item, now time.Time) (r *Refusal, wait boo
 	return q.refuses(it, now)
 }
 
-// lost reports whether a record for a level's topic has waited long enough for somebody
-// to create it again: it would hold up the inbox for ever. It needs q.mu.
+// lost reports whether a level's topic has been missing for so long that a record for it
+// is a dead letter: it would hold up the inbox for ever. The wait counts for the topic and
+// not for the record, because the records of a source wait one after the other here. It
+// needs q.mu.
 func (q *queue) lost(it *item, now time.Time) bool {
 	if it.since.IsZero() {
-		it.since = now
+		it.since = q.scouted.gone
 	}
 	class, _ := target.Classify(q.scouted.err)
 	return class == target.Missing && now.Sub(q.scouted.at) < scoutEvery && q.overdue(it, class, now)

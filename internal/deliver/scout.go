@@ -25,6 +25,7 @@ type scouted struct {
 	at         time.Time // when it was looked up
 	partitions int32     // 0: not known
 	err        error     // why nothing can be written
+	gone       time.Time // since when the topic is missing, as far as is known
 }
 
 // missing reports whether the topic does not exist, as far as we may know.
@@ -48,6 +49,12 @@ func (q *queue) learned(info topicInfo) {
 		q.keyed = info.compacted
 	}
 	s.at, s.partitions, s.err = info.at, info.partitions, info.err
+	switch {
+	case !s.missing():
+		s.gone = time.Time{}
+	case s.gone.IsZero():
+		s.gone = s.at
+	}
 	q.mending = false
 	q.missing.Store(s.missing())
 }
