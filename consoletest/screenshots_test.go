@@ -123,6 +123,7 @@ var shownPages = []struct{ name, path, ready string }{
 	{"targets", "targets", "#lateness"},
 	{"deadletters", "deadletters", "#letters tbody tr"},
 	{"record", "record?at=delay.dead/0/0", ".facts"},
+	{"level", "level?level=1h", "main tbody tr"},
 	{"instances", "instances", "#instances h2"},
 	{"drift", "drift", "#drift"},
 	{"login", "login", "#token"},
