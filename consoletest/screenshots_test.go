@@ -71,8 +71,16 @@ func sample(t *testing.T, s *service) {
 	wait("30m", 30*time.Minute, flat(400))
 	wait("10m", 10*time.Minute, flat(600))
 	wait("5m", 5*time.Minute, flat(300))
+	// Alone, so that it is the first dead letter, which has a picture.
+	send(t, s.brokers, rec("delay.inbox", "order-4711", `{"order":4711,"remind":"payment","amount":129.9,"currency":"EUR"}`, "delay-level", "45 minutes", "delay-target", "orders", "traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
+	s.await(t, "the first letter is dead", func() bool {
+		var l struct {
+			Status struct{ Dead struct{ Pending int } }
+		}
+		s.get(t, "/api/v1/levels", &l)
+		return l.Status.Dead.Pending == 1
+	})
 	records = append(records,
-		rec("delay.inbox", "order-4711", `{"order":4711,"remind":"payment","amount":129.9,"currency":"EUR"}`, "delay-level", "45 minutes", "delay-target", "orders", "traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
 		rec("delay.inbox", "order-4712", `{"order":4712}`, "delay-level", "10s"),
 		rec("delay.inbox", "user-9", `{"user":9,"mail":"welcome"}`, "delay-level", "1m", "delay-target", "delay.inbox"),
 		rec("delay.inbox", "order-4713", `{"order":4713}`, "delay-level", "5m", "delay-target", "orders", "delay-partition", "first"),
