@@ -10,7 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -118,7 +118,7 @@ func ParkedTargets(ctx context.Context, cl *kgo.Client, names levels.Names, most
 			s.to, more = s.from+most, true
 		}
 		err := s.read(ctx, cl, func(rec *kgo.Record) error {
-			value, named := deliver.Last(rec.Headers, levels.HeaderTarget)
+			value, named := record.Last(rec.Headers, levels.HeaderTarget)
 			k := key{string(value), named}
 			t := found[k]
 			if t == nil {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -53,7 +53,7 @@ type Letter struct {
 
 func newLetter(rec *kgo.Record) *Letter {
 	text := func(key string) string {
-		value, _ := deliver.Last(rec.Headers, key)
+		value, _ := record.Last(rec.Headers, key)
 		return string(value)
 	}
 	l := &Letter{
@@ -61,9 +61,9 @@ func newLetter(rec *kgo.Record) *Letter {
 		Code: levels.Code(text(levels.HeaderError)), Detail: text(levels.HeaderErrorDetail),
 		Origin: text(levels.HeaderOrigin), ID: text(levels.HeaderID),
 		Key: newPreview(rec.Key), Headers: newHeaders(rec.Headers), Value: newPreview(rec.Value),
-		LeftOut: deliver.LeftOut(rec),
+		LeftOut: record.LeftOut(rec),
 	}
-	if target, given := deliver.Last(rec.Headers, levels.HeaderTarget); given {
+	if target, given := record.Last(rec.Headers, levels.HeaderTarget); given {
 		s := string(target)
 		l.Target = &s
 	}

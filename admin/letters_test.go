@@ -15,7 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -32,7 +32,7 @@ func h(keysAndValues ...string) []kgo.RecordHeader {
 // where it says.
 func die(t testing.TB, cl *kgo.Client, src *kgo.Record, code levels.Code, died time.Time) {
 	t.Helper()
-	rec := deliver.Dead(src, "delay.dead", deliver.Facts{Accepted: 7}, deliver.Refusal{Code: code, Detail: "it says why"}, 2)
+	rec := record.Dead(src, "delay.dead", levels.Facts{Accepted: 7}, levels.Refusal{Code: code, Detail: "it says why"}, 2)
 	rec.Partition, rec.Timestamp = 0, died
 	if err := cl.ProduceSync(context.Background(), rec).FirstErr(); err != nil {
 		t.Fatal(err)
@@ -514,7 +514,7 @@ func TestALetterWithoutItsValue(t *testing.T) {
 	t.Parallel()
 	cl, spec := threeLetters(t)
 	src := &kgo.Record{Topic: "delay.level.5s", Partition: 2, Offset: 77, Value: make([]byte, 10_000), Headers: h("delay-target", "orders")}
-	rec := deliver.Fit(deliver.Dead(src, "delay.dead", deliver.Facts{Accepted: 7}, deliver.Refusal{Code: levels.TooLarge, Detail: "why"}, 2), 5000)
+	rec := record.Fit(record.Dead(src, "delay.dead", levels.Facts{Accepted: 7}, levels.Refusal{Code: levels.TooLarge, Detail: "why"}, 2), 5000)
 	rec.Partition, rec.Timestamp = 0, spring(3)
 	if err := cl.ProduceSync(t.Context(), rec).FirstErr(); err != nil {
 		t.Fatal(err)

@@ -10,8 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/offsets"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -86,18 +86,18 @@ func pendingOn(ctx context.Context, cl *kgo.Client, names levels.Names, topic st
 func newPending(rec *kgo.Record, delay time.Duration) *Pending {
 	p := &Pending{
 		Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Due: dueAt(rec, delay).UTC(),
-		Key: newPreview(rec.Key), Headers: newHeaders(deliver.WithoutHop(rec.Headers, 0)), Value: newPreview(rec.Value),
+		Key: newPreview(rec.Key), Headers: newHeaders(record.WithoutHop(rec.Headers, 0)), Value: newPreview(rec.Value),
 	}
-	if target, given := deliver.Last(rec.Headers, levels.HeaderTarget); given {
+	if target, given := record.Last(rec.Headers, levels.HeaderTarget); given {
 		s := string(target)
 		p.Target = &s
 	}
 	// As it is delivered, wherever that is to.
-	facts, routed := deliver.ReadHop(rec.Headers)
+	facts, routed := record.ReadHop(rec.Headers)
 	if !routed {
-		facts = deliver.Facts{Accepted: rec.Timestamp.UnixMilli()}
+		facts = levels.Facts{Accepted: rec.Timestamp.UnixMilli()}
 	}
-	id, _ := deliver.Last(deliver.Final(rec, facts).Headers, levels.HeaderID)
+	id, _ := record.Last(record.Final(rec, facts).Headers, levels.HeaderID)
 	p.ID = string(id)
 	return p
 }
@@ -106,7 +106,7 @@ func newPending(rec *kgo.Record, delay time.Duration) *Pending {
 // says can only make it earlier.
 func dueAt(rec *kgo.Record, delay time.Duration) time.Time {
 	due := rec.Timestamp.Add(delay + dueAfter)
-	if ms, ok := deliver.HopDue(rec.Headers); ok && time.UnixMilli(ms).Before(due) {
+	if ms, ok := record.HopDue(rec.Headers); ok && time.UnixMilli(ms).Before(due) {
 		due = time.UnixMilli(ms)
 	}
 	return due

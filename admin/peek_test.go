@@ -10,8 +10,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/offsets"
+	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/levels"
 )
 
 // put writes a record that stands on a topic since a time.
@@ -33,11 +34,11 @@ func TestPeek(t *testing.T) {
 		put(t, cl, &kgo.Record{Topic: "delay.level.1m", Partition: 1, Value: fmt.Append(nil, "direct ", i), Headers: h("delay-target", "orders")}, at(since))
 	}
 	commit(t, cl, "delay.forwarder", "delay.level.1m", 1, 1) // the first is delivered
-	routed := deliver.Hop(&kgo.Record{Key: []byte("k"), Value: []byte("routed"), Headers: h("a", "1", "delay-level", "50s")}, "delay.level.1m",
-		deliver.Facts{ID: "its id", Due: at(68).UnixMilli(), Accepted: at(10).UnixMilli(), Granted: "1m"})
+	routed := record.Hop(&kgo.Record{Key: []byte("k"), Value: []byte("routed"), Headers: h("a", "1", "delay-level", "50s")}, "delay.level.1m",
+		levels.Facts{ID: "its id", Due: at(68).UnixMilli(), Accepted: at(10).UnixMilli(), Granted: "1m"})
 	routed.Partition = 2
 	put(t, cl, routed, at(15)) // by its timestamp it would be due at 75
-	forged := deliver.Hop(&kgo.Record{Value: []byte("forged")}, "delay.level.1m", deliver.Facts{ID: "i", Due: at(9999).UnixMilli(), Granted: "1m"})
+	forged := record.Hop(&kgo.Record{Value: []byte("forged")}, "delay.level.1m", levels.Facts{ID: "i", Due: at(9999).UnixMilli(), Granted: "1m"})
 	forged.Partition = 0
 	put(t, cl, forged, at(30))
 
@@ -58,7 +59,7 @@ func TestPeek(t *testing.T) {
 	if diff := cmp.Diff(first, list[0]); diff != "" {
 		t.Errorf("the first (-want +got):\n%s", diff)
 	}
-	if want := deliver.OriginID(&kgo.Record{Topic: "delay.level.1m", Partition: 1, Offset: 1}, at(10).UnixMilli()); list[1].ID != want {
+	if want := record.OriginID(&kgo.Record{Topic: "delay.level.1m", Partition: 1, Offset: 1}, at(10).UnixMilli()); list[1].ID != want {
 		t.Errorf("id %s, want %s", list[1].ID, want)
 	}
 	if list, err := Peek(t.Context(), cl, spec.Names, time.Minute, 2); len(list) != 2 || err != nil || list[1].Value.Text != "direct 1" {
@@ -118,8 +119,8 @@ func TestParked(t *testing.T) {
 		partition  int32
 		since, due int
 	}{{"sick", 0, 1, 1}, {"sick", 0, 5, 4}, {"gone", 0, 7, 6}, {"sick", 3, 3, 2}} {
-		rec := deliver.Parked(&kgo.Record{Key: []byte("k"), Value: []byte("1234")}, "delay.parked",
-			deliver.Facts{Topic: p.target, Partition: deliver.ByKey, ID: "i", Granted: "5s", Since: spring(p.since).UnixMilli(), Due: spring(p.due).UnixMilli()})
+		rec := record.Parked(&kgo.Record{Key: []byte("k"), Value: []byte("1234")}, "delay.parked",
+			levels.Facts{Topic: p.target, Partition: levels.ByKey, ID: "i", Granted: "5s", Since: spring(p.since).UnixMilli(), Due: spring(p.due).UnixMilli()})
 		rec.Partition = p.partition
 		put(t, cl, rec, spring(9))
 	}

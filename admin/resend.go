@@ -13,7 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/connect"
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -167,8 +167,8 @@ func (r *resending) open(ctx context.Context) (err error) {
 		kgo.TransactionalID(id),
 		kgo.TransactionTimeout(resendTimeout),
 		kgo.ProducerLinger(0),
-		kgo.RecordPartitioner(deliver.Partitioner()),
-		kgo.ProducerBatchMaxBytes(deliver.MaxBatchBytes), // produce keeps to the topics' limits
+		kgo.RecordPartitioner(record.Partitioner()),
+		kgo.ProducerBatchMaxBytes(record.MaxBatchBytes), // produce keeps to the topics' limits
 		kgo.ProducerBatchCompression(kgo.GzipCompression()),
 	)...)
 	if err != nil {
@@ -324,16 +324,16 @@ func (r *resending) way(l *Letter) string {
 
 // headers are those that a letter is sent with.
 func (r *resending) headers(letter *kgo.Record) []kgo.RecordHeader {
-	headers := deliver.Revived(letter)
+	headers := record.Revived(letter)
 	put := func(key, value string) {
 		headers = append(headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
 	}
 	if r.Level != "" {
-		headers = deliver.Without(headers, levels.HeaderLevel)
+		headers = record.Without(headers, levels.HeaderLevel)
 		put(levels.HeaderLevel, r.Level)
 	}
 	if r.Target != "" {
-		headers = deliver.Without(headers, levels.HeaderTarget, levels.HeaderPartition)
+		headers = record.Without(headers, levels.HeaderTarget, levels.HeaderPartition)
 		put(levels.HeaderTarget, r.Target)
 	}
 	return headers
@@ -344,9 +344,9 @@ func (r *resending) add(ctx context.Context, s span, letter *kgo.Record, headers
 	sent, _ := r.sendings.of(out.Letter)
 	r.batch = append(r.batch, &revived{
 		Letter: out.Letter, end: s.to, times: max(out.Deaths-1, sent.Times) + 1,
-		rec: &kgo.Record{Topic: out.Way, Partition: deliver.ByKey, Key: letter.Key, Value: letter.Value, Headers: headers},
+		rec: &kgo.Record{Topic: out.Way, Partition: levels.ByKey, Key: letter.Key, Value: letter.Value, Headers: headers},
 	})
-	r.bytes += deliver.BatchBytes(r.batch[len(r.batch)-1].rec)
+	r.bytes += record.BatchBytes(r.batch[len(r.batch)-1].rec)
 	if len(r.batch) < cmp.Or(r.atOnce, resendLetters) && r.bytes < resendBytes {
 		return nil
 	}
@@ -430,7 +430,7 @@ func (r *resending) produce(ctx context.Context, records []*kgo.Record) (int, er
 	errs := make([]error, len(records))
 	unanswered := int64(0)
 	for i, rec := range records {
-		n := deliver.BatchBytes(rec)
+		n := record.BatchBytes(rec)
 		if unanswered += n; unanswered > n && unanswered > int64(cmp.Or(r.limits[rec.Topic], kafkaMaxMessage)) {
 			if err := r.producer.Flush(ctx); err != nil {
 				return 0, err // errs may still be written to

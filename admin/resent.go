@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -99,7 +99,7 @@ func readSendings(ctx context.Context, cl *kgo.Client, names levels.Names) (*sen
 // read adds what a span tells.
 func (all *sendings) read(ctx context.Context, cl *kgo.Client, s span) error {
 	return s.read(ctx, cl, func(rec *kgo.Record) error {
-		if _, delivered := deliver.Last(rec.Headers, levels.HeaderGranted); delivered {
+		if _, delivered := record.Last(rec.Headers, levels.HeaderGranted); delivered {
 			return nil // by another delay service, to which this topic is a target like any
 		}
 		s, err := parseSending(rec)

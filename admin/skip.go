@@ -16,8 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/connect"
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/offsets"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -179,38 +179,38 @@ func (s *Skip) letters() (sources, letters []*kgo.Record) {
 	dead := s.names.Dead()
 	if s.Fault != "" {
 		src := &kgo.Record{Topic: s.At.Topic, Partition: s.At.Partition, Offset: s.First, Value: s.batch.bytes}
-		return []*kgo.Record{src}, []*kgo.Record{deliver.Dead(src, dead, deliver.Facts{}, s.refusal(""), 0)}
+		return []*kgo.Record{src}, []*kgo.Record{record.Dead(src, dead, levels.Facts{}, s.refusal(""), 0)}
 	}
 	for _, rec := range s.decoded {
 		src, facts := s.facts(rec)
 		sources = append(sources, src)
-		letters = append(letters, deliver.Dead(src, dead, facts, s.refusal(""), 0))
+		letters = append(letters, record.Dead(src, dead, facts, s.refusal(""), 0))
 	}
 	return sources, letters
 }
 
 // facts returns what the service knows of a record that it could read.
-func (s *Skip) facts(rec *kgo.Record) (*kgo.Record, deliver.Facts) {
+func (s *Skip) facts(rec *kgo.Record) (*kgo.Record, levels.Facts) {
 	switch s.At.Topic {
 	case s.names.Parked():
-		if src, facts, err := deliver.Unpark(rec); err == nil {
+		if src, facts, err := record.Unpark(rec); err == nil {
 			return src, facts
 		}
 	case s.names.Inbox():
 	default:
-		if facts, ok := deliver.ReadHop(rec.Headers); ok {
+		if facts, ok := record.ReadHop(rec.Headers); ok {
 			return rec, facts
 		}
 	}
-	return rec, deliver.Facts{Accepted: rec.Timestamp.UnixMilli()}
+	return rec, levels.Facts{Accepted: rec.Timestamp.UnixMilli()}
 }
 
 // refusal says what happened; more is added to it.
-func (s *Skip) refusal(more string) deliver.Refusal {
+func (s *Skip) refusal(more string) levels.Refusal {
 	if s.Fault == "" {
-		return deliver.Refusal{Code: levels.Skipped, Detail: "an operator skipped it with delayd admin skip --force" + more}
+		return levels.Refusal{Code: levels.Skipped, Detail: "an operator skipped it with delayd admin skip --force" + more}
 	}
-	return deliver.Refusal{Code: levels.Unreadable, Detail: fmt.Sprintf("the batch with the offsets %d to %d (%d records, %d bytes, codec %s) cannot be decoded: %s%s",
+	return levels.Refusal{Code: levels.Unreadable, Detail: fmt.Sprintf("the batch with the offsets %d to %d (%d records, %d bytes, codec %s) cannot be decoded: %s%s",
 		s.First, s.Last, s.Records, s.Bytes, s.Codec, s.Fault, more)}
 }
 
@@ -221,7 +221,7 @@ func (s *Skip) bury(ctx context.Context, cl *kgo.Client) error {
 	dead := s.names.Dead()
 	limit := s.letterLimit(ctx, cl)
 	own, err := kgo.NewClient(append(cl.Opts()[:len(cl.Opts()):len(cl.Opts())],
-		kgo.ProducerLinger(0), kgo.RecordPartitioner(deliver.Partitioner()), kgo.ProducerBatchMaxBytes(limit))...)
+		kgo.ProducerLinger(0), kgo.RecordPartitioner(record.Partitioner()), kgo.ProducerBatchMaxBytes(limit))...)
 	if err != nil {
 		return err
 	}
@@ -258,7 +258,7 @@ func (s *Skip) letterLimit(ctx context.Context, cl *kgo.Client) int32 {
 func (s *Skip) bareLetter(src *kgo.Record) *kgo.Record {
 	lost := fmt.Sprintf("; %s does not take it: its value has %d bytes, sha256 %x", s.names.Dead(), len(src.Value), sha256.Sum256(src.Value))
 	bare := &kgo.Record{Topic: src.Topic, Partition: src.Partition, Offset: src.Offset}
-	return deliver.Dead(bare, s.names.Dead(), deliver.Facts{}, s.refusal(lost), 0)
+	return record.Dead(bare, s.names.Dead(), levels.Facts{}, s.refusal(lost), 0)
 }
 
 // commit commits where the service goes on, and reads it back.

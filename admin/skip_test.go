@@ -15,8 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/rawbatch"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -222,8 +222,8 @@ func TestSkipWhatCanBeDecoded(t *testing.T) {
 	rec := func(value string, more ...string) *kgo.Record {
 		return &kgo.Record{Key: []byte("k"), Value: []byte(value), Timestamp: accepted, Headers: h(append([]string{"delay-target", "orders"}, more...)...)}
 	}
-	hop := deliver.Hop(rec("hopped"), "", deliver.Facts{ID: "mine", Granted: "5s", Accepted: 1, Due: 2})
-	parked := deliver.Parked(rec("parked"), "", deliver.Facts{ID: "mine", Granted: "5s", Accepted: 1, Due: 2, Topic: "orders", Partition: deliver.ByKey, Origin: "delay.level.5s/0/7"})
+	hop := record.Hop(rec("hopped"), "", levels.Facts{ID: "mine", Granted: "5s", Accepted: 1, Due: 2})
+	parked := record.Parked(rec("parked"), "", levels.Facts{ID: "mine", Granted: "5s", Accepted: 1, Due: 2, Topic: "orders", Partition: levels.ByKey, Origin: "delay.level.5s/0/7"})
 	for topic, tc := range map[string]struct {
 		recs []*kgo.Record
 		skip int64 // records of the batch in front of the place

@@ -8,7 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -38,7 +38,7 @@ func Parked(ctx context.Context, cl *kgo.Client, names levels.Names) ([]*Waiting
 	targets := make(map[string]*Waiting)
 	for _, s := range spans {
 		err := s.read(ctx, cl, func(rec *kgo.Record) error {
-			src, f, err := deliver.Unpark(rec)
+			src, f, err := record.Unpark(rec)
 			if err != nil {
 				return nil // nobody is waiting for it: it becomes a dead letter
 			}

@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -24,7 +24,7 @@ type target struct {
 // the service, and a right that was missing may have been granted.
 func (r *resending) wouldDie(ctx context.Context, died levels.Code, way string, value []byte, h []kgo.RecordHeader) (string, error) {
 	if way == r.names.Inbox() {
-		delay, given := deliver.Last(h, levels.HeaderLevel)
+		delay, given := record.Last(h, levels.HeaderLevel)
 		if !given {
 			return "it has no " + levels.HeaderLevel + "; send it with one", nil
 		}
@@ -32,11 +32,11 @@ func (r *resending) wouldDie(ctx context.Context, died levels.Code, way string, 
 			return fmt.Sprintf("%v; send it with another delay", err), nil
 		}
 	}
-	if _, named := deliver.Last(h, levels.HeaderTarget); !named {
+	if _, named := record.Last(h, levels.HeaderTarget); !named {
 		return "", nil
 	}
-	targets := deliver.Targets{Names: r.names}
-	topic, partition, refusal := targets.Resolve(h)
+	targets := record.Targets{Names: r.names}
+	topic, partition, refusal := targets.Resolve(record.Read(h))
 	if refusal != nil {
 		return refusal.Detail, nil
 	}

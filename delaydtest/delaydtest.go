@@ -34,7 +34,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -133,7 +133,7 @@ func newEnv(t *testing.T, cfg Config) *Env {
 	}
 	t.Cleanup(env.Cluster.Close)
 	// Keys have the partitions that the service gives them.
-	env.Client, err = kgo.NewClient(append(env.Opts(), kgo.ProducerLinger(0), kgo.RecordPartitioner(deliver.Partitioner()))...)
+	env.Client, err = kgo.NewClient(append(env.Opts(), kgo.ProducerLinger(0), kgo.RecordPartitioner(record.Partitioner()))...)
 	if err != nil {
 		t.Fatalf("delaydtest: connect to the broker: %v", err)
 	}

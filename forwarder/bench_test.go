@@ -6,7 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -18,8 +18,8 @@ var written = []kgo.RecordHeader{
 // BenchmarkDue is the calculation of when a record is due: written straight to the
 // level, and routed.
 func BenchmarkDue(b *testing.B) {
-	direct := record(at, true, written...)
-	routed := deliver.Hop(direct, "delay.level.10s", deliver.Facts{
+	direct := newRecord(at, true, written...)
+	routed := record.Hop(direct, "delay.level.10s", levels.Facts{
 		ID: "delay.inbox-0-1-1700000000000", Due: at.UnixMilli() + 9000, Accepted: at.UnixMilli() - 1000, Granted: "10s",
 	})
 	routed.Timestamp, routed.Attrs = direct.Timestamp, direct.Attrs
@@ -37,13 +37,14 @@ func BenchmarkDue(b *testing.B) {
 // BenchmarkResolve is all that is decided about a record when it is due, but for
 // the record that is delivered (BenchmarkFinal of internal/deliver).
 func BenchmarkResolve(b *testing.B) {
-	rec := record(at, true, written...)
+	rec := newRecord(at, true, written...)
 	w := ten()
-	w.targets = &deliver.Targets{Names: levels.Names{Prefix: levels.DefaultPrefix}}
+	w.targets = &record.Targets{Names: levels.Names{Prefix: levels.DefaultPrefix}}
 	b.ReportAllocs()
 	for b.Loop() {
-		w.facts(rec, at.Add(10*time.Second))
-		if _, _, refusal := w.targets.Resolve(rec.Headers); refusal != nil {
+		headers := record.Read(rec.Headers)
+		w.facts(rec, headers, at.Add(10*time.Second))
+		if _, _, refusal := w.targets.Resolve(headers); refusal != nil {
 			b.Fatal(refusal)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/delayd-io/delayd/internal/bounds"
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -224,6 +225,6 @@ func (c *Config) bounds() bounds.Bounds {
 // handles reports whether records are handed to handlers in this process.
 func (c *Config) handles() bool { return c.Handler != nil || len(c.Handlers) > 0 }
 
-func (c *Config) targets() *deliver.Targets {
-	return &deliver.Targets{Names: c.Names, Default: c.DefaultTarget, Allow: c.AllowTargets, Deny: c.DenyTargets}
+func (c *Config) targets() *record.Targets {
+	return &record.Targets{Names: c.Names, Default: c.DefaultTarget, Allow: c.AllowTargets, Deny: c.DenyTargets}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/admin"
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -120,7 +120,7 @@ func newBenchWorld(b *testing.B) *benchWorld {
 	if w.cluster, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4, benchTarget)); err != nil {
 		b.Fatal(err)
 	}
-	if w.client, err = kgo.NewClient(append(w.opts(), kgo.RecordPartitioner(deliver.Partitioner()))...); err != nil {
+	if w.client, err = kgo.NewClient(append(w.opts(), kgo.RecordPartitioner(record.Partitioner()))...); err != nil {
 		b.Fatal(err)
 	}
 	if w.ladder, err = levels.Parse("1s"); err != nil {
@@ -145,7 +145,7 @@ func (w *benchWorld) fill(n int) {
 	headers := []kgo.RecordHeader{{Key: levels.HeaderTarget, Value: []byte(benchTarget)}}
 	for i := range n {
 		w.client.Produce(context.Background(), &kgo.Record{
-			Topic: "delay.level.1s", Partition: deliver.ByKey, Key: []byte("order-" + strconv.Itoa(i%1000)), Value: value, Headers: headers,
+			Topic: "delay.level.1s", Partition: levels.ByKey, Key: []byte("order-" + strconv.Itoa(i%1000)), Value: value, Headers: headers,
 		}, func(_ *kgo.Record, err error) {
 			if err != nil {
 				panic(fmt.Sprintf("write to the level: %v", err))

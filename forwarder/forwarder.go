@@ -161,7 +161,7 @@ func (f *Forwarder) Run(ctx context.Context) (err error) {
 	defer f.outbox.Close()
 	defer f.control.Start(ctx)()
 	if f.transactional {
-		err := f.outbox.Transact(ctx, f.consumer.Ledger(false), f.consumer.Ledger(true))
+		err := f.outbox.Transact(ctx, f.consumer.TxnCommitter(false), f.consumer.TxnCommitter(true))
 		if ctx.Err() != nil {
 			return nil
 		}

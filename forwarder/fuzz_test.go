@@ -8,7 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -31,7 +31,7 @@ func FuzzLevelRecord(f *testing.F) {
 		f.Add([]byte(seed), int64(-1), false)
 	}
 	w := ten()
-	w.targets = &deliver.Targets{Names: levels.Names{Prefix: levels.DefaultPrefix}, Deny: []string{"secret*"}}
+	w.targets = &record.Targets{Names: levels.Names{Prefix: levels.DefaultPrefix}, Deny: []string{"secret*"}}
 	f.Fuzz(func(t *testing.T, encoded []byte, stamp int64, stamped bool) {
 		var headers []kgo.RecordHeader
 		for pair := range slices.Chunk(bytes.Split(encoded, []byte{0}), 2) {
@@ -41,7 +41,7 @@ func FuzzLevelRecord(f *testing.F) {
 			}
 			headers = append(headers, h)
 		}
-		rec := record(time.UnixMilli(stamp), stamped, headers...)
+		rec := newRecord(time.UnixMilli(stamp), stamped, headers...)
 		due := w.Due(rec, at)
 		bound := rec.Timestamp
 		if !stamped && (at.Before(bound) || stamp == -1) {
@@ -50,34 +50,34 @@ func FuzzLevelRecord(f *testing.F) {
 		if due.After(bound.Add(w.delay + cut)) {
 			t.Fatalf("due at %v, bound %v", due, bound)
 		}
-		facts := w.facts(rec, due)
+		facts := w.facts(rec, record.Read(rec.Headers), due)
 		if facts.Due < 0 || facts.Accepted < 0 || !w.known[facts.Granted] {
 			t.Fatalf("facts %+v", facts)
 		}
-		topic, partition, refusal := w.targets.Resolve(rec.Headers)
+		topic, partition, refusal := w.targets.Resolve(record.Read(rec.Headers))
 		if refusal != nil {
-			dead := deliver.Dead(rec, "delay.dead", facts, *refusal, 0)
-			code, _ := deliver.Last(dead.Headers, levels.HeaderError)
+			dead := record.Dead(rec, "delay.dead", facts, *refusal, 0)
+			code, _ := record.Last(dead.Headers, levels.HeaderError)
 			if string(code) != string(refusal.Code) || refusal.Code == "" || refusal.Detail == "" {
 				t.Fatalf("refused as %+v, dead as %q", refusal, code)
 			}
 			return
 		}
-		if w.targets.Names.Owns(topic) || levels.CheckTopic(topic) != nil || partition < deliver.ByKey {
+		if w.targets.Names.Owns(topic) || levels.CheckTopic(topic) != nil || partition < levels.ByKey {
 			t.Fatalf("delivered to %q/%d", topic, partition)
 		}
 		facts.Topic, facts.Partition = topic, partition
-		final := deliver.Final(rec, facts)
+		final := record.Final(rec, facts)
 		for _, h := range final.Headers {
-			if len(h.Key) >= len(levels.HopPrefix) && h.Key[:len(levels.HopPrefix)] == levels.HopPrefix || h.Key == levels.HeaderTarget {
+			if len(h.Key) >= len(record.KeyPrefix) && h.Key[:len(record.KeyPrefix)] == record.KeyPrefix || h.Key == levels.HeaderTarget {
 				t.Fatalf("%s is delivered", h.Key)
 			}
 		}
-		src, back, err := deliver.Unpark(deliver.Parked(rec, "delay.parked", facts))
+		src, back, err := record.Unpark(record.Parked(rec, "delay.parked", facts))
 		if err != nil || back.Topic != topic || back.Partition != partition || back.Due != facts.Due {
 			t.Fatalf("parked %+v, unparked %+v, %v", facts, back, err)
 		}
-		again := deliver.Final(src, back)
+		again := record.Final(src, back)
 		if !slices.EqualFunc(final.Headers, again.Headers, func(a, b kgo.RecordHeader) bool { return a.Key == b.Key && bytes.Equal(a.Value, b.Value) }) {
 			t.Fatalf("delivered with %q, after it was parked with %q", final.Headers, again.Headers)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/internal/tracing"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -67,20 +68,20 @@ func newHanding(cfg *Config, outbox *deliver.Outbox, counters *metrics.Metrics) 
 // task is a due record that is handed out.
 type task struct {
 	*lane.Work
-	src     *kgo.Record   // Record, which is nil once the work is done
-	facts   deliver.Facts // Due is of the record's first wait
-	retry   deliver.Retry
+	src     *kgo.Record  // Record, which is nil once the work is done
+	facts   levels.Facts // Due is of the record's first wait
+	retry   record.Retry
 	target  string
 	handler Handler
 }
 
 // hand takes over a due record. It returns when the next one of the lane may come.
-func (h *handing) hand(work *lane.Work, f deliver.Facts) {
+func (h *handing) hand(work *lane.Work, headers *record.Headers, f levels.Facts) {
 	src := work.Record
-	t := &task{Work: work, src: src, facts: f, retry: deliver.ReadRetry(src.Headers, f.Due)}
+	t := &task{Work: work, src: src, facts: f, retry: headers.Retry(f.Due)}
 	t.facts.Due = t.retry.Due
-	var refusal *deliver.Refusal
-	if t.target, t.handler, refusal = h.resolve(src.Headers); refusal != nil {
+	var refusal *levels.Refusal
+	if t.target, t.handler, refusal = h.resolve(headers); refusal != nil {
 		h.outbox.Bury(work, src, t.facts, *refusal, t.retry.Attempts)
 		return
 	}
@@ -88,11 +89,11 @@ func (h *handing) hand(work *lane.Work, f deliver.Facts) {
 }
 
 // resolve returns a record's target and the handler for it.
-func (h *handing) resolve(headers []kgo.RecordHeader) (string, Handler, *deliver.Refusal) {
-	if r := deliver.Misspelt(headers); r != nil {
+func (h *handing) resolve(headers *record.Headers) (string, Handler, *levels.Refusal) {
+	if r := headers.Misspelt(); r != nil {
 		return "", nil, r
 	}
-	named, _ := deliver.Last(headers, levels.HeaderTarget)
+	named, _ := headers.Target()
 	target := string(named)
 	if handler := h.handlers[target]; handler != nil {
 		return target, handler, nil
@@ -102,12 +103,12 @@ func (h *handing) resolve(headers []kgo.RecordHeader) (string, Handler, *deliver
 	}
 	known := strings.Join(slices.Sorted(maps.Keys(h.handlers)), ", ")
 	if target == "" {
-		return "", nil, &deliver.Refusal{Code: levels.NoTarget, Detail: fmt.Sprintf(
+		return "", nil, &levels.Refusal{Code: levels.NoTarget, Detail: fmt.Sprintf(
 			"the record has no %s header and there is no Config.Handler for such; name one of the targets that have a handler: %s",
 			levels.HeaderTarget, known)}
 	}
-	return "", nil, &deliver.Refusal{Code: levels.ForbiddenTarget, Detail: fmt.Sprintf(
-		"target %s has no handler; the targets that have one: %s", deliver.Quote(named), known)}
+	return "", nil, &levels.Refusal{Code: levels.ForbiddenTarget, Detail: fmt.Sprintf(
+		"target %s has no handler; the targets that have one: %s", record.Quote(named), known)}
 }
 
 // callsOf returns the calls of a work's lane.
@@ -175,9 +176,9 @@ func (h *handing) serve(t *task) {
 
 // call calls the handler once.
 func (h *handing) call(t *task) error {
-	rec := deliver.Final(t.src, t.facts)
+	rec := record.Final(t.src, t.facts)
 	rec.Topic, rec.Partition, rec.Offset, rec.Timestamp = t.target, t.src.Partition, t.src.Offset, t.src.Timestamp
-	id, _ := deliver.Last(rec.Headers, levels.HeaderID)
+	id, _ := record.Last(rec.Headers, levels.HeaderID)
 	ctx := context.WithValue(tracing.Context(t.Context(), rec), infoKey{}, Info{
 		ID: string(id), Attempt: t.retry.Attempts + 1, Due: time.UnixMilli(t.facts.Due), Level: t.facts.Granted, Target: t.target,
 	})
@@ -193,13 +194,13 @@ func (h *handing) call(t *task) error {
 type verdict struct {
 	counts  bool          // as an attempt
 	wait    time.Duration // until the next one
-	refusal *deliver.Refusal
+	refusal *levels.Refusal
 }
 
 // judge decides what becomes of a record whose attempt has failed with err.
 func (h *handing) judge(attempt int, err error) (v verdict) {
 	if fatal, ok := errors.AsType[*neverError](err); ok {
-		return verdict{counts: true, refusal: &deliver.Refusal{Code: levels.Rejected,
+		return verdict{counts: true, refusal: &levels.Refusal{Code: levels.Rejected,
 			Detail: fmt.Sprintf("the handler refuses the record: %s", brief(fatal.err))}}
 	}
 	if later, ok := errors.AsType[*laterError](err); ok {
@@ -210,10 +211,10 @@ func (h *handing) judge(attempt int, err error) (v verdict) {
 	fault := guard(func() error { v.wait, again = h.retry(attempt, err); return nil })
 	switch {
 	case fault != nil:
-		v.refusal = &deliver.Refusal{Code: levels.GaveUp,
+		v.refusal = &levels.Refusal{Code: levels.GaveUp,
 			Detail: fmt.Sprintf("the handler failed %s: %s; Config.Retry failed too: %s", times(attempt), brief(err), brief(fault))}
 	case !again:
-		v.refusal = &deliver.Refusal{Code: levels.GaveUp,
+		v.refusal = &levels.Refusal{Code: levels.GaveUp,
 			Detail: fmt.Sprintf("the handler failed %s: %s", times(attempt), brief(err))}
 	}
 	return v
@@ -242,14 +243,14 @@ func (h *handing) delay(t *task, wait time.Duration, err error) {
 	f := t.facts
 	f.Due = sinceEpoch(t.Clock(time.Now()).Add(level.Delay + cut))
 	batch := h.outbox.NewBatch(1)
-	batch.Put(t.Work, t.src, deliver.Again(t.src, h.names.Level(level), f, t.retry), f)
+	batch.Put(t.Work, t.src, record.Again(t.src, h.names.Level(level), f, t.retry), f)
 	batch.Send()
 }
 
 // failed counts and logs an attempt that is not the last.
 func (h *handing) failed(t *task, wait time.Duration, err error) {
 	h.metrics.Retried.Inc()
-	h.log.Warn().Str("error", brief(err)).Str("origin", deliver.Origin(t.src)).Int("attempts", t.retry.Attempts).
+	h.log.Warn().Str("error", brief(err)).Str("origin", record.Origin(t.src)).Int("attempts", t.retry.Attempts).
 		Dur("again_in_ms", wait).Msg("handler failed, retrying")
 }
 

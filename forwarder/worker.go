@@ -7,6 +7,7 @@ import (
 
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -15,7 +16,7 @@ type worker struct {
 	delay   time.Duration
 	name    string          // of the level
 	known   map[string]bool // the names of all levels
-	targets *deliver.Targets
+	targets *record.Targets
 	outbox  *deliver.Outbox
 	handing *handing // nil: records go to their targets
 }
@@ -36,7 +37,7 @@ func (w *worker) Due(rec *kgo.Record, seen time.Time) time.Time {
 			due = bound
 		}
 	}
-	if ms, ok := deliver.HopDue(rec.Headers); ok && time.UnixMilli(ms).Before(due) {
+	if ms, ok := record.HopDue(rec.Headers); ok && time.UnixMilli(ms).Before(due) {
 		due = time.UnixMilli(ms)
 	}
 	return due
@@ -46,33 +47,36 @@ func (w *worker) Due(rec *kgo.Record, seen time.Time) time.Time {
 func (w *worker) Handle(works []*lane.Work) {
 	if w.handing != nil {
 		for _, work := range works {
-			w.handing.hand(work, w.facts(work.Record, work.Due))
+			h := record.Read(work.Record.Headers)
+			w.handing.hand(work, h, w.facts(work.Record, h, work.Due))
 		}
 		return
 	}
 	batch := w.outbox.NewBatch(len(works))
 	for _, work := range works {
-		rec, facts := work.Record, w.facts(work.Record, work.Due)
-		topic, partition, refusal := w.targets.Resolve(rec.Headers)
+		rec := work.Record
+		headers := record.Read(rec.Headers)
+		facts := w.facts(rec, headers, work.Due)
+		topic, partition, refusal := w.targets.Resolve(headers)
 		if refusal != nil {
 			batch.Bury(work, rec, facts, *refusal)
 			continue
 		}
 		facts.Topic, facts.Partition = topic, partition
-		batch.Deliver(work, rec, facts)
+		batch.Deliver(work, rec, headers, facts)
 	}
 	batch.Send()
 }
 
 // facts are what the router found out, or for a record that was written straight
 // to the level topic, what that topic says.
-func (w *worker) facts(rec *kgo.Record, due time.Time) deliver.Facts {
-	f, routed := deliver.ReadHop(rec.Headers)
+func (w *worker) facts(rec *kgo.Record, h *record.Headers, due time.Time) levels.Facts {
+	f, routed := h.Facts()
 	if !routed {
-		f = deliver.Facts{Accepted: sinceEpoch(rec.Timestamp)}
+		f = levels.Facts{Accepted: sinceEpoch(rec.Timestamp)}
 		if lane.Timeless(rec) {
 			f.Accepted = sinceEpoch(due.Add(-w.delay - cut))
-			f.ID = deliver.OriginID(rec, 0) // another instance may see it at another time
+			f.ID = record.OriginID(rec, 0) // another instance may see it at another time
 		}
 	}
 	if !w.known[f.Granted] {
@@ -80,7 +84,7 @@ func (w *worker) facts(rec *kgo.Record, due time.Time) deliver.Facts {
 		// becomes a label of metrics.
 		f.Granted = w.name
 	}
-	f.Partition = deliver.ByKey
+	f.Partition = levels.ByKey
 	f.Due = sinceEpoch(due)
 	return f
 }
@@ -101,7 +105,7 @@ func levelNames(ladder levels.Ladder) map[string]bool {
 // parked delivers records whose targets could not be written when they were due.
 type parked struct {
 	outbox  *deliver.Outbox
-	targets *deliver.Targets
+	targets *record.Targets
 }
 
 // Due is at once: the outbox waits between attempts, for each target by itself.

@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"pgregory.net/rapid"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -23,7 +23,7 @@ func ten() *worker {
 var at = time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)
 
 // record is one that was written straight to the level topic at t.
-func record(t time.Time, stamped bool, headers ...kgo.RecordHeader) *kgo.Record {
+func newRecord(t time.Time, stamped bool, headers ...kgo.RecordHeader) *kgo.Record {
 	rec := &kgo.Record{Topic: "delay.level.10s", Partition: 2, Offset: 7, Timestamp: t, Headers: headers}
 	if stamped {
 		rec.Attrs = kgo.NewRecordAttrs(kgo.RecordAttrsOpts{TimestampType: 1})
@@ -36,8 +36,8 @@ func hop(due time.Time) []kgo.RecordHeader { return hopText(strconv.FormatInt(du
 
 func hopText(due string) []kgo.RecordHeader {
 	return []kgo.RecordHeader{
-		{Key: levels.HopDue, Value: []byte(due)}, {Key: levels.HopAccepted, Value: []byte("1")},
-		{Key: levels.HopGranted, Value: []byte("10s")}, {Key: levels.HopID, Value: []byte("id")},
+		{Key: record.KeyDue, Value: []byte(due)}, {Key: record.KeyAccepted, Value: []byte("1")},
+		{Key: record.KeyGranted, Value: []byte("10s")}, {Key: record.KeyID, Value: []byte("id")},
 	}
 }
 
@@ -49,22 +49,22 @@ func TestDue(t *testing.T) {
 		seen time.Time
 		want time.Time
 	}{
-		{"the level and what Kafka cuts off", record(at, true), at, at.Add(level + ms)},
-		{"when it was first seen does not matter where the broker stamps", record(at, true), at.Add(-time.Hour), at.Add(level + ms)},
-		{"the router knows better", record(at, true, hop(at.Add(4*time.Second))...), at, at.Add(4 * time.Second)},
-		{"an overdue one is due", record(at, true, hop(at.Add(-time.Hour))...), at, at.Add(-time.Hour)},
-		{"no header stretches a wait", record(at, true, hop(at.Add(time.Hour))...), at, at.Add(level + ms)},
-		{"2099 neither", record(at, true, hop(time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC))...), at, at.Add(level + ms)},
-		{"nonsense is not read", record(at, true, hopText("soon")...), at, at.Add(level + ms)},
-		{"nothing below 1970 neither", record(at, true, hop(time.UnixMilli(-1))...), at, at.Add(level + ms)},
-		{"a header that is not the router's shortens none", record(at, true, hop(at)[0]), at, at.Add(level + ms)},
-		{"three neither", record(at, true, hop(at)[:3]...), at, at.Add(level + ms)},
-		{"a producer's time counts", record(at, false), at.Add(time.Second), at.Add(level + ms)},
-		{"up to when it was first seen", record(at.Add(time.Hour), false), at, at.Add(level + ms)},
-		{"without a time it waits from when it was first seen", record(time.UnixMilli(-1), false), at, at.Add(level + ms)},
-		{"the broker's stamp is a time", record(time.UnixMilli(-1), true), at, time.UnixMilli(-1).Add(level + ms)},
-		{"without a time the router still knows better", record(time.UnixMilli(-1), false, hop(at.Add(4*time.Second))...), at, at.Add(4 * time.Second)},
-		{"one from 1970 is overdue", record(time.UnixMilli(0), false), at, time.UnixMilli(0).Add(level + ms)},
+		{"the level and what Kafka cuts off", newRecord(at, true), at, at.Add(level + ms)},
+		{"when it was first seen does not matter where the broker stamps", newRecord(at, true), at.Add(-time.Hour), at.Add(level + ms)},
+		{"the router knows better", newRecord(at, true, hop(at.Add(4*time.Second))...), at, at.Add(4 * time.Second)},
+		{"an overdue one is due", newRecord(at, true, hop(at.Add(-time.Hour))...), at, at.Add(-time.Hour)},
+		{"no header stretches a wait", newRecord(at, true, hop(at.Add(time.Hour))...), at, at.Add(level + ms)},
+		{"2099 neither", newRecord(at, true, hop(time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC))...), at, at.Add(level + ms)},
+		{"nonsense is not read", newRecord(at, true, hopText("soon")...), at, at.Add(level + ms)},
+		{"nothing below 1970 neither", newRecord(at, true, hop(time.UnixMilli(-1))...), at, at.Add(level + ms)},
+		{"a header that is not the router's shortens none", newRecord(at, true, hop(at)[0]), at, at.Add(level + ms)},
+		{"three neither", newRecord(at, true, hop(at)[:3]...), at, at.Add(level + ms)},
+		{"a producer's time counts", newRecord(at, false), at.Add(time.Second), at.Add(level + ms)},
+		{"up to when it was first seen", newRecord(at.Add(time.Hour), false), at, at.Add(level + ms)},
+		{"without a time it waits from when it was first seen", newRecord(time.UnixMilli(-1), false), at, at.Add(level + ms)},
+		{"the broker's stamp is a time", newRecord(time.UnixMilli(-1), true), at, time.UnixMilli(-1).Add(level + ms)},
+		{"without a time the router still knows better", newRecord(time.UnixMilli(-1), false, hop(at.Add(4*time.Second))...), at, at.Add(4 * time.Second)},
+		{"one from 1970 is overdue", newRecord(time.UnixMilli(0), false), at, time.UnixMilli(0).Add(level + ms)},
 	} {
 		if got := ten().Due(c.rec, c.seen); !got.Equal(c.want) {
 			t.Errorf("%s: due at %v, want %v", c.why, got.UTC(), c.want.UTC())
@@ -76,7 +76,7 @@ func TestDue(t *testing.T) {
 // from the broker's stamp, or from when it was first seen.
 func TestDueIsBounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		rec := record(time.UnixMilli(rapid.Int64().Draw(t, "stamp")>>16), false,
+		rec := newRecord(time.UnixMilli(rapid.Int64().Draw(t, "stamp")>>16), false,
 			hopText(rapid.OneOf(rapid.String(), rapid.StringMatching("-?[0-9]{1,20}")).Draw(t, "hop"))...)
 		if due := ten().Due(rec, at); due.After(at.Add(10*time.Second + cut)) {
 			t.Fatalf("due at %v, seen at %v", due, at)
@@ -86,9 +86,9 @@ func TestDueIsBounded(t *testing.T) {
 
 func TestFacts(t *testing.T) {
 	due := at.Add(10*time.Second + cut)
-	direct := ten().facts(record(at, true), due)
-	want := deliver.Facts{
-		Partition: deliver.ByKey, Due: due.UnixMilli(), Accepted: at.UnixMilli(), Granted: "10s",
+	direct := factsOf(newRecord(at, true), due)
+	want := levels.Facts{
+		Partition: levels.ByKey, Due: due.UnixMilli(), Accepted: at.UnixMilli(), Granted: "10s",
 	}
 	if direct != want {
 		t.Errorf("written straight to the level:\n got %+v\nwant %+v", direct, want)
@@ -96,8 +96,8 @@ func TestFacts(t *testing.T) {
 
 	// Without a time it was accepted when it was first seen, and its id does not change with that.
 	for _, seen := range []time.Time{at, at.Add(time.Minute)} {
-		rec := record(time.UnixMilli(-1), false)
-		f := ten().facts(rec, ten().Due(rec, seen))
+		rec := newRecord(time.UnixMilli(-1), false)
+		f := factsOf(rec, ten().Due(rec, seen))
 		if f.Accepted != seen.UnixMilli() || f.ID != "delay.level.10s-2-7-0" {
 			t.Errorf("without a time, seen at %v: %+v", seen, f)
 		}
@@ -105,16 +105,16 @@ func TestFacts(t *testing.T) {
 
 	accepted := at.Add(-3 * time.Second)
 	routed := func(granted string) *kgo.Record {
-		return deliver.Hop(record(at, true), "delay.level.10s", deliver.Facts{
+		return record.Hop(newRecord(at, true), "delay.level.10s", levels.Facts{
 			ID: "delay.inbox-0-1-2", Due: due.UnixMilli(), Accepted: accepted.UnixMilli(), Granted: granted,
 		})
 	}
-	got := ten().facts(routed("30s"), due)
+	got := factsOf(routed("30s"), due)
 	if got.ID != "delay.inbox-0-1-2" || got.Accepted != accepted.UnixMilli() || got.Granted != "30s" {
 		t.Errorf("routed: %+v", got)
 	}
 	// The header becomes a label of metrics: it has to be a level that there is.
-	if got := ten().facts(routed("31s"), due); got.Granted != "10s" {
+	if got := factsOf(routed("31s"), due); got.Granted != "10s" {
 		t.Errorf("a level that is none: %+v", got)
 	}
 }
@@ -122,10 +122,10 @@ func TestFacts(t *testing.T) {
 // What is parked has to be read again, whatever time its producer wrote.
 func TestFactsOfAnyTimeCanBeParked(t *testing.T) {
 	for _, stamp := range []int64{math.MinInt64, -1, 0, math.MaxInt64} {
-		rec := record(time.UnixMilli(stamp), false)
-		f := ten().facts(rec, ten().Due(rec, at))
+		rec := newRecord(time.UnixMilli(stamp), false)
+		f := factsOf(rec, ten().Due(rec, at))
 		f.Topic = "orders"
-		_, got, err := deliver.Unpark(deliver.Parked(rec, "delay.parked", f))
+		_, got, err := record.Unpark(record.Parked(rec, "delay.parked", f))
 		if err != nil || got.Due != f.Due || got.Accepted != f.Accepted {
 			t.Errorf("written at %d ms: parked %+v, unparked %+v, %v", stamp, f, got, err)
 		}
@@ -151,4 +151,9 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 			t.Errorf("error %v does not name %s", err, want)
 		}
 	}
+}
+
+// factsOf returns what the forwarder finds out about a record of the level ten.
+func factsOf(rec *kgo.Record, due time.Time) levels.Facts {
+	return ten().facts(rec, record.Read(rec.Headers), due)
 }

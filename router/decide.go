@@ -6,8 +6,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -77,17 +77,22 @@ type Decision struct {
 // waits on the topic of its level even if it is overdue: records with its key may
 // stand there that were sent before it.
 func (p *Policy) Decide(rec *kgo.Record, accepted time.Time) Decision {
+	return p.decide(rec, record.Read(rec.Headers), accepted)
+}
+
+// decide is Decide for a record whose headers are h.
+func (p *Policy) decide(rec *kgo.Record, h *record.Headers, accepted time.Time) Decision {
 	acceptedMs := accepted.UnixMilli()
-	d := Decision{Facts: levels.Facts{Partition: deliver.ByKey, Accepted: acceptedMs}}
+	d := Decision{Facts: levels.Facts{Partition: levels.ByKey, Accepted: acceptedMs}}
 	if lane.Timeless(rec) { // accepted is a guess, and duplicates have the same id
-		d.Facts.ID = deliver.OriginID(rec, 0)
+		d.Facts.ID = record.OriginID(rec, 0)
 	}
-	granted, refusal := p.readLevel(rec.Headers)
+	granted, refusal := p.readLevel(h)
 	if refusal != nil {
 		return d.dead(refusal)
 	}
 	targets := p.targets()
-	topic, partition, refusal := targets.Resolve(rec.Headers)
+	topic, partition, refusal := targets.Resolve(h)
 	if refusal != nil {
 		return d.dead(refusal)
 	}
@@ -101,7 +106,7 @@ func (p *Policy) Decide(rec *kgo.Record, accepted time.Time) Decision {
 		return d
 	}
 	d.Kind, d.Level = ToLevel, granted.level
-	d.Record = deliver.Hop(rec, p.Names.Level(d.Level), d.Facts)
+	d.Record = h.Hop(rec, p.Names.Level(d.Level), d.Facts)
 	return d
 }
 
@@ -126,11 +131,11 @@ type grant struct {
 }
 
 // readLevel reads the request from headers and answers it.
-func (p *Policy) readLevel(h []kgo.RecordHeader) (grant, *Refusal) {
-	if r := deliver.Misspelt(h); r != nil {
+func (p *Policy) readLevel(h *record.Headers) (grant, *Refusal) {
+	if r := h.Misspelt(); r != nil {
 		return grant{}, r
 	}
-	value, given := deliver.Last(h, levels.HeaderLevel)
+	value, given := h.Level()
 	if !given {
 		return grant{}, &Refusal{Code: levels.BadLevel, Detail: levels.HeaderLevel +
 			" is missing; write a duration such as 10s, 1m30s, 2h or 1d, or a level number such as 3"}
@@ -149,13 +154,13 @@ func (p *Policy) grant(request levels.Request, value []byte) (grant, *Refusal) {
 		last := p.Ladder.Last()
 		return grant{}, &Refusal{Code: levels.BadLevel, Detail: fmt.Sprintf(
 			"%s %s is a level number, and the last level is number %d (%s); for milliseconds write %dms, for seconds %ds",
-			levels.HeaderLevel, deliver.Quote(value), last.Number, last, request.Number, request.Number)}
+			levels.HeaderLevel, record.Quote(value), last.Number, last, request.Number, request.Number)}
 	}
 	if over && p.rejects() {
 		last := p.Ladder.Last()
 		return grant{}, &Refusal{Code: levels.OverMax, Detail: fmt.Sprintf(
 			"%s %s is above the last level, %s (number %d); ask for at most that, or set --over-max=clamp to grant it",
-			levels.HeaderLevel, deliver.Quote(value), last, last.Number)}
+			levels.HeaderLevel, record.Quote(value), last, last.Number)}
 	}
 	asked := request.Delay
 	if request.ByNumber {

@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"pgregory.net/rapid"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -37,8 +37,8 @@ func TestDecideToLevel(t *testing.T) {
 	rec := &kgo.Record{Topic: "delay.inbox", Partition: 2, Offset: 17, Key: []byte("k"), Value: []byte{}, Headers: in}
 	d := defaults().Decide(rec, acceptedAt)
 
-	facts := deliver.Facts{
-		Topic: "orders", Partition: deliver.ByKey, Due: 1700000010124, Accepted: 1700000000123, Granted: "10s",
+	facts := levels.Facts{
+		Topic: "orders", Partition: levels.ByKey, Due: 1700000010124, Accepted: 1700000000123, Granted: "10s",
 	}
 	if diff := cmp.Diff(facts, d.Facts); diff != "" {
 		t.Errorf("facts (- want, + got):\n%s", diff)
@@ -47,7 +47,7 @@ func TestDecideToLevel(t *testing.T) {
 		t.Errorf("decision %+v", d)
 	}
 	out := d.Record
-	if out.Topic != "delay.level.10s" || out.Partition != deliver.ByKey || !out.Timestamp.IsZero() || &out.Key[0] != &rec.Key[0] || out.Value == nil {
+	if out.Topic != "delay.level.10s" || out.Partition != levels.ByKey || !out.Timestamp.IsZero() || &out.Key[0] != &rec.Key[0] || out.Value == nil {
 		t.Errorf("record %+v", out)
 	}
 	want := headers("a", "1", "delay-level", "9s", "delay-target", "orders", "a", "2",
@@ -63,8 +63,8 @@ func TestDecideDead(t *testing.T) {
 	d := defaults().Decide(rec, acceptedAt)
 	want := Decision{
 		Kind: Dead,
-		Facts: deliver.Facts{
-			Partition: deliver.ByKey, Accepted: 1700000000123,
+		Facts: levels.Facts{
+			Partition: levels.ByKey, Accepted: 1700000000123,
 		},
 		Refusal: &Refusal{Code: levels.BadLevel, Detail: d.Refusal.Detail},
 	}
@@ -122,16 +122,16 @@ func deliverFrom(t *testing.T, p *Policy, rec *kgo.Record, accepted time.Time) *
 	if d.Kind != ToLevel {
 		t.Fatalf("decision %+v", d)
 	}
-	facts, ok := deliver.ReadHop(d.Record.Headers)
+	facts, ok := record.ReadHop(d.Record.Headers)
 	if !ok {
 		t.Fatalf("the forwarder cannot read %+v", d.Record.Headers)
 	}
 	targets := p.targets()
 	var refusal *Refusal
-	if facts.Topic, facts.Partition, refusal = targets.Resolve(d.Record.Headers); refusal != nil {
+	if facts.Topic, facts.Partition, refusal = targets.Resolve(record.Read(d.Record.Headers)); refusal != nil {
 		t.Fatal(refusal)
 	}
-	return deliver.Final(d.Record, facts)
+	return record.Final(d.Record, facts)
 }
 
 // anyPolicy draws a policy that is valid.
@@ -157,7 +157,7 @@ func anyPolicy() *rapid.Generator[*Policy] {
 // someKeys are keys that mean something, and some that do not.
 var someKeys = []string{
 	levels.HeaderLevel, levels.HeaderTarget, levels.HeaderPartition, levels.HeaderID, levels.HeaderGranted, levels.HeaderDue,
-	levels.HopDue, levels.HopAccepted, levels.HopGranted, levels.HopID, levels.HeaderError, "", "x", "Delay-Level", "delay-foo",
+	record.KeyDue, record.KeyAccepted, record.KeyGranted, record.KeyID, levels.HeaderError, "", "x", "Delay-Level", "delay-foo",
 }
 
 // anyHeaders draws headers that make sense about every other time.
@@ -257,13 +257,13 @@ func checkWaits(t fataler, p *Policy, rec *kgo.Record, d Decision) {
 	if l, ok := p.Ladder.Number(d.Level.Number); !ok || l != d.Level || d.Facts.Granted != l.String() {
 		t.Fatalf("waits on level %+v, granted %s", d.Level, d.Facts.Granted)
 	}
-	hop, ok := deliver.ReadHop(d.Record.Headers)
+	hop, ok := record.ReadHop(d.Record.Headers)
 	want := d.Facts
-	want.Topic, want.Partition, want.ID = "", deliver.ByKey, deliver.OriginID(rec, d.Facts.Accepted)
+	want.Topic, want.Partition, want.ID = "", levels.ByKey, record.OriginID(rec, d.Facts.Accepted)
 	if !ok || hop != want {
 		t.Fatalf("the forwarder reads %+v, want %+v", hop, want)
 	}
-	kept := deliver.WithoutHop(rec.Headers, 0)
+	kept := record.WithoutHop(rec.Headers, 0)
 	if !cmp.Equal(kept, d.Record.Headers[:len(kept)]) || !cmp.Equal(rec.Key, d.Record.Key) || !cmp.Equal(rec.Value, d.Record.Value) {
 		t.Fatalf("record %+v became %+v", rec, d.Record)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -40,11 +40,11 @@ func (e *existing) check(ctx context.Context, target string) error {
 	switch {
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		return &Refusal{Code: levels.UnknownTopic, Detail: fmt.Sprintf(
-			"target %s does not exist; create the topic before records are sent to it, or correct the name", deliver.Quote([]byte(target)))}
+			"target %s does not exist; create the topic before records are sent to it, or correct the name", record.Quote([]byte(target)))}
 	case errors.Is(err, kerr.TopicAuthorizationFailed): // it may well exist, and the service may write to it
 	case kerr.IsRetriable(err): // it exists, and has no leader just now
 	case err != nil:
-		return fmt.Errorf("look up target %s: %w", deliver.Quote([]byte(target)), err)
+		return fmt.Errorf("look up target %s: %w", record.Quote([]byte(target)), err)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -59,7 +59,7 @@ func (p Policy) Validate() error {
 		return wrong("OverMax", err)
 	}
 	err := p.targets().Validate()
-	if fault := (*deliver.FieldError)(nil); errors.As(err, &fault) {
+	if fault := (*record.FieldError)(nil); errors.As(err, &fault) {
 		fault.Field = policyField + fault.Field
 	}
 	return err
@@ -69,11 +69,11 @@ func (p Policy) Validate() error {
 const policyField = "Policy."
 
 func wrong(field string, err error) error {
-	return &deliver.FieldError{Field: policyField + field, Err: err}
+	return &record.FieldError{Field: policyField + field, Err: err}
 }
 
-func (p *Policy) targets() deliver.Targets {
-	return deliver.Targets{Names: p.Names, Default: p.DefaultTarget, Allow: p.AllowTargets, Deny: p.DenyTargets}
+func (p *Policy) targets() record.Targets {
+	return record.Targets{Names: p.Names, Default: p.DefaultTarget, Allow: p.AllowTargets, Deny: p.DenyTargets}
 }
 
 // OverMax says what becomes of a request above the last level.
@@ -101,7 +101,7 @@ func ParseOverMax(s string) (OverMax, error) {
 			return OverMax(o), nil
 		}
 	}
-	return OverMaxAuto, fmt.Errorf("over-max %s: write clamp, reject or auto", deliver.Quote([]byte(s)))
+	return OverMaxAuto, fmt.Errorf("over-max %s: write clamp, reject or auto", record.Quote([]byte(s)))
 }
 
 // String is the name that [ParseOverMax] reads.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -43,7 +43,7 @@ func (p Policy) Prepare(rec *kgo.Record, delay time.Duration, now time.Time) (*k
 // sending decides what a producer writes. It is a value that does not change.
 type sending struct {
 	policy   Policy // valid, with its defaults
-	targets  deliver.Targets
+	targets  record.Targets
 	noTarget bool // records are for a handler, see ProducerConfig.NoTarget
 }
 
@@ -105,13 +105,13 @@ func (s *sending) prepare(rec *kgo.Record, delay time.Duration, now time.Time, i
 	headers = append(headers, kgo.RecordHeader{Key: levels.HeaderSent, Value: strconv.AppendInt(nil, sent.UnixMilli(), 10)})
 	out := &kgo.Record{
 		Topic:     s.policy.Names.Level(level),
-		Partition: deliver.ByKey,
+		Partition: levels.ByKey,
 		Key:       rec.Key,
 		Value:     rec.Value,
 		Headers:   headers,
 	}
 	if level.Delay == 0 {
-		out = s.atOnce(out, deliver.Facts{
+		out = s.atOnce(out, levels.Facts{
 			Topic:     target,
 			Partition: partition,
 			ID:        id,
@@ -127,11 +127,11 @@ func (s *sending) prepare(rec *kgo.Record, delay time.Duration, now time.Time, i
 // atOnce returns the record to write for one without delay: what its target gets, or for
 // a handler one that waits on no level. A handler only reads levels' topics, so it is on
 // that of the shortest, and a private header says that it is due.
-func (s *sending) atOnce(rec *kgo.Record, f deliver.Facts) *kgo.Record {
+func (s *sending) atOnce(rec *kgo.Record, f levels.Facts) *kgo.Record {
 	if s.noTarget {
-		return deliver.Hop(rec, s.policy.Names.Level(s.policy.Ladder.First()), f)
+		return record.Hop(rec, s.policy.Names.Level(s.policy.Ladder.First()), f)
 	}
-	return deliver.Final(rec, f)
+	return record.Final(rec, f)
 }
 
 // grant returns the level for a delay. Other than the router it does not clamp unless it
@@ -156,11 +156,11 @@ func (s *sending) resolve(named string, headers []kgo.RecordHeader) (topic strin
 		targets.Default = named
 	}
 	if s.noTarget && targets.Default == "" {
-		if _, given := deliver.Last(headers, levels.HeaderTarget); !given {
-			return "", deliver.ByKey, deliver.Misspelt(headers)
+		if _, given := record.Last(headers, levels.HeaderTarget); !given {
+			return "", levels.ByKey, record.Misspelt(headers)
 		}
 	}
-	return targets.Resolve(headers)
+	return targets.Resolve(record.Read(headers))
 }
 
 // producerAdds is how many headers a producer puts on at most: id, previous id, level,
@@ -171,7 +171,7 @@ const producerAdds = 5
 // sets: the caller says level and target otherwise, and private headers that a due
 // record still carries where a handler received it would shorten its next delay.
 func incoming(h []kgo.RecordHeader, named bool) []kgo.RecordHeader {
-	return without(deliver.WithoutHop(h, producerAdds), func(key string) bool {
+	return without(record.WithoutHop(h, producerAdds), func(key string) bool {
 		switch key {
 		case levels.HeaderLevel, levels.HeaderSent:
 			return true
@@ -185,8 +185,8 @@ func incoming(h []kgo.RecordHeader, named bool) []kgo.RecordHeader {
 // identify gives headers the id fresh unless they have one, and returns the id in force.
 // A record that was delivered before is a new message: its id becomes the previous one.
 func identify(headers []kgo.RecordHeader, fresh string) (h []kgo.RecordHeader, id string) {
-	own, _ := deliver.Last(headers, levels.HeaderID)
-	_, delivered := deliver.Last(headers, levels.HeaderGranted)
+	own, _ := record.Last(headers, levels.HeaderID)
+	_, delivered := record.Last(headers, levels.HeaderGranted)
 	if len(own) > 0 && !delivered {
 		return headers, string(own)
 	}
@@ -218,5 +218,5 @@ func toward(word string, rec *kgo.Record) string {
 	if rec.Topic == "" {
 		return ""
 	}
-	return " " + word + " " + deliver.Quote([]byte(rec.Topic))
+	return " " + word + " " + record.Quote([]byte(rec.Topic))
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -139,7 +139,7 @@ func newProducer(cfg ProducerConfig, opts []kgo.Opt) (*Producer, error) {
 		kgo.RecordDeliveryTimeout(deliveryTimeout),
 		kgo.WithHooks(faults))
 	all = append(all, opts...)
-	all = append(all, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(deliver.Partitioner()))
+	all = append(all, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(record.Partitioner()))
 	client, err := kgo.NewClient(all...)
 	if err != nil {
 		return nil, err

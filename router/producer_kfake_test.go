@@ -22,7 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -114,7 +114,7 @@ func TestProducerWritesToTheLevel(t *testing.T) {
 		for _, rec := range r.read("delay.level.10s", 3) {
 			seen[fmt.Sprintf("%#v", rec.Key)] = true
 			sent := fmt.Sprint(rec.Timestamp.UnixMilli())
-			id, _ := deliver.Last(rec.Headers, "delay-id")
+			id, _ := record.Last(rec.Headers, "delay-id")
 			want := append([]kgo.RecordHeader{{Key: "null"}, {Key: "empty", Value: []byte{}}},
 				headers("delay-id", string(id), "delay-level", "9s", "delay-target", "orders", "delay-sent", sent)...)
 			if diff := cmp.Diff(want, rec.Headers); diff != "" || rec.Value != nil {
@@ -326,7 +326,7 @@ func TestProducerGivesReceipts(t *testing.T) {
 				t.Fatal(err)
 			}
 			read := r.read(c.topic, 1)[0]
-			id, _ := deliver.Last(read.Headers, "delay-id")
+			id, _ := record.Last(read.Headers, "delay-id")
 			want := Receipt{
 				ID: string(id), Level: c.level, Due: time.UnixMilli(time.Now().UnixMilli()).Add(c.wait),
 				Topic: c.topic, Partition: read.Partition, Offset: read.Offset,

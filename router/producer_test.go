@@ -12,7 +12,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -163,7 +163,7 @@ func TestProducerPrepares(t *testing.T) {
 			if r := made.receipt; r.ID != cmp.Or(c.id, "fresh") || r.Topic != c.topic || c.delay > 0 != (r.Level.Number > 0) || r.Offset != -1 || !r.Due.IsZero() {
 				t.Errorf("receipt %+v", r)
 			}
-			if got.Topic != c.topic || got.Partition != deliver.ByKey || got.Key == nil || got.Value != nil || !got.Timestamp.IsZero() {
+			if got.Topic != c.topic || got.Partition != levels.ByKey || got.Key == nil || got.Value != nil || !got.Timestamp.IsZero() {
 				t.Errorf("record %+v", got)
 			}
 			if diff := gocmp.Diff(c.headers, got.Headers); diff != "" {
@@ -184,7 +184,7 @@ func TestProducerWithoutDelay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, _ := deliver.Last(got.Headers, "delay-id")
+	id, _ := record.Last(got.Headers, "delay-id")
 	if string(id) == "first" || len(id) < 20 {
 		t.Errorf("id %q, want a new one that no other record has", id)
 	}

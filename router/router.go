@@ -203,7 +203,7 @@ func (r *Router) Run(ctx context.Context) (err error) {
 	defer r.outbox.Close()
 	defer r.control.Start(ctx)()
 	if r.transactional {
-		err := r.outbox.Transact(ctx, r.consumer.Ledger(false), nil)
+		err := r.outbox.Transact(ctx, r.consumer.TxnCommitter(false), nil)
 		if ctx.Err() != nil {
 			return nil
 		}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -52,7 +52,7 @@ func describe(p *Policy, d Decision) string {
 		s = d.Record.Topic
 	}
 	s += ", for " + d.Facts.Topic
-	if d.Facts.Partition != deliver.ByKey {
+	if d.Facts.Partition != levels.ByKey {
 		s += fmt.Sprintf("/%d", d.Facts.Partition)
 	}
 	s += fmt.Sprintf(", due +%s", time.Duration(d.Facts.Due-d.Facts.Accepted)*time.Millisecond)
@@ -72,8 +72,8 @@ func quotesFault(h []kgo.RecordHeader, r *Refusal) bool {
 	case levels.BadPartition:
 		key = levels.HeaderPartition
 	}
-	value, given := deliver.Last(h, key)
-	if deliver.Misspelt(h) != nil {
+	value, given := record.Last(h, key)
+	if record.Misspelt(h) != nil {
 		return strings.Contains(r.Detail, "; write delay-")
 	}
 	if !given {

@@ -9,6 +9,7 @@ import (
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -41,13 +42,14 @@ func (w *worker) Handle(works []*lane.Work) {
 	batch := w.outbox.NewBatch(len(works))
 	for _, work := range works {
 		rec := work.Record
-		d := w.policy.Decide(rec, accepted(rec, work.Clock(now)))
+		headers := record.Read(rec.Headers)
+		d := w.policy.decide(rec, headers, accepted(rec, work.Clock(now)))
 		switch d.Kind {
 		case Dead:
 			batch.Bury(work, rec, d.Facts, *d.Refusal)
 			continue
 		case AtOnce:
-			batch.Deliver(work, rec, d.Facts)
+			batch.Deliver(work, rec, headers, d.Facts)
 		default:
 			batch.Put(work, rec, d.Record, d.Facts)
 		}
@@ -80,8 +82,8 @@ func (w *worker) observe(rec *kgo.Record, d *Decision) {
 	w.metrics.Rounding.WithLabelValues(d.Facts.Granted).Observe((granted - d.Asked).Abs().Seconds())
 	if d.Clamped {
 		w.metrics.Clamped.WithLabelValues(d.Facts.Granted).Inc()
-		asked, _ := deliver.Last(rec.Headers, levels.HeaderLevel)
-		w.clamps.Warn().Str("asked", deliver.Quote(asked)).Str("granted", d.Facts.Granted).Str("origin", deliver.Origin(rec)).
+		asked, _ := record.Last(rec.Headers, levels.HeaderLevel)
+		w.clamps.Warn().Str("asked", record.Quote(asked)).Str("granted", d.Facts.Granted).Str("origin", record.Origin(rec)).
 			Msg("request above the last level was shortened to it")
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/internal/record"
 )
 
 // A request that is shortened is logged as it was written.
@@ -33,7 +33,7 @@ func TestNoTimeIsNow(t *testing.T) {
 	for _, now := range []time.Time{acceptedAt, acceptedAt.Add(time.Minute)} {
 		rec := &kgo.Record{Topic: "delay.inbox", Timestamp: time.UnixMilli(-1), Headers: headers("delay-level", "10s", "delay-target", "orders")}
 		d := defaults().Decide(rec, accepted(rec, now))
-		id, _ := deliver.Last(d.Record.Headers, "delay-hop-id")
+		id, _ := record.Last(d.Record.Headers, "delay-hop-id")
 		if want := now.UnixMilli() + 10_001; d.Facts.Due != want || string(id) != "delay.inbox-0-0-0" {
 			t.Errorf("routed at %v: due at %d with id %s, want %d", now, d.Facts.Due, id, want)
 		}

@@ -15,8 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/printable"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -208,7 +208,7 @@ func (deadResendCmd) Help() string {
 // Run sends them, and prints what became of each.
 func (c *deadResendCmd) Run(ctx context.Context, con *console) error {
 	if c.To != "" {
-		targets := deliver.Targets{Names: c.Prefix}
+		targets := record.Targets{Names: c.Prefix}
 		if refusal := targets.Check(c.To); refusal != nil {
 			return usagef("--to: %s", refusal.Detail)
 		}

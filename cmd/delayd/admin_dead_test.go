@@ -13,7 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -44,7 +44,7 @@ func letterBroker(t *testing.T) (addr string) {
 	for i, code := range []levels.Code{levels.UnknownTopic, levels.BadLevel} {
 		src := &kgo.Record{Topic: "delay.inbox", Partition: 1, Offset: int64(i), Key: []byte("k\x1b[2J"), Value: []byte(strings.Repeat("long ", 20)),
 			Headers: []kgo.RecordHeader{{Key: levels.HeaderTarget, Value: []byte("orders")}}}
-		rec := deliver.Dead(src, "delay.dead", deliver.Facts{Accepted: 7}, deliver.Refusal{Code: code, Detail: "it says why"}, 3)
+		rec := record.Dead(src, "delay.dead", levels.Facts{Accepted: 7}, levels.Refusal{Code: code, Detail: "it says why"}, 3)
 		rec.Partition, rec.Timestamp = 0, time.Date(2026, 3, 1, i, 0, 0, 0, time.UTC)
 		write(t, cl, rec)
 	}
@@ -112,7 +112,7 @@ func TestDeadDelete(t *testing.T) {
 	cl := producer(t, broker)
 	for i := range 6 {
 		src := &kgo.Record{Topic: "delay.inbox", Offset: int64(i)}
-		rec := deliver.Dead(src, "delay.dead", deliver.Facts{Accepted: 7}, deliver.Refusal{Code: levels.BadLevel, Detail: "why"}, 1)
+		rec := record.Dead(src, "delay.dead", levels.Facts{Accepted: 7}, levels.Refusal{Code: levels.BadLevel, Detail: "why"}, 1)
 		rec.Partition, rec.Timestamp = 0, time.Date(2026, 3, 1, i, 0, 0, 0, time.UTC)
 		write(t, cl, rec)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 )
@@ -62,7 +62,7 @@ func (c *sendCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
-	targets := deliver.Targets{Names: c.Prefix}
+	targets := record.Targets{Names: c.Prefix}
 	if refusal := targets.Check(c.To); refusal != nil { // the service would make a dead letter of it
 		return usagef("--to: %s", refusal.Detail)
 	}

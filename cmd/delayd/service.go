@@ -17,8 +17,8 @@ import (
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/internal/connect"
 	web "github.com/delayd-io/delayd/internal/console"
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/internal/security"
 	"github.com/delayd-io/delayd/router"
 )
@@ -306,11 +306,11 @@ var policyFlags = map[string]string{
 
 // byFlag replaces the field in an error about a policy by its flag.
 func byFlag(err error) error {
-	var fault *deliver.FieldError
+	var fault *record.FieldError
 	if !errors.As(err, &fault) {
 		return err
 	}
-	return &deliver.FieldError{Field: policyFlags[fault.Field], Value: fault.Value, Err: fault.Err}
+	return &record.FieldError{Field: policyFlags[fault.Field], Value: fault.Value, Err: fault.Err}
 }
 
 // policy is what the flags say of routing.

@@ -19,7 +19,6 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -86,7 +85,7 @@ type Config struct {
 	Sick bool
 	// Delivery is what the service is to promise. What is delivered exactly once is
 	// read committed.
-	Delivery deliver.Delivery
+	Delivery levels.Delivery
 	// ServeArgs are more flags for the service.
 	ServeArgs []string
 	// Progress is told how far a run is; nil tells nobody.
@@ -146,7 +145,7 @@ type Report struct {
 	Clock string `json:"clock"`
 	Load  Load   `json:"load"`
 	// Delivery is what the service promised, where that is not the default.
-	Delivery deliver.Delivery `json:"delivery,omitzero"`
+	Delivery levels.Delivery `json:"delivery,omitzero"`
 	// Notes are sentences that a reader of the figures has to know.
 	Notes   []string  `json:"notes,omitempty"`
 	Runs    []Result  `json:"runs"`    // in the order they ran

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -172,7 +171,7 @@ func (cfg *Config) notes() []string {
 	if cfg.Load.Scenario == Pending {
 		add("Nothing was due while it was measured, so that nothing was delivered.")
 	}
-	if cfg.Delivery == deliver.ExactlyOnce {
+	if cfg.Delivery == levels.ExactlyOnce {
 		add("The service delivered exactly once, and the consumer read what was committed.")
 	}
 	if len(cfg.ServeArgs) > 0 {

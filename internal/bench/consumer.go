@@ -8,7 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/levels"
 )
 
 const (
@@ -34,7 +34,7 @@ type consumer struct {
 
 // reading are the options of the bench's consumer.
 func (b *bench) reading() []kgo.Opt {
-	if b.Delivery != deliver.ExactlyOnce {
+	if b.Delivery != levels.ExactlyOnce {
 		return b.Opts
 	}
 	return append(b.Opts[:len(b.Opts):len(b.Opts)], kgo.FetchIsolationLevel(kgo.ReadCommitted()))

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/levels"
 )
 
 const (
@@ -55,7 +55,7 @@ func (b *bench) serveArgs(s *stage) []string {
 	if s.sick { // that a target does not exist is to be no reason for dead letters
 		args = append(args, "--missing-target-wait", "0")
 	}
-	if b.Delivery != deliver.AtLeastOnce {
+	if b.Delivery != levels.AtLeastOnce {
 		args = append(args, "--delivery", b.Delivery.String())
 	}
 	return append(args, b.ServeArgs...)

@@ -19,9 +19,9 @@ const (
 
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, latest, digits) }
 
-// record adds a lateness. One below zero, which is counted as early, is no
+// observe adds a lateness. One below zero, which is counted as early, is no
 // lateness.
-func record(h *hdrhistogram.Histogram, late time.Duration) {
+func observe(h *hdrhistogram.Histogram, late time.Duration) {
 	// It cannot fail: the value is within the bounds of newHistogram.
 	_ = h.RecordValue(min(latest, max(0, late.Microseconds())))
 }

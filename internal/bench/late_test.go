@@ -12,7 +12,7 @@ func TestLate(t *testing.T) {
 		t.Error("lateness of no records")
 	}
 	for i := range 1000 {
-		record(h, time.Duration(i+1)*time.Millisecond)
+		observe(h, time.Duration(i+1)*time.Millisecond)
 	}
 	l := newLate(h)
 	near := func(name string, got, want float64) {
@@ -42,8 +42,8 @@ func TestLate(t *testing.T) {
 func TestLateHasBounds(t *testing.T) {
 	t.Parallel()
 	h := newHistogram()
-	record(h, -time.Second)
-	record(h, 2*time.Hour)
+	observe(h, -time.Second)
+	observe(h, 2*time.Hour)
 	if h.TotalCount() != 2 || h.Min() != 0 || h.Max() < latest {
 		t.Errorf("%d records from %d to %d µs", h.TotalCount(), h.Min(), h.Max())
 	}

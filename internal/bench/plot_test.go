@@ -27,7 +27,7 @@ func lateBy(n int, median time.Duration, tail float64) *Late {
 		if random.Float64() < 0.02 {
 			factor *= 1 + random.Float64()*tail
 		}
-		record(h, time.Duration(float64(median)*factor))
+		observe(h, time.Duration(float64(median)*factor))
 	}
 	return newLate(h)
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/levels"
 )
 
 // summarise fills in what the runs come to, all of them or those that were made
@@ -231,7 +231,7 @@ func (r *Report) Check() error {
 		fault(s.Lost, "lost")
 		fault(s.Early, "delivered early")
 		fault(s.Disordered, "delivered out of order")
-		if s.Kills == 0 || r.Delivery == deliver.ExactlyOnce { // else a kill may deliver twice
+		if s.Kills == 0 || r.Delivery == levels.ExactlyOnce { // else a kill may deliver twice
 			fault(s.Duplicated, "delivered twice")
 		}
 	}

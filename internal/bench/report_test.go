@@ -76,8 +76,8 @@ func TestSummaryOfLateness(t *testing.T) {
 	t.Parallel()
 	quick, slow := newHistogram(), newHistogram()
 	for range 100 {
-		record(quick, time.Millisecond)
-		record(slow, 3*time.Millisecond)
+		observe(quick, time.Millisecond)
+		observe(slow, 3*time.Millisecond)
 	}
 	first := newLate(quick)
 	r := madeUp(Steady,

@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/admin"
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -211,8 +211,8 @@ func (s *stage) ready(d deck) func(id int64) (string, []kgo.RecordHeader) {
 			src.Headers = []kgo.RecordHeader{{Key: levels.HeaderLevel, Value: []byte(level.String())}}
 			src.Topic = s.names.Inbox()
 		}
-		return s.source(level), deliver.Final(src, deliver.Facts{
-			ID: deliver.OriginID(src, now), Due: now + level.Delay.Milliseconds() + 1, Accepted: now, Granted: level.String(),
+		return s.source(level), record.Final(src, levels.Facts{
+			ID: record.OriginID(src, now), Due: now + level.Delay.Milliseconds() + 1, Accepted: now, Granted: level.String(),
 		}).Headers
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -82,7 +82,7 @@ func (t *tally) observe(rec *kgo.Record, now time.Time) {
 
 // measure notes how late a record is. The copy's has no delay and no such header.
 func (t *tally) measure(id int64, rec *kgo.Record, now time.Time) {
-	text, ok := deliver.Last(rec.Headers, levels.HeaderAccepted)
+	text, ok := record.Last(rec.Headers, levels.HeaderAccepted)
 	if !ok {
 		return
 	}
@@ -97,7 +97,7 @@ func (t *tally) measure(id int64, rec *kgo.Record, now time.Time) {
 		t.early++
 	}
 	if t.measured(id, due) {
-		record(t.late, late)
+		observe(t.late, late)
 	}
 }
 

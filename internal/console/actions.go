@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/delayd-io/delayd/admin"
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/printable"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -267,7 +267,7 @@ func (c *Console) resendOf(q url.Values, names levels.Names) (admin.Resend, erro
 	}
 	r := admin.Resend{Filter: f, Target: q.Get("to"), Level: q.Get("level"), Again: q.Get("again") == "true"}
 	if r.Target != "" {
-		targets := deliver.Targets{Names: names}
+		targets := record.Targets{Names: names}
 		if refusal := targets.Check(r.Target); refusal != nil {
 			return r, badRequest(errors.New(refusal.Detail))
 		}

@@ -21,7 +21,7 @@ import (
 
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/internal/connect"
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -114,7 +114,7 @@ func (w *world) signed(req *http.Request) {
 func (w *world) die(t *testing.T, code levels.Code, rec *kgo.Record) {
 	t.Helper()
 	rec.Topic = "delay.inbox"
-	dead := deliver.Dead(rec, "delay.dead", deliver.Facts{Accepted: 7}, deliver.Refusal{Code: code, Detail: "because of " + string(rec.Value)}, 2)
+	dead := record.Dead(rec, "delay.dead", levels.Facts{Accepted: 7}, levels.Refusal{Code: code, Detail: "because of " + string(rec.Value)}, 2)
 	dead.Partition = 0
 	if err := w.cl.ProduceSync(context.Background(), dead).FirstErr(); err != nil {
 		t.Fatal(err)

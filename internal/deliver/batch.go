@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/record"
 )
 
 // Batch is records that are due together. What they need on their way is
@@ -16,10 +18,9 @@ type Batch struct {
 	o       *Outbox
 	items   []item
 	records []kgo.Record
-	headers []kgo.RecordHeader
-	values  values
+	room    record.Room
 	sources []kgo.Record // of parked records, as they were read first
-	target  target       // of the parked record that was added last
+	target  destination  // of the parked record that was added last
 	kind    kind         // direct, or again
 	trials  []trial      // in transactions
 	left    atomic.Int32 // items that have not arrived at the first attempt
@@ -55,50 +56,26 @@ func (b *Batch) arrived() {
 	}
 	clear(b.items)
 	clear(b.records)
-	clear(b.headers)
 	clear(b.trials)
-	b.items, b.records, b.headers, b.values.buf = b.items[:0], b.records[:0], b.headers[:0], b.values.buf[:0]
+	b.items, b.records = b.items[:0], b.records[:0]
+	b.room.Reset()
 	b.trials = b.trials[:0]
 	clear(b.sources)
-	b.sources, b.target, b.kind = b.sources[:0], target{}, direct
+	b.sources, b.target, b.kind = b.sources[:0], destination{}, direct
 	batches.Put(b)
 }
 
-// Deliver adds src, to be sent to its target as the record that the target's
-// consumer gets.
-func (b *Batch) Deliver(owner Owner, src *kgo.Record, f Facts) { b.deliver(owner, src, f) }
-
-func (b *Batch) deliver(owner Owner, src *kgo.Record, f Facts) *item {
-	b.records = append(b.records, kgo.Record{})
-	rec := &b.records[len(b.records)-1]
-	rec.Topic, rec.Key, rec.Value, rec.Headers = f.Topic, src.Key, src.Value, b.final(src, &f)
-	return b.add(owner, src, rec, f)
+// Deliver adds src, whose headers are h, to be sent to its target as the record that the
+// target's consumer gets.
+func (b *Batch) Deliver(owner Owner, src *kgo.Record, h *record.Headers, f Facts) {
+	b.deliver(owner, src, h, f)
 }
 
-// commonHeaders and commonValues are how many headers, and bytes of their values, a
-// record may have for the others of its batch to be taken to be like it. One with more
-// gets memory of its own: a single one can have as many as fit into unpack.MaxBatchBytes.
-const (
-	commonHeaders = 64
-	commonValues  = 1024
-)
-
-// final returns the headers of the record that Final makes.
-func (b *Batch) final(src *kgo.Record, f *Facts) []kgo.RecordHeader {
-	count, size := len(src.Headers)+finalAdds, finalSize(src, f)
-	if count > commonHeaders || size > commonValues {
-		return Final(src, *f).Headers
-	}
-	left := cap(b.items) - len(b.items)
-	if cap(b.headers)-len(b.headers) < count {
-		b.headers = make([]kgo.RecordHeader, 0, left*count)
-	}
-	if cap(b.values.buf)-len(b.values.buf) < size {
-		b.values = newValues(left * size)
-	}
-	start := len(b.headers)
-	b.headers = appendFinal(b.headers, &b.values, src, f)
-	return b.headers[start:len(b.headers):len(b.headers)]
+func (b *Batch) deliver(owner Owner, src *kgo.Record, h *record.Headers, f Facts) *item {
+	b.records = append(b.records, kgo.Record{})
+	rec := &b.records[len(b.records)-1]
+	rec.Topic, rec.Key, rec.Value, rec.Headers = f.Topic, src.Key, src.Value, b.room.Final(src, h, &f, cap(b.items)-len(b.items))
+	return b.add(owner, src, rec, f)
 }
 
 // Put adds rec, to be written to a topic of the service itself. src is what a
@@ -109,8 +86,8 @@ func (b *Batch) Put(owner Owner, src, rec *kgo.Record, f Facts) {
 
 // Bury adds src, to be written to the dead letters for r.
 func (b *Batch) Bury(owner Owner, src *kgo.Record, f Facts, r Refusal) {
-	b.o.mourn(src, f, r)
-	it := b.add(owner, src, Dead(src, b.o.dead, f, r, 0), f)
+	b.o.logDeadLetter(src, f, r)
+	it := b.add(owner, src, record.Dead(src, b.o.dead, f, r, 0), f)
 	it.put, it.code = true, r.Code
 }
 
@@ -148,7 +125,8 @@ func (b *Batch) try() {
 	for i := range b.items {
 		it := &b.items[i]
 		it.trial = &b.trials[i]
-		it.trial.source = it.owner.(Claim).Source()
+		it.trial.work = it.owner.Work()
+		it.trial.source = it.trial.work.Source()
 	}
 }
 

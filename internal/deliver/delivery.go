@@ -7,20 +7,20 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// Delivery says what is promised of a record's delivery.
-type Delivery = levels.Delivery
+// ByKey is levels.ByKey.
+const ByKey = levels.ByKey
 
-const (
-	// AtLeastOnce and ExactlyOnce are those of package levels.
-	AtLeastOnce = levels.AtLeastOnce
-	ExactlyOnce = levels.ExactlyOnce
-)
+// Facts are what is known of a record on its way to its target.
+type Facts = levels.Facts
+
+// Refusal says why a record cannot be delivered.
+type Refusal = levels.Refusal
 
 // TransactionalID is what the transactional ids of a group member begin with, empty
 // where there are none. Where the member has a name its restart ends what was left open;
 // one without a name is never the same again.
-func TransactionalID(d Delivery, group, instance string) string {
-	if d != ExactlyOnce {
+func TransactionalID(d levels.Delivery, group, instance string) string {
+	if d != levels.ExactlyOnce {
 		return ""
 	}
 	if instance == "" {

@@ -14,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/target"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -62,8 +64,8 @@ func TestSickTargetIsParked(t *testing.T) {
 					}
 				}
 				for i, o := range sick {
-					if d := o.after(start); d < sickAfter || d > sickAfter+idleEvery+backoffMax {
-						t.Errorf("record %d was parked after %v, want %v", i+1, d, sickAfter)
+					if d := o.after(start); d < target.StalledAfter || d > target.StalledAfter+idleEvery+backoffMax {
+						t.Errorf("record %d was parked after %v, want %v", i+1, d, target.StalledAfter)
 					}
 				}
 				later := w.deliver("sick", "21")
@@ -122,7 +124,7 @@ func TestCloseGates(t *testing.T) {
 			t.Errorf("with nothing parked, and no forwarder yet: %v", err)
 		}
 		for i, target := range []string{"apart", "sick"} {
-			rec := Parked(&kgo.Record{Value: []byte("1")}, w.names.Parked(), Facts{Topic: target, ID: "id", Granted: "1s", Partition: ByKey})
+			rec := record.Parked(&kgo.Record{Value: []byte("1")}, w.names.Parked(), Facts{Topic: target, ID: "id", Granted: "1s", Partition: ByKey})
 			rec.Partition = 0
 			if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
 				t.Fatal(i, err)
@@ -151,8 +153,8 @@ func TestCloseGatesBehindWhatIsOnItsWay(t *testing.T) {
 		defer fault.Remove()
 		w.deliver("sick", "1")
 		w.deliver("sick", "2")
-		time.Sleep(sickAfter / 10)
-		rec := Parked(&kgo.Record{Topic: "delay.level.1s", Partition: 3, Value: []byte("theirs")}, w.names.Parked(),
+		time.Sleep(target.StalledAfter / 10)
+		rec := record.Parked(&kgo.Record{Topic: "delay.level.1s", Partition: 3, Value: []byte("theirs")}, w.names.Parked(),
 			Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
 		if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
 			t.Fatal(err)
@@ -161,7 +163,7 @@ func TestCloseGatesBehindWhatIsOnItsWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.deliver("sick", "3")
-		time.Sleep(2 * sickAfter)
+		time.Sleep(2 * target.StalledAfter)
 		if diff := cmp.Diff([]string{"theirs", "1", "2", "3"}, texts(w.log(w.names.Parked()))); diff != "" {
 			t.Errorf("parked (- want, + got):\n%s", diff)
 		}
@@ -185,7 +187,7 @@ func TestShelfOfAnother(t *testing.T) {
 		w.deliverFrom(0, "sick", "ours")
 		time.Sleep(10 * time.Second)
 		ours := w.log(w.names.Parked())[0].Partition
-		rec := Parked(&kgo.Record{Topic: "delay.level.1s", Partition: 3, Value: []byte("theirs")}, w.names.Parked(),
+		rec := record.Parked(&kgo.Record{Topic: "delay.level.1s", Partition: 3, Value: []byte("theirs")}, w.names.Parked(),
 			Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
 		if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
 			t.Fatal(err)
@@ -252,8 +254,8 @@ func TestPilesUp(t *testing.T) {
 		records int
 		parked  time.Duration
 	}{
-		{sickHeld - 1, sickAfter},
-		{sickHeld, sickHeldAfter},
+		{target.StalledHeld - 1, target.StalledAfter},
+		{target.StalledHeld, target.StalledHeldAfter},
 	} {
 		virtual(t, Config{}, func(w *world) {
 			fault := w.refuse("sick", kerr.NotEnoughReplicas)
@@ -276,7 +278,7 @@ func TestPilesUp(t *testing.T) {
 // they are being read. That must not hold up the lanes for ever.
 func TestCloseGatesWhilePurging(t *testing.T) {
 	virtual(t, Config{}, func(w *world) {
-		rec := Parked(&kgo.Record{}, w.names.Parked(), Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
+		rec := record.Parked(&kgo.Record{}, w.names.Parked(), Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
 		rec.Partition = 0
 		ctx := context.Background()
 		if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
@@ -365,7 +367,7 @@ func TestCloseGatesReadsOnce(t *testing.T) {
 		})
 		for i, step := range []struct{ commit, want int64 }{{1, 1}, {1, 2}, {2, 4}, {0, 0}} {
 			for range 2 - min(i, 1) {
-				rec := Parked(&kgo.Record{Value: []byte("x")}, w.names.Parked(), Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
+				rec := record.Parked(&kgo.Record{Value: []byte("x")}, w.names.Parked(), Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
 				rec.Partition = 0
 				if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
 					t.Fatal(err)

@@ -7,17 +7,11 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// clocked is an owner who knows the clock of the broker that the record came from,
-// which due times follow, and how to stamp a record by it.
-type clocked interface {
-	Clock(now time.Time) time.Time
-	Stamp(now time.Time) time.Time
-}
-
-// clock returns now as owner knows it.
+// clock returns now by the clock of the broker that the record came from, which due
+// times follow.
 func clock(owner Owner, now time.Time) time.Time {
-	if o, ok := owner.(clocked); ok {
-		return o.Clock(now)
+	if w := owner.Work(); w != nil {
+		return w.Clock(now)
 	}
 	return now
 }
@@ -25,8 +19,8 @@ func clock(owner Owner, now time.Time) time.Time {
 // stamp returns the timestamp for a record that is written at now: by the broker's
 // clock, or a topic may refuse it for ours.
 func stamp(owner Owner, now time.Time) time.Time {
-	if o, ok := owner.(clocked); ok {
-		return o.Stamp(now)
+	if w := owner.Work(); w != nil {
+		return w.Stamp(now)
 	}
 	return now
 }

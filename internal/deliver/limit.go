@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -43,7 +44,7 @@ func (q *queue) undelivered(code levels.Code, it *item, err error) *Refusal {
 			limit = fmt.Sprint(q.told)
 		}
 		err = fmt.Errorf("%w; it takes %d bytes before compression, and the topic takes %s (max.message.bytes): "+
-			"raise that, and send this again with delayd admin dead resend", err, batchBytes(it.rec)-minBatchBytes, limit)
+			"raise that, and send this again with delayd admin dead resend", err, record.BatchBytes(it.rec)-record.MinBatchBytes, limit)
 	}
 	return undelivered(code, q.topic, err)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/delayd-io/delayd/internal/produce"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -20,7 +21,7 @@ const (
 	loweredFor = time.Minute
 	// maxRecordBytes bounds one record before compression: brokers take requests up
 	// to 100 MiB (socket.request.max.bytes), and we have to hold it several times.
-	maxRecordBytes = maxBatchBytes
+	maxRecordBytes = record.MaxBatchBytes
 	// keylessFor is how long records without a key are sent alone after one was
 	// refused: a compacted topic takes none, and refuses with each what is in its batch.
 	keylessFor = time.Second
@@ -146,7 +147,7 @@ func (q *queue) gather(l *line, b *produce.Batch, now time.Time) bool {
 		if q.unwanted(it, now) || !q.fits(it) {
 			return false
 		}
-		size := batchBytes(it.rec)
+		size := record.BatchBytes(it.rec)
 		alone := it.alone || it.small || it.rec.Key == nil && now.Sub(q.keyless) < keylessFor
 		if l.n > 0 && (alone || l.bytes+size > q.room || l.n == l.most || l.n == maxRecords) {
 			return true
@@ -165,7 +166,7 @@ func (q *queue) gather(l *line, b *produce.Batch, now time.Time) bool {
 }
 
 // fits reports whether a broker can be asked at all whether it takes the record.
-func (q *queue) fits(it *item) bool { return batchBytes(it.rec) <= maxRecordBytes }
+func (q *queue) fits(it *item) bool { return record.BatchBytes(it.rec) <= maxRecordBytes }
 
 // cull takes out of a line what is not to be sent. It needs q.mu.
 func (q *queue) cull(l *line, now time.Time) {
@@ -177,7 +178,7 @@ func (q *queue) cull(l *line, now time.Time) {
 		case q.fits(it):
 			return false
 		case it.code != "":
-			return !q.shrink(it, size)
+			return !q.o.shrink(it)
 		default:
 			it.err = fmt.Errorf("%w: more than %d bytes before compression", kerr.MessageTooLarge, int64(maxRecordBytes))
 			q.bury(it, levels.TooLarge)

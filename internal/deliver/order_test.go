@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -100,7 +101,7 @@ func TestRefusedBatchesKeepOrder(t *testing.T) {
 // unparked is what is parked, as it was: it is delivered behind what is written.
 func (w *world) unparked() (recs []*kgo.Record) {
 	for _, rec := range w.log(w.names.Parked()) {
-		src, _, err := Unpark(rec)
+		src, _, err := record.Unpark(rec)
 		if err != nil {
 			w.t.Fatal(err)
 		}

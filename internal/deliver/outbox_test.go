@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -260,7 +261,7 @@ func TestLimits(t *testing.T) {
 					}
 				}
 				for _, rec := range w.log(w.names.Dead()) {
-					detail, _ := Last(rec.Headers, levels.HeaderErrorDetail)
+					detail, _ := record.Last(rec.Headers, levels.HeaderErrorDetail)
 					if want := "and the topic takes " + c.limit + " (max.message.bytes)"; !strings.Contains(string(detail), want) {
 						t.Errorf("dead letter: %s; want %q", detail, want)
 					}
@@ -316,12 +317,12 @@ func TestForeignParked(t *testing.T) {
 func TestRedeliverMixed(t *testing.T) {
 	virtual(t, Config{}, func(w *world) {
 		fault := w.refuse("sick", kerr.NotEnoughReplicas)
-		batch, targets := w.out.NewBatch(batchRoom), &Targets{Names: w.names, Deny: []string{"denied"}}
+		batch, targets := w.out.NewBatch(batchRoom), &record.Targets{Names: w.names, Deny: []string{"denied"}}
 		owners := make(map[string][]*owner)
 		topics := []string{"apart", "apart", "sick", "denied"}
 		for i := range batchRoom {
 			topic, value := topics[i%len(topics)], []byte(strconv.Itoa(i))
-			rec := Parked(&kgo.Record{Key: []byte("k"), Value: value}, w.names.Parked(), Facts{Topic: topic, ID: "id", Granted: "1s", Partition: ByKey})
+			rec := record.Parked(&kgo.Record{Key: []byte("k"), Value: value}, w.names.Parked(), Facts{Topic: topic, ID: "id", Granted: "1s", Partition: ByKey})
 			if i == 7 {
 				topic, rec.Headers = "foreign", nil
 			}

@@ -6,11 +6,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/control"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
-// target is what a batch of parked records knows of their target. Most have the same.
-type target struct {
+// destination is what a batch of parked records knows of their target. Most have the same.
+type destination struct {
 	topic   string
 	refusal *Refusal
 	resumed time.Time // when a pause of it ended
@@ -20,26 +21,27 @@ type target struct {
 // others. A record that Parked did not make becomes a dead letter, and so does one whose
 // target is not allowed: others may have write access to the parked topic, and the
 // configuration may have changed.
-func (b *Batch) Redeliver(owner Owner, parked *kgo.Record, targets *Targets) {
+func (b *Batch) Redeliver(owner Owner, parked *kgo.Record, targets *record.Targets) {
 	b.kind = again
 	if len(b.sources) == cap(b.sources) {
 		b.sources = make([]kgo.Record, 0, cap(b.items))
 	}
 	b.sources = append(b.sources, kgo.Record{})
 	src := &b.sources[len(b.sources)-1]
-	f, err := unpark(parked, src, b.target.topic)
+	h := record.Read(parked.Headers)
+	f, err := record.UnparkInto(parked, h, src, b.target.topic)
 	if err != nil {
 		b.Bury(owner, parked, Facts{Partition: ByKey}, Refusal{Code: levels.Rejected, Detail: err.Error()})
 		return
 	}
 	if f.Topic != b.target.topic {
-		b.target = target{f.Topic, targets.Check(f.Topic), b.o.resumed(f.Topic)}
+		b.target = destination{f.Topic, targets.Check(f.Topic), b.o.resumed(f.Topic)}
 	}
 	if b.target.refusal != nil {
 		b.Bury(owner, src, f, *b.target.refusal)
 		return
 	}
-	it := b.deliver(owner, src, f)
+	it := b.deliver(owner, src, h, f)
 	it.since = time.UnixMilli(f.Since)
 	if b.target.resumed.After(it.since) {
 		it.since = b.target.resumed

@@ -16,6 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/target"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -77,7 +79,7 @@ func (w *world) stream(n int, key []byte) (all, good time.Duration) {
 func TestManyRefusalsPark(t *testing.T) {
 	virtual(t, Config{}, func(w *world) {
 		w.poisoned(nil)
-		if all, _ := w.stream(20_000, []byte(poison)); all > sickAfter {
+		if all, _ := w.stream(20_000, []byte(poison)); all > target.StalledAfter {
 			t.Errorf("a record was neither written nor parked nor dead for %v", all)
 		}
 		if len(w.log(w.names.Parked())) == 0 {
@@ -101,7 +103,7 @@ func TestCompactedTarget(t *testing.T) {
 			t.Errorf("%d dead letters, want %d", len(dead), n/poisonIn)
 		}
 		for _, rec := range dead {
-			code, _ := Last(rec.Headers, levels.HeaderError)
+			code, _ := record.Last(rec.Headers, levels.HeaderError)
 			if string(rec.Value) != poison || rec.Key != nil || levels.Code(code) != levels.Rejected {
 				t.Fatalf("dead letter %q %q: %s", rec.Key, rec.Value, code)
 			}

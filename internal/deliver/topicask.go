@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/record"
 )
 
 // askTopics asks the cluster for topics: one metadata request, and for those that
@@ -99,7 +101,7 @@ func describeTopics(
 			case c.Value == nil:
 			case c.Name == maxMessageBytes:
 				if n, err := strconv.ParseInt(*c.Value, 10, 64); err == nil {
-					info.limit = int32(min(max(n, minBatchBytes), maxBatchBytes))
+					info.limit = int32(min(max(n, record.MinBatchBytes), record.MaxBatchBytes))
 				}
 			case c.Name == cleanupPolicy:
 				info.compacted = strings.Contains(*c.Value, "compact")

@@ -20,7 +20,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -124,6 +126,8 @@ type owner struct {
 
 func (o *owner) Live() bool { return !o.gone.Load() }
 
+func (*owner) Work() *lane.Work { return nil }
+
 func (o *owner) Done(time.Time) {
 	now := time.Now()
 	if o.done.Swap(&now) != nil {
@@ -142,7 +146,7 @@ func (o *owner) after(start time.Time) time.Duration {
 // send delivers a batch of one.
 func (w *world) send(o Owner, src *kgo.Record, f Facts) {
 	batch := w.out.NewBatch(1)
-	batch.Deliver(o, src, f)
+	batch.Deliver(o, src, record.Read(src.Headers), f)
 	batch.Send()
 }
 
@@ -214,7 +218,7 @@ func texts(recs []*kgo.Record) []string {
 func (w *world) codes() map[string]levels.Code {
 	codes := make(map[string]levels.Code)
 	for _, rec := range w.log(w.names.Dead()) {
-		code, _ := Last(rec.Headers, levels.HeaderError)
+		code, _ := record.Last(rec.Headers, levels.HeaderError)
 		codes[string(rec.Value)] = levels.Code(code)
 	}
 	return codes
@@ -261,7 +265,7 @@ func (w *world) redeliver(from int) []*owner {
 // redeliverOne tries a parked record again.
 func (w *world) redeliverOne(o Owner, parked *kgo.Record) {
 	batch := w.out.NewBatch(1)
-	batch.Redeliver(o, parked, &Targets{Names: w.names})
+	batch.Redeliver(o, parked, &record.Targets{Names: w.names})
 	batch.Send()
 }
 

@@ -14,8 +14,8 @@ import (
 
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/kafkatest"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -35,7 +35,7 @@ func TestKafkaClockBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer kafka.Close()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(kafka.Brokers()...), kgo.RecordPartitioner(deliver.Partitioner()))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(kafka.Brokers()...), kgo.RecordPartitioner(record.Partitioner()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestKafkaClockBehind(t *testing.T) {
 		}
 		fetches.EachRecord(func(rec *kgo.Record) {
 			seen++
-			due, _ := deliver.Last(rec.Headers, levels.HeaderDue)
+			due, _ := record.Last(rec.Headers, levels.HeaderDue)
 			ms, err := strconv.ParseInt(string(due), 10, 64)
 			if err != nil {
 				t.Fatal(err)

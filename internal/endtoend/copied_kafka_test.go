@@ -9,7 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -40,7 +40,7 @@ func TestCopiedLevelTopic(t *testing.T) {
 	dueBefore := make(map[string]int64)
 	for _, r := range waiting {
 		dueBefore[string(r.Value)] = r.Timestamp.Add(level.Delay).UnixMilli() + 1
-		if due, ok := deliver.HopDue(r.Headers); ok {
+		if due, ok := record.HopDue(r.Headers); ok {
 			dueBefore[string(r.Value)] = due
 		}
 		// To another target, so that nothing there is from the old installation.
@@ -51,7 +51,7 @@ func TestCopiedLevelTopic(t *testing.T) {
 	var inbox, direct *kgo.Record
 	to.receive("copied-to", func(recs []*kgo.Record) bool {
 		for _, r := range recs {
-			switch id, _ := deliver.Last(r.Headers, levels.HeaderID); {
+			switch id, _ := record.Last(r.Headers, levels.HeaderID); {
 			case strings.HasPrefix(string(id), from.names.Inbox()+"-"):
 				inbox = r
 			case strings.HasPrefix(string(id), to.names.Level(level)+"-"):

@@ -15,8 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -209,8 +209,8 @@ func TestExactlyOnceHostileSizes(t *testing.T) {
 	}
 	sizes := make(map[string]int)
 	for _, rec := range c.committed(c.names.Dead(), invented+1, func(int) {}) {
-		code, _ := deliver.Last(rec.Headers, levels.HeaderError)
-		left, _ := deliver.Last(rec.Headers, levels.HeaderValueLength)
+		code, _ := record.Last(rec.Headers, levels.HeaderError)
+		left, _ := record.Last(rec.Headers, levels.HeaderValueLength)
 		if len(rec.Value) < 10 {
 			sizes[string(code)+" "+string(left)]++
 		} else {

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/forwarder"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 )
@@ -150,9 +151,9 @@ func TestHostileParkedRecords(t *testing.T) {
 		all := w.watch(w.topics()...)
 		hop := func(target string) []kgo.RecordHeader {
 			return []kgo.RecordHeader{
-				{Key: levels.HopDue, Value: []byte("1")}, {Key: levels.HopAccepted, Value: []byte("1")},
-				{Key: levels.HopGranted, Value: []byte("10s")}, {Key: levels.HopID, Value: []byte("x")},
-				{Key: levels.HopTarget, Value: []byte(target)},
+				{Key: record.KeyDue, Value: []byte("1")}, {Key: record.KeyAccepted, Value: []byte("1")},
+				{Key: record.KeyGranted, Value: []byte("10s")}, {Key: record.KeyID, Value: []byte("x")},
+				{Key: record.KeyTarget, Value: []byte(target)},
 			}
 		}
 		want := map[string]string{

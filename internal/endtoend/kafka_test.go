@@ -21,8 +21,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/kafkatest"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -71,7 +71,7 @@ type cluster struct {
 func newCluster(t *testing.T, targets ...string) *cluster {
 	t.Helper()
 	c := &cluster{T: t, names: levels.Names{Prefix: "delay-" + strings.ToLower(t.Name())}}
-	c.client = c.newClient(kgo.RecordPartitioner(deliver.Partitioner()))
+	c.client = c.newClient(kgo.RecordPartitioner(record.Partitioner()))
 	c.adm = kadm.NewClient(c.client)
 	stamped := "LogAppendTime"
 	if len(targets) == 0 {
@@ -211,7 +211,7 @@ func (c *cluster) early(recs []*kgo.Record) {
 	c.Helper()
 	for _, r := range recs {
 		accepted, err1 := number(r, levels.HeaderAccepted)
-		granted, _ := deliver.Last(r.Headers, levels.HeaderGranted)
+		granted, _ := record.Last(r.Headers, levels.HeaderGranted)
 		d, err2 := levels.ParseDelay(string(granted))
 		if err1 != nil || err2 != nil {
 			c.Fatalf("headers of %q: %v", r.Value, r.Headers)
@@ -223,7 +223,7 @@ func (c *cluster) early(recs []*kgo.Record) {
 }
 
 func number(r *kgo.Record, key string) (int64, error) {
-	v, _ := deliver.Last(r.Headers, key)
+	v, _ := record.Last(r.Headers, key)
 	return strconv.ParseInt(string(v), 10, 64)
 }
 
@@ -259,10 +259,10 @@ func TestContract(t *testing.T) {
 	requested := map[string]string{"at once": "0", "number": "2", "rounded": "6s", "id": "1s", "": "1s", "direct": ""}
 	for _, r := range got {
 		v := string(r.Value)
-		if g, _ := deliver.Last(r.Headers, levels.HeaderGranted); string(g) != granted[v] {
+		if g, _ := record.Last(r.Headers, levels.HeaderGranted); string(g) != granted[v] {
 			t.Errorf("%q: granted %s, want %s", v, g, granted[v])
 		}
-		if q, _ := deliver.Last(r.Headers, levels.HeaderRequested); string(q) != requested[v] {
+		if q, _ := record.Last(r.Headers, levels.HeaderRequested); string(q) != requested[v] {
 			t.Errorf("%q: requested %s, want %s", v, q, requested[v])
 		}
 		if v == "" && (r.Key != nil || r.Value != nil || r.Partition != 3) {
@@ -271,7 +271,7 @@ func TestContract(t *testing.T) {
 		if v != "" && string(r.Key) != "k\x00" {
 			t.Errorf("%q: key %q", v, r.Key)
 		}
-		id, _ := deliver.Last(r.Headers, levels.HeaderID)
+		id, _ := record.Last(r.Headers, levels.HeaderID)
 		if len(id) == 0 || v == "id" && string(id) != "mine" {
 			t.Errorf("%q: id %q", v, id)
 		}

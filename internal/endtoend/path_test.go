@@ -16,7 +16,7 @@ import (
 
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/internal/connect"
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 )
@@ -76,9 +76,11 @@ func once(t *testing.T, all []arrival, want int) {
 	}
 }
 
-// TestDay runs a day of traffic over all levels, both ways in.
+// TestDay runs a day of traffic over all levels, both ways in; under the race detector,
+// which makes it ten times slower, the first three hours.
 func TestDay(t *testing.T) {
-	const records = 1440 * 2
+	const minutes = 1440 / lighter
+	const records = minutes * 2
 	virtual(t, "", []string{"orders", "mails"}, func(w *world) {
 		w.idle = 5 * time.Second // virtual time costs as much as there is to do in it
 		s := w.serve("one")
@@ -86,7 +88,7 @@ func TestDay(t *testing.T) {
 		got := w.watch("orders", "mails")
 		random := rand.New(rand.NewPCG(1, 2))
 		ladder := slices.Collect(w.ladder.All())
-		for i := range records / 2 {
+		for i := range minutes {
 			time.Sleep(time.Minute)
 			level := ladder[random.IntN(len(ladder))].String()
 			key := strconv.Itoa(random.IntN(100))
@@ -254,8 +256,8 @@ func TestForgedTimes(t *testing.T) {
 			inbox := w.request("1m", "orders", "k", fmt.Sprint("inbox stamp ", at.Year()))
 			inbox.Timestamp = at
 			w.send(stamp, inbox,
-				w.direct("1m", "orders", "k", fmt.Sprint("direct header ", at.Year()), kgo.RecordHeader{Key: levels.HopDue, Value: ms}),
-				w.request("1m", "orders", "k", fmt.Sprint("inbox header ", at.Year()), kgo.RecordHeader{Key: levels.HopDue, Value: ms},
+				w.direct("1m", "orders", "k", fmt.Sprint("direct header ", at.Year()), kgo.RecordHeader{Key: record.KeyDue, Value: ms}),
+				w.request("1m", "orders", "k", fmt.Sprint("inbox header ", at.Year()), kgo.RecordHeader{Key: record.KeyDue, Value: ms},
 					kgo.RecordHeader{Key: levels.HeaderDue, Value: ms}))
 		}
 		// A neighbour that forges nothing waits no longer than it asked for.
@@ -369,7 +371,7 @@ func TestHandsThrough(t *testing.T) {
 				t.Errorf("%s: %q, want %q", key, v, want)
 			}
 		}
-		if _, ok := deliver.Last(a.Headers, levels.HeaderTarget); ok {
+		if _, ok := record.Last(a.Headers, levels.HeaderTarget); ok {
 			t.Error("the target header was not taken off")
 		}
 	})

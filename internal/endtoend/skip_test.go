@@ -14,8 +14,8 @@ import (
 
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/rawbatch"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 )
@@ -160,7 +160,7 @@ func (w *world) trySkipBehind(delivery forwarder.Delivery, end kgo.TransactionEn
 		}
 	}
 	send(w.client, "before")
-	txn := w.newClient(kgo.TransactionalID("tx"), kgo.RecordPartitioner(deliver.Partitioner()))
+	txn := w.newClient(kgo.TransactionalID("tx"), kgo.RecordPartitioner(record.Partitioner()))
 	defer txn.Close()
 	if err := txn.BeginTransaction(); err != nil {
 		w.t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 )
@@ -266,8 +266,8 @@ func TestConsumerOwnsWithProducer(t *testing.T) {
 		cfg := forwarder.DefaultConfig()
 		cfg.Ladder, cfg.Names, cfg.PurgeAfter = w.ladder, mine, forwarder.PurgeOff
 		cfg.Handler = func(ctx context.Context, rec *kgo.Record) error {
-			id, _ := deliver.Last(rec.Headers, levels.HeaderID)
-			previous, again := deliver.Last(rec.Headers, levels.HeaderPreviousID)
+			id, _ := record.Last(rec.Headers, levels.HeaderID)
+			previous, again := record.Last(rec.Headers, levels.HeaderPreviousID)
 			calls <- call{string(rec.Value), string(id), string(previous), time.Now()}
 			if string(rec.Value) == "again" && !again {
 				_, err := p.Send(ctx, rec, 5*time.Second)

@@ -18,8 +18,8 @@ import (
 
 	"github.com/delayd-io/delayd/delaydtest"
 	"github.com/delayd-io/delayd/forwarder"
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 )
@@ -181,7 +181,7 @@ func (a arrival) late() time.Duration {
 }
 
 func (a arrival) header(key string) string {
-	v, _ := deliver.Last(a.Headers, key)
+	v, _ := record.Last(a.Headers, key)
 	return string(v)
 }
 

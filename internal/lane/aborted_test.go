@@ -11,7 +11,7 @@ import (
 // out when its marker comes, with the same fetch or later, and nobody else's are.
 func TestAbortedAsCommitted(t *testing.T) {
 	of := func(producer, offset int64, attrs kgo.RecordAttrsOpts, key ...byte) *kgo.Record {
-		rec := record(offset, epoch, attrs)
+		rec := newRecord(offset, epoch, attrs)
 		rec.ProducerID, rec.Key = producer, key
 		return rec
 	}

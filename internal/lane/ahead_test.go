@@ -21,7 +21,7 @@ func TestAheadRoundTrip(t *testing.T) {
 		recs := make([]*kgo.Record, n)
 		offset := rapid.Int64Range(0, 1<<40).Draw(t, "first offset")
 		for i := range recs {
-			recs[i] = record(offset, epoch, created)
+			recs[i] = newRecord(offset, epoch, created)
 			recs[i].LeaderEpoch = int32(i / 20)
 			offset += rapid.Int64Range(1, 3).Draw(t, "gap")
 		}
@@ -79,7 +79,7 @@ func TestAheadOfALogThatWasCutOff(t *testing.T) {
 	before := ahead{from: 10}
 	before.add(12, 3)
 	after := parseAhead(before.format(), 10)
-	rec := record(12, epoch, created)
+	rec := newRecord(12, epoch, created)
 	for _, tc := range []struct {
 		epoch int32
 		want  bool
@@ -98,7 +98,7 @@ func TestAheadFits(t *testing.T) {
 		l := handedOver(from, "")
 		l.id = identity{kadm.TopicID{1}, "a-cluster-of-some-name-"}
 		for i := range int64(2 * aheadBits) {
-			rec := record(from+i*every, epoch, created)
+			rec := newRecord(from+i*every, epoch, created)
 			rec.LeaderEpoch = math.MaxInt32
 			l.push(fetched(rec), epoch)
 			if i > 0 {
@@ -172,7 +172,7 @@ func TestAllThatOvertakesIsTold(t *testing.T) {
 				if pattern.early(i) {
 					due = epoch
 				}
-				recs[i] = record(i, due, created)
+				recs[i] = newRecord(i, due, created)
 			}
 			l.push(fetched(recs...), epoch)
 			var handled []int64

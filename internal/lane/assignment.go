@@ -27,17 +27,20 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 	c.absent.Store(false)
 	c.unjoined.Store(nil)
 	defer c.taken.Store(true)
-	if len(added) == 0 {
-		return
-	}
 	<-c.opened // franz-go joins the group before NewClient returns
+	again := c.inherited()
 	lanes := make(map[partition]*lane)
-	for topic, ns := range added {
-		for _, n := range ns {
-			if l := c.newLane(topic, n); l != nil {
-				lanes[partition{topic, n}] = l
+	for _, parts := range []map[string][]int32{added, again} {
+		for topic, ns := range parts {
+			for _, n := range ns {
+				if l := c.newLane(topic, n); l != nil {
+					lanes[partition{topic, n}] = l
+				}
 			}
 		}
+	}
+	if len(lanes) == 0 {
+		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -72,6 +75,8 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 		c.absences.see(p.topic)
 	}
 	c.mu.Unlock()
+	c.restart(again)
+	c.absent.Store(false)
 	c.log.Info().Int("lanes", len(lanes)).Int("total", len(c.each())).Msg("partitions assigned")
 	go func() { // ends with c.work at the latest
 		defer close(ready)
@@ -86,7 +91,7 @@ func (c *Consumer) newLane(topic string, n int32) *lane {
 		return nil
 	}
 	l := &lane{
-		c: c, topic: t, partition: n, pool: c.ahead, looked: -1, fetched: time.Now(),
+		c: c, topic: t, partition: n, member: c.member(), pool: c.ahead, looked: -1, fetched: time.Now(),
 		wake: make(chan struct{}, 1), halted: make(chan struct{}),
 	}
 	if t.Aside {

@@ -15,7 +15,7 @@ func BenchmarkLane(b *testing.B) {
 	now := time.Unix(1_700_000_000, 0)
 	recs := make([]*kgo.Record, fetch)
 	for i := range recs {
-		recs[i] = record(int64(i), now, appended)
+		recs[i] = newRecord(int64(i), now, appended)
 		recs[i].Key, recs[i].Value = []byte("order-1234"), make([]byte, 200)
 	}
 	l := newTestLane()

@@ -142,6 +142,11 @@ func (c *Consumer) write(ctx context.Context, prefixes []prefix) (renewed bool) 
 	ctx, cancel := context.WithTimeout(ctx, leaseTime)
 	defer cancel()
 	ctx = kgo.PreCommitFnContext(ctx, func(req *kmsg.OffsetCommitRequest) error {
+		for _, p := range prefixes {
+			if p.lane.member != req.MemberID {
+				return errRejoined
+			}
+		}
 		for i := range req.Topics {
 			for j := range req.Topics[i].Partitions {
 				part := &req.Topics[i].Partitions[j]
@@ -185,7 +190,7 @@ func (c *Consumer) commitError(err error) {
 	case errors.Is(err, context.Canceled):
 	case errors.Is(err, kerr.FencedInstanceID):
 		c.fenced()
-	case errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.UnknownMemberID):
+	case errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.UnknownMemberID), errors.Is(err, errRejoined):
 		c.lease.lose()
 		c.log.Debug().Err(err).Msg("commit")
 	case errors.Is(err, kerr.RebalanceInProgress):

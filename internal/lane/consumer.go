@@ -75,7 +75,7 @@ type Config struct {
 	// is joined and from time to time after that. Nil: there are none.
 	Discover func(context.Context, *kadm.Client) ([]Topic, error)
 
-	// Transactional leaves the commits to Ledgers, as part of transactions. What is
+	// Transactional leaves the commits to TxnCommitters, as part of transactions. What is
 	// handled has to be a prefix of each partition then: nothing overtakes.
 	Transactional bool
 
@@ -117,7 +117,7 @@ type Consumer struct {
 	some         chan struct{}  // has room for one: there is something to commit
 	full         chan struct{}  // has room for one: commitFrom are handled
 	committing   turn           // one commit at a time, and none across a hand-over
-	doubts       int            // ledgers that do not know what is committed; guarded by committing
+	doubts       int            // transactions of unknown outcome; guarded by committing
 	asides       sync.WaitGroup // of abandon
 
 	opened chan struct{}   // closed when Run has set what follows
@@ -183,7 +183,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		kgo.WithDecompressor(unpack.New(&unpacking, func() int64 { return c.ahead.bytes.Load() + c.aside.bytes.Load() })),
 		kgo.WithHooks(&c.reads, undecoded{c}),
 		kgo.ConsumerGroup(cfg.Group),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.Balancers(newBalancer()),
 		kgo.SessionTimeout(SessionTimeout),
 		kgo.HeartbeatInterval(HeartbeatInterval),
 		kgo.RebalanceTimeout(RebalanceTimeout),
@@ -225,7 +225,7 @@ func retryTimeout(key int16) time.Duration {
 
 // Run joins the group and handles records until ctx ends, then stops taking,
 // lets what is on its way end (DrainTimeout), commits, and returns nil. Any error
-// means that this process must not go on: ErrFenced, or a fault of a Ledger.
+// means that this process must not go on: ErrFenced, or a fault that a TxnCommitter reports.
 func (c *Consumer) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	c.fail = func(err error) { cancel(fault{err}) }

@@ -20,6 +20,7 @@ type lane struct {
 	c         *Consumer
 	topic     *Topic
 	partition int32
+	member    string // whom the group has assigned it to
 	id        identity
 	pool      *pool
 	purge     purgeState
@@ -349,7 +350,7 @@ func (l *lane) news() bool {
 }
 
 // prefix returns what is handled; without news it is what is committed already.
-// What belongs to transactions is not its business: see Ledger.
+// What belongs to transactions is not its business: see TxnCommitter.
 func (l *lane) prefix() prefix {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -30,7 +30,7 @@ func newTestLane() *lane {
 	}
 }
 
-func record(offset int64, at time.Time, attrs kgo.RecordAttrsOpts) *kgo.Record {
+func newRecord(offset int64, at time.Time, attrs kgo.RecordAttrsOpts) *kgo.Record {
 	return &kgo.Record{Offset: offset, Timestamp: at, Attrs: kgo.NewRecordAttrs(attrs)}
 }
 
@@ -50,9 +50,9 @@ func TestMarksSkipMarkers(t *testing.T) {
 	l := newTestLane()
 	var recs []*kgo.Record
 	for i := range int64(20) {
-		recs = append(recs, record(i, epoch, created))
+		recs = append(recs, newRecord(i, epoch, created))
 	}
-	recs = append(recs, record(20, epoch, marker))
+	recs = append(recs, newRecord(20, epoch, marker))
 	l.push(fetched(recs...), epoch)
 	meta := l.prefix().meta
 
@@ -135,9 +135,9 @@ func TestRingForgetsKeys(t *testing.T) {
 // What is fetched while a commit is under way is news for the next one.
 func TestMarksOfAFetchDuringACommit(t *testing.T) {
 	l := newTestLane()
-	l.push(fetched(record(0, epoch, created)), epoch)
+	l.push(fetched(newRecord(0, epoch, created)), epoch)
 	p := l.prefix()
-	l.push(fetched(record(1, epoch, created)), seconds(1)) // the commit is under way
+	l.push(fetched(newRecord(1, epoch, created)), seconds(1)) // the commit is under way
 	l.commit(p)
 	if !l.news() {
 		t.Errorf("committed %q, and there is no news although offset 1 was first seen since", p.meta)
@@ -153,7 +153,7 @@ func TestClockTransactions(t *testing.T) {
 	for i := int64(0); i < 40; i += 2 {
 		now = now.Add(10 * time.Second)
 		open := now.Add(-3 * time.Second)
-		l.push(fetched(record(i, open, appended), record(i+1, now, kgo.RecordAttrsOpts{TimestampType: logAppendTime, Control: true})), now)
+		l.push(fetched(newRecord(i, open, appended), newRecord(i+1, now, kgo.RecordAttrsOpts{TimestampType: logAppendTime, Control: true})), now)
 	}
 	if got := l.now(now); !got.Equal(now) {
 		t.Errorf("the broker's clock is taken to be %v off, and the clocks agree", got.Sub(now))
@@ -165,7 +165,7 @@ func TestClockTransactions(t *testing.T) {
 func TestClockOfAFormerLeader(t *testing.T) {
 	l := newTestLane()
 	l.led(new(clock), 2)
-	old := record(0, seconds(-60), appended)
+	old := newRecord(0, seconds(-60), appended)
 	old.LeaderEpoch = 1
 	l.push(fetched(old), epoch)
 	if r := l.clock.Load().known.Load(); r != nil {
@@ -184,7 +184,7 @@ func TestClockOfAFormerLeader(t *testing.T) {
 func TestClockOfTheLeastBroker(t *testing.T) {
 	l := newTestLane()
 	l.led(l.c.clocks.broker(1), 0)
-	l.push(fetched(record(0, seconds(-3600), appended)), epoch)
+	l.push(fetched(newRecord(0, seconds(-3600), appended)), epoch)
 	if got := l.now(epoch); !got.Equal(seconds(-3600)) {
 		t.Errorf("now is %v, want no more than the record proves", got)
 	}
@@ -203,12 +203,12 @@ func TestClockOfTheLeastBroker(t *testing.T) {
 func TestClockOfProducers(t *testing.T) {
 	l := newTestLane()
 	l.led(new(clock), 0)
-	l.push(fetched(record(0, seconds(-3600), created)), epoch)
+	l.push(fetched(newRecord(0, seconds(-3600), created)), epoch)
 	if got := l.now(epoch); !got.Equal(epoch) {
 		t.Errorf("now is %v", got)
 	}
 	l.clock.Load().probed(seconds(30), epoch, epoch)
-	l.push(fetched(record(1, seconds(-3600), created)), epoch)
+	l.push(fetched(newRecord(1, seconds(-3600), created)), epoch)
 	if got, want := l.ring.works[1].seen, seconds(30); !got.Equal(want) {
 		t.Errorf("first seen at %v, want %v: marks go by the broker's clock", got, want)
 	}
@@ -220,7 +220,7 @@ func TestReachGoesByThisHost(t *testing.T) {
 	l.led(new(clock), 0)
 	now := time.Now() // nothing here goes by the real time
 	shows := time.UnixMilli(now.Add(-2 * time.Hour).UnixMilli())
-	l.push(fetched(record(0, shows, appended)), now)
+	l.push(fetched(newRecord(0, shows, appended)), now)
 	r := l.reach()
 	for _, at := range []time.Time{r.next, r.last} {
 		if off := at.Sub(now.Add(time.Hour)); off.Abs() > time.Minute {
@@ -233,9 +233,9 @@ func TestReachGoesByThisHost(t *testing.T) {
 func TestProbesMarkIsPassedOver(t *testing.T) {
 	l := newTestLane()
 	l.topic.Aside = true
-	mark := record(0, epoch, appended)
+	mark := newRecord(0, epoch, appended)
 	mark.Headers = []kgo.RecordHeader{{Key: "delay-hop-clock"}}
-	forged := record(1, epoch, appended)
+	forged := newRecord(1, epoch, appended)
 	forged.Headers, forged.Value = mark.Headers, []byte("x")
 	l.push(fetched(mark, forged), epoch)
 	if w := l.ring.works; w[0].state != done || w[1].state != waiting {

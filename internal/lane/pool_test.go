@@ -276,7 +276,7 @@ func TestPoolBehind(t *testing.T) {
 	l.stop = over
 	l.live.Store(true)
 	l.topic.Handler = dueIn(0)
-	l.push(fetched(record(0, now.Add(-time.Minute), appended), record(1, now, appended)), now)
+	l.push(fetched(newRecord(0, now.Add(-time.Minute), appended), newRecord(1, now, appended)), now)
 	batch, _ := l.due(make([]*Work, 0, sendBatch), now)
 	if len(batch) != 2 || !batch[0].behind || batch[1].behind {
 		t.Fatalf("%d works are due, and not just the first of two is behind", len(batch))

@@ -15,7 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/connect"
-	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/internal/record"
 )
 
 // After a restart or a hand-over all records may be old, and say little of what the
@@ -46,7 +46,7 @@ type prober struct {
 
 // probing reports whether rec is the mark that a probe leaves on its topic.
 func probing(rec *kgo.Record) bool {
-	return rec.Key == nil && rec.Value == nil && len(rec.Headers) == 1 && rec.Headers[0].Key == levels.HopClock
+	return rec.Key == nil && rec.Value == nil && len(rec.Headers) == 1 && rec.Headers[0].Key == record.KeyClock
 }
 
 // keepClocks probes clocks from time to time, where that is needed, until ctx ends.
@@ -213,7 +213,7 @@ const (
 // probeBatch returns a batch with the mark of a probe. It belongs to no producer: it
 // does not matter if it is written twice, or lost.
 func probeBatch(now time.Time) []byte {
-	rec := kmsg.Record{Headers: []kmsg.Header{{Key: levels.HopClock}}}
+	rec := kmsg.Record{Headers: []kmsg.Header{{Key: record.KeyClock}}}
 	rec.Length = int32(len(rec.AppendTo(nil)) - 1) // but for the length itself, of one byte
 	ms := now.UnixMilli()
 	batch := kmsg.RecordBatch{

@@ -19,7 +19,7 @@ type Work struct {
 
 	lane     *lane
 	offset   int64
-	appended int64     // when the record was, in Unix ms: Record is gone when it is asked for after Undo
+	appended int64     // when the record was, in Unix ms: Record is gone when it is asked for after undo
 	bytes    int64     // what it takes of the budget while it is not done
 	seen     time.Time // zero but on CreateTime topics
 	turn     time.Time // when it can be sent at the earliest

@@ -20,8 +20,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 )
@@ -124,7 +124,7 @@ func (f *faulty) run(ctx context.Context, brokers []string, group string, topics
 		kgo.SeedBrokers(brokers...), kgo.ConsumerGroup(group), kgo.InstanceID(instance), kgo.ConsumeTopics(topics...),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.SessionTimeout(lane.SessionTimeout), kgo.HeartbeatInterval(lane.HeartbeatInterval),
 		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchMaxWait(250 * time.Millisecond), kgo.ProducerLinger(0), kgo.RecordPartitioner(deliver.Partitioner()),
+		kgo.FetchMaxWait(250 * time.Millisecond), kgo.ProducerLinger(0), kgo.RecordPartitioner(record.Partitioner()),
 		kgo.OnPartitionsRevoked(f.revoked), kgo.OnPartitionsLost(f.lost),
 	}
 	if f.fault != readsUncommitted {
@@ -188,21 +188,21 @@ func (f *faulty) prepare(w *waiting) (queue string) {
 		case router.ToLevel:
 			w.out, w.hop = d.Record, true
 		default:
-			w.out = deliver.Final(w.in, d.Facts)
+			w.out = record.Final(w.in, d.Facts)
 		}
 		return ""
 	}
-	topic, partition, refusal := (&deliver.Targets{Names: f.policy.Names}).Resolve(w.in.Headers)
+	topic, partition, refusal := (&record.Targets{Names: f.policy.Names}).Resolve(record.Read(w.in.Headers))
 	if refusal != nil {
 		return ""
 	}
 	due := w.in.Timestamp.Add(delay + time.Millisecond).UnixMilli()
-	facts, routed := deliver.ReadHop(w.in.Headers)
+	facts, routed := record.ReadHop(w.in.Headers)
 	if !routed {
-		facts = deliver.Facts{Accepted: w.in.Timestamp.UnixMilli(), Due: due, Granted: levels.FormatDelay(delay)}
+		facts = levels.Facts{Accepted: w.in.Timestamp.UnixMilli(), Due: due, Granted: levels.FormatDelay(delay)}
 	}
 	facts.Topic, facts.Partition, facts.Due = topic, partition, min(facts.Due, due)
-	w.out, w.due = deliver.Final(w.in, facts), time.UnixMilli(facts.Due)
+	w.out, w.due = record.Final(w.in, facts), time.UnixMilli(facts.Due)
 	return facts.Granted
 }
 

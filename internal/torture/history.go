@@ -11,8 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -209,7 +209,7 @@ func (h *history) accepted(rec *kgo.Record, isLevel bool) {
 	if h.stuck.partitions[partitionOf(rec)] {
 		e.apart = true
 	}
-	if _, ok := deliver.Last(rec.Headers, levels.HopID); ok && isLevel {
+	if _, ok := record.Last(rec.Headers, record.KeyID); ok && isLevel {
 		e.rehopped = e.hop != 0          // it was routed again, after a crash
 		e.hop = hash([]byte(place(rec))) // from the router; the inbox knows it
 		return
@@ -223,7 +223,7 @@ func (h *history) accepted(rec *kgo.Record, isLevel bool) {
 		h.unstamped++
 	}
 	e.accepted = h.ms(rec.Timestamp.UnixMilli())
-	e.origin = hash([]byte(deliver.OriginID(rec, rec.Timestamp.UnixMilli())))
+	e.origin = hash([]byte(record.OriginID(rec, rec.Timestamp.UnixMilli())))
 	e.place = hash([]byte(place(rec)))
 }
 
@@ -253,7 +253,7 @@ func (h *history) buried(rec *kgo.Record) {
 		return
 	}
 	c, e := h.mix.recipe(id), h.entry(id)
-	text, _ := deliver.Last(rec.Headers, levels.HeaderError)
+	text, _ := record.Last(rec.Headers, levels.HeaderError)
 	code := levels.Code(text)
 	if l := h.died[id]; l != nil && l.again {
 		h.counts.note(&h.counts.Dead, "%d was sent again, corrected, and is dead letter %s: %s", id, place(rec), code)
@@ -266,7 +266,7 @@ func (h *history) buried(rec *kgo.Record) {
 		e.appended = h.ms(rec.Timestamp.UnixMilli())
 	}
 	if code != c.dead && (h.letters == nil || !h.letters(&c, code)) {
-		detail, _ := deliver.Last(rec.Headers, levels.HeaderErrorDetail)
+		detail, _ := record.Last(rec.Headers, levels.HeaderErrorDetail)
 		h.counts.note(&h.counts.Dead, "%d is dead letter %s: %s: %s", id, place(rec), code, detail)
 	} else {
 		h.counts.Letters++
@@ -298,7 +298,7 @@ func (h *history) delivered(rec *kgo.Record) {
 	}
 	first := h.arrived(e)
 	h.times(&c, e, rec, first)
-	text, _ := deliver.Last(rec.Headers, levels.HeaderID)
+	text, _ := record.Last(rec.Headers, levels.HeaderID)
 	if !first {
 		if !e.resent {
 			h.counts.note(&h.counts.Twice, "%d came once more, at %s", id, place(rec))
@@ -359,7 +359,7 @@ func (h *history) times(c *recipe, e *entry, rec *kgo.Record, first bool) {
 	appended := rec.Timestamp.UnixMilli()
 	accepted, err1 := headerNumber(rec, levels.HeaderAccepted)
 	due, err2 := headerNumber(rec, levels.HeaderDue)
-	granted, _ := deliver.Last(rec.Headers, levels.HeaderGranted)
+	granted, _ := record.Last(rec.Headers, levels.HeaderGranted)
 	// A clock that is set back between the inbox and the level's topic ends the wait
 	// by what the latter says.
 	sooner := time.Duration(c.dueMs(accepted)-due) * time.Millisecond
@@ -389,11 +389,11 @@ func (h *history) times(c *recipe, e *entry, rec *kgo.Record, first bool) {
 }
 
 func headerNumber(rec *kgo.Record, key string) (int64, error) {
-	v, _ := deliver.Last(rec.Headers, key)
+	v, _ := record.Last(rec.Headers, key)
 	return strconv.ParseInt(string(v), 10, 64)
 }
 
-func place(rec *kgo.Record) string { return deliver.Origin(rec) }
+func place(rec *kgo.Record) string { return record.Origin(rec) }
 
 func hash(b []byte) uint32 {
 	h := fnv.New32a()

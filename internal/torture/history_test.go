@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -71,9 +71,9 @@ func (c *cluster) accept(id int64) *kgo.Record {
 func (c *cluster) outgoing(id int64, in *kgo.Record) kgo.Record {
 	r := c.mix.recipe(id)
 	accepted := in.Timestamp.UnixMilli()
-	out := deliver.Final(in, deliver.Facts{
+	out := record.Final(in, levels.Facts{
 		Topic: c.mix.target(&r), Partition: r.partition, Accepted: accepted, Due: r.dueMs(accepted),
-		Granted: r.granted(), ID: deliver.OriginID(in, accepted),
+		Granted: r.granted(), ID: record.OriginID(in, accepted),
 	})
 	if out.Partition == byKey && r.key != nullKey {
 		out.Partition = keyPartition(out, targetPartitions)
@@ -339,7 +339,7 @@ func (c *cluster) arrive(recs ...kgo.Record) {
 func (c *cluster) die(code levels.Code, alter func(*kgo.Record)) *kgo.Record {
 	id := c.pick(0, plain)
 	in := c.accept(id)
-	dead := deliver.Dead(in, c.mix.names.Dead(), deliver.Facts{Accepted: in.Timestamp.UnixMilli()}, deliver.Refusal{Code: code, Detail: "why"}, 1)
+	dead := record.Dead(in, c.mix.names.Dead(), levels.Facts{Accepted: in.Timestamp.UnixMilli()}, levels.Refusal{Code: code, Detail: "why"}, 1)
 	if alter != nil {
 		alter(dead)
 	}

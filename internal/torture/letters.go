@@ -8,7 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -21,7 +21,7 @@ type letter struct {
 }
 
 func newLetter(rec *kgo.Record) *letter {
-	origin, _ := deliver.Last(rec.Headers, levels.HeaderOrigin)
+	origin, _ := record.Last(rec.Headers, levels.HeaderOrigin)
 	_, err := headerNumber(rec, levels.HeaderAttempts)
 	return &letter{origin: string(origin), attempts: err == nil}
 }
@@ -60,7 +60,7 @@ func (h *history) corrected(c *recipe, e *entry, l *letter, rec *kgo.Record) {
 	if c.ownID {
 		want = hash(h.mix.ownID(c))
 	}
-	if text, _ := deliver.Last(rec.Headers, levels.HeaderID); hash(text) != want {
+	if text, _ := record.Last(rec.Headers, levels.HeaderID); hash(text) != want {
 		h.counts.note(&h.counts.Renamed, "%d, sent again, has another %s: %q", c.id, levels.HeaderID, text)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -31,7 +31,7 @@ func TestLetterSentAgain(t *testing.T) {
 		"is renamed":   {verdict{Renamed: 1}, func(c *cluster, out kgo.Record) { set(&out, levels.HeaderID, "other"); c.arrive(out) }},
 		"is early":     {verdict{Early: 1}, func(c *cluster, out kgo.Record) { c.clock -= 2; c.arrive(out) }},
 		"is dead again": {verdict{Dead: 1, Lost: 1}, func(c *cluster, out kgo.Record) {
-			c.arrive(*deliver.Dead(&out, c.mix.names.Dead(), deliver.Facts{}, deliver.Refusal{Code: levels.BadLevel}, 1))
+			c.arrive(*record.Dead(&out, c.mix.names.Dead(), levels.Facts{}, levels.Refusal{Code: levels.BadLevel}, 1))
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -85,7 +85,7 @@ func TestFill(t *testing.T) {
 			t.Fatalf("record %d: %d bytes, want %d: %+v", id, n, inboxLimit, r)
 		}
 		m.alter = m.fill
-		again := m.correct(&r, deliver.Dead(m.record(&r), "dead", deliver.Facts{}, deliver.Refusal{Code: levels.TooLarge}, 1))
+		again := m.correct(&r, record.Dead(m.record(&r), "dead", levels.Facts{}, levels.Refusal{Code: levels.TooLarge}, 1))
 		if n := recordBatchBytes(again); n > inboxLimit {
 			t.Fatalf("record %d: %d bytes when it is sent again, want at most %d", id, n, inboxLimit)
 		}

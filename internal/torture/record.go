@@ -11,7 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -45,7 +45,7 @@ func (m *mix) record(c *recipe) *kgo.Record {
 		request = append(request, kgo.RecordHeader{Key: levels.HeaderPartition, Value: strconv.AppendInt(nil, int64(c.partition), 10)})
 	}
 	if c.hopDue != "" {
-		request = append(request, kgo.RecordHeader{Key: levels.HopDue, Value: []byte(c.hopDue)})
+		request = append(request, kgo.RecordHeader{Key: record.KeyDue, Value: []byte(c.hopDue)})
 	}
 	if c.ownID {
 		request = append(request, kgo.RecordHeader{Key: levels.HeaderID, Value: m.ownID(c)})
@@ -214,7 +214,7 @@ func (m *mix) difference(c *recipe, rec *kgo.Record) string {
 
 // deadDifference is the same for a dead letter, which keeps the request.
 func (m *mix) deadDifference(c *recipe, rec *kgo.Record) string {
-	want := deliver.WithoutHop(m.record(c).Headers, 0)
+	want := record.WithoutHop(m.record(c).Headers, 0)
 	return compare(m.key(c), m.value(c), without(want, lettered), rec, without(rec.Headers, lettered))
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/deliver"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -39,7 +39,7 @@ func newStuck() stuck {
 // letter takes a dead letter that is none of a record that the load has sent, and
 // reports whether it is one of a spot.
 func (s *stuck) letter(rec *kgo.Record) bool {
-	origin, _ := deliver.Last(rec.Headers, levels.HeaderOrigin)
+	origin, _ := record.Last(rec.Headers, levels.HeaderOrigin)
 	for _, at := range s.spots {
 		offset, ok := strings.CutPrefix(string(origin), partitionName(at.topic, at.partition)+"/")
 		if n, err := strconv.ParseInt(offset, 10, 64); ok && err == nil && at.offset <= n && n < at.next {

@@ -1,0 +1,107 @@
+package record
+
+import (
+	"math"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/levels"
+)
+
+// hopAdds is how many headers appendHop puts on.
+const hopAdds = 4
+
+// Hop is the record that the router puts on the level topic: src with its
+// request, and private headers that tell the forwarder what is known of it. The
+// target is not among them: the forwarder resolves it again from the request, as
+// it does for a record that was written straight to the level topic.
+func Hop(src *kgo.Record, topic string, f levels.Facts) *kgo.Record {
+	return Read(src.Headers).Hop(src, topic, f)
+}
+
+// Hop is [Hop] of src, whose headers are h.
+func (h *Headers) Hop(src *kgo.Record, topic string, f levels.Facts) *kgo.Record {
+	headers := h.withoutHop(hopAdds)
+	v := newValues(hopSize(src, &f))
+	headers = appendHop(headers, &v, src, &f)
+	return &kgo.Record{Topic: topic, Partition: levels.ByKey, Key: src.Key, Value: src.Value, Headers: headers}
+}
+
+// hopFacts reads the values of the headers that appendHop makes, but for the id, which
+// it only wants to be there.
+func hopFacts(due, accepted, granted, id []byte) (f levels.Facts, ok bool) {
+	if len(id) == 0 {
+		return levels.Facts{}, false
+	}
+	f.Partition = levels.ByKey
+	var okDue, okAccepted, okGranted bool
+	f.Due, okDue = parseNumber(due, math.MaxInt64)
+	f.Accepted, okAccepted = parseNumber(accepted, math.MaxInt64)
+	f.Granted, okGranted = grantedName(granted)
+	if !okDue || !okAccepted || !okGranted {
+		return levels.Facts{}, false
+	}
+	return f, true
+}
+
+// ReadHop is [Headers.Facts] of headers of which nothing else is asked.
+func ReadHop(all []kgo.RecordHeader) (f levels.Facts, ok bool) {
+	return Read(all).Facts()
+}
+
+// HopDue returns the due time that [Headers.Facts] reads, in Unix milliseconds. A record
+// waits between that and its delivery, and what was read of it would take more memory
+// than it is worth: so this looks at the four headers that Hop leaves at the end, and
+// reads the others only if they are not there.
+func HopDue(all []kgo.RecordHeader) (ms int64, ok bool) {
+	if n := len(all) - hopAdds; n >= 0 && all[n].Key == KeyDue && all[n+1].Key == KeyAccepted &&
+		all[n+2].Key == KeyGranted && all[n+3].Key == KeyID {
+		return hopDue(all[n].Value, all[n+1].Value, all[n+2].Value, all[n+3].Value)
+	}
+	if !slices.ContainsFunc(all, func(h kgo.RecordHeader) bool { return h.Key == KeyDue }) {
+		return 0, false // written straight to the level
+	}
+	return hopDue(Read(all).hopValues())
+}
+
+// hopDue is the due time of hopFacts. It is called for each record.
+func hopDue(due, accepted, granted, id []byte) (ms int64, ok bool) {
+	if ms, ok = parseNumber(due, math.MaxInt64); !ok || len(id) == 0 {
+		return 0, false
+	}
+	_, okAccepted := parseNumber(accepted, math.MaxInt64)
+	_, okGranted := grantedName(granted)
+	return ms, okAccepted && okGranted
+}
+
+func hopSize(src *kgo.Record, f *levels.Facts) int {
+	return idSize(src, f) + len(f.Granted) + 2*maxNumber
+}
+
+func appendHop(headers []kgo.RecordHeader, v *values, src *kgo.Record, f *levels.Facts) []kgo.RecordHeader {
+	headers = add(headers, KeyDue, v.number(f.Due))
+	headers = add(headers, KeyAccepted, v.number(f.Accepted))
+	headers = add(headers, KeyGranted, v.text(f.Granted))
+	return add(headers, KeyID, v.id(src, f))
+}
+
+// usual are the names of the default ladder's levels and of no delay: most records
+// were granted one of them, and need neither parsing nor memory for it.
+var usual = func() map[string]string {
+	names := map[string]string{levels.Level{}.String(): levels.Level{}.String()}
+	for l := range levels.Default().All() {
+		names[l.String()] = l.String()
+	}
+	return names
+}()
+
+// grantedName reads a delay in the spelling that levels use.
+func grantedName(value []byte) (string, bool) {
+	if name, ok := usual[string(value)]; ok {
+		return name, true
+	}
+	name := string(value)
+	d, err := levels.ParseDelay(name)
+	return name, err == nil && levels.FormatDelay(d) == name
+}
