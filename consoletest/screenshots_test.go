@@ -205,7 +205,7 @@ func (b *browser) accessible(t *testing.T, axe string) {
 // picture writes what the page looks like, where a flag asks for it.
 func (b *browser) picture(t *testing.T, name string, l looks) {
 	t.Helper()
-	docs := *screenshots && (l.name == "wide-light" || l.name == "narrow-dark" && name == "due")
+	docs := *screenshots && (l.name == "wide-light" && name != "login" || l.name == "narrow-dark" && name == "due")
 	if !docs && *allShots == "" {
 		return
 	}
