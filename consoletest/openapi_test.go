@@ -64,6 +64,8 @@ func TestOpenAPI(t *testing.T) {
 		{"GET", "/api/v1/deadletters?limit=2", "", 200},
 		{"GET", "/api/v1/deadletters?code=bad-level&target=orders&since=2026-01-01T00:00:00Z", "", 200},
 		{"GET", "/api/v1/deadletters?code=x", "", 400},
+		{"GET", "/api/v1/next?level=1h", "", 200},
+		{"GET", "/api/v1/next?level=x", "", 400},
 		{"GET", "/api/v1/record?at=delay.dead/0/0", "", 200},
 		{"GET", "/api/v1/record?at=delay.level.1h/0/0", "", 200},
 		{"GET", "/api/v1/record?at=delay.dead/0/9999", "", 404},

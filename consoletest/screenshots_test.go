@@ -71,8 +71,16 @@ func sample(t *testing.T, s *service) {
 	wait("30m", 30*time.Minute, flat(400))
 	wait("10m", 10*time.Minute, flat(600))
 	wait("5m", 5*time.Minute, flat(300))
+	// Alone, so that it is the first dead letter, which has a picture.
+	send(t, s.brokers, rec("delay.inbox", "order-4711", `{"order":4711,"remind":"payment","amount":129.9,"currency":"EUR"}`, "delay-level", "45 minutes", "delay-target", "orders", "traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
+	s.await(t, "the first letter is dead", func() bool {
+		var l struct {
+			Status struct{ Dead struct{ Pending int } }
+		}
+		s.get(t, "/api/v1/levels", &l)
+		return l.Status.Dead.Pending == 1
+	})
 	records = append(records,
-		rec("delay.inbox", "order-4711", `{"order":4711,"remind":"payment","amount":129.9,"currency":"EUR"}`, "delay-level", "45 minutes", "delay-target", "orders", "traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
 		rec("delay.inbox", "order-4712", `{"order":4712}`, "delay-level", "10s"),
 		rec("delay.inbox", "user-9", `{"user":9,"mail":"welcome"}`, "delay-level", "1m", "delay-target", "delay.inbox"),
 		rec("delay.inbox", "order-4713", `{"order":4713}`, "delay-level", "5m", "delay-target", "orders", "delay-partition", "first"),
@@ -123,6 +131,7 @@ var shownPages = []struct{ name, path, ready string }{
 	{"targets", "targets", "#lateness"},
 	{"deadletters", "deadletters", "#letters tbody tr"},
 	{"record", "record?at=delay.dead/0/0", ".facts"},
+	{"level", "level?level=1h", "main tbody tr"},
 	{"instances", "instances", "#instances h2"},
 	{"drift", "drift", "#drift"},
 	{"login", "login", "#token"},
@@ -196,7 +205,7 @@ func (b *browser) accessible(t *testing.T, axe string) {
 // picture writes what the page looks like, where a flag asks for it.
 func (b *browser) picture(t *testing.T, name string, l looks) {
 	t.Helper()
-	docs := *screenshots && (l.name == "wide-light" || l.name == "narrow-dark" && name == "due")
+	docs := *screenshots && (l.name == "wide-light" && name != "login" || l.name == "narrow-dark" && name == "due")
 	if !docs && *allShots == "" {
 		return
 	}

@@ -141,20 +141,20 @@ const maxExamples = 20
 func (c *Console) previewResend(ctx context.Context, to *cluster, r admin.Resend) (Preview, error) {
 	ctx, cancel := context.WithTimeout(ctx, previewTimeout)
 	defer cancel()
-	to.reading.Lock()
-	defer to.reading.Unlock()
 	if r.Filter.Until.IsZero() {
 		r.Filter.Until = time.Now().UTC().Truncate(time.Second)
 	}
 	r.DryRun = true
 	p := Preview{Until: r.Filter.Until, Outcomes: map[admin.ResendOutcome]int{}, Examples: []admin.Resent{}}
-	err := admin.ResendLetters(ctx, to.cl, to.names, r, func(out admin.Resent) error {
-		p.Outcomes[out.Outcome]++
-		if out.Outcome != admin.ResendSent && len(p.Examples) < maxExamples {
-			out.Letter = withoutContents(out.Letter)
-			p.Examples = append(p.Examples, out)
-		}
-		return nil
+	err := to.reading.do(ctx, func() error {
+		return admin.ResendLetters(ctx, to.cl, to.names, r, func(out admin.Resent) error {
+			p.Outcomes[out.Outcome]++
+			if out.Outcome != admin.ResendSent && len(p.Examples) < maxExamples {
+				out.Letter = withoutContents(out.Letter)
+				p.Examples = append(p.Examples, out)
+			}
+			return nil
+		})
 	})
 	p.Send = p.Outcomes[admin.ResendSent]
 	return p, err

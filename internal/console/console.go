@@ -43,6 +43,7 @@ const (
 var (
 	errStarting = errors.New("delayd is starting and has not reached the cluster yet")
 	errSlow     = errors.New("the brokers take long to answer")
+	errBusy     = errors.New("others read records just now; try again in a moment")
 )
 
 // Config says what a console shows. The zero value is a console without a token on an
@@ -124,7 +125,7 @@ type cluster struct {
 	parked shared[parked]
 	drift  shared[admin.Steps]
 
-	reading sync.Mutex // records are read by one viewer at a time, so that memory is bounded
+	reading reading
 	pages   *admin.LetterPages
 	queries struct {
 		sync.Mutex
@@ -151,6 +152,45 @@ type parked struct {
 	More    bool
 }
 
+// reading lets one viewer at a time read records, so that memory is bounded, and few wait
+// for their turn: whoever asks for a thousand different pages holds up nobody for long.
+type reading struct {
+	sync.Mutex
+	waiting int           // guarded by the mutex; the one that reads included
+	turn    chan struct{} // holds what the one that reads has taken
+}
+
+// maxReaders is how many wait for their turn.
+const maxReaders = 8
+
+// do reads when it is its turn.
+func (r *reading) do(ctx context.Context, read func() error) error {
+	r.Lock()
+	if r.turn == nil {
+		r.turn = make(chan struct{}, 1)
+	}
+	full := r.waiting >= maxReaders
+	if !full {
+		r.waiting++
+	}
+	r.Unlock()
+	if full {
+		return errBusy
+	}
+	defer func() {
+		r.Lock()
+		r.waiting--
+		r.Unlock()
+	}()
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+		return read()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // query is a page of dead letters, for all who ask for the same one.
 type query struct {
 	key string
@@ -169,9 +209,10 @@ func newCluster(cl *kgo.Client, spec admin.Spec, m *metrics.Metrics, cfg Config)
 		return lookEvery
 	}}
 	to.parked = shared[parked]{every: always[parked](parkedEvery), look: func(ctx context.Context) (p parked, err error) {
-		to.reading.Lock()
-		defer to.reading.Unlock()
-		p.Targets, p.More, err = admin.ParkedTargets(ctx, cl, spec.Names, parkedRead)
+		err = to.reading.do(ctx, func() (err error) {
+			p.Targets, p.More, err = admin.ParkedTargets(ctx, cl, spec.Names, parkedRead)
+			return err
+		})
 		return p, err
 	}}
 	to.drift = shared[admin.Steps]{every: always[admin.Steps](driftEvery), look: func(ctx context.Context) (admin.Steps, error) {
@@ -246,10 +287,12 @@ func (to *cluster) letters(ctx context.Context, key string, f admin.LetterFilter
 		q.list = slices.Delete(q.list, i, i+1)
 	} else {
 		of = &query{key: key, shared: shared[admin.LetterPage]{every: always[admin.LetterPage](lettersEvery),
-			look: func(ctx context.Context) (admin.LetterPage, error) {
-				to.reading.Lock()
-				defer to.reading.Unlock()
-				return to.pages.Page(ctx, f, before)
+			look: func(ctx context.Context) (page admin.LetterPage, err error) {
+				err = to.reading.do(ctx, func() (err error) {
+					page, err = to.pages.Page(ctx, f, before)
+					return err
+				})
+				return page, err
 			}}}
 	}
 	q.list = append(q.list, of)

@@ -122,7 +122,7 @@ func (w *world) die(t *testing.T, code levels.Code, rec *kgo.Record) {
 }
 
 // pages are all pages that can be looked at.
-var pages = []string{"", "due", "targets", "deadletters", "record?at=delay.dead/0/0", "instances", "drift", "login", "pause?level=5s", "resume?target=orders", "resend"}
+var pages = []string{"", "due", "targets", "deadletters", "record?at=delay.dead/0/0", "level?level=1h", "instances", "drift", "login", "pause?level=5s", "resume?target=orders", "resend"}
 
 // Every page is complete HTML with the headers that keep others from running or
 // framing it, and nothing in it is run or styled in place.
@@ -206,7 +206,11 @@ func TestContentsAreHidden(t *testing.T) {
 	} {
 		w := newWorld(t, func(cfg *Config) { cfg.Loopback = tc.loopback })
 		w.die(t, levels.BadLevel, &kgo.Record{Key: []byte("the-key"), Value: []byte("the-value"), Headers: []kgo.RecordHeader{{Key: "the-header"}}})
-		for _, path := range []string{"/console/deadletters", "/api/v1/deadletters", "/console/record?at=delay.dead/0/0", "/api/v1/record?at=delay.dead/0/0"} {
+		waits := &kgo.Record{Topic: "delay.level.1h", Key: []byte("the-key"), Value: []byte("the-value"), Headers: []kgo.RecordHeader{{Key: levels.HeaderTarget, Value: []byte("orders")}}}
+		if err := w.cl.ProduceSync(t.Context(), waits).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{"/console/deadletters", "/api/v1/deadletters", "/console/record?at=delay.dead/0/0", "/api/v1/record?at=delay.dead/0/0", "/console/level?level=1h", "/api/v1/next?level=1h"} {
 			body := w.ask("GET", path, "", tc.change...).Body.String()
 			if shown := strings.Contains(body, "the-key") || strings.Contains(body, "the-value"); shown != tc.shown {
 				t.Errorf("%s, %s: shown %v\n%s", tc.name, path, shown, body)
@@ -414,5 +418,43 @@ func TestWrongRequests(t *testing.T) {
 		if answer := w.ask("POST", "/api/v1/pause", body, bearer(secret)); answer.Code != http.StatusBadRequest {
 			t.Errorf("pause %s: %d %s", body, answer.Code, answer.Body)
 		}
+	}
+}
+
+// Whoever asks for many different pages holds up nobody for long: few wait for their turn.
+func TestReadersAreFew(t *testing.T) {
+	t.Parallel()
+	var r reading
+	begun, end := make(chan struct{}), make(chan struct{})
+	results := make(chan error, maxReaders)
+	go func() { results <- r.do(t.Context(), func() error { close(begun); <-end; return nil }) }()
+	<-begun
+	gone, cancel := context.WithCancel(t.Context())
+	for range maxReaders - 1 {
+		go func() { results <- r.do(gone, func() error { return nil }) }()
+	}
+	for {
+		r.Lock()
+		n := r.waiting
+		r.Unlock()
+		if n == maxReaders {
+			break
+		}
+	}
+	if err := r.do(t.Context(), func() error { return nil }); err != errBusy {
+		t.Errorf("one too many: %v, want %v", err, errBusy)
+	}
+	cancel()
+	for range maxReaders - 1 {
+		if err := <-results; err != context.Canceled {
+			t.Errorf("a viewer that is gone: %v", err)
+		}
+	}
+	close(end)
+	if err := <-results; err != nil {
+		t.Errorf("the one that reads: %v", err)
+	}
+	if err := r.do(t.Context(), func() error { return nil }); err != nil {
+		t.Errorf("afterwards: %v", err)
 	}
 }

@@ -349,6 +349,18 @@ func (c *Console) recordPage(req *http.Request, v viewer) (content, error) {
 	return page, nil
 }
 
+// levelPage is the records of a level that are due next.
+func (c *Console) levelPage(req *http.Request, v viewer) (content, error) {
+	page := content{Title: "Next on level " + printable.Text(req.URL.Query().Get("level")), Tab: "./", Template: "level"}
+	if !v.Contents {
+		page.Template = "hidden"
+		return page, nil
+	}
+	next, err := c.getNext(req)
+	page.Body = next
+	return page, err
+}
+
 func (c *Console) instancesPage(req *http.Request, _ viewer) (content, error) {
 	page := content{Title: "Instances and clocks", Tab: "instances", Template: "instances", Live: true}
 	i, err := c.getInstances(req)
@@ -393,7 +405,7 @@ func (c *Console) loginForm(req *http.Request, wrong string) content {
 // back is the page that somebody came from, if it is one of ours.
 func back(s string) string {
 	path, _, _ := strings.Cut(s, "?")
-	for _, known := range []string{"./", "due", "targets", "deadletters", "record", "instances", "drift", "pause", "resume", "resend"} {
+	for _, known := range []string{"./", "due", "targets", "deadletters", "record", "level", "instances", "drift", "pause", "resume", "resend"} {
 		if path == known {
 			return s
 		}

@@ -39,6 +39,7 @@ func (c *Console) Register(mux *http.ServeMux) {
 	handle("GET /console/targets", c.page(c.targetsPage))
 	handle("GET /console/deadletters", c.page(c.lettersPage))
 	handle("GET /console/record", c.page(c.recordPage))
+	handle("GET /console/level", c.page(c.levelPage))
 	handle("GET /console/instances", c.page(c.instancesPage))
 	handle("GET /console/drift", c.page(c.driftPage))
 	handle("GET /console/login", c.page(c.loginPage))
@@ -58,6 +59,7 @@ func (c *Console) Register(mux *http.ServeMux) {
 	handle("GET /api/v1/due", api(func(req *http.Request) (any, error) { return c.getDue(req) }))
 	handle("GET /api/v1/targets", api(func(req *http.Request) (any, error) { return c.getTargets(req) }))
 	handle("GET /api/v1/deadletters", api(func(req *http.Request) (any, error) { return c.getLetters(req) }))
+	handle("GET /api/v1/next", api(func(req *http.Request) (any, error) { return c.getNext(req) }))
 	handle("GET /api/v1/record", api(func(req *http.Request) (any, error) { return c.getRecord(req) }))
 	handle("GET /api/v1/instances", api(func(req *http.Request) (any, error) { return c.getInstances(req) }))
 	handle("GET /api/v1/drift", api(func(req *http.Request) (any, error) { return c.getDrift(req) }))
@@ -290,9 +292,42 @@ func (c *Console) getRecord(req *http.Request) (*admin.Contents, error) {
 	if !to.names.Owns(at.Topic) {
 		return nil, badRequest(errors.New(strconv.Quote(at.Topic) + " is no topic of this delay service"))
 	}
-	to.reading.Lock()
-	defer to.reading.Unlock()
-	return admin.ReadRecord(req.Context(), to.cl, to.names, at, contentBytes)
+	var record *admin.Contents
+	err = to.reading.do(req.Context(), func() (err error) {
+		record, err = admin.ReadRecord(req.Context(), to.cl, to.names, at, contentBytes)
+		return err
+	})
+	return record, err
+}
+
+// Next is the records of a level that are due next.
+type Next struct {
+	Level   string           `json:"level"`
+	Records []*admin.Pending `json:"records"`
+}
+
+// nextRecords is how many that are.
+const nextRecords = 20
+
+func (c *Console) getNext(req *http.Request) (Next, error) {
+	if !c.viewer(req).Contents {
+		return Next{}, httpError{http.StatusUnauthorized, errors.New("what is in records is shown to those who have signed in")}
+	}
+	delay, err := levels.ParseDelay(req.URL.Query().Get("level"))
+	if err != nil {
+		return Next{}, badRequest(err)
+	}
+	to, err := c.cluster()
+	if err != nil {
+		return Next{}, err
+	}
+	next := Next{Level: levels.FormatDelay(delay), Records: []*admin.Pending{}}
+	err = to.reading.do(req.Context(), func() error {
+		list, err := admin.Peek(req.Context(), to.cl, to.names, delay, nextRecords)
+		next.Records = append(next.Records, list...)
+		return err
+	})
+	return next, err
 }
 
 func serveAsset(w http.ResponseWriter, req *http.Request) {
