@@ -34,7 +34,7 @@ type Contents struct {
 var ErrNoRecord = errors.New("no record is there: it was deleted, or is the end of a transaction")
 
 // ReadRecord reads the record at a place on one of the service's own topics. Of its key,
-// value and each header it returns at most so many bytes, and how long the whole is.
+// value and each header it returns at most "most" bytes, and the length of the whole.
 func ReadRecord(ctx context.Context, cl *kgo.Client, names levels.Names, at Place, most int) (*Contents, error) {
 	if !names.Owns(at.Topic) {
 		return nil, fmt.Errorf("%v: %s is no topic of this delay service", at, at.Topic)
@@ -101,7 +101,7 @@ type ParkedTarget struct {
 	Oldest  time.Time `json:"oldest"`
 }
 
-// ParkedTargets reads the first so many parked records of each partition and returns
+// ParkedTargets reads the first "most" parked records of each partition and returns
 // whom they are for, the most first, and whether there are more.
 func ParkedTargets(ctx context.Context, cl *kgo.Client, names levels.Names, most int64) (list []ParkedTarget, more bool, err error) {
 	spans, err := pendingOn(ctx, cl, names, names.Parked())

@@ -5,8 +5,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/deliver"
-	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -32,8 +32,8 @@ const cut = time.Millisecond
 // time waits its level from when it was first seen.
 func (w *worker) Due(rec *kgo.Record, seen time.Time) time.Time {
 	due := rec.Timestamp.Add(w.delay + cut)
-	if !lane.Stamped(rec) {
-		if bound := seen.Add(w.delay + cut); bound.Before(due) || lane.Timeless(rec) {
+	if !consume.Stamped(rec) {
+		if bound := seen.Add(w.delay + cut); bound.Before(due) || consume.Timeless(rec) {
 			due = bound
 		}
 	}
@@ -44,7 +44,7 @@ func (w *worker) Due(rec *kgo.Record, seen time.Time) time.Time {
 }
 
 // Handle starts the delivery of due records.
-func (w *worker) Handle(works []*lane.Work) {
+func (w *worker) Handle(works []*consume.Work) {
 	if w.handing != nil {
 		for _, work := range works {
 			h := record.Read(work.Record.Headers)
@@ -74,7 +74,7 @@ func (w *worker) facts(rec *kgo.Record, h *record.Headers, due time.Time) levels
 	f, routed := h.Facts()
 	if !routed {
 		f = levels.Facts{Accepted: sinceEpoch(rec.Timestamp)}
-		if lane.Timeless(rec) {
+		if consume.Timeless(rec) {
 			f.Accepted = sinceEpoch(due.Add(-w.delay - cut))
 			f.ID = record.OriginID(rec, 0) // another instance may see it at another time
 		}
@@ -112,7 +112,7 @@ type parked struct {
 func (parked) Due(*kgo.Record, time.Time) time.Time { return time.Time{} }
 
 // Handle tries the records again.
-func (p parked) Handle(works []*lane.Work) {
+func (p parked) Handle(works []*consume.Work) {
 	batch := p.outbox.NewBatch(len(works))
 	for _, w := range works {
 		batch.Redeliver(w, w.Record, p.targets)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -84,7 +84,7 @@ func (p *Policy) Decide(rec *kgo.Record, accepted time.Time) Decision {
 func (p *Policy) decide(rec *kgo.Record, h *record.Headers, accepted time.Time) Decision {
 	acceptedMs := accepted.UnixMilli()
 	d := Decision{Facts: levels.Facts{Partition: levels.ByKey, Accepted: acceptedMs}}
-	if lane.Timeless(rec) { // accepted is a guess, and duplicates have the same id
+	if consume.Timeless(rec) { // accepted is a guess, and duplicates have the same id
 		d.Facts.ID = record.OriginID(rec, 0)
 	}
 	granted, refusal := p.readLevel(h)

@@ -12,8 +12,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/kafkatest"
-	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -61,7 +61,7 @@ func TestOnKafka(t *testing.T) {
 			cfg := cfg
 			cfg.Kills = 2
 			cfg.Load.Scenario, cfg.Load.Levels, cfg.Load.Records = Backlog, []levels.Level{level(time.Second)}, 100_000
-			if r := runOnKafka(t, cfg).Runs[0]; r.Delivered != 100_000 || r.Kills != 2 || r.Duplicated > 2*2*lane.CommitRecords {
+			if r := runOnKafka(t, cfg).Runs[0]; r.Delivered != 100_000 || r.Kills != 2 || r.Duplicated > 2*2*consume.CommitRecords {
 				t.Errorf("%+v", r)
 			}
 		})

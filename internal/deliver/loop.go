@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/transact"
 )
@@ -34,7 +34,7 @@ type txnLoop struct {
 	o         *Outbox
 	kind      kind // direct, or again
 	post      *post
-	offsets   *lane.TxnCommitter
+	offsets   *consume.TxnCommitter
 	producers *transact.Producers
 
 	unstable atomic.Bool // offsets of the group have been pending for long
@@ -49,7 +49,7 @@ type txnLoop struct {
 	heavy   bool   // the last transaction was one of large records: small ones come first
 }
 
-func (o *Outbox) newTxnLoop(k kind, post *post, committer *lane.TxnCommitter, name string) *txnLoop {
+func (o *Outbox) newTxnLoop(k kind, post *post, committer *consume.TxnCommitter, name string) *txnLoop {
 	return &txnLoop{
 		o: o, kind: k, post: post, offsets: committer, rests: make(rests),
 		producers: transact.New(o.ctx, transact.Config{
@@ -252,12 +252,12 @@ func (l *txnLoop) commit(t *transaction) {
 // or to the next transaction. It returns how long to wait before that.
 func (l *txnLoop) settle(t *transaction) (wait time.Duration) {
 	switch {
-	case t.outcome == lane.Committed:
+	case t.outcome == consume.Committed:
 		l.producers.Release()
 		l.committed(t)
 		l.aborts = 0
 		return 0
-	case t.ended && t.outcome == lane.Aborted:
+	case t.ended && t.outcome == consume.Aborted:
 		l.producers.Release()
 		l.requeue(t)
 	case t.ended: // the outcome stays unknown: the outbox has ended, and so has the membership

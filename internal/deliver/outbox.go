@@ -12,8 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/control"
-	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/produce"
 	"github.com/delayd-io/delayd/internal/record"
@@ -64,7 +64,7 @@ type Owner interface {
 	Live() bool
 	// Work returns the work, which knows its broker's clock and which transactions
 	// commit. Nil, as in tests, is this host's clock, and no transactions.
-	Work() *lane.Work
+	Work() *consume.Work
 }
 
 // Config says how an Outbox treats records that cannot be delivered.
@@ -205,7 +205,7 @@ func (o *Outbox) Start() error {
 // with the offsets of what it handles. parked commits those of what comes by
 // Batch.Redeliver, nil where nothing does. It is called before the group is joined, and
 // returns when no transaction of a former process with this id is open any more.
-func (o *Outbox) Transact(ctx context.Context, committer, parked *lane.TxnCommitter) error {
+func (o *Outbox) Transact(ctx context.Context, committer, parked *consume.TxnCommitter) error {
 	if err := transact.Supported(ctx, o.client, o.log); err != nil {
 		return err
 	}

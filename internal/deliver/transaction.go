@@ -9,14 +9,14 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/internal/transact"
 )
 
 // trial is what the transactions that an item was part of have found out about it.
 type trial struct {
-	work   *lane.Work
+	work   *consume.Work
 	source any // tells the partition that it was read from from others
 
 	// Of the transaction under way, or the last one.
@@ -39,9 +39,9 @@ type transaction struct {
 	producer *transact.Producer
 	turn     int32 // where its records without a key go, together
 
-	fault   error        // what it has to be aborted for, if it is no record's answer
-	outcome lane.Outcome // of the commit
-	ended   bool         // there is nothing left to abort
+	fault   error           // what it has to be aborted for, if it is no record's answer
+	outcome consume.Outcome // of the commit
+	ended   bool            // there is nothing left to abort
 
 	unanswered atomic.Int64
 	failed     atomic.Bool
@@ -68,8 +68,8 @@ func (t *transaction) empty() bool { return len(t.items) == 0 && t.fault == nil 
 func (t *transaction) broken() bool { return t.fault != nil || t.failed.Load() }
 
 // works are those of its records.
-func (t *transaction) works() iter.Seq[*lane.Work] {
-	return func(yield func(*lane.Work) bool) {
+func (t *transaction) works() iter.Seq[*consume.Work] {
+	return func(yield func(*consume.Work) bool) {
 		for _, it := range t.items {
 			if !yield(it.trial.work) {
 				return

@@ -20,7 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
@@ -126,7 +126,7 @@ type owner struct {
 
 func (o *owner) Live() bool { return !o.gone.Load() }
 
-func (*owner) Work() *lane.Work { return nil }
+func (*owner) Work() *consume.Work { return nil }
 
 func (o *owner) Done(time.Time) {
 	now := time.Now()

@@ -12,7 +12,7 @@ const (
 	StalledHeldAfter = time.Second
 	// StalledPassed does the same for a target that holds up others: this many records
 	// were sent since it last took one, and cannot be committed before those that it
-	// holds. A quarter of those that may be uncommitted (lane.CommitRecords). If every
+	// holds. A quarter of those that may be uncommitted (consume.CommitRecords). If every
 	// attempt was answered with an error, StalledRefused is long enough.
 	StalledPassed  = 5000
 	StalledRefused = 250 * time.Millisecond

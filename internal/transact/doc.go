@@ -6,6 +6,6 @@
 //
 // The loop of package deliver acquires a producer, which begins a transaction, and writes
 // its records. An [Ending] of the producer is handed to the consumer's
-// lane.TxnCommitter.CommitTxn, which commits it with the records' offsets. Then the
+// consume.TxnCommitter.CommitTxn, which commits it with the records' offsets. Then the
 // producer is released, or retired where the outcome is not known. DESIGN.md says why.
 package transact

@@ -6,11 +6,11 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 )
 
 // Ending ends a transaction of which all records are acknowledged. The consumer, which
-// commits its offsets, calls its methods: it is a lane.Txn.
+// commits its offsets, calls its methods: it is a consume.Txn.
 type Ending struct {
 	ctx     context.Context
 	p       *Producer
@@ -25,26 +25,26 @@ func (p *Producer) Ending(ctx context.Context, parts map[string][]int32) *Ending
 	return &Ending{ctx: ctx, p: p}
 }
 
-// Commit implements lane.Txn.
-func (e *Ending) Commit(offsets *kmsg.TxnOffsetCommitRequest) (lane.Outcome, *kmsg.TxnOffsetCommitResponse, error) {
+// Commit implements consume.Txn.
+func (e *Ending) Commit(offsets *kmsg.TxnOffsetCommitRequest) (consume.Outcome, *kmsg.TxnOffsetCommitResponse, error) {
 	refused, err := e.p.commit(e.ctx, offsets)
 	e.fault = err
 	switch {
 	case err == nil && e.p.proves(e.p.parts):
-		return lane.Committed, nil, nil
+		return consume.Committed, nil, nil
 	case err == nil:
-		return lane.Unknown, nil, errInDoubt
+		return consume.Unknown, nil, errInDoubt
 	case errors.Is(err, errInDoubt):
-		return lane.Unknown, nil, err
+		return consume.Unknown, nil, err
 	}
-	return lane.Aborted, refused, err
+	return consume.Aborted, refused, err
 }
 
-// Decide implements lane.Txn. A new client with the same id makes the broker decide how
+// Decide implements consume.Txn. A new client with the same id makes the broker decide how
 // the transaction ended, if it has not.
 func (e *Ending) Decide(ctx context.Context) error {
 	e.decided = true
-	if e.p.last = lane.Unknown; e.fault == nil {
+	if e.p.last = consume.Unknown; e.fault == nil {
 		return nil
 	}
 	e.p.cfg.Log.Warn().Err(e.fault).Msg("transaction in doubt: asking the broker")
@@ -52,25 +52,25 @@ func (e *Ending) Decide(ctx context.Context) error {
 	return e.p.reopen(ctx)
 }
 
-// Unstable implements lane.Txn.
+// Unstable implements consume.Txn.
 func (e *Ending) Unstable(ctx context.Context) { e.p.settleMarkers(ctx) }
 
 // Ended notes the outcome that the consumer has found, and reports whether the transaction
 // has ended. It has not where it was not tried to be committed, or the commit was refused:
 // then Abort follows.
-func (e *Ending) Ended(outcome lane.Outcome) bool {
+func (e *Ending) Ended(outcome consume.Outcome) bool {
 	p := e.p
 	switch {
-	case outcome == lane.Committed:
+	case outcome == consume.Committed:
 		if e.fault == nil {
 			for topic := range p.parts {
 				p.committed[topic] = true
 			}
 		}
-		p.last, p.markersUncertain = lane.Committed, e.fault != nil
+		p.last, p.markersUncertain = consume.Committed, e.fault != nil
 		return true
-	case e.decided && outcome == lane.Aborted:
-		p.last = lane.Aborted
+	case e.decided && outcome == consume.Aborted:
+		p.last = consume.Aborted
 	}
 	return e.decided
 }
@@ -80,6 +80,6 @@ func (e *Ending) Ended(outcome lane.Outcome) bool {
 // whether it is certain that the transaction has been aborted.
 func (p *Producer) Abort(ctx context.Context, answered func() (parts map[string][]int32)) (certain bool) {
 	certain = p.abort(ctx)
-	p.last, p.parts = lane.Aborted, answered() // at the latest by the next client of its id
+	p.last, p.parts = consume.Aborted, answered() // at the latest by the next client of its id
 	return certain
 }

@@ -13,50 +13,50 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 )
 
 // begunNever are a coordinator's states of an id whose producer has begun no transaction.
 // outcomes are those of a transaction that has ended, or will in only one way.
 var (
 	begunNever = []string{"Empty", "Dead"}
-	outcomes   = map[string]lane.Outcome{
-		"PrepareCommit": lane.Committed, "CompleteCommit": lane.Committed,
-		"PrepareAbort": lane.Aborted, "PrepareEpochFence": lane.Aborted, "CompleteAbort": lane.Aborted,
+	outcomes   = map[string]consume.Outcome{
+		"PrepareCommit": consume.Committed, "CompleteCommit": consume.Committed,
+		"PrepareAbort": consume.Aborted, "PrepareEpochFence": consume.Aborted, "CompleteAbort": consume.Aborted,
 	}
 )
 
 // lastOutcome asks the coordinator how the last transaction of the id has ended. It is
 // unknown while one is open. begun is false where none was begun since a producer
 // started with the id, if one ever did.
-func (p *Producer) lastOutcome(ctx context.Context) (outcome lane.Outcome, begun bool, err error) {
+func (p *Producer) lastOutcome(ctx context.Context) (outcome consume.Outcome, begun bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, abortWithin)
 	defer cancel()
 	req := kmsg.NewPtrDescribeTransactionsRequest()
 	req.TransactionalIDs = []string{p.id}
 	resp, err := req.RequestWith(ctx, p.cfg.Client)
 	if err != nil {
-		return lane.Unknown, true, err
+		return consume.Unknown, true, err
 	}
 	if len(resp.TransactionStates) == 0 {
-		return lane.Unknown, true, nil
+		return consume.Unknown, true, nil
 	}
 	s := resp.TransactionStates[0]
 	if err := kerr.ErrorForCode(s.ErrorCode); errors.Is(err, kerr.TransactionalIDNotFound) {
-		return lane.Unknown, false, nil
+		return consume.Unknown, false, nil
 	} else if err != nil {
-		return lane.Unknown, true, err
+		return consume.Unknown, true, err
 	}
 	return outcomes[s.State], !slices.Contains(begunNever, s.State), nil
 }
 
 // awaitOutcome returns how the transaction has ended that was just tried to be committed.
 // One that is still open is aborted by the next client of the id.
-func (p *Producer) awaitOutcome(ctx context.Context) lane.Outcome {
+func (p *Producer) awaitOutcome(ctx context.Context) consume.Outcome {
 	for ctx.Err() == nil {
 		outcome, _, err := p.lastOutcome(ctx)
 		if err == nil {
-			return cmp.Or(outcome, lane.Aborted)
+			return cmp.Or(outcome, consume.Aborted)
 		}
 		p.cfg.Log.Debug().Err(err).Msg("transaction in doubt: asking again")
 		select {
@@ -64,13 +64,13 @@ func (p *Producer) awaitOutcome(ctx context.Context) lane.Outcome {
 		case <-ctx.Done():
 		}
 	}
-	return lane.Unknown
+	return consume.Unknown
 }
 
 // settleMarkers makes brokers mark the end of the last transaction once more, and opens a
 // client.
 func (p *Producer) settleMarkers(ctx context.Context) error {
-	if p.last != lane.Unknown {
+	if p.last != consume.Unknown {
 		err := p.rewriteMarkers(ctx, p.last, p.parts)
 		p.cfg.Log.Warn().Err(err).Str("transactional_id", p.id).
 			Msg("a broker may not have marked the end of a transaction: it is marked once more")
@@ -92,7 +92,7 @@ func (p *Producer) settleMarkers(ctx context.Context) error {
 // wait behind what it wrote, and an abort of the producer's next one there would take
 // it back. The mark of any later transaction of the same producer ends both, and so
 // this makes an empty one that ends in the same way. The id's client is fenced by it.
-func (p *Producer) rewriteMarkers(ctx context.Context, as lane.Outcome, parts map[string][]int32) error {
+func (p *Producer) rewriteMarkers(ctx context.Context, as consume.Outcome, parts map[string][]int32) error {
 	ctx, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
 	producerID, epoch, err := p.initProducerID(ctx)
@@ -103,7 +103,7 @@ func (p *Producer) rewriteMarkers(ctx context.Context, as lane.Outcome, parts ma
 		return err
 	}
 	end := kmsg.NewPtrEndTxnRequest()
-	end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = p.id, producerID, epoch, as == lane.Committed
+	end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = p.id, producerID, epoch, as == consume.Committed
 	resp, err := end.RequestWith(ctx, p.cfg.Client)
 	if err == nil {
 		err = kerr.ErrorForCode(resp.ErrorCode)

@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/connect"
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 )
 
 const (
@@ -47,7 +47,7 @@ type Producer struct {
 
 	// The last transaction: how it ended, and where it wrote. A broker may not have
 	// marked that end: see rewriteMarkers.
-	last             lane.Outcome
+	last             consume.Outcome
 	parts            map[string][]int32
 	markersUncertain bool
 
@@ -99,13 +99,13 @@ func (p *Producer) findOut() {
 // missing is marked once more.
 func (p *Producer) end(ctx context.Context) error {
 	var err error
-	if p.markersUncertain && p.last != lane.Unknown {
+	if p.markersUncertain && p.last != consume.Unknown {
 		err = p.rewriteMarkers(ctx, p.last, p.parts)
 	} else {
 		_, _, err = p.initProducerID(ctx)
 	}
 	if err == nil {
-		p.last, p.parts, p.markersUncertain = lane.Unknown, nil, false
+		p.last, p.parts, p.markersUncertain = consume.Unknown, nil, false
 	}
 	return err
 }

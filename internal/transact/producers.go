@@ -9,7 +9,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 )
 
 // pairIDs is how many transactional ids each of the two names of a loop has. A broker that
@@ -95,7 +95,7 @@ func (ps *Producers) Start(ctx context.Context) error {
 			continue // do not bring a former id into being
 		}
 		// A fenced id has forgotten how its last transaction ended.
-		if err == nil && outcome != lane.Unknown {
+		if err == nil && outcome != consume.Unknown {
 			if err := p.rewriteMarkers(ctx, outcome, nil); err == nil {
 				continue
 			}

@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 )
 
 // world is a broker with a topic "t", the producers of a loop, and a clock of its own.
@@ -95,7 +95,7 @@ func (w *world) open(p *Producer) bool {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return begun && outcome == lane.Unknown
+	return begun && outcome == consume.Unknown
 }
 
 // TestProducersTakeTurns: while all outcomes are known two producers take turns.

@@ -1,0 +1,165 @@
+package consume
+
+import (
+	"container/heap"
+	"time"
+)
+
+// ring is the works of one partition in the order of their offsets, from the
+// first that is not committed to the last that was fetched.
+//
+// Due times nearly always rise with the offset, so the next work is the first
+// that waits. What is due before a record in front of it (routed late, or stamped
+// by another producer's clock) also stands in early and overtakes, unless a
+// record with the same key would be overtaken.
+type ring struct {
+	works []*Work
+	next  int // works[:next] have been sent
+
+	early     earlyHeap
+	overtaken int                  // works that overtook, and are not dropped
+	farthest  int64                // the last of their offsets
+	lastDue   time.Time            // the latest due time that was pushed
+	latest    map[string]time.Time // the latest turn of each key that waits; nil until something is early
+}
+
+func (r *ring) push(w *Work) {
+	w.turn = w.Due
+	switch {
+	case !r.waits() || !w.Due.Before(r.lastDue):
+		r.lastDue = w.Due
+	case r.mayOvertake(w):
+		heap.Push(&r.early, w)
+	default:
+		w.turn = r.lastDue
+	}
+	if waits := len(r.works) - r.next; len(r.latest) > 2*waits+64 {
+		r.latest = make(map[string]time.Time, waits)
+		for _, o := range r.works[r.next:] {
+			r.note(o)
+		}
+	}
+	if r.latest != nil {
+		r.note(w)
+	}
+	r.works = append(r.works, w)
+}
+
+// pass appends a work that nothing is to be done for: the commit has to pass it, or
+// pending would never be zero again.
+func (r *ring) pass(w *Work) {
+	w.state, w.Record, w.bytes = done, nil, 0
+	r.works = append(r.works, w)
+}
+
+// mayOvertake says whether w can be sent before its turn without overtaking a
+// record that has its key.
+func (r *ring) mayOvertake(w *Work) bool {
+	if r.latest == nil {
+		r.latest = make(map[string]time.Time)
+		for _, o := range r.works[r.next:] {
+			r.note(o)
+		}
+	}
+	return w.Record.Key == nil || !w.Due.Before(r.latest[string(w.Record.Key)])
+}
+
+func (r *ring) note(w *Work) {
+	if w.state == waiting && w.Record.Key != nil && w.turn.After(r.latest[string(w.Record.Key)]) {
+		r.latest[string(w.Record.Key)] = w.turn
+	}
+}
+
+// waits says whether anything waits, and moves next past what was sent early.
+func (r *ring) waits() bool {
+	for r.next < len(r.works) && r.works[r.next].state != waiting {
+		r.next++
+	}
+	if r.next == len(r.works) {
+		r.latest = nil // nothing is left that could be overtaken
+		return false
+	}
+	return true
+}
+
+// peek returns the work that is due next, nil when none waits. Without
+// mayOvertake it is the first that waits, whatever stands behind it.
+func (r *ring) peek(mayOvertake bool) *Work {
+	if !r.waits() {
+		return nil
+	}
+	first := r.works[r.next]
+	if w := r.overtaker(); mayOvertake && w != nil && w.Due.Before(first.Due) {
+		return w
+	}
+	return first
+}
+
+// overtaker returns the work that would overtake next, nil where there is none.
+func (r *ring) overtaker() *Work {
+	for len(r.early) > 0 && r.early[0].state != waiting {
+		heap.Pop(&r.early)
+	}
+	if len(r.early) == 0 {
+		return nil
+	}
+	return r.early[0]
+}
+
+// take marks w, which peek returned, as sent. It says whether w overtakes.
+func (r *ring) take(w *Work) (overtakes bool) {
+	w.state = sent
+	w.overtook = w != r.works[r.next]
+	if w.overtook {
+		r.overtaken++
+		r.farthest = max(r.farthest, w.offset)
+	}
+	return w.overtook
+}
+
+// handled returns how many works at the front are done.
+func (r *ring) handled() int {
+	n := 0
+	for n < len(r.works) && r.works[n].state == done {
+		n++
+	}
+	return n
+}
+
+// drop forgets the first n works, which are committed.
+func (r *ring) drop(n int) {
+	for _, w := range r.works[:n] {
+		if w.overtook {
+			r.overtaken--
+		}
+	}
+	if r.overtaken == 0 {
+		r.farthest = 0
+	}
+	clear(r.works[:n])
+	r.works = r.works[n:]
+	r.next = max(r.next-n, 0)
+	if len(r.works) == 0 {
+		r.works = nil
+	}
+}
+
+// earlyHeap orders works by due time, then offset.
+type earlyHeap []*Work
+
+func (h earlyHeap) Len() int { return len(h) }
+func (h earlyHeap) Less(i, j int) bool {
+	if h[i].Due.Equal(h[j].Due) {
+		return h[i].offset < h[j].offset
+	}
+	return h[i].Due.Before(h[j].Due)
+}
+func (h earlyHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *earlyHeap) Push(x any)   { *h = append(*h, x.(*Work)) }
+func (h *earlyHeap) Pop() any {
+	old := *h
+	w := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return w
+}
