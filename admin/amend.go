@@ -43,7 +43,7 @@ func amend(ctx context.Context, cl *kgo.Client, topics []topic, results Results,
 			continue
 		}
 		if r.Outcome == OutcomeExisted {
-			r.Outcome = OutcomeMended
+			r.Outcome = OutcomeUpdated
 		}
 		r.note("set " + words(list))
 		for _, s := range list {

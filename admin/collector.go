@@ -28,7 +28,7 @@ const (
 //
 //	delayd_pending_records{level}     what waits to be handled; the inbox and the parked records
 //	                                  are the levels "inbox" and "parked"
-//	delayd_overdue_records{level}     what should have been delivered by now; levels only
+//	delayd_overdue_records{level}     what is due and not delivered yet; levels only
 //	delayd_due_within_records{level,within}
 //	                                  what is not due yet and becomes due in the next 1m, 10m or 1h;
 //	                                  each has those of the one before
@@ -70,7 +70,7 @@ func NewCollector(cl *kgo.Client, spec Spec, log zerolog.Logger) *Collector {
 		pending: prometheus.NewDesc("delayd_pending_records",
 			"Records that wait to be delivered, to be routed (inbox) or to be tried again (parked).", []string{"level"}, nil),
 		overdue: prometheus.NewDesc("delayd_overdue_records",
-			"Records that should have been delivered by now.", []string{"level"}, nil),
+			"Records that are due and not delivered yet.", []string{"level"}, nil),
 		due: prometheus.NewDesc("delayd_due_within_records",
 			"Records that are not due yet and become due in the next 1m, 10m or 1h; each has those of the one before.",
 			[]string{"level", "within"}, nil),

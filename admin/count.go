@@ -23,6 +23,8 @@ type counting struct {
 	group string        // that handles it; "" for the dead letters
 	heads []*head       // one for each partition with something pending; none of the dead letters
 	ahead []ahead       // of a level: what is pending there and not due yet
+
+	written, handled int64 // the ends of its partitions, and up to where they are handled, added up
 }
 
 type countings []*counting
@@ -73,6 +75,7 @@ func count(ctx context.Context, cl *kgo.Client, spec Spec, now time.Time) (count
 			if at, ok := committed[p]; ok {
 				next = max(next, at)
 			}
+			c.written, c.handled = c.written+end.Offset, c.handled+min(next, end.Offset)
 			c.add(p, next, end.Offset, first, now)
 			if o, ok := stable.Lookup(p.Topic, p.Partition); ok && o.Err == nil {
 				// Looked up later than the end: nobody may hold anything.

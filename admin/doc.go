@@ -1,9 +1,9 @@
 // Package admin makes sure that the topics of the delay service exist and are
-// right, counts what is on them, and looks after what died or has to go.
+// right, counts what is on them, and manages dead letters, pauses and purges.
 //
 // [Ensure] creates what is missing and looks at what is there; it never shrinks,
 // deletes or changes a topic that someone has made. What would lose records is an
-// error that says what to do; everything else that differs is told in the
+// error that says what to do; everything else that differs is in the
 // [Result]. [Plan] says beforehand what there is to do, [Apply] also sets what can
 // be set without a risk, and an [Export] is the same topics, and the rights of
 // all who use them, for other tools. [Inspect] counts from offsets alone, without

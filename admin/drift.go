@@ -20,11 +20,11 @@ type Drift struct {
 	Risk string `json:"risk"`
 	// Unsafe drifts lose records: the service does not start with one.
 	Unsafe bool `json:"unsafe,omitempty"`
-	// Mend is the command that mends it. "" is a drift that may stay.
-	Mend string `json:"mend,omitempty"`
+	// Fix is the command that fixes it. "" is a drift that may stay.
+	Fix string `json:"fix,omitempty"`
 	// Caution says what to think of before that; "" is nothing.
 	Caution string `json:"caution,omitempty"`
-	// Safe drifts are those that [Apply] mends.
+	// Safe drifts are those that [Apply] fixes.
 	Safe bool `json:"safe"`
 
 	is    string // the drift in words, without what is wanted
@@ -34,7 +34,7 @@ type Drift struct {
 // String is the drift and its risk in a sentence.
 func (d Drift) String() string {
 	if d.Unsafe {
-		return fmt.Sprintf("%s %s; mend it with %s", d.is, d.Risk, d.Mend)
+		return fmt.Sprintf("%s %s; fix it with %s", d.is, d.Risk, d.Fix)
 	}
 	return fmt.Sprintf("%s, want %s: %s", d.is, d.Want, d.Risk)
 }
@@ -54,19 +54,19 @@ func (t topic) drifts(spec Spec, c cluster, f found, values map[string]string, k
 		if d.is == "" {
 			d.is = setting{d.Setting, d.Got}.String()
 		}
-		d.Mend, d.Safe = k.set(t.name, want), d.Caution == ""
+		d.Fix, d.Safe = k.set(t.name, want), d.Caution == ""
 		list = append(list, d)
 	}
 	if compacted := list[first:]; len(compacted) > 0 && compacted[0].Setting == cleanupPolicy {
 		// Deleting by age begins at once: how long records are kept has to be set
 		// with it, not after it.
 		other := func(s setting) bool { return s.key != cleanupPolicy && s.key != retentionMs && s.key != retentionBytes }
-		compacted[0].Mend = k.set(t.name, slices.DeleteFunc(safe(compacted), other)...)
+		compacted[0].Fix = k.set(t.name, slices.DeleteFunc(safe(compacted), other)...)
 	}
 	return append(list, t.unwritable(f, values, k)...)
 }
 
-// safe are the settings that mend drifts without a risk of their own.
+// safe are the settings that fix drifts without a risk of their own.
 func safe(drifts []Drift) (settings []setting) {
 	for _, d := range drifts {
 		if d.Safe {
@@ -86,7 +86,7 @@ func (t topic) shape(spec Spec, c cluster, f found, k tools) (list []Drift) {
 	switch {
 	case f.partitions < t.partitions:
 		partitions.Risk = "fewer processes can share its work"
-		partitions.Mend = k.grow(t.name, t.partitions)
+		partitions.Fix = k.grow(t.name, t.partitions)
 		partitions.Caution = "keys move to other partitions, and what was sent for one before and after it may change places"
 		list = append(list, partitions)
 	case f.partitions > t.partitions:
@@ -95,7 +95,7 @@ func (t topic) shape(spec Spec, c cluster, f found, k tools) (list []Drift) {
 	}
 	replicas := Drift{
 		Setting: "replicas", Got: strconv.Itoa(f.replicas), Want: strconv.Itoa(int(spec.Replicas)),
-		Mend: k.reassign(), Caution: "FILE says which brokers each partition is to be on",
+		Fix: k.reassign(), Caution: "FILE says which brokers each partition is to be on",
 		is: fmt.Sprintf("replicas %d", f.replicas),
 	}
 	switch {
@@ -194,7 +194,7 @@ func (t topic) unwritable(f found, values map[string]string, k tools) []Drift {
 	return []Drift{{
 		Setting: minInSync, Got: values[minInSync], Want: "at most " + strconv.Itoa(f.replicas),
 		Risk: "nothing can be written to it", is: fmt.Sprintf("%s=%d with %d replicas", minInSync, got, f.replicas),
-		Mend: k.reassign(), Caution: "FILE says which brokers each partition is to be on",
+		Fix: k.reassign(), Caution: "FILE says which brokers each partition is to be on",
 	}}
 }
 

@@ -46,7 +46,7 @@ func Ensure(ctx context.Context, cl *kgo.Client, spec Spec) (Results, error) {
 // Apply is Ensure, and changes the settings of topics that exist where they
 // differ: all that plan calls safe. Nothing is deleted by it, no limit made
 // smaller and no partition added; that, and what needs a person's judgement,
-// stays as it is and is told. A topic that was mended is Mended.
+// stays as it is and is reported. A topic that was updated is Updated.
 func Apply(ctx context.Context, cl *kgo.Client, spec Spec) (Results, error) {
 	return bring(ctx, cl, spec, true, true)
 }

@@ -46,7 +46,7 @@ func ViewerRoles() []Role { return []Role{RoleVerifier, RoleStatusReader} }
 
 // ProvisionerRoles are those of who runs `delayd admin`.
 func ProvisionerRoles() []Role {
-	return []Role{RoleMender, RoleStatusReader, RoleLetterReader, RoleResender, RolePurger, RoleLetterDeleter, RoleOperator, RoleSkipper}
+	return []Role{RoleConfigurer, RoleStatusReader, RoleRecordReader, RoleResender, RolePurger, RoleDeadLetterDeleter, RoleOperator, RoleSkipper}
 }
 
 // Format is how an export is written.

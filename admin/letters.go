@@ -30,7 +30,7 @@ type Letter struct {
 	Origin string `json:"origin"`
 	// Target is what the record asks for; nil where it leaves that to the default.
 	Target *string `json:"target"`
-	// Attempts is how often delivery was tried; nil where that is not told.
+	// Attempts is how often delivery was tried; nil where that is not known.
 	Attempts *int `json:"attempts"`
 	// ID is its delay-id.
 	ID      string   `json:"id,omitempty"`

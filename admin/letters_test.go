@@ -233,7 +233,7 @@ func TestWouldDie(t *testing.T) {
 			only := LetterFilter{Offsets: []int64{3}}
 			want := "3 sent delay.inbox"
 			if tc.why != "" {
-				want = "3 would-die"
+				want = "3 would-fail"
 				err := ResendLetters(t.Context(), cl, spec.Names, Resend{Filter: only, DryRun: true}, func(r Resent) error {
 					if !strings.Contains(r.Why, tc.why) {
 						t.Errorf("why: %s, want %s", r.Why, tc.why)
@@ -312,16 +312,16 @@ func TestResendGoesTheWayThatTheyCame(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", step, diff)
 		}
 	}
-	first := []string{"0 sent delay.inbox", "1 sent delay.level.5s", "2 no-way"}
+	first := []string{"0 sent delay.inbox", "1 sent delay.level.5s", "2 origin-missing"}
 	check("dry run", resend(t, cl, spec, Resend{DryRun: true}), first...)
 	if n := len(committed(t, cl, "delay.inbox")) + len(committed(t, cl, "delay.level.5s")) + len(committed(t, cl, "delay.resent")); n > 0 {
 		t.Errorf("a dry run has written %d records", n)
 	}
 	check("resend", resend(t, cl, spec, Resend{}), first...)
-	check("once more", resend(t, cl, spec, Resend{}), "0 sent-before", "1 sent-before", "2 no-way")
-	check("once more, dry", resend(t, cl, spec, Resend{DryRun: true}), "0 sent-before", "1 sent-before", "2 no-way")
+	check("once more", resend(t, cl, spec, Resend{}), "0 already-sent", "1 already-sent", "2 origin-missing")
+	check("once more, dry", resend(t, cl, spec, Resend{DryRun: true}), "0 already-sent", "1 already-sent", "2 origin-missing")
 	check("the last by another way", resend(t, cl, spec, Resend{Level: "0", Target: "orders"}),
-		"0 sent-before", "1 sent-before", "2 sent delay.inbox")
+		"0 already-sent", "1 already-sent", "2 sent delay.inbox")
 
 	inbox, level := committed(t, cl, "delay.inbox"), committed(t, cl, "delay.level.5s")
 	if len(inbox) != 2 || len(level) != 1 {
@@ -368,7 +368,7 @@ func TestResendInPortions(t *testing.T) {
 	cl, spec := threeLetters(t)
 	one := Resend{Level: "1m", Filter: LetterFilter{Limit: 1}}
 	for i, want := range [][]string{
-		{"0 sent delay.inbox"}, {"0 sent-before", "1 sent delay.inbox"}, {"0 sent-before", "1 sent-before", "2 sent delay.inbox"},
+		{"0 sent delay.inbox"}, {"0 already-sent", "1 sent delay.inbox"}, {"0 already-sent", "1 already-sent", "2 sent delay.inbox"},
 	} {
 		if diff := cmp.Diff(want, resend(t, cl, spec, one)); diff != "" {
 			t.Errorf("run %d (-want +got):\n%s", i, diff)
@@ -410,12 +410,12 @@ func TestALoopIsSeen(t *testing.T) {
 	if diff := cmp.Diff(want, before()); diff != "" {
 		t.Errorf("deaths (-want +got):\n%s", diff)
 	}
-	want = []string{"0 sent-before", "1 sent-before", "2 no-way", "3 sent delay.level.5s", "4 died-again", "5 died-again"}
+	want = []string{"0 already-sent", "1 already-sent", "2 origin-missing", "3 sent delay.level.5s", "4 failed-again", "5 failed-again"}
 	if diff := cmp.Diff(want, resend(t, cl, spec, Resend{})); diff != "" {
 		t.Errorf("resend (-want +got):\n%s", diff)
 	}
 	// On purpose, of each message the last letter only.
-	want = []string{"0 replaced", "1 replaced", "2 no-way", "3 sent delay.level.5s", "4 sent delay.inbox", "5 sent delay.level.5s"}
+	want = []string{"0 replaced", "1 replaced", "2 origin-missing", "3 sent delay.level.5s", "4 sent delay.inbox", "5 sent delay.level.5s"}
 	if diff := cmp.Diff(want, resend(t, cl, spec, Resend{Again: true})); diff != "" {
 		t.Errorf("resend again (-want +got):\n%s", diff)
 	}
@@ -429,7 +429,7 @@ func TestWhatIsNoLetterStays(t *testing.T) {
 	t.Parallel()
 	cl, spec := threeLetters(t)
 	appendAt(t, cl, "delay.dead", 0, spring(9))
-	want := []string{"3 no-letter"}
+	want := []string{"3 not-a-dead-letter"}
 	if diff := cmp.Diff(want, resend(t, cl, spec, Resend{Filter: LetterFilter{Since: spring(8)}})); diff != "" {
 		t.Errorf("resend (-want +got):\n%s", diff)
 	}
@@ -487,7 +487,7 @@ func TestALetterThatIsRefused(t *testing.T) {
 	if n := len(committed(t, cl, "delay.inbox")) + len(committed(t, cl, "delay.resent")); n > 0 {
 		t.Errorf("%d records are committed, want none", n)
 	}
-	want1 := []string{"0 sent delay.inbox", "1 sent delay.level.5s", "2 no-way"}
+	want1 := []string{"0 sent delay.inbox", "1 sent delay.level.5s", "2 origin-missing"}
 	if diff := cmp.Diff(want1, resend(t, cl, spec, Resend{Filter: LetterFilter{Until: spring(3)}})); diff != "" {
 		t.Errorf("without it (-want +got):\n%s", diff)
 	}
@@ -500,7 +500,7 @@ func TestALargeLetter(t *testing.T) {
 	large := client(t, cl.OptValue(kgo.SeedBrokers).([]string), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(1<<25))
 	value := bytes.Repeat([]byte("x"), 5_000_000)
 	die(t, large, &kgo.Record{Topic: "delay.inbox", Value: value, Headers: h("delay-level", "1m")}, levels.TooLarge, spring(3))
-	if diff := cmp.Diff([]string{"0 sent delay.inbox", "1 sent delay.level.5s", "2 no-way", "3 sent delay.inbox"}, resend(t, cl, spec, Resend{})); diff != "" {
+	if diff := cmp.Diff([]string{"0 sent delay.inbox", "1 sent delay.level.5s", "2 origin-missing", "3 sent delay.inbox"}, resend(t, cl, spec, Resend{})); diff != "" {
 		t.Errorf("resend (-want +got):\n%s", diff)
 	}
 	if recs := committed(t, cl, "delay.inbox"); len(recs) != 2 || !bytes.Equal(recs[1].Value, value) {

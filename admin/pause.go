@@ -72,8 +72,8 @@ func Pauses(ctx context.Context, cl *kgo.Client, names levels.Names) ([]Paused, 
 }
 
 // Pause has every instance stop delivering the records of a level, or to a target,
-// until Resume. Running instances hear of it within a second or so; what is on its way
-// then still arrives. Nothing is lost: records of a level stay on its topic, and those
+// until Resume. Running instances hear of it within a second or so; records in flight
+// then still arrive. Nothing is lost: records of a level stay on its topic, and those
 // for a target are parked. To pause again replaces the reason.
 func Pause(ctx context.Context, cl *kgo.Client, names levels.Names, p Paused) error {
 	if err := p.check(ctx, cl, names); err != nil {

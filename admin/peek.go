@@ -109,13 +109,13 @@ func newPending(rec *kgo.Record, delay time.Duration) *Pending {
 func dueAt(rec *kgo.Record, delay time.Duration) time.Time {
 	due := rec.Timestamp.Add(delay + dueAfter)
 	ms, exact, routed := record.HopDue(rec.Headers)
-	if !routed {
-		asked, _ := record.ReadAsked(rec.Headers)
-		if exact = asked.Exact(); exact {
-			var refusal *levels.Refusal
-			if ms, refusal = asked.Due(rec.Timestamp.UnixMilli(), math.MaxInt64); refusal != nil {
-				return due
-			}
+	if exact && !routed {
+		asked, refusal := record.ReadAsked(rec.Headers)
+		if refusal == nil {
+			ms, refusal = asked.Due(rec.Timestamp.UnixMilli(), math.MaxInt64)
+		}
+		if refusal != nil {
+			return due
 		}
 	}
 	if exact || routed && time.UnixMilli(ms).Before(due) {

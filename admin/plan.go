@@ -17,35 +17,35 @@ import (
 type Action int
 
 const (
-	// ActionKeep: there is nothing to do.
-	ActionKeep Action = iota
+	// ActionNone: there is nothing to do.
+	ActionNone Action = iota
 	// ActionCreate: it is missing.
 	ActionCreate
-	// ActionMend: it exists but differs, in a way that [Apply] can correct.
-	ActionMend
-	// ActionFree: it is there and right, but another group reads it too, and the
+	// ActionUpdate: it exists but differs, in a way that [Apply] can correct.
+	ActionUpdate
+	// ActionConflict: it is there and right, but another group reads it too, and the
 	// service does not start.
-	ActionFree
+	ActionConflict
 	// ActionStray: it is spelled like one of the service's, and nothing reads it.
 	ActionStray
-	// ActionLook: it could not be looked at, so that what is to do is not known.
-	ActionLook
+	// ActionUnknown: it could not be looked at, so that what is to do is not known.
+	ActionUnknown
 )
 
 func (a Action) String() string {
 	switch a {
-	case ActionKeep:
-		return "keep"
+	case ActionNone:
+		return "none"
 	case ActionCreate:
 		return "create"
-	case ActionMend:
-		return "mend"
-	case ActionFree:
-		return "free"
+	case ActionUpdate:
+		return "update"
+	case ActionConflict:
+		return "conflict"
 	case ActionStray:
 		return "stray"
 	}
-	return "look"
+	return "unknown"
 }
 
 // MarshalText is String, for JSON.
@@ -56,7 +56,7 @@ type Step struct {
 	Topic  string
 	Action Action
 	// Commands are what does it, with Kafka's own tools. `delayd admin provision`
-	// creates too, and [Apply] mends what is safe to mend.
+	// creates too, and [Apply] fixes what is safe to fix.
 	Commands []string
 	// Drifts are all in which it differs, those that may stay included.
 	Drifts []Drift
@@ -89,14 +89,14 @@ type Steps []Step
 
 // ToDo reports whether there is something to do, as far as that is known.
 func (steps Steps) ToDo() bool {
-	return slices.ContainsFunc(steps, func(s Step) bool { return s.Action != ActionKeep && s.Action != ActionLook })
+	return slices.ContainsFunc(steps, func(s Step) bool { return s.Action != ActionNone && s.Action != ActionUnknown })
 }
 
 // Err joins what could not be looked at; nil when all was.
 func (steps Steps) Err() error {
 	var errs []error
 	for _, s := range steps {
-		if s.Action == ActionLook {
+		if s.Action == ActionUnknown {
 			errs = append(errs, s.Err)
 		}
 	}
@@ -104,7 +104,7 @@ func (steps Steps) Err() error {
 }
 
 // Plan says what [Ensure] would create, and each thing in which a topic that
-// exists differs, with what it risks and what mends it. It changes nothing.
+// exists differs, with what it risks and what fixes it. It changes nothing.
 //
 // Topics that are missing are tried on the brokers, so that a right that this user
 // does not have, or a setting that they refuse, is known before.
@@ -132,7 +132,7 @@ func Plan(ctx context.Context, cl *kgo.Client, spec Spec) (Steps, error) {
 		s.Topic = t.name
 		switch {
 		case f.err != nil:
-			s.Action, s.Err = ActionLook, f.err
+			s.Action, s.Err = ActionUnknown, f.err
 			continue
 		case !f.exists():
 			s.Action, s.Err = ActionCreate, refused[t.name]
@@ -142,7 +142,7 @@ func Plan(ctx context.Context, cl *kgo.Client, spec Spec) (Steps, error) {
 		d := settings[t.name]
 		s.compare(t.drifts(spec, c, f, d.values, k), t.name, k)
 		if err := unverified(t.name, d, unread); err != nil {
-			s.Action, s.Err = ActionLook, fmt.Errorf("topic %s: %w", t.name, err)
+			s.Action, s.Err = ActionUnknown, fmt.Errorf("topic %s: %w", t.name, err)
 		}
 	}
 	if limits != nil && number(inbox.values, maxMessage, 0) == 0 {
@@ -190,12 +190,12 @@ func (s *Step) compare(drifts []Drift, topic string, k tools) {
 		s.Commands = []string{k.set(topic, settings...)}
 	}
 	for _, d := range drifts {
-		if d.Mend != "" && !d.Safe && !slices.Contains(s.Commands, d.Mend) {
-			s.Commands = append(s.Commands, d.Mend)
+		if d.Fix != "" && !d.Safe && !slices.Contains(s.Commands, d.Fix) {
+			s.Commands = append(s.Commands, d.Fix)
 		}
 	}
 	if len(s.Commands) > 0 {
-		s.Action = ActionMend
+		s.Action = ActionUpdate
 	}
 }
 
@@ -204,7 +204,7 @@ func (steps Steps) share(ctx context.Context, cl *kgo.Client, spec Spec) {
 	results := make(Results, len(steps))
 	for i, s := range steps {
 		results[i] = Result{Topic: s.Topic, Outcome: OutcomeExisted}
-		if s.Action == ActionCreate || s.Action == ActionLook {
+		if s.Action == ActionCreate || s.Action == ActionUnknown {
 			results[i].Outcome = OutcomeFailed
 		}
 	}
@@ -217,8 +217,8 @@ func (steps Steps) share(ctx context.Context, cl *kgo.Client, spec Spec) {
 			continue
 		}
 		steps[i].Err = r.Err
-		if steps[i].Action == ActionKeep {
-			steps[i].Action = ActionFree
+		if steps[i].Action == ActionNone {
+			steps[i].Action = ActionConflict
 		}
 	}
 }

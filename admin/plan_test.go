@@ -78,7 +78,7 @@ func TestPlanOfDrifts(t *testing.T) {
 	var got []string
 	for _, d := range s.Drifts {
 		got = append(got, fmt.Sprintf("%s %s→%s safe=%v unsafe=%v", d.Setting, d.Got, d.Want, d.Safe, d.Unsafe))
-		if d.Risk == "" || d.Mend == "" {
+		if d.Risk == "" || d.Fix == "" {
 			t.Errorf("no risk or no command: %+v", d)
 		}
 	}
@@ -105,7 +105,7 @@ func TestPlanOfDrifts(t *testing.T) {
 		t.Errorf("commands (-want +got):\n%s", diff)
 	}
 	// Deleting by age begins at once, so that the age goes with it.
-	if got, want := s.Drifts[1].Mend, configs+"cleanup.policy=delete,retention.ms=-1,retention.bytes=-1"; got != want {
+	if got, want := s.Drifts[1].Fix, configs+"cleanup.policy=delete,retention.ms=-1,retention.bytes=-1"; got != want {
 		t.Errorf("mend of cleanup.policy\n%s\nwant\n%s", got, want)
 	}
 
@@ -113,13 +113,13 @@ func TestPlanOfDrifts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mended := "delay.level.1m mended: set cleanup.policy=delete retention.ms=-1 retention.bytes=-1 message.timestamp.type=LogAppendTime " +
+	mended := "delay.level.1m updated: set cleanup.policy=delete retention.ms=-1 retention.bytes=-1 message.timestamp.type=LogAppendTime " +
 		"segment.bytes=67108864 segment.ms=600000 max.message.bytes=1114124; partitions 2, want 4: fewer processes can share its work"
 	if got := lines(results)[2]; got != mended {
 		t.Errorf("result\n%s\nwant\n%s", got, mended)
 	}
 	s = step(t, planned(t, cl, spec), "delay.level.1m")
-	if len(s.Drifts) != 1 || s.Drifts[0].Setting != "partitions" || s.Action != ActionMend {
+	if len(s.Drifts) != 1 || s.Drifts[0].Setting != "partitions" || s.Action != ActionUpdate {
 		t.Errorf("after it was mended: %+v", s)
 	}
 	for _, r := range everything(t, cl, Spec{Ladder: ladder(t, "5s"), Names: spec.Names}) {
@@ -180,7 +180,7 @@ func TestPlanNamesWhoElseReads(t *testing.T) {
 	everything(t, cl, small(t))
 	commit(t, cl, "billing", "delay.level.5s", 1, 0)
 	steps := planned(t, cl, small(t))
-	if s := step(t, steps, "delay.level.5s"); s.Action != ActionFree || s.Err == nil || !steps.ToDo() || !strings.Contains(s.Err.Error(), "group billing has committed") {
+	if s := step(t, steps, "delay.level.5s"); s.Action != ActionConflict || s.Err == nil || !steps.ToDo() || !strings.Contains(s.Err.Error(), "group billing has committed") {
 		t.Errorf("step %+v", s)
 	}
 }
@@ -208,9 +208,9 @@ func TestPlanNamesRights(t *testing.T) {
 	for topic, want := range map[string]string{
 		"delay.inbox":    "create <nil>",
 		"delay.level.5s": "create create topic delay.level.5s: TOPIC_AUTHORIZATION_FAILED: Not authorized to access topics: [Topic authorization failed.]; grant CREATE on topic delay.level.5s to this user, or let someone who has that right run delayd admin provision",
-		"delay.level.1m": "look topic delay.level.1m: settings not verified: TOPIC_AUTHORIZATION_FAILED: Not authorized to access topics: [Topic authorization failed.]; grant DESCRIBE_CONFIGS on topic delay.level.1m to this user",
-		"delay.parked":   "mend <nil>",
-		"delay.dead":     "look topic delay.dead: TOPIC_AUTHORIZATION_FAILED: Not authorized to access topics: [Topic authorization failed.]; grant DESCRIBE on topic delay.dead to this user",
+		"delay.level.1m": "unknown topic delay.level.1m: settings not verified: TOPIC_AUTHORIZATION_FAILED: Not authorized to access topics: [Topic authorization failed.]; grant DESCRIBE_CONFIGS on topic delay.level.1m to this user",
+		"delay.parked":   "update <nil>",
+		"delay.dead":     "unknown topic delay.dead: TOPIC_AUTHORIZATION_FAILED: Not authorized to access topics: [Topic authorization failed.]; grant DESCRIBE on topic delay.dead to this user",
 	} {
 		s := step(t, steps, topic)
 		if got := fmt.Sprintf("%v %v", s.Action, s.Err); got != want {

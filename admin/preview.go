@@ -25,20 +25,23 @@ type Header struct {
 	Value *Preview `json:"value"`
 }
 
-func newPreview(b []byte) *Preview {
+func newPreview(b []byte) *Preview { return cutPreview(b, previewBytes) }
+
+// cutPreview is a preview of at most so many bytes.
+func cutPreview(b []byte, most int) *Preview {
 	if b == nil {
 		return nil
 	}
 	p := &Preview{Bytes: len(b)}
 	cut := b
-	if len(cut) > previewBytes {
-		cut = cut[:previewBytes]
+	if len(cut) > most {
+		cut = cut[:most]
 		// Up to the end of a character, if that is what it was cut in.
-		for i := 1; i < utf8.UTFMax && !utf8.Valid(cut); i++ {
-			cut = b[:previewBytes-i]
+		for i := 1; i < utf8.UTFMax && i < most && !utf8.Valid(cut); i++ {
+			cut = b[:most-i]
 		}
 		if !utf8.Valid(cut) {
-			cut = b[:previewBytes]
+			cut = b[:most]
 		}
 	}
 	if utf8.Valid(cut) {

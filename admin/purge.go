@@ -54,7 +54,7 @@ func NewPurge(ctx context.Context, cl *kgo.Client, names levels.Names, delay tim
 // Do deletes what NewPurge found, and nothing that has come since. There is no way
 // back.
 //
-// Forwarders that are running, or start later, would take it for a loss. So it is told
+// Forwarders that are running, or start later, would take it for a loss. So Do announces it
 // to them first, as the offsets of [levels.Names.PurgedGroup]. Within ten seconds they
 // forget what they have read ahead of it; what is due until then they still deliver.
 func (p *Purge) Do(ctx context.Context, cl *kgo.Client) error {

@@ -100,12 +100,12 @@ func refuseUnsafe(t *testing.T, brokers []string, spec Spec) {
 	create(t, cl, "unsafe.dead", 2) // with the broker's settings: kept for a week
 	results, err := Ensure(t.Context(), cl, spec)
 	want := strings.ReplaceAll("topic unsafe.level.5s: cleanup.policy=compact would delete every record but the last of its key, handled or not; "+
-		"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name unsafe.level.5s --add-config cleanup.policy=delete,retention.ms=-1\n"+
+		"fix it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name unsafe.level.5s --add-config cleanup.policy=delete,retention.ms=-1\n"+
 		"topic unsafe.level.1m: retention.ms=30000 (30s) would delete records before they are delivered: it must be longer than the level (1m), or -1 for no end; "+
-		"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name unsafe.level.1m --add-config retention.ms=-1\n"+
+		"fix it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name unsafe.level.1m --add-config retention.ms=-1\n"+
 		"topic unsafe.parked: retention.bytes=1000000 would delete the oldest records of a partition that holds more, before they are delivered: "+
 		"it must be -1 for no end; "+
-		"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name unsafe.parked --add-config retention.bytes=-1",
+		"fix it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name unsafe.parked --add-config retention.bytes=-1",
 		"BROKERS", strings.Join(brokers, ","))
 	if err == nil || err.Error() != want {
 		t.Errorf("error\n%v\nwant\n%s", err, want)
@@ -171,7 +171,7 @@ func mendDrifts(t *testing.T, brokers []string, spec Spec) {
 	for _, r := range results {
 		outcomes = append(outcomes, r.Topic+" "+r.Outcome.String())
 	}
-	want = []string{"mend.inbox mended", "mend.level.5s mended", "mend.level.1m created", "mend.parked mended", "mend.dead created",
+	want = []string{"mend.inbox updated", "mend.level.5s updated", "mend.level.1m created", "mend.parked updated", "mend.dead created",
 		"mend.control created"}
 	if diff := cmp.Diff(want, outcomes); diff != "" {
 		t.Errorf("outcomes (-want +got):\n%s", diff)

@@ -61,26 +61,26 @@ type ResendOutcome string
 const (
 	// ResendSent: it was sent, or would be but for a dry run.
 	ResendSent ResendOutcome = "sent"
-	// ResendSentBefore: it was sent before, and Again is not set.
-	ResendSentBefore ResendOutcome = "sent-before"
-	// ResendDiedAgain: it is what became of one that was sent before, and Again is not set.
+	// ResendAlreadySent: it was sent before, and Again is not set.
+	ResendAlreadySent ResendOutcome = "already-sent"
+	// ResendFailedAgain: it is what became of one that was sent before, and Again is not set.
 	// Sending it once more would go round in a circle unless something has changed.
-	ResendDiedAgain ResendOutcome = "died-again"
+	ResendFailedAgain ResendOutcome = "failed-again"
 	// ResendReplaced: it was sent before and has died again: the later letter is the one to
 	// send.
 	ResendReplaced ResendOutcome = "replaced"
-	// ResendNoLetter: it has no delay-error, so that the service has not written it.
-	ResendNoLetter ResendOutcome = "no-letter"
+	// ResendNotADeadLetter: it has no delay-error, so that the service has not written it.
+	ResendNotADeadLetter ResendOutcome = "not-a-dead-letter"
 	// ResendIncomplete: it leaves out a part of its record, because the topic of the dead
 	// letters does not take it whole.
 	ResendIncomplete ResendOutcome = "incomplete"
 	// ResendNoRecord: it holds a batch that could not be decoded, and no record to send.
 	ResendNoRecord ResendOutcome = "no-record"
-	// ResendNoWay: the topic that it came in by does not exist.
-	ResendNoWay ResendOutcome = "no-way"
-	// ResendWouldDie: as it is it would die again, as far as can be told from outside the
+	// ResendOriginMissing: the topic that it came in by does not exist.
+	ResendOriginMissing ResendOutcome = "origin-missing"
+	// ResendWouldFail: as it is it would die again, as far as can be known from outside the
 	// service, and Force is not set.
-	ResendWouldDie ResendOutcome = "would-die"
+	ResendWouldFail ResendOutcome = "would-fail"
 )
 
 // Resent is what became of one letter.
@@ -102,8 +102,8 @@ type Resent struct {
 // Nothing is written to a target: that is left to the service, with all of its checks.
 //
 // No letter is sent twice, whatever is killed when, unless Again says so. What was
-// sent is told on a topic of its own, in the transaction that sends it: both are
-// there, or neither. It is told there and not among the letters, whose readers would
+// sent is recorded on a topic of its own, in the transaction that sends it: both are
+// there, or neither. It is recorded there and not among the letters, whose readers would
 // take it for one, and not in a group's offsets, which could not hold it. The
 // transactional id is the same for all: who begins has the transaction of everyone
 // before it ended, and only then reads what was sent. The earlier process can send no
@@ -247,7 +247,7 @@ func (r *resending) take(ctx context.Context, s span, rec *kgo.Record, l *Letter
 			if err := r.hidden(ctx, out.Way); err != nil {
 				return err
 			}
-			out.Outcome = ResendNoWay
+			out.Outcome = ResendOriginMissing
 			out.Why = fmt.Sprintf("topic %s does not exist; another delay sends it through %s", out.Way, r.names.Inbox())
 			out.Way = ""
 		}
@@ -259,7 +259,7 @@ func (r *resending) take(ctx context.Context, s span, rec *kgo.Record, l *Letter
 			return err
 		}
 		if why != "" {
-			out.Outcome, out.Why, out.Way = ResendWouldDie, why, ""
+			out.Outcome, out.Why, out.Way = ResendWouldFail, why, ""
 		}
 	}
 	if out.Outcome != "" {
@@ -288,7 +288,7 @@ func (r *resending) hidden(ctx context.Context, way string) error {
 // refuse says why a letter is not to be sent, "" for nothing.
 func (r *resending) refuse(l *Letter) (ResendOutcome, string) {
 	if l.Code == "" {
-		return ResendNoLetter, "it has no " + levels.HeaderError + ": the service has not written it"
+		return ResendNotADeadLetter, "it has no " + levels.HeaderError + ": the service has not written it"
 	}
 	if l.LeftOut != "" {
 		return ResendIncomplete, fmt.Sprintf("the letter leaves out %s; the whole record stood at %s: produce it again from there or from its source",
@@ -299,14 +299,14 @@ func (r *resending) refuse(l *Letter) (ResendOutcome, string) {
 	}
 	if _, sent := r.sendings.of(l); sent {
 		if !r.Again {
-			return ResendSentBefore, fmt.Sprintf("it was sent to %s at %s", l.SentTo, l.SentAgain.UTC().Format(time.RFC3339))
+			return ResendAlreadySent, fmt.Sprintf("it was sent to %s at %s", l.SentTo, l.SentAgain.UTC().Format(time.RFC3339))
 		}
 		if later, died := r.replaced[l.place()]; died {
 			return ResendReplaced, fmt.Sprintf("it was sent before and has died again as %v: that one is to be sent", later)
 		}
 	}
 	if l.DiedBefore != "" && !r.Again {
-		return ResendDiedAgain, fmt.Sprintf("%s was sent again and died again as this one (%d times so far); fix the cause first", l.DiedBefore, l.Deaths)
+		return ResendFailedAgain, fmt.Sprintf("%s was sent again and died again as this one (%d times so far); fix the cause first", l.DiedBefore, l.Deaths)
 	}
 	return "", ""
 }

@@ -77,29 +77,37 @@ type sendings struct {
 	ids     map[string][]Sending
 }
 
+func newSendings() *sendings {
+	return &sendings{make(map[Place]Sending), make(map[Place]Sending), make(map[string][]Sending)}
+}
+
 // readSendings reads what was sent again. A topic that does not exist says nothing.
 func readSendings(ctx context.Context, cl *kgo.Client, names levels.Names) (*sendings, error) {
-	all := &sendings{make(map[Place]Sending), make(map[Place]Sending), make(map[string][]Sending)}
+	all := newSendings()
 	spans, err := readable(ctx, cl, names.Resent())
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range spans {
-		err := s.read(ctx, cl, func(rec *kgo.Record) error {
-			if _, delivered := record.Last(rec.Headers, levels.HeaderGranted); delivered {
-				return nil // by another delay service, to which this topic is a target like any
-			}
-			s, err := parseSending(rec)
-			if err == nil {
-				all.add(s)
-			}
-			return err
-		})
-		if err != nil {
+		if err := all.read(ctx, cl, s); err != nil {
 			return nil, err
 		}
 	}
 	return all, nil
+}
+
+// read adds what a span tells.
+func (all *sendings) read(ctx context.Context, cl *kgo.Client, s span) error {
+	return s.read(ctx, cl, func(rec *kgo.Record) error {
+		if _, delivered := record.Last(rec.Headers, levels.HeaderGranted); delivered {
+			return nil // by another delay service, to which this topic is a target like any
+		}
+		s, err := parseSending(rec)
+		if err == nil {
+			all.add(s)
+		}
+		return err
+	})
 }
 
 func (all *sendings) add(s Sending) {

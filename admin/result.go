@@ -25,9 +25,9 @@ const (
 	OutcomeDrifted
 	// OutcomeFailed: it is missing, or it is there and would lose records.
 	OutcomeFailed
-	// OutcomeMended: it was there and differed, and what could be set is set; the detail
+	// OutcomeUpdated: it was there and differed, and what could be set is set; the detail
 	// says what, and what still differs.
-	OutcomeMended
+	OutcomeUpdated
 	// OutcomeShared: it is as it should be, and another group reads it, too, as the detail
 	// says. The service has read it before, and goes on.
 	OutcomeShared
@@ -41,8 +41,8 @@ func (o Outcome) String() string {
 		return "existed"
 	case OutcomeDrifted:
 		return "drifted"
-	case OutcomeMended:
-		return "mended"
+	case OutcomeUpdated:
+		return "updated"
 	case OutcomeShared:
 		return "shared"
 	}

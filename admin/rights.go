@@ -24,9 +24,9 @@ const (
 	RoleVerifier
 	// RoleProvisioner creates those that are missing, and checks the others.
 	RoleProvisioner
-	// RoleMender is a Provisioner that changes settings too: `delayd admin provision
+	// RoleConfigurer is a Provisioner that changes settings too: `delayd admin provision
 	// --apply-config`.
-	RoleMender
+	RoleConfigurer
 	// RoleStatusReader counts what waits: `delayd admin status`, and the metrics of
 	// `delayd serve`.
 	RoleStatusReader
@@ -34,15 +34,15 @@ const (
 	RoleProducer
 	// RoleConsumer reads what was delivered.
 	RoleConsumer
-	// RoleLetterReader looks at records: `delayd admin dead list`, `parked list` and
+	// RoleRecordReader looks at records: `delayd admin dead list`, `parked list` and
 	// `peek`, and `dead resend --dry-run`.
-	RoleLetterReader
+	RoleRecordReader
 	// RoleResender sends dead letters again: `delayd admin dead resend`.
 	RoleResender
 	// RolePurger deletes what is pending on a level: `delayd admin purge`.
 	RolePurger
-	// RoleLetterDeleter deletes old dead letters: `delayd admin dead delete`.
-	RoleLetterDeleter
+	// RoleDeadLetterDeleter deletes old dead letters: `delayd admin dead delete`.
+	RoleDeadLetterDeleter
 	// RoleOperator pauses and resumes: `delayd admin pause`.
 	RoleOperator
 	// RoleSkipper gets a partition past a batch that cannot be decoded: `delayd admin skip`.
@@ -62,22 +62,22 @@ func (r Role) String() string {
 		return "verifier"
 	case RoleProvisioner:
 		return "provisioner"
-	case RoleMender:
-		return "mender"
+	case RoleConfigurer:
+		return "configurer"
 	case RoleStatusReader:
-		return "status"
+		return "status-reader"
 	case RoleProducer:
 		return "producer"
 	case RoleConsumer:
 		return "consumer"
-	case RoleLetterReader:
-		return "letters"
+	case RoleRecordReader:
+		return "record-reader"
 	case RoleResender:
 		return "resender"
 	case RolePurger:
 		return "purger"
-	case RoleLetterDeleter:
-		return "letter-deleter"
+	case RoleDeadLetterDeleter:
+		return "dead-letter-deleter"
 	case RoleOperator:
 		return "operator"
 	case RoleSkipper:
@@ -182,7 +182,7 @@ func (s Spec) rights(access Access, role Role) []Right {
 			rights = append(rights, on(kmsg.ACLOperationCreate, "create it"))
 		}
 		return append(rights, s.rights(access, RoleVerifier)...)
-	case RoleMender:
+	case RoleConfigurer:
 		rights := s.rights(access, RoleProvisioner)
 		for _, on := range s.onAll() {
 			rights = append(rights, on(kmsg.ACLOperationAlterConfigs, "mend its settings"))
@@ -207,7 +207,7 @@ func (s Spec) rights(access Access, role Role) []Right {
 			optional(onTopic(kmsg.ACLOperationRead, n.Control(), paused)),
 			onGroup(kmsg.ACLOperationDescribe, n.RouterGroup(), "see its commits and members"),
 			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "see its commits and members"))
-	case RoleLetterReader:
+	case RoleRecordReader:
 		return []Right{
 			onTopic(kmsg.ACLOperationRead, n.Dead(), "read the dead letters"),
 			onTopic(kmsg.ACLOperationRead, n.Resent(), "know which were sent again"),
@@ -234,7 +234,7 @@ func (s Spec) rights(access Access, role Role) []Right {
 			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "know what is delivered"),
 			onGroup(kmsg.ACLOperationRead, n.PurgedGroup(), "tell the forwarders what is deleted"),
 		}
-	case RoleLetterDeleter:
+	case RoleDeadLetterDeleter:
 		return []Right{
 			onTopic(kmsg.ACLOperationRead, n.Dead(), "read the dead letters"),
 			onTopic(kmsg.ACLOperationRead, n.Resent(), "know which were sent again"),

@@ -27,7 +27,7 @@ func TestRights(t *testing.T) {
 			"DESCRIBE on topic delay.inbox", "DESCRIBE on topic delay.level.*", "DESCRIBE on topic delay.parked", "DESCRIBE on topic delay.dead",
 			"READ on topic delay.control (optional)", "DESCRIBE on group delay.router", "DESCRIBE on group delay.forwarder",
 		},
-		RoleLetterReader: {
+		RoleRecordReader: {
 			"READ on topic delay.dead", "READ on topic delay.resent", "READ on topic delay.parked", "READ on topic delay.level.*",
 			"DESCRIBE on group delay.forwarder",
 		},
@@ -40,9 +40,9 @@ func TestRights(t *testing.T) {
 		RolePurger: {
 			"READ on topic delay.level.*", "DELETE on topic delay.level.*", "DESCRIBE on group delay.forwarder", "READ on group delay.purged",
 		},
-		RoleLetterDeleter: {"READ on topic delay.dead", "READ on topic delay.resent", "DELETE on topic delay.dead"},
-		RoleOperator:      {"READ on topic delay.control", "WRITE on topic delay.control", "DESCRIBE on topic delay.level.*"},
-		RolePublisher:     {"READ on topic delay.control (optional)", "WRITE on topic delay.control (optional)"},
+		RoleDeadLetterDeleter: {"READ on topic delay.dead", "READ on topic delay.resent", "DELETE on topic delay.dead"},
+		RoleOperator:          {"READ on topic delay.control", "WRITE on topic delay.control", "DESCRIBE on topic delay.level.*"},
+		RolePublisher:         {"READ on topic delay.control (optional)", "WRITE on topic delay.control (optional)"},
 		RoleSkipper: {
 			"READ on topic delay.inbox", "READ on topic delay.level.*", "READ on topic delay.parked", "WRITE on topic delay.dead",
 			"DESCRIBE_CONFIGS on topic delay.dead (optional)",

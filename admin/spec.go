@@ -11,7 +11,7 @@ import (
 )
 
 // DefaultPartitions is how many partitions the inbox, the level topics and the
-// parked topic get unless configured: so many processes can share a level's work.
+// parked topic get unless configured: as many processes can share a level's work.
 const DefaultPartitions = 4
 
 // BrokerDefault as Spec.Replicas leaves the number of replicas to the cluster.

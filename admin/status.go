@@ -34,7 +34,7 @@ type TopicStatus struct {
 	// Held is how many of them are behind a producer's transaction that is not
 	// ended: nobody can read those yet.
 	Held int64 `json:"held,omitempty"`
-	// Overdue is how many of them should have been delivered by now. 0 but for
+	// Overdue is how many of them are due and not delivered yet. 0 but for
 	// levels.
 	Overdue int64 `json:"overdue"`
 	// NextDue is when the first record that is not handled is due; nil where
@@ -68,15 +68,21 @@ type TopicStatus struct {
 //
 // On an error the Status holds what could be counted.
 func Inspect(ctx context.Context, cl *kgo.Client, spec Spec, now time.Time) (Status, error) {
+	_, status, err := inspected(ctx, cl, spec, now)
+	return status, err
+}
+
+// inspected is Inspect, and returns what it has counted, too.
+func inspected(ctx context.Context, cl *kgo.Client, spec Spec, now time.Time) (countings, Status, error) {
 	counted, err := count(ctx, cl, spec, now)
 	if err != nil {
-		return counted.status(now), err
+		return counted, counted.status(now), err
 	}
 	err = errors.Join(counted.findNextDue(ctx, cl, now), counted.findDueWithin(ctx, cl, now))
 	counted.findHolders(ctx, kadm.NewClient(cl))
 	status := counted.status(now)
 	status.Clock = counted.clock(ctx, cl)
-	return status, err
+	return counted, status, err
 }
 
 // Late is for how long a topic has had a record that should have been handled: for

@@ -136,31 +136,31 @@ func TestSettingsThatLoseRecordsAreRefused(t *testing.T) {
 	}{
 		{"delay.level.1m", "cleanup.policy=compact",
 			"topic delay.level.1m: cleanup.policy=compact would delete every record but the last of its key, handled or not; " +
-				"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name delay.level.1m " +
+				"fix it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name delay.level.1m " +
 				"--add-config cleanup.policy=delete"},
 		{"delay.dead", "cleanup.policy=compact,delete",
 			"topic delay.dead: cleanup.policy=compact,delete would delete every record but the last of its key, handled or not; " +
-				"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name delay.dead " +
+				"fix it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name delay.dead " +
 				"--add-config cleanup.policy=delete"},
 		{"delay.level.1m", "retention.ms=30000",
 			"topic delay.level.1m: retention.ms=30000 (30s) would delete records before they are delivered: " +
 				"it must be longer than the level (1m), or -1 for no end; " +
-				"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name delay.level.1m " +
+				"fix it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name delay.level.1m " +
 				"--add-config retention.ms=-1"},
 		{"delay.level.1m", "retention.ms=60000",
 			"topic delay.level.1m: retention.ms=60000 (1m) would delete records before they are delivered: " +
 				"it must be longer than the level (1m), or -1 for no end; " +
-				"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name delay.level.1m " +
+				"fix it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name delay.level.1m " +
 				"--add-config retention.ms=-1"},
 		{"delay.level.1m", "retention.bytes=0",
 			"topic delay.level.1m: retention.bytes=0 would delete the oldest records of a partition that holds more, before they are delivered: " +
 				"it must be -1 for no end; " +
-				"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name delay.level.1m " +
+				"fix it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name delay.level.1m " +
 				"--add-config retention.bytes=-1"},
 		{"delay.parked", "retention.bytes=1000000",
 			"topic delay.parked: retention.bytes=1000000 would delete the oldest records of a partition that holds more, before they are delivered: " +
 				"it must be -1 for no end; " +
-				"mend it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name delay.parked " +
+				"fix it with kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name delay.parked " +
 				"--add-config retention.bytes=-1"},
 	} {
 		t.Run(tc.topic+" "+tc.change, func(t *testing.T) {
@@ -210,7 +210,7 @@ func TestOtherGroupsOffsetsOnALevel(t *testing.T) {
 		t.Errorf("worth waiting: %v", err)
 	}
 	steps, err := Plan(t.Context(), cl, spec)
-	if err != nil || steps[1].Action != ActionFree || steps[1].Note != told("5s") {
+	if err != nil || steps[1].Action != ActionConflict || steps[1].Note != told("5s") {
 		t.Errorf("error %v, step %+v", err, steps[1])
 	}
 

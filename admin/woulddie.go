@@ -32,7 +32,7 @@ func (r *resending) wouldDie(ctx context.Context, died levels.Code, way string, 
 		return "", nil
 	}
 	targets := record.Targets{Names: r.names}
-	topic, partition, refusal := targets.Resolve(h)
+	topic, partition, refusal := targets.Resolve(record.Read(h))
 	if refusal != nil {
 		return refusal.Detail, nil
 	}

@@ -42,8 +42,9 @@ func BenchmarkResolve(b *testing.B) {
 	w.targets = &record.Targets{Names: levels.Names{Prefix: levels.DefaultPrefix}}
 	b.ReportAllocs()
 	for b.Loop() {
-		w.facts(rec, at.Add(10*time.Second), at)
-		if _, _, refusal := w.targets.Resolve(rec.Headers); refusal != nil {
+		headers := record.Read(rec.Headers)
+		w.facts(rec, headers, at.Add(10*time.Second), at)
+		if _, _, refusal := w.targets.Resolve(headers); refusal != nil {
 			b.Fatal(refusal)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/delayd-io/delayd/internal/bounds"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/deliver"
-	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -34,9 +34,9 @@ const (
 const (
 	// PurgeOff as Config.PurgeAfter keeps every delivered record until the topic's
 	// own retention takes it.
-	PurgeOff = lane.PurgeOff
+	PurgeOff = consume.PurgeOff
 	// PurgeAtOnce as Config.PurgeAfter deletes every record once it is delivered.
-	PurgeAtOnce = lane.PurgeAtOnce
+	PurgeAtOnce = consume.PurgeAtOnce
 	// WaitForEver as Config.MissingTargetWait waits without end.
 	WaitForEver = deliver.WaitForEver
 )
@@ -57,7 +57,7 @@ func ParseDelivery(s string) (Delivery, error) { return levels.ParseDelivery(s) 
 
 // ErrFenced says that another process joined with the same instance id and
 // that this one may not deliver any more.
-var ErrFenced = lane.ErrFenced
+var ErrFenced = consume.ErrFenced
 
 // Config says what a Forwarder forwards and how. A zero value is the default of each
 // field, so that the zero Config is the one that DefaultConfig spells out.

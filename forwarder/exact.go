@@ -6,7 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -46,16 +46,13 @@ func (w *worker) forged(due, appended time.Time) bool {
 
 // exactFacts are those of a record that was written straight to the level and asks for an
 // exact time. is is false where it does not, or cannot be read: refusal says why.
-func (w *worker) exactFacts(rec *kgo.Record, seen time.Time) (f levels.Facts, is bool, refusal *levels.Refusal) {
-	if !record.AsksExact(rec.Headers) {
-		return f, false, nil
-	}
-	asked, refusal := record.ReadAsked(rec.Headers)
-	if refusal != nil {
+func (w *worker) exactFacts(rec *kgo.Record, h *record.Headers, seen time.Time) (f levels.Facts, is bool, refusal *levels.Refusal) {
+	asked, refusal := h.Asked()
+	if refusal != nil || !asked.Exact() {
 		return f, false, refusal
 	}
 	f = levels.Facts{Partition: levels.ByKey, Granted: levels.GrantedExact, Accepted: sinceEpoch(w.appended(rec, seen))}
-	if lane.Timeless(rec) {
+	if consume.Timeless(rec) {
 		f.ID = record.OriginID(rec, 0) // another instance may see it at another time
 	}
 	due, refusal := asked.Due(f.Accepted, w.maxDelay)
@@ -65,7 +62,7 @@ func (w *worker) exactFacts(rec *kgo.Record, seen time.Time) (f levels.Facts, is
 
 // step returns the level that a record waits on next which asks for an exact time, and
 // false when it is to be delivered. refusal is why it may not go on.
-func (w *worker) step(work *lane.Work, f *levels.Facts) (next levels.Level, walks bool, refusal *levels.Refusal) {
+func (w *worker) step(work *consume.Work, h *record.Headers, f *levels.Facts) (next levels.Level, walks bool, refusal *levels.Refusal) {
 	due := time.UnixMilli(f.Due)
 	if w.forged(due, w.appended(work.Record, work.Seen())) {
 		return next, false, &levels.Refusal{Code: levels.OverMax, Detail: fmt.Sprintf(
@@ -77,7 +74,7 @@ func (w *worker) step(work *lane.Work, f *levels.Facts) (next levels.Level, walk
 		return next, false, nil
 	}
 	if f.ID == "" && w.handing == nil { // nobody has looked at its target yet
-		if _, _, refusal := w.targets.Resolve(work.Record.Headers); refusal != nil {
+		if _, _, refusal := w.targets.Resolve(h); refusal != nil {
 			return next, false, refusal
 		}
 	}

@@ -12,7 +12,7 @@
 // level again, and is a dead letter in the end; see Config.Retry.
 //
 // A Forwarder has one worker for each level. What all workers share, the lanes
-// that wait and the outbox that delivers, lives in internal/lane and
+// that wait and the outbox that delivers, lives in internal/consume and
 // internal/deliver.
 package forwarder
 
@@ -25,9 +25,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/control"
 	"github.com/delayd-io/delayd/internal/deliver"
-	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/lifecycle"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/tracing"
@@ -41,7 +41,7 @@ const gather = 50 * time.Millisecond
 // Forwarder forwards the levels of one ladder, and what is left on those that were
 // taken out of it.
 type Forwarder struct {
-	consumer      *lane.Consumer
+	consumer      *consume.Consumer
 	outbox        *deliver.Outbox
 	transactional bool
 	handing       *handing // nil when records go to target topics
@@ -83,7 +83,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 	if cfg.handles() {
 		f.handing = newHanding(&cfg, outbox, counters)
 	}
-	f.consumer, err = lane.New(lane.Config{
+	f.consumer, err = consume.New(consume.Config{
 		Group:         cfg.Names.ForwarderGroup(),
 		Instance:      cfg.Instance,
 		LeaveOnStop:   cfg.LeaveOnStop,
@@ -161,7 +161,7 @@ func (f *Forwarder) Run(ctx context.Context) (err error) {
 	defer f.outbox.Close()
 	defer f.control.Start(ctx)()
 	if f.transactional {
-		err := f.outbox.Transact(ctx, f.consumer.Ledger(false), f.consumer.Ledger(true))
+		err := f.outbox.Transact(ctx, f.consumer.TxnCommitter(false), f.consumer.TxnCommitter(true))
 		if ctx.Err() != nil {
 			return nil
 		}

@@ -53,11 +53,11 @@ func FuzzLevelRecord(f *testing.F) {
 		if due.After(bound.Add(w.delay + cut)) {
 			t.Fatalf("due at %v, bound %v", due, bound)
 		}
-		facts, _ := w.facts(rec, due, at)
+		facts, _ := w.facts(rec, record.Read(rec.Headers), due, at)
 		if facts.Due < 0 || facts.Accepted < 0 || !w.known[facts.Granted] && facts.Granted != levels.GrantedExact {
 			t.Fatalf("facts %+v", facts)
 		}
-		topic, partition, refusal := w.targets.Resolve(rec.Headers)
+		topic, partition, refusal := w.targets.Resolve(record.Read(rec.Headers))
 		if refusal != nil {
 			dead := record.Dead(rec, "delay.dead", facts, *refusal, 0)
 			code, _ := record.Last(dead.Headers, levels.HeaderError)

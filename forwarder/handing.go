@@ -13,8 +13,8 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/deliver"
-	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/internal/tracing"
@@ -67,7 +67,7 @@ func newHanding(cfg *Config, outbox *deliver.Outbox, counters *metrics.Metrics) 
 
 // task is a due record that is handed out.
 type task struct {
-	*lane.Work
+	*consume.Work
 	src     *kgo.Record  // Record, which is nil once the work is done
 	facts   levels.Facts // Due is of the record's first wait
 	retry   record.Retry
@@ -76,12 +76,12 @@ type task struct {
 }
 
 // hand takes over a due record. It returns when the next one of the lane may come.
-func (h *handing) hand(work *lane.Work, f levels.Facts) {
+func (h *handing) hand(work *consume.Work, headers *record.Headers, f levels.Facts) {
 	src := work.Record
-	t := &task{Work: work, src: src, facts: f, retry: record.ReadRetry(src.Headers, f.Due)}
+	t := &task{Work: work, src: src, facts: f, retry: headers.Retry(f.Due)}
 	t.facts.Due = t.retry.Due
 	var refusal *levels.Refusal
-	if t.target, t.handler, refusal = h.resolve(src.Headers); refusal != nil {
+	if t.target, t.handler, refusal = h.resolve(headers); refusal != nil {
 		h.outbox.Bury(work, src, t.facts, *refusal, t.retry.Attempts)
 		return
 	}
@@ -89,11 +89,11 @@ func (h *handing) hand(work *lane.Work, f levels.Facts) {
 }
 
 // resolve returns a record's target and the handler for it.
-func (h *handing) resolve(headers []kgo.RecordHeader) (string, Handler, *levels.Refusal) {
-	if r := record.Misspelt(headers); r != nil {
+func (h *handing) resolve(headers *record.Headers) (string, Handler, *levels.Refusal) {
+	if r := headers.Misspelt(); r != nil {
 		return "", nil, r
 	}
-	named, _ := record.Last(headers, levels.HeaderTarget)
+	named, _ := headers.Target()
 	target := string(named)
 	if handler := h.handlers[target]; handler != nil {
 		return target, handler, nil
@@ -112,7 +112,7 @@ func (h *handing) resolve(headers []kgo.RecordHeader) (string, Handler, *levels.
 }
 
 // callsOf returns the calls of a work's lane.
-func (h *handing) callsOf(work *lane.Work) *calls {
+func (h *handing) callsOf(work *consume.Work) *calls {
 	ctx := work.Context()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -260,13 +260,13 @@ var inCall places
 // places is a set of records, of which each can be in it once.
 type places struct {
 	mu sync.Mutex
-	in map[lane.Place]chan struct{} // closed when the record leaves
+	in map[consume.Place]chan struct{} // closed when the record leaves
 }
 
 // enter puts a record in and returns what takes it out. It waits while the record is in:
 // a call that goes on after its partition was taken away has to end before the record is
 // handed out again in this process. It is false when halted is closed before that.
-func (p *places) enter(at lane.Place, halted <-chan struct{}) (leave func(), ok bool) {
+func (p *places) enter(at consume.Place, halted <-chan struct{}) (leave func(), ok bool) {
 	for {
 		p.mu.Lock()
 		former := p.in[at]
@@ -282,7 +282,7 @@ func (p *places) enter(at lane.Place, halted <-chan struct{}) (leave func(), ok 
 	}
 	defer p.mu.Unlock()
 	if p.in == nil {
-		p.in = make(map[lane.Place]chan struct{})
+		p.in = make(map[consume.Place]chan struct{})
 	}
 	gone := make(chan struct{})
 	p.in[at] = gone

@@ -8,7 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 )
 
 // Handler handles a due record, in a program that owns its delay. nil commits the
@@ -45,9 +45,9 @@ type Handler func(ctx context.Context, rec *kgo.Record) error
 var (
 	// ErrRevoked says that the record's partition was taken away: another instance
 	// hands the record out now, or its topic is gone.
-	ErrRevoked = lane.ErrRevoked
+	ErrRevoked = consume.ErrRevoked
 	// ErrStopped says that Run was asked to end and waits no longer.
-	ErrStopped = lane.ErrStopped
+	ErrStopped = consume.ErrStopped
 )
 
 // Info is what is known of a record that a Handler was given.

@@ -7,20 +7,20 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/deliver"
-	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/levels"
 )
 
 // topics is what a forwarder reads: every level's topic, and what was parked.
-func topics(cfg *Config, outbox *deliver.Outbox, handing *handing, counters *metrics.Metrics) []lane.Topic {
-	var topics []lane.Topic
+func topics(cfg *Config, outbox *deliver.Outbox, handing *handing, counters *metrics.Metrics) []consume.Topic {
+	var topics []consume.Topic
 	for l := range cfg.Ladder.All() {
 		topics = append(topics, levelTopic(cfg, l, outbox, handing, counters))
 	}
 	if handing == nil { // a handler's records are never parked
-		topics = append(topics, lane.Topic{
+		topics = append(topics, consume.Topic{
 			Name: cfg.Names.Parked(), Label: metrics.Parked, Handler: parked{outbox, cfg.targets()}, Aside: true,
 		})
 	}
@@ -28,8 +28,8 @@ func topics(cfg *Config, outbox *deliver.Outbox, handing *handing, counters *met
 }
 
 // levelTopic is the topic of a level, in the ladder or not.
-func levelTopic(cfg *Config, l levels.Level, outbox *deliver.Outbox, handing *handing, counters *metrics.Metrics) lane.Topic {
-	return lane.Topic{
+func levelTopic(cfg *Config, l levels.Level, outbox *deliver.Outbox, handing *handing, counters *metrics.Metrics) consume.Topic {
+	return consume.Topic{
 		Name:  cfg.Names.Level(l),
 		Label: l.String(),
 		Wait:  l.Delay,
@@ -45,18 +45,18 @@ func levelTopic(cfg *Config, l levels.Level, outbox *deliver.Outbox, handing *ha
 // retired finds the level topics that are there and not in the ladder. Records wait
 // on them that came there before they were taken out, or that another instance
 // routes which does not have the new ladder yet: they are due when they were.
-func retired(cfg *Config, outbox *deliver.Outbox, handing *handing, counters *metrics.Metrics) func(context.Context, *kadm.Client) ([]lane.Topic, error) {
+func retired(cfg *Config, outbox *deliver.Outbox, handing *handing, counters *metrics.Metrics) func(context.Context, *kadm.Client) ([]consume.Topic, error) {
 	inLadder := make(map[time.Duration]bool)
 	for l := range cfg.Ladder.All() {
 		inLadder[l.Delay] = true
 	}
 	c := *cfg
-	return func(ctx context.Context, adm *kadm.Client) ([]lane.Topic, error) {
+	return func(ctx context.Context, adm *kadm.Client) ([]consume.Topic, error) {
 		all, err := adm.ListTopics(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("list the topics: %w", err)
 		}
-		var topics []lane.Topic
+		var topics []consume.Topic
 		for name := range all {
 			if delay, ok := c.Names.LevelDelay(name); ok && !inLadder[delay] {
 				t := levelTopic(&c, levels.Level{Delay: delay}, outbox, handing, counters)

@@ -5,8 +5,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/deliver"
-	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
@@ -41,7 +41,7 @@ const cut = time.Millisecond
 func (w *worker) Due(rec *kgo.Record, seen time.Time) (at time.Time, free bool) {
 	appended := w.appended(rec, seen)
 	ms, exact, routed := record.HopDue(rec.Headers)
-	if exact || !routed && record.AsksExact(rec.Headers) {
+	if exact {
 		if at, is := w.exactDue(rec, appended, ms, routed); is {
 			return at, true
 		}
@@ -55,7 +55,7 @@ func (w *worker) Due(rec *kgo.Record, seen time.Time) (at time.Time, free bool) 
 
 // appended is when the record was appended to the level's topic, as far as that is known.
 func (w *worker) appended(rec *kgo.Record, seen time.Time) time.Time {
-	if !lane.Stamped(rec) && (seen.Before(rec.Timestamp) || lane.Timeless(rec)) {
+	if !consume.Stamped(rec) && (seen.Before(rec.Timestamp) || consume.Timeless(rec)) {
 		return seen
 	}
 	return rec.Timestamp
@@ -63,7 +63,7 @@ func (w *worker) appended(rec *kgo.Record, seen time.Time) time.Time {
 
 // Handle starts the delivery of due records. A record on its way to an exact time goes to
 // its next level.
-func (w *worker) Handle(works []*lane.Work) {
+func (w *worker) Handle(works []*consume.Work) {
 	var made *deliver.Batch // nil: what is handed to handlers needs none
 	batch := func() *deliver.Batch {
 		if made == nil {
@@ -73,28 +73,29 @@ func (w *worker) Handle(works []*lane.Work) {
 	}
 	for _, work := range works {
 		rec := work.Record
-		facts, refusal := w.facts(rec, work.Due, work.Seen())
+		headers := record.Read(rec.Headers)
+		facts, refusal := w.facts(rec, headers, work.Due, work.Seen())
 		if facts.Granted == levels.GrantedExact && refusal == nil {
-			next, walks, r := w.step(work, &facts)
+			next, walks, r := w.step(work, headers, &facts)
 			if walks {
 				w.metrics.Steps.WithLabelValues(next.String()).Inc()
-				batch().Put(work, rec, record.Hop(rec, w.names.Level(next), facts), facts)
+				batch().Put(work, rec, headers.Hop(rec, w.names.Level(next), facts), facts)
 				continue
 			}
 			refusal = r
 		}
 		if refusal == nil && w.handing != nil {
-			w.handing.hand(work, facts)
+			w.handing.hand(work, headers, facts)
 			continue
 		}
 		if refusal == nil {
-			facts.Topic, facts.Partition, refusal = w.targets.Resolve(rec.Headers)
+			facts.Topic, facts.Partition, refusal = w.targets.Resolve(headers)
 		}
 		if refusal != nil {
 			batch().Bury(work, rec, facts, *refusal)
 			continue
 		}
-		batch().Deliver(work, rec, facts)
+		batch().Deliver(work, rec, headers, facts)
 	}
 	if made != nil {
 		made.Send()
@@ -103,15 +104,15 @@ func (w *worker) Handle(works []*lane.Work) {
 
 // facts are what the router found out, or for a record that was written straight
 // to the level topic, what that topic says. refusal is why the latter cannot be read.
-func (w *worker) facts(rec *kgo.Record, due, seen time.Time) (f levels.Facts, refusal *levels.Refusal) {
-	f, routed := record.ReadHop(rec.Headers)
+func (w *worker) facts(rec *kgo.Record, h *record.Headers, due, seen time.Time) (f levels.Facts, refusal *levels.Refusal) {
+	f, routed := h.Facts()
 	if !routed {
 		var exact bool
-		if f, exact, refusal = w.exactFacts(rec, seen); exact {
+		if f, exact, refusal = w.exactFacts(rec, h, seen); exact {
 			return f, nil
 		}
 		f = levels.Facts{Accepted: sinceEpoch(rec.Timestamp)}
-		if lane.Timeless(rec) {
+		if consume.Timeless(rec) {
 			f.Accepted = sinceEpoch(due.Add(-w.delay - cut))
 			f.ID = record.OriginID(rec, 0) // another instance may see it at another time
 		}
@@ -152,7 +153,7 @@ type parked struct {
 func (parked) Due(*kgo.Record, time.Time) (time.Time, bool) { return time.Time{}, false }
 
 // Handle tries the records again.
-func (p parked) Handle(works []*lane.Work) {
+func (p parked) Handle(works []*consume.Work) {
 	batch := p.outbox.NewBatch(len(works))
 	for _, w := range works {
 		batch.Redeliver(w, w.Record, p.targets)

@@ -88,7 +88,7 @@ func TestDueIsBounded(t *testing.T) {
 
 func TestFacts(t *testing.T) {
 	due := at.Add(10*time.Second + cut)
-	direct, _ := ten().facts(newRecord(at, true), due, at)
+	direct := factsOf(newRecord(at, true), due)
 	want := levels.Facts{
 		Partition: levels.ByKey, Due: due.UnixMilli(), Accepted: at.UnixMilli(), Granted: "10s",
 	}
@@ -100,7 +100,7 @@ func TestFacts(t *testing.T) {
 	for _, seen := range []time.Time{at, at.Add(time.Minute)} {
 		rec := newRecord(time.UnixMilli(-1), false)
 		due, _ := ten().Due(rec, seen)
-		f, _ := ten().facts(rec, due, seen)
+		f := factsOf(rec, due)
 		if f.Accepted != seen.UnixMilli() || f.ID != "delay.level.10s-2-7-0" {
 			t.Errorf("without a time, seen at %v: %+v", seen, f)
 		}
@@ -112,12 +112,12 @@ func TestFacts(t *testing.T) {
 			ID: "delay.inbox-0-1-2", Due: due.UnixMilli(), Accepted: accepted.UnixMilli(), Granted: granted,
 		})
 	}
-	got, _ := ten().facts(routed("30s"), due, at)
+	got := factsOf(routed("30s"), due)
 	if got.ID != "delay.inbox-0-1-2" || got.Accepted != accepted.UnixMilli() || got.Granted != "30s" {
 		t.Errorf("routed: %+v", got)
 	}
 	// The header becomes a label of metrics: it has to be a level that there is.
-	if got, _ := ten().facts(routed("31s"), due, at); got.Granted != "10s" {
+	if got := factsOf(routed("31s"), due); got.Granted != "10s" {
 		t.Errorf("a level that is none: %+v", got)
 	}
 }
@@ -127,7 +127,7 @@ func TestFactsOfAnyTimeCanBeParked(t *testing.T) {
 	for _, stamp := range []int64{math.MinInt64, -1, 0, math.MaxInt64} {
 		rec := newRecord(time.UnixMilli(stamp), false)
 		due, _ := ten().Due(rec, at)
-		f, _ := ten().facts(rec, due, at)
+		f := factsOf(rec, due)
 		f.Topic = "orders"
 		_, got, err := record.Unpark(record.Parked(rec, "delay.parked", f))
 		if err != nil || got.Due != f.Due || got.Accepted != f.Accepted {
@@ -155,4 +155,10 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 			t.Errorf("error %v does not name %s", err, want)
 		}
 	}
+}
+
+// factsOf returns what the forwarder finds out about a record of the level ten.
+func factsOf(rec *kgo.Record, due time.Time) levels.Facts {
+	f, _ := ten().facts(rec, record.Read(rec.Headers), due, at)
+	return f
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -87,17 +87,22 @@ func (p *Policy) Decide(rec *kgo.Record, accepted time.Time) Decision {
 // DecideAt is [Policy.Decide] at a later time than the acceptance, now by the broker's
 // clock. Only the first step to an exact time depends on it.
 func (p *Policy) DecideAt(rec *kgo.Record, accepted, now time.Time) Decision {
+	return p.decide(rec, record.Read(rec.Headers), accepted, now)
+}
+
+// decide is DecideAt for a record whose headers are h.
+func (p *Policy) decide(rec *kgo.Record, h *record.Headers, accepted, now time.Time) Decision {
 	acceptedMs := accepted.UnixMilli()
 	d := Decision{Facts: levels.Facts{Partition: levels.ByKey, Accepted: acceptedMs}}
-	if lane.Timeless(rec) { // accepted is a guess, and duplicates have the same id
+	if consume.Timeless(rec) { // accepted is a guess, and duplicates have the same id
 		d.Facts.ID = record.OriginID(rec, 0)
 	}
-	granted, refusal := p.readRequest(rec.Headers, acceptedMs)
+	granted, refusal := p.readRequest(h, acceptedMs)
 	if refusal != nil {
 		return d.dead(refusal)
 	}
 	targets := p.targets()
-	topic, partition, refusal := targets.Resolve(rec.Headers)
+	topic, partition, refusal := targets.Resolve(h)
 	if refusal != nil {
 		return d.dead(refusal)
 	}
@@ -117,7 +122,7 @@ func (p *Policy) DecideAt(rec *kgo.Record, accepted, now time.Time) Decision {
 		return d
 	}
 	d.Kind, d.Level = ToLevel, granted.level
-	d.Record = record.Hop(rec, p.Names.Level(d.Level), d.Facts)
+	d.Record = h.Hop(rec, p.Names.Level(d.Level), d.Facts)
 	return d
 }
 
@@ -144,11 +149,11 @@ type grant struct {
 }
 
 // readRequest reads the request from headers and answers it.
-func (p *Policy) readRequest(h []kgo.RecordHeader, acceptedMs int64) (grant, *Refusal) {
-	if r := record.Misspelt(h); r != nil {
+func (p *Policy) readRequest(h *record.Headers, acceptedMs int64) (grant, *Refusal) {
+	if r := h.Misspelt(); r != nil {
 		return grant{}, r
 	}
-	asked, r := record.ReadAsked(h)
+	asked, r := h.Asked()
 	switch {
 	case r != nil:
 		return grant{}, r

@@ -128,7 +128,7 @@ func deliverFrom(t *testing.T, p *Policy, rec *kgo.Record, accepted time.Time) *
 	}
 	targets := p.targets()
 	var refusal *Refusal
-	if facts.Topic, facts.Partition, refusal = targets.Resolve(d.Record.Headers); refusal != nil {
+	if facts.Topic, facts.Partition, refusal = targets.Resolve(record.Read(d.Record.Headers)); refusal != nil {
 		t.Fatal(refusal)
 	}
 	return record.Final(d.Record, facts)

@@ -235,7 +235,7 @@ func (s *sending) resolve(named string, headers []kgo.RecordHeader) (topic strin
 			return "", levels.ByKey, record.Misspelt(headers)
 		}
 	}
-	return targets.Resolve(headers)
+	return targets.Resolve(record.Read(headers))
 }
 
 // producerAdds is how many headers a producer puts on at most: id, previous id, level,

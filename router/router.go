@@ -13,9 +13,9 @@ import (
 
 	"github.com/delayd-io/delayd/internal/bounds"
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/control"
 	"github.com/delayd-io/delayd/internal/deliver"
-	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/lifecycle"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/tracing"
@@ -39,12 +39,12 @@ const (
 
 // ErrFenced says that another process joined with the same instance id and that
 // this one may not route any more.
-var ErrFenced = lane.ErrFenced
+var ErrFenced = consume.ErrFenced
 
 const (
 	// PurgeOff and PurgeAtOnce as Config.PurgeAfter are as in package forwarder.
-	PurgeOff    = lane.PurgeOff
-	PurgeAtOnce = lane.PurgeAtOnce
+	PurgeOff    = consume.PurgeOff
+	PurgeAtOnce = consume.PurgeAtOnce
 	// WaitForEver as Config.MissingTargetWait is as in package forwarder.
 	WaitForEver = deliver.WaitForEver
 )
@@ -121,7 +121,7 @@ func (c *Config) bounds() bounds.Bounds {
 
 // Router reads the inbox and puts every record where it waits.
 type Router struct {
-	consumer      *lane.Consumer
+	consumer      *consume.Consumer
 	outbox        *deliver.Outbox
 	transactional bool
 	control       *control.Reader
@@ -158,11 +158,11 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		return nil, err
 	}
 	r := &Router{outbox: outbox, transactional: cfg.Delivery == ExactlyOnce}
-	r.consumer, err = lane.New(lane.Config{
+	r.consumer, err = consume.New(consume.Config{
 		Group:         cfg.Names.RouterGroup(),
 		Instance:      cfg.Instance,
 		LeaveOnStop:   cfg.LeaveOnStop,
-		Topics:        []lane.Topic{{Name: cfg.Names.Inbox(), Label: metrics.Inbox, Handler: newWorker(&cfg, outbox, counters)}},
+		Topics:        []consume.Topic{{Name: cfg.Names.Inbox(), Label: metrics.Inbox, Handler: newWorker(&cfg, outbox, counters)}},
 		Budget:        cfg.Budget,
 		Gather:        gather,
 		PurgeAfter:    cfg.PurgeAfter,
@@ -189,7 +189,7 @@ func (r *Router) assigned(ctx context.Context) error {
 	return r.outbox.CloseGates(ctx)
 }
 
-// Run routes until ctx ends, lets what is on its way end in a bounded time,
+// Run routes until ctx ends, lets records in flight end in a bounded time,
 // commits it, and returns nil. Any other return is a fault that this process
 // cannot heal, such as ErrFenced. A Router runs once: another Run returns an error.
 func (r *Router) Run(ctx context.Context) (err error) {
@@ -203,7 +203,7 @@ func (r *Router) Run(ctx context.Context) (err error) {
 	defer r.outbox.Close()
 	defer r.control.Start(ctx)()
 	if r.transactional {
-		err := r.outbox.Transact(ctx, r.consumer.Ledger(false), nil)
+		err := r.outbox.Transact(ctx, r.consumer.TxnCommitter(false), nil)
 		if ctx.Err() != nil {
 			return nil
 		}

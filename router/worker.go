@@ -6,8 +6,8 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/deliver"
-	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
@@ -35,21 +35,22 @@ func newWorker(cfg *Config, outbox *deliver.Outbox, counters *metrics.Metrics) *
 func (*worker) Due(*kgo.Record, time.Time) (time.Time, bool) { return time.Time{}, false }
 
 // Handle moves records to where they wait, to their target, or to the dead letters.
-func (w *worker) Handle(works []*lane.Work) {
+func (w *worker) Handle(works []*consume.Work) {
 	now := time.Now()
 	last := works[len(works)-1] // its record is gone once it is done
 	w.metrics.RouterLag.Set(max(0, last.Clock(now).Sub(last.Record.Timestamp).Seconds()))
 	batch := w.outbox.NewBatch(len(works))
 	for _, work := range works {
 		rec := work.Record
+		headers := record.Read(rec.Headers)
 		theirs := work.Clock(now)
-		d := w.policy.DecideAt(rec, accepted(rec, theirs), theirs)
+		d := w.policy.decide(rec, headers, accepted(rec, theirs), theirs)
 		switch d.Kind {
 		case Dead:
 			batch.Bury(work, rec, d.Facts, *d.Refusal)
 			continue
 		case AtOnce:
-			batch.Deliver(work, rec, d.Facts)
+			batch.Deliver(work, rec, headers, d.Facts)
 		default:
 			batch.Put(work, rec, d.Record, d.Facts)
 		}
@@ -63,8 +64,8 @@ func (w *worker) Handle(works []*lane.Work) {
 // 1970 counts as 1970.
 func accepted(rec *kgo.Record, now time.Time) time.Time {
 	switch epoch := time.UnixMilli(0); {
-	case lane.Stamped(rec):
-	case rec.Timestamp.After(now), lane.Timeless(rec):
+	case consume.Stamped(rec):
+	case rec.Timestamp.After(now), consume.Timeless(rec):
 		return now
 	case rec.Timestamp.Before(epoch):
 		return epoch

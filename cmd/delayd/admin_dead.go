@@ -192,7 +192,7 @@ type deadResendCmd struct {
 	To          string `type:"topic" placeholder:"TOPIC" help:"Deliver them to this topic instead of their own target."`
 	Level       string `type:"request" placeholder:"D" help:"Let them wait this long instead of what they ask for, as in \"delayd send --delay\"; 0 is not at all."`
 	Again       bool   `env:"-" help:"Also those that were sent before, and those that have died again after that."`
-	Force       bool   `env:"-" help:"Also those that would die again, as far as can be told: their delay or target cannot be read, or the target does not take them."`
+	Force       bool   `env:"-" help:"Also those that would die again, as far as delayd can know: their delay or target cannot be read, or the target does not take them."`
 	DryRun      bool   `help:"Print what would be sent, and send nothing."`
 	recordFlags
 }
@@ -260,14 +260,14 @@ func (c *deadResendCmd) sum(con *console, became map[admin.ResendOutcome]int) er
 		undone  bool
 		say     string
 	}{
-		{admin.ResendSentBefore, false, "left alone, as they were sent before: %s; --again sends them once more"},
-		{admin.ResendDiedAgain, true, "left alone, as they have died again after they were sent: %s; see to the reason, then --again"},
+		{admin.ResendAlreadySent, false, "left alone, as they were sent before: %s; --again sends them once more"},
+		{admin.ResendFailedAgain, true, "left alone, as they have died again after they were sent: %s; see to the reason, then --again"},
 		{admin.ResendReplaced, false, "left alone, as a later letter is of the same message: %s"},
-		{admin.ResendWouldDie, true, "left alone, as they would die again: %s; see to the reason, or change it with --to or --level; --force sends them all the same"},
-		{admin.ResendNoWay, true, "left alone, as the level that they were on is gone: %s; --level sends them through the inbox"},
+		{admin.ResendWouldFail, true, "left alone, as they would die again: %s; see to the reason, or change it with --to or --level; --force sends them all the same"},
+		{admin.ResendOriginMissing, true, "left alone, as the level that they were on is gone: %s; --level sends them through the inbox"},
 		{admin.ResendIncomplete, true, "left alone, as they leave out a part of their record: %s; produce those records again"},
 		{admin.ResendNoRecord, true, "left alone, as they hold a batch that cannot be decoded: %s; send its records again from their source"},
-		{admin.ResendNoLetter, true, "left alone, as the service has not written them: %s"},
+		{admin.ResendNotADeadLetter, true, "left alone, as the service has not written them: %s"},
 	} {
 		n := became[left.outcome]
 		if n > 0 {

@@ -196,7 +196,7 @@ func TestDeadResend(t *testing.T) {
 		Offset  int64
 		Outcome admin.ResendOutcome
 	}
-	if diff := cmp.Diff([]row{{0, admin.ResendSentBefore}, {1, admin.ResendSentBefore}}, decode[row](t, out)); diff != "" {
+	if diff := cmp.Diff([]row{{0, admin.ResendAlreadySent}, {1, admin.ResendAlreadySent}}, decode[row](t, out)); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
 	if _, errs = resend("--again", "--offset", "0", "--to", "invoices"); errs != "sent: 1 letter\n" {

@@ -119,8 +119,8 @@ func planRows(s admin.Step) (rows []table.Row) {
 	}
 	for _, d := range s.Drifts {
 		action := s.Action.String()
-		if d.Mend == "" {
-			action = admin.ActionKeep.String()
+		if d.Fix == "" {
+			action = admin.ActionNone.String()
 		}
 		rows = append(rows, table.Row{s.Topic, action, d.Setting, d.Got, d.Want, risk(d)})
 	}
@@ -159,7 +159,7 @@ func printCommands(w io.Writer, steps admin.Steps) {
 	}
 	switch {
 	case mend:
-		fmt.Fprintln(w, "\n\"delayd admin provision --apply-config\", with the same flags, creates what is missing and mends what is safe to mend.")
+		fmt.Fprintln(w, "\n\"delayd admin provision --apply-config\", with the same flags, creates what is missing and fixes what is safe to fix.")
 	case create:
 		fmt.Fprintln(w, "\n\"delayd admin provision\", with the same flags, creates what is missing.")
 	}

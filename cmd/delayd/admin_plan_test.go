@@ -26,8 +26,8 @@ type planned struct {
 		Topic, Action, Error string
 		Commands             []string
 		Drifts               []struct {
-			Setting, Got, Want, Risk, Mend string
-			Safe, Unsafe                   bool
+			Setting, Got, Want, Risk, Fix string
+			Safe, Unsafe                  bool
 		}
 	}
 }
@@ -48,18 +48,18 @@ func TestPlanAndApply(t *testing.T) {
 	args := []string{"--brokers", broker, "--levels", "1s", "--partitions", "1"}
 
 	code, plan := planOf(t, args...)
-	want := []string{"delay.inbox create", "delay.level.1s mend", "delay.parked create", "delay.dead create", "delay.control create"}
+	want := []string{"delay.inbox create", "delay.level.1s update", "delay.parked create", "delay.dead create", "delay.control create"}
 	if diff := cmp.Diff(want, plan.actions()); diff != "" || code != exitToDo || !plan.ToDo {
 		t.Errorf("exit code %d, to do %v, actions (-want +got):\n%s", code, plan.ToDo, diff)
 	}
 	drift := plan.Topics[1].Drifts[0]
 	if drift.Setting != "cleanup.policy" || !drift.Unsafe || !drift.Safe ||
-		!strings.HasSuffix(drift.Mend, " --entity-name delay.level.1s --add-config cleanup.policy=delete,retention.ms=-1") {
+		!strings.HasSuffix(drift.Fix, " --entity-name delay.level.1s --add-config cleanup.policy=delete,retention.ms=-1") {
 		t.Errorf("drift %+v", drift)
 	}
 
 	out := succeed(t, "", append([]string{"admin", "provision", "--apply-config"}, args...)...)
-	if !strings.Contains(out, "delay.level.1s   mended  set cleanup.policy=delete retention.ms=-1 ") || strings.Count(out, "created") != 4 {
+	if !strings.Contains(out, "delay.level.1s  updated  set cleanup.policy=delete retention.ms=-1 ") || strings.Count(out, "created") != 4 {
 		t.Errorf("provision:\n%s", out)
 	}
 	code, plan = planOf(t, args...)
@@ -67,7 +67,7 @@ func TestPlanAndApply(t *testing.T) {
 		t.Errorf("afterwards: exit code %d, %+v", code, plan)
 	}
 	code, stdout, stderr := runDelayd(t, "", append([]string{"admin", "plan"}, args...)...)
-	if code != exitOK || stderr != "" || !strings.HasSuffix(stdout, "delay.control   keep\n\nnothing to do\n") {
+	if code != exitOK || stderr != "" || !strings.HasSuffix(stdout, "delay.control   none\n\nnothing to do\n") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 }
@@ -85,8 +85,8 @@ func TestPlanForPeople(t *testing.T) {
 	}
 	for _, want := range []string{
 		"TOPIC           ACTION  SETTING     IS  WANT  RISK\n",
-		"delay.inbox     mend    partitions  2   3     fewer processes can share its work; before mending it: keys move to other partitions, ",
-		"delay.dead      keep\n",
+		"delay.inbox     update  partitions  2   3     fewer processes can share its work; before mending it: keys move to other partitions, ",
+		"delay.dead      none\n",
 		"\nWith Kafka's own tools, all of it:\nkafka-topics.sh --bootstrap-server " + broker + " --alter --topic delay.inbox --partitions 3\n",
 	} {
 		if !strings.Contains(stdout, want) {

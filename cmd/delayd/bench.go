@@ -21,7 +21,7 @@ import (
 
 // benchCmd groups the scenarios.
 type benchCmd struct {
-	Steady  steadyCmd  `cmd:"" help:"Send so many records a second, and see how late they arrive."`
+	Steady  steadyCmd  `cmd:"" help:"Send records at a steady rate, and measure how late they arrive."`
 	Backlog backlogCmd `cmd:"" help:"Start the service on records that are all overdue, and see how fast it releases them."`
 	Pending pendingCmd `cmd:"" help:"Let records wait, and see what memory and processor time that takes."`
 }
@@ -95,8 +95,8 @@ type steadyCmd struct {
 	Exact           bool           `help:"Ask for an exact delay with each record, at random from 1s to the longest of --level. It is measured alone: no --yardstick, --naive, --flood or --sick."`
 	Flood           int            `type:"number" min:"0" max:"1000000000" placeholder:"N" help:"Measure it alone, and then while N overdue records are released from another level."`
 	FloodLevel      []levels.Level `type:"spread" placeholder:"LEVEL" help:"That other level (default: the shortest that --level does not name)."`
-	Sick            bool           `help:"Spread it over four targets, and measure it while all are well, and then while one cannot be written."`
-	comparisonFlags `set:"yardstick=lane, which only waits and writes,"`
+	Sick            bool           `name:"unavailable" help:"Spread it over four targets, and measure it while all are well, and then while one cannot be written."`
+	comparisonFlags `set:"yardstick=loop, which only waits and writes,"`
 	benchFlags
 }
 
@@ -106,7 +106,7 @@ func (c *steadyCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	cfg := bench.Config{
-		Rounds: c.rounds(), Contenders: c.contenders(bench.Lane), Flood: c.Flood, Sick: c.Sick,
+		Rounds: c.rounds(), Contenders: c.contenders(bench.Loop), Flood: c.Flood, Sick: c.Sick,
 		Load: bench.Load{Scenario: bench.Steady, Levels: c.Level, Exact: c.Exact, Rate: c.Rate, Duration: c.Duration},
 	}
 	if c.Flood > 0 {
@@ -132,10 +132,10 @@ func (c *steadyCmd) check() error {
 		return usagef("--exact: name a --level above 1s, the longest delay that is asked for")
 	}
 	if c.Flood > 0 && c.Sick {
-		return usagef("--flood and --sick are two measurements; leave one out")
+		return usagef("--flood and --unavailable are two measurements; leave one out")
 	}
 	if c.Sick && c.Embedded {
-		return usagef("--sick needs a broker that can refuse what is written, which the embedded one cannot; name a cluster with --brokers")
+		return usagef("--unavailable needs a broker that can refuse what is written, which the embedded one cannot; name a cluster with --brokers")
 	}
 	return c.chooseFloodLevel()
 }
@@ -171,7 +171,7 @@ func (c *steadyCmd) chooseFloodLevel() error {
 type backlogCmd struct {
 	Records         int            `type:"number" min:"1" max:"1000000000" placeholder:"N" default:"1000000" help:"How many records are overdue (default: ${default})."`
 	Level           []levels.Level `type:"spread" placeholder:"LEVELS" default:"1s" help:"The level that they wait on, or several, in turns, as in \"1s 5s\" (default: ${default})."`
-	Kills           int            `type:"number" min:"0" max:"100" placeholder:"N" help:"End the service by kill -9 so many times on the way, and start it again at once. Then records may arrive twice."`
+	Kills           int            `type:"number" min:"0" max:"100" placeholder:"N" help:"End the service by kill -9 this often on the way, and start it again at once. Then records may arrive twice."`
 	comparisonFlags `set:"yardstick=copy loop, which reads one topic and writes another,"`
 	benchFlags
 }

@@ -13,7 +13,7 @@ import (
 // benchContenderCmd is a yardstick of "delayd bench", which runs each in a
 // process of its own as it runs the service.
 type benchContenderCmd struct {
-	Kind    bench.Kind `arg:"" help:"copy, lane or naive."`
+	Kind    bench.Kind `arg:"" help:"copy, loop or naive."`
 	Brokers brokerList `required:"" placeholder:"HOST:PORT,..." help:"Kafka brokers to start from."`
 	securityFlags
 	From  []string        `required:"" sep:"none" placeholder:"TOPIC" help:"A topic to read; repeatable."`

@@ -24,7 +24,7 @@ type cli struct {
 	Tail    tailCmd    `cmd:"" help:"Print the records of a topic as they arrive, and how late they were."`
 	Ready   readyCmd   `cmd:"" help:"Ask a running \"delayd serve\" whether it is ready: exit code 0, or 1 and why not."`
 	Levels  levelsCmd  `cmd:"" help:"Print the levels, or which level each DURATION gets."`
-	Admin   adminCmd   `cmd:"" help:"Look after the service's topics."`
+	Admin   adminCmd   `cmd:"" help:"Manage the service's topics, dead letters and pauses."`
 	Bench   benchCmd   `cmd:"" help:"Measure the service: lateness, throughput, cost, and that nothing is lost."`
 	Demo    demoCmd    `cmd:"" help:"Show the whole thing in one process, in about fifteen seconds."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -118,7 +118,7 @@ func TestProvisionSaysWhyATopicIsRefused(t *testing.T) {
 	broker := startBroker(t)
 	compact(t, broker, "delay.level.1s")
 	why := "topic delay.level.1s: cleanup.policy=compact would delete every record but the last of its key, handled or not; " +
-		"mend it with kafka-configs.sh --bootstrap-server " + broker +
+		"fix it with kafka-configs.sh --bootstrap-server " + broker +
 		" --alter --entity-type topics --entity-name delay.level.1s --add-config cleanup.policy=delete,retention.ms=-1"
 	args := []string{"admin", "provision", "--brokers", broker, "--levels", "1s"}
 	code, stdout, stderr := runDelayd(t, "", args...)

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/security"
 )
 
@@ -99,7 +99,7 @@ func TestDeployedStopsAreLongEnough(t *testing.T) {
 		"systemd/delayd.service":      `(?m)^TimeoutStopSec=(\d+)s$`,
 	} {
 		seconds, err := strconv.Atoi(deployed(t, file, pattern))
-		if least := 2*lane.DrainTimeout + httpStopTimeout; err != nil || time.Duration(seconds)*time.Second < least {
+		if least := 2*consume.DrainTimeout + httpStopTimeout; err != nil || time.Duration(seconds)*time.Second < least {
 			t.Errorf("%s: a stop has %d s, less than %v: %v", file, seconds, least, err)
 		}
 	}

@@ -62,7 +62,7 @@ func FuzzHTTP(f *testing.F) {
 	const token = "let-me-profile-48"
 	ready := new(readiness)
 	ready.when()
-	handler := newHandler(ready, prometheus.NewRegistry(), true, token)
+	handler := newHandler(ready, prometheus.NewRegistry(), true, token, nil)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
 		if err != nil {

@@ -15,6 +15,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	web "github.com/delayd-io/delayd/internal/console"
 )
 
 const (
@@ -103,10 +105,14 @@ func unhurried(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// newHandler is all that is answered over HTTP. None of it changes anything;
-// profiles cost what they measure, and are for those who have the token.
-func newHandler(ready *readiness, reg prometheus.Gatherer, profiles bool, token string) http.Handler {
+// newHandler is all that is answered over HTTP. Nothing is changed, and no profile is
+// made, which costs what it measures, for those who do not have the token. pages is the
+// console; nil is none.
+func newHandler(ready *readiness, reg prometheus.Gatherer, profiles bool, token string, pages *web.Console) http.Handler {
 	mux := http.NewServeMux()
+	if pages != nil {
+		pages.Register(mux)
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := ready.check(); err != nil {

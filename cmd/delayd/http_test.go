@@ -23,7 +23,7 @@ import (
 func TestReadyz(t *testing.T) {
 	t.Parallel()
 	ready := new(readiness)
-	handler := newHandler(ready, prometheus.NewRegistry(), false, "")
+	handler := newHandler(ready, prometheus.NewRegistry(), false, "", nil)
 	check := func(wantCode int, wantBody string) {
 		t.Helper()
 		w := httptest.NewRecorder()

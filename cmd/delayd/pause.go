@@ -40,7 +40,7 @@ func (f *pausableFlags) ask(ctx context.Context, do func(*kgo.Client, admin.Paus
 
 type pauseCmd struct {
 	pausableFlags
-	Reason string `placeholder:"TEXT" help:"Why, for whoever looks at the status."`
+	Reason string `placeholder:"TEXT" help:"Reason, shown by \"delayd admin status\"."`
 }
 
 // Run pauses a level or a target.

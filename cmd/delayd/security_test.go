@@ -209,8 +209,8 @@ func TestHTTPIsOnLoopback(t *testing.T) {
 // Without --pprof there are none, and nothing can be asked to change anything.
 func TestHTTPChangesNothing(t *testing.T) {
 	t.Parallel()
-	plain := newHandler(new(readiness), prometheus.NewRegistry(), false, "")
-	all := newHandler(new(readiness), prometheus.NewRegistry(), true, "")
+	plain := newHandler(new(readiness), prometheus.NewRegistry(), false, "", nil)
+	all := newHandler(new(readiness), prometheus.NewRegistry(), true, "", nil)
 	code := func(h http.Handler, method, path string) int {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(method, path, nil))

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/delayd-io/delayd/forwarder"
+	web "github.com/delayd-io/delayd/internal/console"
 	"github.com/delayd-io/delayd/internal/embedded"
 	"github.com/delayd-io/delayd/internal/security"
 	"github.com/delayd-io/delayd/router"
@@ -26,9 +27,10 @@ type serveCmd struct {
 	Embedded      bool   `help:"Start the embedded broker, which is for trying out and tests."`
 	EmbeddedAddr  string `type:"listen" placeholder:"ADDR" default:"${embedded}" help:"Where the embedded broker listens (default: ${default}, where the other commands look)."`
 	Data          string `placeholder:"DIR" default:"${data}" help:"Where the embedded broker keeps its records; empty is in memory (default: ${default})."`
-	HTTP          string `name:"http" type:"http" placeholder:"ADDR" default:"127.0.0.1:8080" help:"Where /healthz, /readyz and /metrics are served, or off (default: ${default})."`
+	HTTP          string `name:"http" type:"http" placeholder:"ADDR" default:"127.0.0.1:8080" help:"Where /console, /api/v1, /healthz, /readyz and /metrics are served, or off (default: ${default})."`
 	Pprof         bool   `help:"Serve Go's profiles under /debug/pprof on --http: they show the command line, and cost what they measure."`
-	HTTPTokenFile string `name:"http-token-file" placeholder:"FILE" help:"Holds the token that /debug/pprof asks for, as a bearer token; or it is in the environment as DELAYD_HTTP_TOKEN. --pprof needs it unless --http is on loopback."`
+	HTTPTokenFile string `name:"http-token-file" placeholder:"FILE" help:"File with the token for pausing, resuming and resending on the console, and for /debug/pprof; or set DELAYD_HTTP_TOKEN. Without it the console is read-only. --pprof needs it unless --http is on loopback."`
+	NoConsole     bool   `help:"Serve no console and no API."`
 	Instance      string `placeholder:"ID" help:"Name of this process among those that serve the same topics, the same after a restart (default: host name and HTTP port)."`
 	serviceFlags
 	logFlags    `set:"log_level=info"`
@@ -90,7 +92,7 @@ func (c *serveCmd) Run(ctx context.Context, con *console, config *cli, parsed *k
 //	flags ─▶ logger ─▶ HTTP port ─▶ brokers ─┬─▶ topics ─┬─▶ router      inbox → level topics
 //	                   (bound first: (given, │           └─▶ forwarder   level topics → targets
 //	                    it names us)  or our │
-//	                                  own)   └─▶ HTTP                    /healthz /readyz /metrics
+//	                                  own)   └─▶ HTTP                    /console /healthz /readyz /metrics
 func (c *serveCmd) serve(ctx context.Context, log zerolog.Logger) error {
 	defer context.AfterFunc(ctx, func() { log.Info().Msg("stopping; a second signal ends it at once") })()
 
@@ -142,6 +144,12 @@ func (c *serveCmd) serve(ctx context.Context, log zerolog.Logger) error {
 		ready:        ready,
 		tracing:      tracing,
 	}
+	if ln != nil && !c.NoConsole {
+		s.pages = web.New(web.Config{
+			Instance: instance, Prefix: c.Prefix.Prefix, Version: version(), DefaultTarget: c.DefaultTarget,
+			Token: token, Loopback: onLoopback(ln), Log: log.With().Str("part", "console").Logger(),
+		})
+	}
 	s.ready.not("starting")
 	log.Info().Str("version", version()).Strs("brokers", c.Brokers).Str("prefix", c.Prefix.Prefix).Str("instance", instance).
 		Stringer("levels", c.Levels).Stringer("delivery", c.Delivery).
@@ -150,7 +158,7 @@ func (c *serveCmd) serve(ctx context.Context, log zerolog.Logger) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.run(ctx) })
 	if ln != nil {
-		g.Go(func() error { return serveHTTP(ctx, ln, newHandler(s.ready, metrics, c.Pprof, token)) })
+		g.Go(func() error { return serveHTTP(ctx, ln, newHandler(s.ready, metrics, c.Pprof, token, s.pages)) })
 	}
 	if err := g.Wait(); err != nil {
 		return c.explain(err, instance)

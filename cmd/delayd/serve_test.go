@@ -209,7 +209,7 @@ func TestDeadLettersSayWhy(t *testing.T) {
 	if !strings.Contains(out, "x  [dead, forbidden-target: ") {
 		t.Errorf("tail of the dead letters: %s", out)
 	}
-	if _, metrics := get(t, s.url+"/metrics"); !strings.Contains(metrics, `delayd_dead_total{code="forbidden-target",prefix="delay"} 1`) {
+	if _, metrics := get(t, s.url+"/metrics"); !strings.Contains(metrics, `delayd_dead_letters_total{code="forbidden-target",prefix="delay"} 1`) {
 		t.Error("the dead letter is not counted")
 	}
 }

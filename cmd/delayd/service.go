@@ -16,6 +16,8 @@ import (
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/internal/connect"
+	web "github.com/delayd-io/delayd/internal/console"
+	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/internal/security"
 	"github.com/delayd-io/delayd/router"
@@ -51,6 +53,7 @@ type service struct {
 	registry prometheus.Registerer
 	ready    *readiness
 	tracing  trace.TracerProvider // nil: no spans
+	pages    *web.Console         // nil: no console
 	opts     []kgo.Opt            // of all clients, behind the others; of tests
 
 	// Set by run.
@@ -96,6 +99,14 @@ func (s *service) run(ctx context.Context) error {
 		return err
 	}
 
+	if s.pages != nil {
+		closePages, err := s.openPages()
+		if err != nil {
+			return err
+		}
+		defer closePages()
+	}
+
 	s.ready.when(r.Ready, f.Ready)
 	defer context.AfterFunc(ctx, func() { s.ready.not("stopping") })()
 	g, ctx := errgroup.WithContext(ctx)
@@ -104,6 +115,21 @@ func (s *service) run(ctx context.Context) error {
 	g.Go(func() error { s.watch.run(ctx, cl); return nil })
 	g.Go(func() error { s.publish(ctx, cl); return nil })
 	return g.Wait()
+}
+
+// openPages has the console show the cluster, over a client of its own: reading records
+// is no business of the client that looks after the topics.
+func (s *service) openPages() (closePages func(), err error) {
+	counters, err := metrics.Register(s.registry) // those that router and forwarder count with
+	if err != nil {
+		return nil, err
+	}
+	opts := append([]kgo.Opt{kgo.DialTimeout(answerTimeout), kgo.RequestTimeoutOverhead(answerTimeout), kgo.RetryTimeout(answerTimeout)}, web.ClientOptions()...)
+	cl, err := kgo.NewClient(s.clientOptions("console", opts...)...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %v for the console: %w", s.seeds, err)
+	}
+	return s.pages.Open(cl, s.watch.spec, counters), nil
 }
 
 // publish tells the tools what this instance was started with. It tries until that has

@@ -27,7 +27,7 @@ type Kind string
 
 const (
 	Delayd Kind = "delayd" // the service
-	Lane   Kind = "lane"   // the bare lane: wait for the head, then write; see lane.go
+	Loop   Kind = "loop"   // the bare loop: wait for the head, then write; see lane.go
 	Copy   Kind = "copy"   // the bare copy loop, without any delay; see copy.go
 	Naive  Kind = "naive"  // the service that people write first; see naive.go
 )
@@ -50,7 +50,7 @@ const (
 	LabelAlone    = "alone"
 	LabelFlood    = "beside a flood"
 	LabelFlooding = "the flood itself"
-	LabelSick     = "one sick target"
+	LabelSick     = "one unavailable target"
 	LabelKilled   = "killed on the way"
 )
 

@@ -98,11 +98,11 @@ func (cfg *Config) checkContenders() error {
 	for _, kind := range cfg.Contenders {
 		ok := kind == Delayd ||
 			kind == Naive && cfg.Load.Scenario != Pending ||
-			kind == Lane && cfg.Load.Scenario == Steady ||
+			kind == Loop && cfg.Load.Scenario == Steady ||
 			kind == Copy && cfg.Load.Scenario == Backlog
 		if !ok {
 			return fmt.Errorf("contender %q in the scenario %s: %s is always there, %s is for %s, %s for %s, and %s for both",
-				kind, cfg.Load.Scenario, Delayd, Lane, Steady, Copy, Backlog, Naive)
+				kind, cfg.Load.Scenario, Delayd, Loop, Steady, Copy, Backlog, Naive)
 		}
 	}
 	return nil
@@ -169,8 +169,8 @@ func (cfg *Config) notes() []string {
 			add("The naive service was given a backlog of %d records.", cfg.records(Naive))
 		}
 	}
-	if slices.Contains(cfg.Contenders, Lane) && cfg.Load.Through == ThroughInbox {
-		add("The lane's records were written straight to its topics: its ratios compare two hops with one.")
+	if slices.Contains(cfg.Contenders, Loop) && cfg.Load.Through == ThroughInbox {
+		add("The loop's records were written straight to its topics: its ratios compare two hops with one.")
 	}
 	if cfg.Load.Scenario == Pending {
 		add("Nothing was due while it was measured, so that nothing was delivered.")

@@ -33,7 +33,7 @@ func TestConfigFaults(t *testing.T) {
 	}{
 		"steady":      {steadyConfig(), ""},
 		"backlog":     {backlogConfig(), ""},
-		"yardsticks":  {steadyConfig(func(c *Config) { c.Contenders = []Kind{Delayd, Lane, Naive} }), ""},
+		"yardsticks":  {steadyConfig(func(c *Config) { c.Contenders = []Kind{Delayd, Loop, Naive} }), ""},
 		"no scenario": {steadyConfig(func(c *Config) { c.Load.Scenario = "" }), "scenario"},
 		"way in":      {steadyConfig(func(c *Config) { c.Load.Through = "window" }), "way in"},
 		"no level":    {steadyConfig(func(c *Config) { c.Load.Levels = nil }), "no level"},
@@ -49,7 +49,7 @@ func TestConfigFaults(t *testing.T) {
 			c.Flood, c.FloodLevel = 1, levels.Level{Number: 2, Delay: 5 * time.Second}
 		}), "a level of its own"},
 		"copy":    {steadyConfig(func(c *Config) { c.Contenders = []Kind{Copy} }), `contender "copy"`},
-		"lane":    {backlogConfig(func(c *Config) { c.Contenders = []Kind{Lane} }), `contender "lane"`},
+		"loop":    {backlogConfig(func(c *Config) { c.Contenders = []Kind{Loop} }), `contender "loop"`},
 		"nobody":  {steadyConfig(func(c *Config) { c.Contenders = []Kind{"etf1"} }), `contender "etf1"`},
 		"pending": {steadyConfig(func(c *Config) { c.Load.Scenario, c.Load.Records, c.Contenders = Pending, 1, []Kind{Naive} }), `contender "naive"`},
 	} {
@@ -114,7 +114,7 @@ func TestNotesTellWhatTheFiguresDoNot(t *testing.T) {
 	}{
 		"naive rate":    {steadyConfig(func(c *Config) { c.Load.Rate, c.Contenders = 2000, []Kind{Delayd, Naive} }), "200 records a second"},
 		"naive backlog": {backlogConfig(func(c *Config) { c.Contenders = []Kind{Delayd, Naive} }), "1000 records"},
-		"two hops":      {steadyConfig(func(c *Config) { c.Load.Through, c.Contenders = ThroughInbox, []Kind{Delayd, Lane} }), "two hops"},
+		"two hops":      {steadyConfig(func(c *Config) { c.Load.Through, c.Contenders = ThroughInbox, []Kind{Delayd, Loop} }), "two hops"},
 		"flags":         {steadyConfig(func(c *Config) { c.ServeArgs = []string{"--purge-after", "off"} }), "--purge-after off"},
 	} {
 		notes := tc.cfg.notes()

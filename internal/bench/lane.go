@@ -14,7 +14,7 @@ import (
 // fraction of a millisecond of its timestamps, and nothing may be early.
 const laneMargin = time.Millisecond
 
-// runLane is the bare lane: what holding a partition's records back until they
+// runLane is the bare loop: what holding a partition's records back until they
 // are due costs at least. Each partition has a queue, and a goroutine that
 // sleeps until the head is due and writes all that is. It has no router, no
 // bounds, no commits, and of headers only the one that lateness is read from.

@@ -64,7 +64,7 @@ func steadyReport() *Report {
 		runs = append(runs,
 			Result{Contender: Delayd, Label: LabelAlone, Round: round, Sent: 40_000, Delivered: 40_000, Late: lateBy(40_000, 1800*time.Microsecond+shift, 3)},
 			Result{Contender: Delayd, Label: LabelFlood, Round: round, Sent: 40_000, Delivered: 40_000, Late: lateBy(40_000, 2300*time.Microsecond+shift, 9)},
-			Result{Contender: Lane, Label: LabelAlone, Round: round, Sent: 40_000, Delivered: 40_000, Late: lateBy(40_000, 1700*time.Microsecond+shift, 2.5)},
+			Result{Contender: Loop, Label: LabelAlone, Round: round, Sent: 40_000, Delivered: 40_000, Late: lateBy(40_000, 1700*time.Microsecond+shift, 2.5)},
 			Result{Contender: Naive, Label: LabelAlone, Round: round, Sent: 40_000, Delivered: 40_000, Late: lateBy(40_000, 520*time.Millisecond, 4)},
 		)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/kafkatest"
-	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -31,11 +31,11 @@ func TestOnKafka(t *testing.T) {
 		t.Run("sick", func(t *testing.T) {
 			t.Parallel()
 			cfg := cfg
-			cfg.Sick, cfg.Contenders = true, []Kind{Delayd, Lane}
+			cfg.Sick, cfg.Contenders = true, []Kind{Delayd, Loop}
 			cfg.Load.Scenario, cfg.Load.Levels, cfg.Load.Rate, cfg.Load.Duration = Steady, []levels.Level{level(time.Second)}, 40, time.Second
 			report := runOnKafka(t, cfg)
 			if len(report.Runs) != 3 {
-				t.Fatalf("%d runs, want alone, with a sick target, and the lane", len(report.Runs))
+				t.Fatalf("%d runs, want alone, with a sick target, and the loop", len(report.Runs))
 			}
 			for _, r := range report.Runs {
 				// Three of four targets, in the second that is measured.
@@ -61,7 +61,7 @@ func TestOnKafka(t *testing.T) {
 			cfg := cfg
 			cfg.Kills = 2
 			cfg.Load.Scenario, cfg.Load.Levels, cfg.Load.Records = Backlog, []levels.Level{level(time.Second)}, 100_000
-			if r := runOnKafka(t, cfg).Runs[0]; r.Delivered != 100_000 || r.Kills != 2 || r.Duplicated > 2*2*lane.CommitRecords {
+			if r := runOnKafka(t, cfg).Runs[0]; r.Delivered != 100_000 || r.Kills != 2 || r.Duplicated > 2*2*consume.CommitRecords {
 				t.Errorf("%+v", r)
 			}
 		})

@@ -54,7 +54,7 @@ func TestWhatIsCompared(t *testing.T) {
 		Result{Contender: Delayd, Label: LabelAlone, Round: 1, Late: late},
 		Result{Contender: Delayd, Label: LabelFlood, Round: 1, Late: late},
 		Result{Contender: Delayd, Label: LabelFlooding, Round: 1, Late: late},
-		Result{Contender: Lane, Round: 1, Late: late},
+		Result{Contender: Loop, Round: 1, Late: late},
 		Result{Contender: Naive, Round: 1, Late: late},
 	)
 	got := make(map[string]int)
@@ -62,7 +62,7 @@ func TestWhatIsCompared(t *testing.T) {
 		got[name(q.Of, q.OfLabel)+" / "+name(q.To, q.ToLabel)]++
 	}
 	want := map[string]int{
-		"delayd, alone / lane":                   5,
+		"delayd, alone / loop":                   5,
 		"delayd, alone / naive":                  5,
 		"delayd, beside a flood / delayd, alone": 5,
 	}
@@ -111,7 +111,7 @@ func TestCheck(t *testing.T) {
 		{"twice", Result{Contender: Delayd, Duplicated: 1}, "bench: delayd delivered twice 1 of 40,000 records"},
 		{"twice after a kill", Result{Contender: Delayd, Label: LabelKilled, Sent: 9, Duplicated: 1, Kills: 1}, ""},
 		{"lost after a kill", Result{Contender: Delayd, Label: LabelKilled, Sent: 9, Lost: 1, Kills: 1}, "bench: delayd, killed on the way, lost 1 of 9 records"},
-		{"a yardstick", Result{Contender: Lane, Lost: 1, Duplicated: 1, Early: 1, Disordered: 1}, ""},
+		{"a yardstick", Result{Contender: Loop, Lost: 1, Duplicated: 1, Early: 1, Disordered: 1}, ""},
 		{"all of it", Result{Contender: Delayd, Sent: 1, Lost: 1, Early: 1}, "bench: delayd lost 1 of 40,001 records; delayd delivered early 1 of 40,001 records"},
 	} {
 		err := madeUp(Steady, fine, tc.run).Check()

@@ -28,10 +28,10 @@ func TestTurns(t *testing.T) {
 		odd, even string
 	}{
 		"alone":      {Config{Contenders: []Kind{Delayd}}, "delayd", "delayd"},
-		"yardsticks": {Config{Contenders: []Kind{Delayd, Lane, Naive}}, "delayd | lane | naive", "naive | lane | delayd"},
-		"flood": {Config{Contenders: []Kind{Delayd, Lane}, Flood: 1},
-			"delayd, alone | delayd, beside a flood | lane", "lane | delayd, beside a flood | delayd, alone"},
-		"sick":  {Config{Contenders: []Kind{Delayd}, Sick: true}, "delayd, alone | delayd, one sick target", "delayd, one sick target | delayd, alone"},
+		"yardsticks": {Config{Contenders: []Kind{Delayd, Loop, Naive}}, "delayd | loop | naive", "naive | loop | delayd"},
+		"flood": {Config{Contenders: []Kind{Delayd, Loop}, Flood: 1},
+			"delayd, alone | delayd, beside a flood | loop", "loop | delayd, beside a flood | delayd, alone"},
+		"sick":  {Config{Contenders: []Kind{Delayd}, Sick: true}, "delayd, alone | delayd, one unavailable target", "delayd, one unavailable target | delayd, alone"},
 		"kills": {Config{Contenders: []Kind{Delayd, Copy}, Kills: 2}, "delayd, killed on the way | copy", "copy | delayd, killed on the way"},
 	} {
 		b := &bench{Config: tc.cfg}

@@ -35,7 +35,7 @@ func testBench(t *testing.T, cfg Config, opts []kgo.Opt) *bench {
 // A stage makes what it needs, and leaves nothing of it and all else alone.
 func TestStageComesAndGoes(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []Kind{Delayd, Lane} {
+	for _, kind := range []Kind{Delayd, Loop} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			b := testBench(t, steadyConfig(), testCluster(t, "bench-mine", "other"))
@@ -89,7 +89,7 @@ func TestAddresses(t *testing.T) {
 	}{
 		{Delayd, ThroughLevel, "P.level.1m", "delay-target=P-target-0"},
 		{Delayd, ThroughInbox, "P.inbox", "delay-target=P-target-0 delay-level=1m"},
-		{Lane, ThroughLevel, "P-source-1m", "delay-target=P-target-0"},
+		{Loop, ThroughLevel, "P-source-1m", "delay-target=P-target-0"},
 		{Naive, ThroughInbox, "P-source-1m", "delay-target=P-target-0 delay-level=1m"},
 	} {
 		s := b.newStage(tc.kind, 1)
@@ -144,7 +144,7 @@ func TestArguments(t *testing.T) {
 	b := testBench(t, cfg, nil)
 	for kind, want := range map[Kind]string{
 		Delayd: "serve --brokers a:1,b:2 --prefix P --instance bench --log-level error --levels 1s 3s --partitions 4 --missing-target-wait 0 --purge-after off",
-		Lane:   "bench-contender lane --brokers a:1,b:2 --to P-target-0 --group P-lane --from P-source-1s --delay 1s --from P-source-3s --delay 3s",
+		Loop:   "bench-contender loop --brokers a:1,b:2 --to P-target-0 --group P-loop --from P-source-1s --delay 1s --from P-source-3s --delay 3s",
 		Copy:   "bench-contender copy --brokers a:1,b:2 --to P-target-0 --group P-copy --from P-source-1s --from P-source-3s",
 	} {
 		s := b.newStage(kind, 1)

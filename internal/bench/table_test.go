@@ -17,8 +17,8 @@ func TestTextOfASteadyLoad(t *testing.T) {
 	}
 	r := madeUp(Steady,
 		Result{Contender: Delayd, Round: 1, Sent: 40_000, Rate: 2001.4, Late: late(2), CPUPerMillion: 14.25, IdleMiB: 21.04, PeakMiB: 30},
-		Result{Contender: Lane, Round: 1, Sent: 40_000, Rate: 2000, Late: late(1.6), CPUPerMillion: 9, IdleMiB: 12, PeakMiB: 16},
-		Result{Contender: Lane, Round: 2, Sent: 40_000, Lost: 1, Rate: 2000, Late: late(2), CPUPerMillion: 9.5, IdleMiB: 12, PeakMiB: 18},
+		Result{Contender: Loop, Round: 1, Sent: 40_000, Rate: 2000, Late: late(1.6), CPUPerMillion: 9, IdleMiB: 12, PeakMiB: 16},
+		Result{Contender: Loop, Round: 2, Sent: 40_000, Lost: 1, Rate: 2000, Late: late(2), CPUPerMillion: 9.5, IdleMiB: 12, PeakMiB: 18},
 		Result{Contender: Delayd, Round: 2, Sent: 40_000, Duplicated: 1234, Rate: 2000, Late: late(1.8), CPUPerMillion: 15, IdleMiB: 22, PeakMiB: 31},
 	)
 	r.Clock = strings.Repeat("Lateness is one clock minus another. ", 4)
@@ -36,7 +36,7 @@ All rounds: the records of all together, and the medians of the figures
 
 CONTENDER  ROUNDS    SENT  LOST  TWICE  EARLY  DISORDERED   P50   P90   P99  P99.9    MAX   RATE   CPU  MEM IDLE  MEM PEAK
 delayd          2  80,000     0  1,234      0           0  1.90  3.80  5.70   19.0  1,900  2,001  14.6      21.5      30.5
-lane            2  80,000     1      0      0           0  1.80  3.60  5.40   18.0  1,800  2,000  9.25      12.0      17.0
+loop            2  80,000     1      0      0           0  1.80  3.60  5.40   18.0  1,800  2,000  9.25      12.0      17.0
 
 p50 to max: lateness in milliseconds, by percentile
 rate: deliveries a second, from the first to the last
@@ -46,21 +46,21 @@ mem: resident memory in MiB
 Ratios: the median of those of each round, and the least and the greatest of them
 
 OF      TO    FIGURE    MEDIAN  LEAST  GREATEST  ROUNDS
-delayd  lane  p50         1.07   0.90      1.25       2
-delayd  lane  p90         1.07   0.90      1.25       2
-delayd  lane  p99         1.07   0.90      1.25       2
-delayd  lane  p99.9       1.07   0.90      1.25       2
-delayd  lane  max         1.07   0.90      1.25       2
-delayd  lane  cpu         1.58   1.58      1.58       2
-delayd  lane  mem idle    1.79   1.75      1.83       2
-delayd  lane  mem peak    1.80   1.72      1.88       2
+delayd  loop  p50         1.07   0.90      1.25       2
+delayd  loop  p90         1.07   0.90      1.25       2
+delayd  loop  p99         1.07   0.90      1.25       2
+delayd  loop  p99.9       1.07   0.90      1.25       2
+delayd  loop  max         1.07   0.90      1.25       2
+delayd  loop  cpu         1.58   1.58      1.58       2
+delayd  loop  mem idle    1.79   1.75      1.83       2
+delayd  loop  mem peak    1.80   1.72      1.88       2
 
 Every run, in the order they were made
 
 CONTENDER  ROUND    SENT  LOST  TWICE  EARLY  DISORDERED   P50   P90   P99  P99.9    MAX   RATE   CPU  MEM IDLE  MEM PEAK
 delayd         1  40,000     0      0      0           0  2.00  4.00  6.00   20.0  2,000  2,001  14.2      21.0      30.0
-lane           1  40,000     0      0      0           0  1.60  3.20  4.80   16.0  1,600  2,000  9.00      12.0      16.0
-lane           2  40,000     1      0      0           0  2.00  4.00  6.00   20.0  2,000  2,000  9.50      12.0      18.0
+loop           1  40,000     0      0      0           0  1.60  3.20  4.80   16.0  1,600  2,000  9.00      12.0      16.0
+loop           2  40,000     1      0      0           0  2.00  4.00  6.00   20.0  2,000  2,000  9.50      12.0      18.0
 delayd         2  40,000     0  1,234      0           0  1.80  3.60  5.40   18.0  1,800  2,000  15.0      22.0      31.0
 `
 	checkText(t, r, want)

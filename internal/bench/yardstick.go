@@ -27,9 +27,9 @@ type YardstickConfig struct {
 
 // RunYardstick runs a yardstick until ctx ends.
 func RunYardstick(ctx context.Context, kind Kind, cfg YardstickConfig) error {
-	run := map[Kind]func(context.Context, YardstickConfig) error{Copy: runCopy, Lane: runLane, Naive: runNaive}[kind]
+	run := map[Kind]func(context.Context, YardstickConfig) error{Copy: runCopy, Loop: runLane, Naive: runNaive}[kind]
 	if run == nil {
-		return fmt.Errorf("run yardstick %q: there is none of that name; use %s, %s or %s", kind, Copy, Lane, Naive)
+		return fmt.Errorf("run yardstick %q: there is none of that name; use %s, %s or %s", kind, Copy, Loop, Naive)
 	}
 	if kind != Copy && len(cfg.From) != len(cfg.Delays) {
 		return fmt.Errorf("run yardstick %s: %d topics and %d delays; give a --delay for each --from", kind, len(cfg.From), len(cfg.Delays))

@@ -47,7 +47,7 @@ func withoutTimes(r Result) Result {
 func TestYardsticks(t *testing.T) {
 	t.Parallel()
 	const records = 40
-	for _, kind := range []Kind{Copy, Lane, Naive} {
+	for _, kind := range []Kind{Copy, Loop, Naive} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			opts := testCluster(t, "from-1s", "from-2s", "to")
@@ -105,7 +105,7 @@ func TestYardstickFaults(t *testing.T) {
 		want string
 	}{
 		"service":  {Delayd, YardstickConfig{}, "there is none of that name"},
-		"no delay": {Lane, YardstickConfig{From: []string{"a", "b"}, Delays: []time.Duration{time.Second}}, "2 topics and 1 delays"},
+		"no delay": {Loop, YardstickConfig{From: []string{"a", "b"}, Delays: []time.Duration{time.Second}}, "2 topics and 1 delays"},
 	} {
 		if err := RunYardstick(t.Context(), tc.kind, tc.cfg); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: error: %v", name, err)
@@ -118,7 +118,7 @@ func TestYardstickWithoutItsTopics(t *testing.T) {
 	opts := testCluster(t, "to")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	err := RunYardstick(ctx, Lane, YardstickConfig{Opts: opts, From: []string{"from"}, Delays: []time.Duration{0}, To: "to"})
+	err := RunYardstick(ctx, Loop, YardstickConfig{Opts: opts, From: []string{"from"}, Delays: []time.Duration{0}, To: "to"})
 	if err == nil || !strings.Contains(err.Error(), "look up [from]") {
 		t.Errorf("error: %v", err)
 	}
@@ -129,7 +129,7 @@ func TestBareLaneDue(t *testing.T) {
 	t.Parallel()
 	l := &bareLane{delay: time.Second, wake: make(chan struct{}, 1)}
 	if due, sleep := l.due(accepted); len(due) != 0 || sleep < time.Minute {
-		t.Errorf("an empty lane: %d due, sleeps %v", len(due), sleep)
+		t.Errorf("an empty loop: %d due, sleeps %v", len(due), sleep)
 	}
 	for i := range 3 {
 		l.push([]*kgo.Record{{Timestamp: accepted.Add(time.Duration(i) * time.Second)}})

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/deliver"
-	"github.com/delayd-io/delayd/internal/lane"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -23,8 +23,8 @@ type Bounds struct {
 func (b Bounds) SetDefaults() {
 	*b.MissingTargetWait = cmp.Or(*b.MissingTargetWait, deliver.DefaultMissingTargetWait)
 	*b.GiveUp = cmp.Or(*b.GiveUp, deliver.DefaultGiveUp)
-	*b.PurgeAfter = cmp.Or(*b.PurgeAfter, lane.DefaultPurgeAfter)
-	*b.Budget = cmp.Or(*b.Budget, lane.DefaultBudget)
+	*b.PurgeAfter = cmp.Or(*b.PurgeAfter, consume.DefaultPurgeAfter)
+	*b.Budget = cmp.Or(*b.Budget, consume.DefaultBudget)
 }
 
 // Validate names the setting, what was given and what is allowed. It wants the defaults
@@ -35,7 +35,7 @@ func (b Bounds) Validate() error {
 		return fmt.Errorf("missing-target-wait must be above 0, 0 for the default, or WaitForEver, got %v", *b.MissingTargetWait)
 	case *b.GiveUp < 0:
 		return fmt.Errorf("give-up must be above 0, or 0 for the default, got %v", *b.GiveUp)
-	case *b.PurgeAfter < 0 && *b.PurgeAfter != lane.PurgeOff && *b.PurgeAfter != lane.PurgeAtOnce:
+	case *b.PurgeAfter < 0 && *b.PurgeAfter != consume.PurgeOff && *b.PurgeAfter != consume.PurgeAtOnce:
 		return fmt.Errorf("purge-after must be above 0, 0 for the default, PurgeAtOnce or PurgeOff, got %v", *b.PurgeAfter)
 	case *b.MaxLate < 0:
 		return fmt.Errorf("max-late must be 0 (off) or more, got %v", *b.MaxLate)

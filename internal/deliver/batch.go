@@ -20,7 +20,7 @@ type Batch struct {
 	records []kgo.Record
 	room    record.Room
 	sources []kgo.Record // of parked records, as they were read first
-	target  target       // of the parked record that was added last
+	target  destination  // of the parked record that was added last
 	kind    kind         // direct, or again
 	trials  []trial      // in transactions
 	left    atomic.Int32 // items that have not arrived at the first attempt
@@ -61,18 +61,20 @@ func (b *Batch) arrived() {
 	b.room.Reset()
 	b.trials = b.trials[:0]
 	clear(b.sources)
-	b.sources, b.target, b.kind = b.sources[:0], target{}, direct
+	b.sources, b.target, b.kind = b.sources[:0], destination{}, direct
 	batches.Put(b)
 }
 
-// Deliver adds src, to be sent to its target as the record that the target's
-// consumer gets.
-func (b *Batch) Deliver(owner Owner, src *kgo.Record, f Facts) { b.deliver(owner, src, f) }
+// Deliver adds src, whose headers are h, to be sent to its target as the record that the
+// target's consumer gets.
+func (b *Batch) Deliver(owner Owner, src *kgo.Record, h *record.Headers, f Facts) {
+	b.deliver(owner, src, h, f)
+}
 
-func (b *Batch) deliver(owner Owner, src *kgo.Record, f Facts) *item {
+func (b *Batch) deliver(owner Owner, src *kgo.Record, h *record.Headers, f Facts) *item {
 	b.records = append(b.records, kgo.Record{})
 	rec := &b.records[len(b.records)-1]
-	rec.Topic, rec.Key, rec.Value, rec.Headers = f.Topic, src.Key, src.Value, b.room.Final(src, &f, cap(b.items)-len(b.items))
+	rec.Topic, rec.Key, rec.Value, rec.Headers = f.Topic, src.Key, src.Value, b.room.Final(src, h, &f, cap(b.items)-len(b.items))
 	return b.add(owner, src, rec, f)
 }
 
@@ -84,7 +86,7 @@ func (b *Batch) Put(owner Owner, src, rec *kgo.Record, f Facts) {
 
 // Bury adds src, to be written to the dead letters for r.
 func (b *Batch) Bury(owner Owner, src *kgo.Record, f Facts, r Refusal) {
-	b.o.mourn(src, f, r)
+	b.o.logDeadLetter(src, f, r)
 	it := b.add(owner, src, record.Dead(src, b.o.dead, f, r, 0), f)
 	it.put, it.code = true, r.Code
 }
@@ -123,7 +125,8 @@ func (b *Batch) try() {
 	for i := range b.items {
 		it := &b.items[i]
 		it.trial = &b.trials[i]
-		it.trial.source = it.owner.(Claim).Source()
+		it.trial.work = it.owner.Work()
+		it.trial.source = it.trial.work.Source()
 	}
 }
 

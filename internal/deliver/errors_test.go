@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/delayd-io/delayd/internal/target"
 )
 
 // What can be done about it stands in the dead letter.
@@ -13,7 +15,7 @@ func TestUndelivered(t *testing.T) {
 		kerr.UnknownTopicOrPartition:  "; create topic orders, and send this again with delayd admin dead resend",
 		kerr.TopicAuthorizationFailed: "; grant WRITE on topic orders to this user",
 	} {
-		_, code := classify(err)
+		code := target.CodeOf(err)
 		if r := undelivered(code, "orders", err); r.Code != code || !strings.HasPrefix(r.Detail, "deliver to orders: ") || !strings.HasSuffix(r.Detail, want) {
 			t.Errorf("%v: %+v, want it to end with %q", err, r, want)
 		}

@@ -2,19 +2,15 @@ package deliver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/internal/target"
 	"github.com/delayd-io/delayd/levels"
 )
-
-// errForeign is why nothing is delivered to a topic of another delay service: who may
-// write to the inbox of one could pause the other's levels, or forge its dead letters.
-var errForeign = errors.New("it belongs to another delay service")
 
 // foreign finds topics, of those asked for, that belong to another delay service. The
 // name alone does not tell: "orders.dead" may be anyone's. It does beside the topics
@@ -57,7 +53,7 @@ func (o *Outbox) foreign(ctx context.Context, topics []string) (map[string]error
 	refused := make(map[string]error)
 	for topic, names := range services {
 		if !slices.ContainsFunc(siblings(names), func(name string) bool { return !there[name] }) {
-			refused[topic] = fmt.Errorf("%w, with the prefix %s; deliver to a topic of your own", errForeign, names.Prefix)
+			refused[topic] = fmt.Errorf("%w, with the prefix %s; deliver to a topic of your own", target.ErrForeign, names.Prefix)
 		}
 	}
 	return refused, nil

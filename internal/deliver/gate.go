@@ -14,6 +14,7 @@ import (
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/offsets"
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/target"
 	"github.com/delayd-io/delayd/internal/unpack"
 )
 
@@ -24,12 +25,6 @@ const (
 	reopenEvery = 50 * time.Millisecond
 	// idleEvery is how often when nothing is on its way.
 	idleEvery = time.Second
-	// reopenWithin is how long records wait for a gate that is about to open
-	// before they are parked after all.
-	reopenWithin = time.Second
-	// reopenLooks is in how many looks the parked records have to be gone, at the
-	// pace of the last one, for the gate to be about to open.
-	reopenLooks = 4
 	// parkedReadTimeout is how long the next parked records are waited for when
 	// gates are closed, before it is looked again whether there are any.
 	parkedReadTimeout = 10 * time.Second
@@ -42,13 +37,8 @@ const (
 // gate goes by what everyone can see: it opens when the forwarder group's commit
 // has passed the last record that was parked.
 type gate struct {
-	closed    bool
-	sick      bool // counted as such: closed, and not by a pause
-	reopening bool // records wait instead of being parked: nearly all are gone
-	since     time.Time
-	behind    int64 // parked records at the last look
-	parked    parkedOffsets
-
+	sick   bool // counted as such: closed, and not by a pause
+	parked parkedOffsets
 	places places // where what is set aside goes
 }
 
@@ -99,28 +89,27 @@ func (p *parkedOffsets) behind(committed func(partition int32) int64) (behind in
 // already, or on any (ByKey), and parks what the queue holds: what comes now would be
 // parked in front of it. why is nil unless the target takes no records. It needs q.mu.
 func (q *queue) closeGate(shelf int32, why error) {
-	if q.gate.closed {
+	if !q.target.Park() {
 		return
 	}
-	q.gate.closed = true
 	q.gate.places.shelves = q.o.shelves.take(q.topic, shelf)
 	q.countSick()
 	switch {
-	case q.paused: // whoever follows what is paused logs it
+	case q.target.Paused(): // whoever follows what is paused logs it
 	case why == nil:
 		q.o.targetLog.Info().Str("topic", q.topic).Msg("records are parked for the target: later ones are parked behind them")
 	default:
 		q.o.targetLog.Warn().Err(connect.GrantWrite(why, q.topic)).Str("topic", q.topic).
 			Msg("target is sick: its records are parked and tried again in order")
 	}
-	if q.o.cfg.TransactionalID == "" { // in transactions the cycle has them, in order
+	if q.o.cfg.TransactionalID == "" { // in transactions the loop has them, in order
 		q.parkAll()
 	}
 }
 
 // countSick counts the target as sick, or no more. It needs q.mu.
 func (q *queue) countSick() {
-	sick := q.gate.closed && !q.paused
+	sick := q.target.Unavailable()
 	switch {
 	case sick && !q.gate.sick:
 		q.o.cfg.Metrics.Sick.Inc()
@@ -148,30 +137,24 @@ func (q *queue) park(it *item) {
 func (q *queue) look(committed kadm.OffsetResponses, now time.Time) (reopening bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	g := &q.gate
-	if !g.closed || q.paused {
+	if !q.target.Unavailable() {
 		return false
 	}
-	behind, underway := g.parked.behind(func(n int32) int64 {
+	behind, underway := q.gate.parked.behind(func(n int32) int64 {
 		c, _ := committed.Lookup(q.o.parked, n)
 		return max(0, c.At)
 	})
-	gone := g.behind - behind
-	g.behind = behind
-	switch {
-	case behind == 0 && !underway:
-		q.o.shelves.give(g.places.shelves)
-		g.closed, g.reopening, g.places = false, false, places{}
+	switch q.target.Look(now, behind, underway) {
+	case target.Send:
+		q.o.shelves.give(q.gate.places.shelves)
+		q.gate.places = places{}
 		q.countSick()
 		q.o.targetLog.Info().Str("topic", q.topic).Msg("nothing is parked for the target any more") // delivered, or dead
 		q.releaseWaiting()
-	case g.reopening && now.Sub(g.since) > reopenWithin:
-		g.reopening = false
+	case target.Park:
 		q.releaseWaiting()
-	case !g.reopening && gone > 0 && behind <= reopenLooks*gone:
-		g.reopening, g.since = true, now
 	}
-	return g.reopening
+	return q.target.State() == target.HalfOpen
 }
 
 // watch finds targets that hang without an error, and opens gates.
@@ -211,7 +194,7 @@ func (o *Outbox) openGates() (reopening bool) {
 	var closed []*queue
 	for _, q := range o.all() {
 		q.mu.Lock()
-		if q.gate.closed {
+		if q.target.Parked() {
 			closed = append(closed, q)
 		}
 		q.mu.Unlock()

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/target"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -63,8 +64,8 @@ func TestSickTargetIsParked(t *testing.T) {
 					}
 				}
 				for i, o := range sick {
-					if d := o.after(start); d < sickAfter || d > sickAfter+idleEvery+backoffMax {
-						t.Errorf("record %d was parked after %v, want %v", i+1, d, sickAfter)
+					if d := o.after(start); d < target.StalledAfter || d > target.StalledAfter+idleEvery+backoffMax {
+						t.Errorf("record %d was parked after %v, want %v", i+1, d, target.StalledAfter)
 					}
 				}
 				later := w.deliver("sick", "21")
@@ -152,7 +153,7 @@ func TestCloseGatesBehindWhatIsOnItsWay(t *testing.T) {
 		defer fault.Remove()
 		w.deliver("sick", "1")
 		w.deliver("sick", "2")
-		time.Sleep(sickAfter / 10)
+		time.Sleep(target.StalledAfter / 10)
 		rec := record.Parked(&kgo.Record{Topic: "delay.level.1s", Partition: 3, Value: []byte("theirs")}, w.names.Parked(),
 			Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
 		if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
@@ -162,7 +163,7 @@ func TestCloseGatesBehindWhatIsOnItsWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.deliver("sick", "3")
-		time.Sleep(2 * sickAfter)
+		time.Sleep(2 * target.StalledAfter)
 		if diff := cmp.Diff([]string{"theirs", "1", "2", "3"}, texts(w.log(w.names.Parked()))); diff != "" {
 			t.Errorf("parked (- want, + got):\n%s", diff)
 		}
@@ -253,8 +254,8 @@ func TestPilesUp(t *testing.T) {
 		records int
 		parked  time.Duration
 	}{
-		{sickHeld - 1, sickAfter},
-		{sickHeld, sickHeldAfter},
+		{target.StalledHeld - 1, target.StalledAfter},
+		{target.StalledHeld, target.StalledHeldAfter},
 	} {
 		virtual(t, Config{}, func(w *world) {
 			fault := w.refuse("sick", kerr.NotEnoughReplicas)

@@ -8,12 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/record"
-	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/internal/target"
 )
-
-// suspectGroups is in how many parts suspects are sent, one after the other, until
-// one is left. With more there are fewer aborts, and more answers to wait for.
-const suspectGroups = 16
 
 // hungMax bounds the wait before one of the service's own topics is tried again that
 // gives no answer.
@@ -24,9 +20,9 @@ var (
 	errTooLarge = kerr.MessageTooLarge
 )
 
-// alien says that the transaction failed for what has nothing to do with any record:
-// its producer, the group, or the end of the outbox.
-func (t *transaction) alien() bool {
+// foreign reports whether the transaction failed for a reason that has nothing to do with
+// any record: its producer, the group, or the end of the outbox.
+func (t *transaction) foreign() bool {
 	for _, it := range t.items {
 		if foreign(it.trial.err) {
 			continue
@@ -56,7 +52,7 @@ func foreign(err error) bool {
 
 // judge decides by what failed in t how the next transaction treats records and
 // targets.
-func (c *cycle) judge(t *transaction) {
+func (l *txnLoop) judge(t *transaction) {
 	failed := make(map[*queue][]*item)
 	var order []*queue
 	for _, it := range t.items {
@@ -72,96 +68,134 @@ func (c *cycle) judge(t *transaction) {
 			it.since = time.Now()
 		}
 		it.err = it.trial.err
-		c.o.cfg.Metrics.Retried.Inc()
+		l.o.cfg.Metrics.Retried.Inc()
 	}
 	for _, q := range order {
-		c.judgeQueue(q, failed[q])
+		l.judgeQueue(q, failed[q])
 	}
 }
 
-// judgeQueue judges what failed on one topic: the first that failed tells what the
-// others may only have failed with.
-func (c *cycle) judgeQueue(q *queue, failed []*item) {
+// judgeQueue does what package target decides about the records that failed on one topic.
+// The first that failed tells what the others may only have failed with.
+func (l *txnLoop) judgeQueue(q *queue, failed []*item) {
 	it := failed[0]
-	class, code := classify(it.trial.err)
-	c.o.targetLog.Warn().Err(it.trial.err).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).Int("records", len(failed)).
+	class, code := target.Classify(it.trial.err)
+	l.o.targetLog.Warn().Err(it.trial.err).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).Int("records", len(failed)).
 		Msg("send: transaction aborted")
-	if q.kind == own && class != size && class != refused {
-		if class == stale || class == missing {
-			c.purge(q.topic)
-			q.mu.Lock()
-			q.scout()
-			q.mu.Unlock()
-		}
-		c.rest(q, time.Now()) // what has to be written there waits, and nothing else
-		return
+	d := target.Decide(class, q.inTransaction(failed))
+	if d.Refresh {
+		l.refresh(q, class)
 	}
-	switch class {
-	case size:
-		if it.trial.packing != asUsual {
-			c.suspect(q, failed, code) // the broker has seen it compressed
-			return
-		}
-		c.purge(q.topic) // franz-go reads limits when it first sees a partition
-		q.mu.Lock()
-		q.scout()
-		q.mu.Unlock()
-		if len(failed) == 1 && !it.trial.retried {
-			it.trial.retried, it.trial.group = true, suspectGroups
-			return
-		}
-		c.suspect(q, failed, code)
-	case refused:
-		c.suspect(q, failed, code)
-	case partitions:
-		c.refresh()
-		q.mu.Lock()
-		q.scout()
-		q.mu.Unlock()
-	case denied:
-		c.purge(q.topic) // or the client asks for it for ever
-		c.sick(q, failed)
-		q.mu.Lock()
-		q.scout() // whether it may be known decides how long it is waited for
-		q.mu.Unlock()
-	case stale:
-		c.purge(q.topic)
-	case missing:
-		c.purge(q.topic)
-		q.mu.Lock()
-		q.scouted.err, q.scouted.at = errMissing, time.Now()
-		q.mu.Unlock()
-	default:
-		c.sick(q, failed)
+	if class == target.Missing && q.kind != own {
+		return // the next attempt decides, by how many missing targets are waited for
 	}
-}
-
-// suspect has the records sent in smaller groups. One that failed alone is a dead
-// letter.
-func (c *cycle) suspect(q *queue, failed []*item, code levels.Code) {
-	if len(failed) > 1 {
-		for i, it := range failed {
-			it.trial.group = 1 + i*suspectGroups/len(failed)
-		}
-		return
-	}
-	it := failed[0]
-	switch {
-	case it.code == "":
+	switch d.Action {
+	case target.SendAlone:
+		l.separate(failed)
+	case target.Park:
+		l.park(q, failed)
+	case target.DeadLetter:
 		q.mu.Lock()
 		it.trial.refusal = q.undelivered(code, it, it.trial.err)
 		q.mu.Unlock()
-	case code == levels.TooLarge && it.shorten(q.bound()):
-		it.trial.retried = false
-	default:
-		c.o.targetLog.Error().Err(it.trial.err).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).
-			Msg("dead letter refused; its partition waits until the topic takes it")
-		c.rest(it.trial.source, time.Now())
+	case target.Cut:
+		if it.trial.retried = false; !it.shorten(q.bound()) {
+			l.holdLetter(q, it)
+		}
+	case target.Hold:
+		l.hold(q, failed, class)
 	}
 }
 
+// inTransaction returns the situation of records that failed in a transaction. One that
+// is sent alone once more, after its topic's limit was looked up, counts as compressed:
+// the broker has the last word. Their age is left out: see giveUp.
+func (q *queue) inTransaction(failed []*item) target.Situation {
+	s, tr := q.situation(failed[0]), failed[0].trial
+	s.Transaction, s.Alone = true, len(failed) == 1
+	s.Compressed = tr.packing != asUsual || s.Alone && tr.retried
+	return s
+}
+
+// refresh has the topic of a queue looked up, and the clients ask for it anew: franz-go
+// reads limits when it first sees a partition, and asks for ever for a topic that it may
+// not write to.
+func (l *txnLoop) refresh(q *queue, class target.Class) {
+	if class == target.Partitions {
+		l.producers.Refresh()
+	} else {
+		l.producers.Purge(q.topic)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.kind == own, class != target.Stale && class != target.Missing:
+		q.scout()
+	case class == target.Missing:
+		q.scouted.err, q.scouted.at = errMissing, time.Now()
+	}
+}
+
+// separate has the records sent in smaller groups, and one alone.
+func (l *txnLoop) separate(failed []*item) {
+	if len(failed) == 1 {
+		failed[0].trial.retried, failed[0].trial.group = true, suspectGroups
+		return
+	}
+	for i, it := range failed {
+		it.trial.group = suspectGroup(i, len(failed))
+	}
+}
+
+// park has a target's records parked.
+func (l *txnLoop) park(q *queue, failed []*item) {
+	why := failed[0].trial.err
+	if foreign(why) {
+		why = errNotAcknowledged(answerWithin) // franz-go keeps an error that it retries
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closeGate(ByKey, why)
+}
+
+// hold has records wait where they are.
+func (l *txnLoop) hold(q *queue, failed []*item, class target.Class) {
+	switch {
+	case q.kind == again:
+		l.giveUp(q, failed)
+	case class == target.Size, class == target.Refused:
+		l.holdLetter(q, failed[0])
+	default:
+		l.rest(q, time.Now()) // what has to be written there waits, and nothing else
+	}
+}
+
+// holdLetter has a dead letter wait that its topic refuses.
+func (l *txnLoop) holdLetter(q *queue, it *item) {
+	l.o.targetLog.Error().Err(it.trial.err).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).
+		Msg("dead letter refused; its partition waits until the topic takes it")
+	l.rest(it.trial.source, time.Now())
+}
+
+// giveUp makes dead letters of the parked records that have failed for too long. The
+// partition of the others rests.
+func (l *txnLoop) giveUp(q *queue, failed []*item) {
+	now := time.Now()
+	for _, it := range failed {
+		if !q.overdue(it, target.Passing, now) {
+			continue
+		}
+		err := it.trial.err
+		if foreign(err) || target.Unanswered(err) {
+			err = errNotAcknowledged(now.Sub(it.since))
+		}
+		it.trial.refusal = undelivered(target.CodeOf(err), q.topic, err)
+	}
+	l.rest(failed[0].trial.source, now)
+}
+
 // hangs judges the targets that have not answered.
-func (c *cycle) hangs(t *transaction, silent []*queue) {
+func (l *txnLoop) hangs(t *transaction, silent []*queue) {
 	for _, q := range silent {
 		var items []*item
 		for _, it := range t.items {
@@ -172,53 +206,23 @@ func (c *cycle) hangs(t *transaction, silent []*queue) {
 				items = append(items, it)
 			}
 		}
-		c.o.targetLog.Warn().Str("topic", q.topic).Int("records", len(items)).
+		l.o.targetLog.Warn().Str("topic", q.topic).Int("records", len(items)).
 			Msg("send: transaction aborted: no answer")
-		c.sick(q, items)
-	}
-}
-
-// sick has a target's records parked, or what is parked rest and be given up in the
-// end.
-func (c *cycle) sick(q *queue, items []*item) {
-	switch q.kind {
-	case direct:
-		why := items[0].trial.err
-		if foreign(why) {
-			why = errNotAcknowledged(answerWithin) // franz-go keeps an error that it retries
+		switch {
+		case q.kind == own: // to find that out has made everybody wait
+			l.restFor(q, time.Now(), 2*answerWithin, hungMax)
+		case target.Decide(target.Passing, q.inTransaction(items)).Action == target.Park:
+			l.park(q, items)
+		default:
+			l.giveUp(q, items)
 		}
-		q.mu.Lock()
-		q.closeGate(ByKey, why)
-		q.mu.Unlock()
-	case own: // to find that out has made everybody wait
-		c.restFor(q, time.Now(), 2*answerWithin, hungMax)
-	case again:
-		now := time.Now()
-		for _, it := range items {
-			if now.Sub(it.since) >= c.o.cfg.GiveUp {
-				err := it.trial.err
-				if foreign(err) {
-					err = errNotAcknowledged(now.Sub(it.since))
-				}
-				_, code := classify(err)
-				it.trial.refusal = undelivered(code, q.topic, err)
-			}
-		}
-		c.rest(items[0].trial.source, now)
 	}
 }
 
 // rest makes a source, or one of the service's own topics, wait, longer each time.
-func (c *cycle) rest(what any, now time.Time) { c.restFor(what, now, backoffMin, backoffMax) }
+func (l *txnLoop) rest(what any, now time.Time) { l.restFor(what, now, backoffMin, backoffMax) }
 
-func (c *cycle) restFor(what any, now time.Time, least, most time.Duration) {
-	r := c.resting[what]
-	if r == nil {
-		r = new(rest)
-		c.resting[what] = r
-	}
-	r.backoff = min(max(r.backoff, least), most)
-	r.until = now.Add(r.backoff)
-	r.backoff *= 2
-	c.aborts = 0 // the others need not wait
+func (l *txnLoop) restFor(what any, now time.Time, least, most time.Duration) {
+	l.rests.extend(what, now, least, most)
+	l.aborts = 0 // the others need not wait
 }

@@ -1,23 +1,16 @@
 package deliver
 
 import (
-	"fmt"
 	"time"
 
-	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/internal/target"
 )
 
-// clocked is an owner who knows the clock of the broker that the record came from,
-// which due times follow, and how to stamp a record by it.
-type clocked interface {
-	Clock(now time.Time) time.Time
-	Stamp(now time.Time) time.Time
-}
-
-// clock returns now as owner knows it.
+// clock returns now by the clock of the broker that the record came from, which due
+// times follow.
 func clock(owner Owner, now time.Time) time.Time {
-	if o, ok := owner.(clocked); ok {
-		return o.Clock(now)
+	if w := owner.Work(); w != nil {
+		return w.Clock(now)
 	}
 	return now
 }
@@ -25,25 +18,18 @@ func clock(owner Owner, now time.Time) time.Time {
 // stamp returns the timestamp for a record that is written at now: by the broker's
 // clock, or a topic may refuse it for ours.
 func stamp(owner Owner, now time.Time) time.Time {
-	if o, ok := owner.(clocked); ok {
-		return o.Stamp(now)
+	if w := owner.Work(); w != nil {
+		return w.Stamp(now)
 	}
 	return now
 }
 
-// TooLate says why a record is a dead letter that is due at dueMs, in Unix
-// milliseconds, and not delivered by now: nil where it may still be. A maxLate of 0
-// never has any be too late.
+// TooLate is [target.TooLate] at now, as the owner of the record knows it.
 func TooLate(maxLate time.Duration, dueMs int64, owner Owner, now time.Time) *Refusal {
 	if maxLate <= 0 {
-		return nil
+		return nil // most have no bound
 	}
-	late := clock(owner, now).Sub(time.UnixMilli(dueMs))
-	if late <= maxLate {
-		return nil
-	}
-	return &Refusal{Code: levels.TooLate, Detail: fmt.Sprintf("due at %s, and not delivered %v later; --max-late is %v",
-		time.UnixMilli(dueMs).UTC().Format("2006-01-02T15:04:05.000Z"), late.Round(time.Millisecond), maxLate)}
+	return target.TooLate(maxLate, dueMs, clock(owner, now))
 }
 
 // tooLate returns why an item is too late for its target, nil where it is not.

@@ -178,7 +178,7 @@ func (q *queue) cull(l *line, now time.Time) {
 		case q.fits(it):
 			return false
 		case it.code != "":
-			return !q.shrink(it, size)
+			return !q.o.shrink(it)
 		default:
 			it.err = fmt.Errorf("%w: more than %d bytes before compression", kerr.MessageTooLarge, int64(maxRecordBytes))
 			q.bury(it, levels.TooLarge)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/delayd-io/delayd/internal/target"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -29,7 +30,7 @@ type place struct {
 }
 
 // missing reports whether the topic does not exist, as far as we may know.
-func (p *place) missing() bool { return absent(p.answer) }
+func (p *place) missing() bool { return target.Absent(p.answer) }
 
 // refused reports whether there can be no topic of that name.
 func (p *place) refused() bool { return errors.Is(p.answer, kerr.InvalidTopicException) }
@@ -57,7 +58,7 @@ func (q *queue) Located(partitions int32, err error) {
 	defer q.mu.Unlock()
 	now := time.Now()
 	if q.kind == direct || q.kind == again {
-		q.count(absent(err))
+		q.count(target.Absent(err))
 	}
 	q.place.answer, q.place.at = err, now
 	if err == nil && partitions > 0 {
@@ -69,7 +70,7 @@ func (q *queue) Located(partitions int32, err error) {
 		for len(q.lines) < int(partitions) {
 			q.lines = append(q.lines, line{})
 		}
-		if !q.gate.closed && !q.draining {
+		if !q.target.Parked() && q.target.State() != target.Draining {
 			q.releaseWaiting()
 		}
 		for n := range q.lines {
@@ -135,7 +136,7 @@ func (q *queue) unlocated(now time.Time) {
 	}
 	q.tally()
 	defer q.tally()
-	_, code := classify(q.place.answer)
+	code := target.CodeOf(q.place.answer)
 	switch {
 	case q.place.refused():
 		q.buryWaiting(len(q.waiting), code)
@@ -145,7 +146,7 @@ func (q *queue) unlocated(now time.Time) {
 			it.err = fmt.Errorf("%w (%d other missing targets are waited for)", it.err, maxAwaited)
 		}
 		q.buryWaiting(len(q.waiting), code)
-	case q.kind == direct && len(q.waiting) > 0 && q.o.missingHeld.Load() > missingHeld && !q.gate.closed:
+	case q.kind == direct && len(q.waiting) > 0 && q.o.missingHeld.Load() > missingHeld && !q.target.Parked():
 		q.closeGate(ByKey, q.place.answer)
 	default:
 		q.expireMissing(now)
@@ -155,9 +156,9 @@ func (q *queue) unlocated(now time.Time) {
 // expireMissing makes dead letters of the records that have waited long enough for a
 // missing topic. It needs q.mu.
 func (q *queue) expireMissing(now time.Time) {
-	_, code := classify(q.place.answer)
+	code := target.CodeOf(q.place.answer)
 	n := 0
-	for n < len(q.waiting) && q.waiting[n].old(q.o.cfg.MissingTargetWait, now) {
+	for n < len(q.waiting) && q.overdue(q.waiting[n], target.Missing, now) {
 		n++
 	}
 	q.buryWaiting(n, code)
@@ -170,7 +171,7 @@ func (q *queue) mayExpire() bool {
 	if q.kind == own {
 		return errors.Is(q.place.answer, kerr.UnknownTopicOrPartition) && q != q.o.parkedQueue && q != q.o.deadQueue
 	}
-	return q.place.missing() && !q.gate.closed
+	return q.place.missing() && !q.target.Parked()
 }
 
 // buryWaiting makes dead letters of the first n records that wait. It needs q.mu.

@@ -3,7 +3,6 @@ package deliver
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,11 +12,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/control"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/produce"
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/target"
 	"github.com/delayd-io/delayd/internal/tracing"
+	"github.com/delayd-io/delayd/internal/transact"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -60,6 +62,9 @@ type Owner interface {
 	Done(now time.Time)
 	// Live says whether the record is still ours to deliver.
 	Live() bool
+	// Work returns the work, which knows its broker's clock and which transactions
+	// commit. Nil, as in tests, is this host's clock, and no transactions.
+	Work() *consume.Work
 }
 
 // Config says how an Outbox treats records that cannot be delivered.
@@ -114,7 +119,7 @@ type Outbox struct {
 	scans                  scans
 	post                   post
 	parkedPost             post // of what is parked, in transactions
-	cycles                 []*cycle
+	loops                  []*txnLoop
 	topics                 *topicTable // in transactions
 
 	// mu is taken before a queue's own, never inside it.
@@ -197,38 +202,38 @@ func (o *Outbox) Start() error {
 }
 
 // Transact has everything be delivered in transactions, from now on: exactly once,
-// with the offsets that the ledgers commit. parked is the ledger of what comes by
+// with the offsets of what it handles. parked commits those of what comes by
 // Batch.Redeliver, nil where nothing does. It is called before the group is joined, and
 // returns when no transaction of a former process with this id is open any more.
-func (o *Outbox) Transact(ctx context.Context, ledger, parked Ledger) error {
-	if err := o.canTransact(ctx); err != nil {
+func (o *Outbox) Transact(ctx context.Context, committer, parked *consume.TxnCommitter) error {
+	if err := transact.Supported(ctx, o.client, o.log); err != nil {
 		return err
 	}
-	cycles := []*cycle{o.newCycle(direct, &o.post, ledger, nameDirect)}
+	loops := []*txnLoop{o.newTxnLoop(direct, &o.post, committer, transact.NameDirect)}
 	if parked != nil {
-		cycles = append(cycles, o.newCycle(again, &o.parkedPost, parked, nameParked))
+		loops = append(loops, o.newTxnLoop(again, &o.parkedPost, parked, transact.NameParked))
 	}
-	for _, c := range cycles {
-		if err := c.start(ctx); err != nil {
-			for _, c := range cycles {
-				c.close()
+	for _, l := range loops {
+		if err := l.producers.Start(ctx); err != nil {
+			for _, l := range loops {
+				l.producers.Close()
 			}
 			return fmt.Errorf("exactly-once delivery: %w", err)
 		}
 	}
-	o.cycles = cycles
-	for _, c := range cycles {
-		o.wg.Go(c.run)
+	o.loops = loops
+	for _, l := range loops {
+		o.wg.Go(l.run)
 	}
 	return nil
 }
 
 // Unstable says that offsets of the group have been pending for longer than any
-// transaction takes: see writer.remark. Nothing else is under way here then.
+// transaction takes: see transact.Producers.RewriteMarkers. Nothing else is under way here then.
 func (o *Outbox) Unstable() {
-	for _, c := range o.cycles {
-		c.unstable.Store(true)
-		signal(c.post.ready)
+	for _, l := range o.loops {
+		l.unstable.Store(true)
+		signal(l.post.ready)
 	}
 }
 
@@ -254,18 +259,18 @@ func (o *Outbox) Close() {
 
 // Bury writes src to the dead letters. In transactions use Batch.Bury.
 func (o *Outbox) Bury(owner Owner, src *kgo.Record, f Facts, r Refusal, attempts int) {
-	o.mourn(src, f, r)
+	o.logDeadLetter(src, f, r)
 	it := item{owner: owner, src: src, facts: f, rec: record.Dead(src, o.dead, f, r, attempts), code: r.Code}
 	o.deadQueue.send(&it, time.Now())
 }
 
-// mourn logs a dead letter.
-func (o *Outbox) mourn(src *kgo.Record, f Facts, r Refusal) {
-	target := f.Topic
-	if named, ok := record.Last(src.Headers, levels.HeaderTarget); ok && target == "" { // it was not even looked at
-		target = record.Quote(named)
+// logDeadLetter logs a dead letter.
+func (o *Outbox) logDeadLetter(src *kgo.Record, f Facts, r Refusal) {
+	name := f.Topic
+	if named, ok := record.Last(src.Headers, levels.HeaderTarget); ok && name == "" { // it was not even looked at
+		name = record.Quote(named)
 	}
-	o.deaths.Warn().Str("code", string(r.Code)).Str("origin", record.OriginOf(&f, src)).Str("target", target).
+	o.deaths.Warn().Str("code", string(r.Code)).Str("origin", record.OriginOf(&f, src)).Str("target", name).
 		Msg("dead letter: " + r.Detail)
 }
 
@@ -353,8 +358,8 @@ func (o *Outbox) queue(topic string, k kind, now time.Time) *queue {
 	key := queueKey{topic, k}
 	q := o.queues[key]
 	if q == nil {
-		q = &queue{o: o, topic: topic, kind: k, progress: now}
-		q.paused = k != own && o.pauses.Paused(control.Target, topic)
+		paused := k != own && o.pauses.Paused(control.Target, topic)
+		q = &queue{o: o, topic: topic, kind: k, target: target.New(k, paused, now)}
 		o.queues[key] = q
 		q.open()
 	}
@@ -414,10 +419,4 @@ func (q *queue) retryLog(it *item, now time.Time) {
 	}
 	line().Err(connect.GrantWrite(it.err, q.topic)).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).Int("attempts", it.attempts).
 		Msg("send: tried again")
-}
-
-// badPartitionChoice is how franz-go says that a record names a partition which
-// the topic, as the client knows it, does not have. It has no error value for it.
-func badPartitionChoice(err error) bool {
-	return strings.Contains(err.Error(), "invalid record partitioning choice")
 }

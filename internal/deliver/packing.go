@@ -38,6 +38,12 @@ func packingOf(src *kgo.Record) packing {
 	return gzipped
 }
 
+// txnOptions are those of the client of a transactional producer that packs as variant, a
+// packing, says.
+func (o *Outbox) txnOptions(variant int) []kgo.Opt {
+	return append(producerOptions(o.opts), packing(variant).options(o)...)
+}
+
 // options are those of a client that sends like that.
 func (p packing) options(o *Outbox) []kgo.Opt {
 	codec := kgo.GzipCompression()
@@ -50,18 +56,9 @@ func (p packing) options(o *Outbox) []kgo.Opt {
 	return []kgo.Opt{kgo.ProducerBatchMaxBytes(record.MaxBatchBytes), kgo.ProducerBatchCompression(codec)}
 }
 
-// suits reports whether it may be written in the transaction: large records are not
-// mixed with others.
-func (t *transaction) suits(it *item) bool {
-	if it.trial.packing != asUsual && t.light {
-		return false
-	}
-	return len(t.items) == 0 || it.trial.packing == t.packing
-}
-
 // answerWithin is how long no answer may come.
 func (t *transaction) answerWithin() time.Duration {
-	if t.packing == asUsual {
+	if t.first.packing == asUsual {
 		return answerWithin
 	}
 	return answerWithin + time.Duration(t.bytes)*time.Second/largeRate

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/delayd-io/delayd/internal/control"
+	"github.com/delayd-io/delayd/internal/target"
 )
 
 // A target that is paused is as one that is sick, but that nothing is tried: what is
@@ -26,31 +27,36 @@ func (o *Outbox) Pause(state control.State) {
 func (q *queue) pause(on bool, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.paused == on {
+	if q.target.Paused() == on {
 		return
 	}
-	q.paused = on
 	if !on {
 		q.resumed = now
+		q.resume()
+		return
 	}
+	action := q.target.Pause(q.held, q.inFlight)
 	q.countSick()
 	switch {
-	case on && q.gate.closed: // what waits for it to open is parked
-		q.gate.reopening = false
+	case action != target.Park: // a batch in flight may fail, and has to be parked before what comes after it
+	case q.target.Parked(): // what waits for it to open is parked
 		q.releaseWaiting()
-	case on && q.kind == direct && q.held > 0:
-		// A batch in flight may fail, and has to be parked before what comes after it.
-		q.draining = q.inFlight > 0
-		if !q.draining {
-			q.closeGate(ByKey, nil)
-		}
-	case !on && !q.gate.closed:
-		q.draining = false
-		q.forgiveAll()
-		q.releaseWaiting()
-		for n := range q.lines {
-			q.ready(int32(n))
-		}
+	default:
+		q.closeGate(ByKey, nil)
+	}
+}
+
+// resume starts the queue again. It needs q.mu.
+func (q *queue) resume() {
+	action := q.target.Resume()
+	q.countSick()
+	if action != target.Send {
+		return
+	}
+	q.forgiveAll()
+	q.releaseWaiting()
+	for n := range q.lines {
+		q.ready(int32(n))
 	}
 }
 
@@ -72,9 +78,9 @@ func (q *queue) forgiveAll() {
 func (q *queue) holds(it *item) bool {
 	if q.kind == again {
 		q.forgive(it)
-		return q.paused
+		return q.target.Paused()
 	}
-	if q.paused {
+	if q.target.Paused() {
 		q.closeGate(ByKey, nil)
 	}
 	return false

@@ -10,40 +10,24 @@ import (
 
 	"github.com/delayd-io/delayd/internal/produce"
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/target"
 	"github.com/delayd-io/delayd/levels"
 )
 
 const (
-	// sickAfter is how long a target may make no progress before its records
-	// are parked.
-	sickAfter = 5 * time.Second
-	// sickHeld and sickHeldAfter park sooner what piles up fast: so many records,
-	// and none of them written, or the first that failed still not, for so long.
-	sickHeld      = 2000
-	sickHeldAfter = time.Second
-	// sickPassed does the same for a target that holds up others: this many records were
-	// sent since it last took one, and cannot be committed before those that it holds.
-	// A quarter of those that may be uncommitted (lane.CommitRecords). Where every
-	// attempt was answered with an error, sickRefused is long enough.
-	sickPassed  = 5000
-	sickRefused = 250 * time.Millisecond
-
 	// backoffMin and backoffMax bound the wait before a failed batch is sent
 	// again. The upper one bounds how late a target's recovery is noticed.
 	backoffMin = 20 * time.Millisecond
 	backoffMax = 2 * time.Second
 )
 
-// kind is how a queue treats what it cannot write.
-type kind int
+// kind is what a queue is for.
+type kind = target.Kind
 
 const (
-	// direct: parks the records of a target that makes no progress.
-	direct kind = iota
-	// again: tries parked records until they are given up.
-	again
-	// own: the service's own topics; never parks, and never gives up.
-	own
+	direct = target.Direct
+	again  = target.Redelivery
+	own    = target.Own
 )
 
 // queue is the records on their way to one topic.
@@ -59,19 +43,16 @@ type queue struct {
 	used  time.Time // guarded by Outbox.mu
 
 	mu      sync.Mutex
+	target  target.Target
 	gate    gate      // what stands in parked; see there
-	paused  bool      // nothing is sent; see pause
-	resumed time.Time // when it was resumed; what was parked before failed then
+	resumed time.Time // when a pause of it ended; what was parked before failed then
 
 	place    place
-	waiting  []*item // in order, until there is a line for them
-	lines    []line  // by partition
-	turn     int     // whose line the next records without a key go to
-	held     int     // records in waiting and lines
-	inFlight int     // records in batches without an answer
-	draining bool    // the target is paused: what is in flight ends, then all is parked
-	progress time.Time
-	passed   int64     // records that all queues had been sent at that time
+	waiting  []*item   // in order, until there is a line for them
+	lines    []line    // by partition
+	turn     int       // whose line the next records without a key go to
+	held     int       // records in waiting and lines
+	inFlight int       // records in batches without an answer
 	room     int64     // bytes of a batch before compression
 	lowered  time.Time // when the topic refused a batch for its size
 	told     int32     // max.message.bytes of the topic; 0: not known
@@ -81,7 +62,7 @@ type queue struct {
 	asideAt  time.Time // when they were tried again
 	logged   time.Time
 
-	// In transactions records are held by the cycle and not here.
+	// In transactions records are held by the loop and not here.
 	missing    atomic.Bool // there is no such topic
 	scouted    scouted
 	unanswered atomic.Int32
@@ -119,12 +100,12 @@ func (q *queue) sendAll(items []item, now time.Time) {
 // enter needs q.mu.
 func (q *queue) enter(it *item, now time.Time) {
 	switch {
-	case q.gate.closed && !q.gate.reopening:
-		q.park(it)
-	case q.gate.closed:
-		q.hold(it, now)
-	default:
+	case !q.target.Parked():
 		q.pass(it, now)
+	case q.target.Admit(q.inFlight) == target.Park:
+		q.park(it)
+	default:
+		q.hold(it, now)
 	}
 }
 
@@ -144,16 +125,17 @@ func (q *queue) grow(n int, now time.Time) {
 
 // progressed notes that the topic takes records, or has to show it from now on. It
 // needs q.mu.
-func (q *queue) progressed(now time.Time) { q.progress, q.passed = now, q.o.passed.Load() }
+func (q *queue) progressed(now time.Time) { q.target.Progressed(now, q.o.passed.Load()) }
 
 // pass puts it into the line of its partition. It needs q.mu.
 func (q *queue) pass(it *item, now time.Time) {
+	action := q.target.Admit(q.inFlight)
 	switch {
 	case q.expired(it, now):
-	case q.paused && q.kind == direct && q.inFlight == 0:
+	case action == target.Park:
 		q.closeGate(ByKey, nil)
 		q.park(it)
-	case len(q.waiting) > 0 || q.draining:
+	case len(q.waiting) > 0 || action == target.Hold:
 		q.hold(it, now)
 	case !q.place.found:
 		q.locate(it, now)
@@ -214,7 +196,7 @@ func (q *queue) Next(n int32) *produce.Batch {
 	}
 	l, now := &q.lines[n], time.Now()
 	switch {
-	case l.sending || q.gate.closed || q.draining || q.paused && q.kind == again || now.Before(l.retry):
+	case l.sending || !q.target.Writable() || now.Before(l.retry):
 		return nil
 	case q.same(l, now): // by which the broker recognises it
 	default:
@@ -253,7 +235,7 @@ func (q *queue) Answered(n int32, b *produce.Batch, a produce.Answer) {
 	default:
 		q.failed(l, n, a.Err, now)
 	}
-	if q.draining && q.inFlight == 0 {
+	if q.target.Drained(q.inFlight) {
 		q.closeGate(ByKey, nil)
 	}
 	if len(q.lines) > int(n) && len(q.lines[n].items) > 0 {
@@ -292,6 +274,7 @@ func (q *queue) written(l *line, now time.Time) []*item {
 // q.mu.
 func (q *queue) failed(l *line, n int32, err error, now time.Time) {
 	l.fail(err, now)
+	q.target.Failed()
 	q.o.cfg.Metrics.Retried.Add(float64(l.n))
 	q.retryLog(l.items[0], now)
 	if q.kind == again {
@@ -305,57 +288,79 @@ func (q *queue) failed(l *line, n int32, err error, now time.Time) {
 	})
 }
 
-// refused finds the records that a batch was refused for, and makes them dead
-// letters. It needs q.mu.
+// refused does with a batch that was refused what package target decides: it finds the
+// records at fault, and makes them dead letters. It needs q.mu.
 func (q *queue) refused(l *line, n int32, a produce.Answer, now time.Time) {
-	class, code := classify(a.Err)
+	class, code := target.Classify(a.Err)
 	l.fail(a.Err, now)
+	// If the broker names the records at fault, nothing else is tried with them.
+	named := l.n > 1 && len(a.Faulty) > 0 && q != q.o.deadQueue
+	s := q.situation(l.items[0])
+	s.Alone, s.Compressed = l.n == 1 || named, l.batch.Small || named
+	d := target.Decide(class, s)
 	switch {
-	case class == passing: // by a clock, which can be set
-		q.failed(l, n, a.Err, now)
-		l.drop()
-	case class == denied: // until the right is granted
-		if q.kind != own {
-			q.ask(now) // whether it may be known decides how long it is waited for
+	case d.Action == target.Send:
+		if d.Refresh {
+			q.ask(now)
 		}
 		q.failed(l, n, a.Err, now)
-	case l.n > 1 && len(a.Faulty) > 0 && q != q.o.deadQueue:
-		q.condemn(l, l.pick(a.Faulty), class, code, now)
-	case l.n > 1:
+		if class == target.Passing {
+			l.drop() // the records are stamped anew
+		}
+	case d.Action == target.SendAlone && l.n > 1:
 		q.divide(l, class, now)
-	case class == size && !l.batch.Small:
+	case d.Action == target.SendAlone:
 		l.items[0].small = true
 		l.drop()
 		q.askLimit(l, now)
+	case named:
+		q.condemn(l, l.pick(a.Faulty), d.Action, code, now)
 	default:
 		if l.items[0].rec.Key == nil {
 			q.keyless = now
 		}
-		q.condemn(l, l.take(1), class, code, now)
+		q.condemn(l, l.take(1), d.Action, code, now)
 	}
+}
+
+// situation returns what package target decides by, of a record alone. Its age is left
+// out: see overdue.
+func (q *queue) situation(it *item) target.Situation {
+	return target.Situation{Kind: q.kind, Letter: it.code != "", Level: q.kind == own && q != q.o.parkedQueue && q != q.o.deadQueue}
+}
+
+// overdue reports whether a record has failed for so long that it is a dead letter, for
+// an error of that class.
+func (q *queue) overdue(it *item, class target.Class, now time.Time) bool {
+	if it.since.IsZero() {
+		return false
+	}
+	s := q.situation(it)
+	s.Alone, s.Age, s.GiveUp, s.MissingWait = true, now.Sub(it.since), q.o.cfg.GiveUp, q.o.cfg.MissingTargetWait
+	return target.Decide(class, s).Action == target.DeadLetter
 }
 
 // divide makes the next batch of a line smaller than the one that was refused. It
 // needs q.mu.
-func (q *queue) divide(l *line, class class, now time.Time) {
+func (q *queue) divide(l *line, class target.Class, now time.Time) {
 	l.most = max(1, l.n/2)
-	if class == size {
+	if class == target.Size {
 		q.room, q.lowered = max(l.bytes/2, record.MinBatchBytes), now
 	}
 	l.drop()
 }
 
-// condemn makes dead letters of items, which were refused and are in no line any
-// more. It needs q.mu.
-func (q *queue) condemn(l *line, items []*item, class class, code levels.Code, now time.Time) {
+// condemn ends the attempts at items, which were refused and are in no line any more:
+// each becomes a dead letter or, if it is one, is cut or held by itself. It needs q.mu.
+func (q *queue) condemn(l *line, items []*item, action target.Action, code levels.Code, now time.Time) {
 	l.most = 0
 	q.progressed(now) // those that are left have not been tried
 	for _, it := range items {
 		switch {
-		case it.code == "":
+		case action == target.DeadLetter:
 			q.held--
 			q.bury(it, code)
-		case q.shrink(it, class):
+		case action == target.Cut && q.o.shrink(it):
 			it.alone = true
 			l.items = append([]*item{it}, l.items...)
 		default:
@@ -364,12 +369,6 @@ func (q *queue) condemn(l *line, items []*item, class class, code levels.Code, n
 			q.retryLog(it, now)
 		}
 	}
-}
-
-// shrink makes a dead letter smaller that its topic refused for its size. It returns
-// false where it is no smaller than before.
-func (q *queue) shrink(it *item, class class) bool {
-	return class == size && q.o.shrink(it)
 }
 
 // bury makes it a dead letter, for the error of its last attempt. It needs q.mu.
@@ -384,7 +383,7 @@ func (q *queue) bury(it *item, code levels.Code) {
 // long. It needs q.mu.
 func (q *queue) giveUp(l *line, n int32, now time.Time) {
 	count := 0
-	for count < len(l.items) && l.items[count].old(q.o.cfg.GiveUp, now) {
+	for count < len(l.items) && q.overdue(l.items[count], target.Passing, now) {
 		count++
 	}
 	if count == 0 {
@@ -393,34 +392,18 @@ func (q *queue) giveUp(l *line, n int32, now time.Time) {
 	q.abandon(n)
 	for _, it := range l.take(count) {
 		q.held--
-		if unanswered(it.err) {
+		if target.Unanswered(it.err) {
 			it.err = errNotAcknowledged(now.Sub(it.since))
 		}
-		_, code := classify(it.err)
+		code := target.CodeOf(it.err)
 		q.bury(it, code)
 	}
 	q.progressed(now)
 }
 
-// old reports whether it first failed so long ago.
-func (it *item) old(patience time.Duration, now time.Time) bool {
-	return patience > 0 && !it.since.IsZero() && now.Sub(it.since) >= patience
-}
-
-// sick reports whether the target has made no progress for too long. It needs q.mu.
-func (q *queue) sick(now time.Time) bool {
-	if q.kind != direct || q.held == 0 {
-		return false
-	}
-	idle, behind := now.Sub(q.progress), q.behind(now)
-	many, blocking := q.held >= sickHeld, q.o.passed.Load()-q.passed >= sickPassed
-	switch {
-	case idle >= sickAfter, q.draining && idle >= sickHeldAfter:
-		return true
-	case many || blocking:
-		return max(idle, behind) >= sickHeldAfter || blocking && q.inFlight == 0 && behind >= sickRefused
-	}
-	return false
+// counts returns what is on its way to the target. It needs q.mu.
+func (q *queue) counts(now time.Time) target.Counts {
+	return target.Counts{Held: q.held, InFlight: q.inFlight, Sent: q.o.passed.Load(), Failing: q.behind(now)}
 }
 
 // cause returns why the target makes no progress, as far as its records tell. It needs
@@ -437,7 +420,7 @@ func (q *queue) cause(now time.Time) error {
 			return err
 		}
 	}
-	return cmp.Or(first(q.waiting), errNotAcknowledged(now.Sub(q.progress)))
+	return cmp.Or(first(q.waiting), errNotAcknowledged(q.target.Idle(now)))
 }
 
 // behind is how long the first record that failed has waited. A target that refuses
@@ -459,5 +442,5 @@ func (q *queue) behind(now time.Time) (longest time.Duration) {
 func (q *queue) empty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.held == 0 && !q.mending && !q.gate.closed && len(q.aside) == 0
+	return q.held == 0 && !q.mending && !q.target.Parked() && len(q.aside) == 0
 }

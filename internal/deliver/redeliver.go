@@ -10,8 +10,8 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// target is what a batch of parked records knows of their target. Most have the same.
-type target struct {
+// destination is what a batch of parked records knows of their target. Most have the same.
+type destination struct {
 	topic   string
 	refusal *Refusal
 	resumed time.Time // when a pause of it ended
@@ -28,19 +28,20 @@ func (b *Batch) Redeliver(owner Owner, parked *kgo.Record, targets *record.Targe
 	}
 	b.sources = append(b.sources, kgo.Record{})
 	src := &b.sources[len(b.sources)-1]
-	f, err := record.UnparkInto(parked, src, b.target.topic)
+	h := record.Read(parked.Headers)
+	f, err := record.UnparkInto(parked, h, src, b.target.topic)
 	if err != nil {
 		b.Bury(owner, parked, Facts{Partition: ByKey}, Refusal{Code: levels.Rejected, Detail: err.Error()})
 		return
 	}
 	if f.Topic != b.target.topic {
-		b.target = target{f.Topic, targets.Check(f.Topic), b.o.resumed(f.Topic)}
+		b.target = destination{f.Topic, targets.Check(f.Topic), b.o.resumed(f.Topic)}
 	}
 	if b.target.refusal != nil {
 		b.Bury(owner, src, f, *b.target.refusal)
 		return
 	}
-	it := b.deliver(owner, src, f)
+	it := b.deliver(owner, src, h, f)
 	it.since = time.UnixMilli(f.Since)
 	if b.target.resumed.After(it.since) {
 		it.since = b.target.resumed

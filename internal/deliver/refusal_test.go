@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/target"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -78,7 +79,7 @@ func (w *world) stream(n int, key []byte) (all, good time.Duration) {
 func TestManyRefusalsPark(t *testing.T) {
 	virtual(t, Config{}, func(w *world) {
 		w.poisoned(nil)
-		if all, _ := w.stream(20_000, []byte(poison)); all > sickAfter {
+		if all, _ := w.stream(20_000, []byte(poison)); all > target.StalledAfter {
 			t.Errorf("a record was neither written nor parked nor dead for %v", all)
 		}
 		if len(w.log(w.names.Parked())) == 0 {

@@ -6,89 +6,90 @@ import (
 
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/target"
 	"github.com/delayd-io/delayd/levels"
 )
 
 // route decides what is written for it, and where. It returns false while that
 // has to wait.
-func (c *cycle) route(it *item, now time.Time) bool {
+func (l *txnLoop) route(it *item, now time.Time) bool {
 	tr := it.trial
 	tr.packing = asUsual
-	c.o.expire(it, now)
+	l.o.expire(it, now)
 	if tr.refusal != nil && it.code == "" {
-		c.o.condemn(it, *tr.refusal)
+		l.o.toDeadLetter(it, *tr.refusal)
 	}
-	q, r := c.find(it, now)
+	q, r := l.find(it, now)
 	switch {
 	case r != nil:
-		return c.bury(it, *r)
+		return l.deadLetter(it, *r)
 	case q == nil:
 		return false
 	}
-	r, wait := c.admit(q, it, now)
+	r, wait := l.admit(q, it, now)
 	switch {
 	case wait:
 		return false
 	case r != nil:
-		return c.bury(it, *r)
+		return l.deadLetter(it, *r)
 	}
-	return c.pack(it)
+	return l.pack(it)
 }
 
 // find returns the queue of its topic: none while the topic has to be looked up. One
 // is made only for a topic that exists, or that may be waited for. What is parked has
 // been waited for already.
-func (c *cycle) find(it *item, now time.Time) (*queue, *Refusal) {
-	topic, k := it.rec.Topic, c.kind
+func (l *txnLoop) find(it *item, now time.Time) (*queue, *Refusal) {
+	topic, k := it.rec.Topic, l.kind
 	if it.put || it.code != "" {
 		k = own
 	}
-	if c.last != nil && c.last.topic == topic && c.last.kind == k {
-		return c.last, nil
+	if l.last != nil && l.last.topic == topic && l.last.kind == k {
+		return l.last, nil
 	}
-	if k == direct && !c.o.has(topic, k) {
-		info, known := c.o.topics.lookup(topic, now)
+	if k == direct && !l.o.has(topic, k) {
+		info, known := l.o.topics.lookup(topic, now)
 		switch {
 		case !known:
-			c.o.topics.want(topic)
-			c.unknown++
+			l.o.topics.want(topic)
+			l.unknown++
 			return nil, nil
-		case info.missing() && !c.o.topics.await(topic):
+		case info.missing() && !l.o.topics.await(topic):
 			return nil, notAwaited(topic, info.err)
 		case info.err != nil && !info.missing():
-			_, code := classify(info.err)
+			code := target.CodeOf(info.err)
 			return nil, undelivered(code, topic, info.err)
 		}
 	}
-	c.last = c.o.queue(topic, k, now)
-	return c.last, nil
+	l.last = l.o.queue(topic, k, now)
+	return l.last, nil
 }
 
 // notAwaited is why a record for a missing target is a dead letter at once.
 func notAwaited(topic string, err error) *Refusal {
-	_, code := classify(err)
+	code := target.CodeOf(err)
 	return undelivered(code, topic, fmt.Errorf("%w (not waited for: %d other missing targets are)", err, maxAwaited))
 }
 
-// foresee has the topic of a record looked up that will be written later.
-func (c *cycle) foresee(it *item) {
+// lookAhead looks up the topic of a record that will be written later.
+func (l *txnLoop) lookAhead(it *item) {
 	topic := it.rec.Topic
-	if c.kind != direct || it.put || it.code != "" || topic == c.present {
+	if l.kind != direct || it.put || it.code != "" || topic == l.present {
 		return
 	}
-	if c.o.has(topic, direct) {
-		c.present = topic
+	if l.o.has(topic, direct) {
+		l.present = topic
 		return
 	}
-	if _, known := c.o.topics.lookup(topic, time.Now()); !known {
-		c.o.topics.want(topic)
-		c.unknown++
+	if _, known := l.o.topics.lookup(topic, time.Now()); !known {
+		l.o.topics.want(topic)
+		l.unknown++
 	}
 }
 
 // admit decides whether it is written to q, or parked (then the trial says so), or
 // refused, or has to wait.
-func (c *cycle) admit(q *queue, it *item, now time.Time) (r *Refusal, wait bool) {
+func (l *txnLoop) admit(q *queue, it *item, now time.Time) (r *Refusal, wait bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	it.trial.queue, it.trial.out = q, it.rec
@@ -97,12 +98,15 @@ func (c *cycle) admit(q *queue, it *item, now time.Time) (r *Refusal, wait bool)
 		q.o.topics.want(q.topic) // it may have been dropped
 		return nil, true
 	case q.kind == own && q.scouted.err != nil:
+		if q.lost(it, now) {
+			return undelivered(target.CodeOf(q.scouted.err), q.topic, q.scouted.err), false
+		}
 		q.awaitOwn(now)
 		return nil, true
-	case q.gate.closed && q.gate.reopening || q.holds(it):
+	case q.target.State() == target.HalfOpen || q.holds(it):
 		return nil, true
-	case q.gate.closed:
-		return nil, !c.shelve(q, it, now)
+	case q.target.Parked():
+		return nil, !l.shelve(q, it, now)
 	case q.kind == direct && q.scouted.missing():
 		if now.Sub(q.scouted.at) >= scoutEvery {
 			q.scout()
@@ -112,11 +116,23 @@ func (c *cycle) admit(q *queue, it *item, now time.Time) (r *Refusal, wait bool)
 			return notAwaited(q.topic, q.scouted.err), false
 		}
 		q.closeGate(ByKey, q.scouted.err)
-		return nil, !c.shelve(q, it, now)
+		return nil, !l.shelve(q, it, now)
 	case it.code != "":
 		return nil, false // it has nowhere else to go
 	}
 	return q.refuses(it, now)
+}
+
+// lost reports whether a level's topic has been missing for so long that a record for it
+// is a dead letter: it would hold up the inbox for ever. The wait counts for the topic and
+// not for the record, because the records of a source wait one after the other here. It
+// needs q.mu.
+func (q *queue) lost(it *item, now time.Time) bool {
+	if it.since.IsZero() {
+		it.since = q.scouted.gone
+	}
+	class, _ := target.Classify(q.scouted.err)
+	return class == target.Missing && now.Sub(q.scouted.at) < scoutEvery && q.overdue(it, class, now)
 }
 
 // awaitOwn looks up one of the service's own topics again and again, which nothing can
@@ -131,17 +147,17 @@ func (q *queue) awaitOwn(now time.Time) {
 	q.scout()
 }
 
-// bury makes it a dead letter. It returns false while that has to wait.
-func (c *cycle) bury(it *item, r Refusal) bool {
-	c.o.condemn(it, r)
-	it.trial.queue, it.trial.out = c.o.deadQueue, it.rec
-	return !c.o.deadQueue.busy() && c.pack(it)
+// deadLetter routes it to the dead letters. It returns false while that has to wait.
+func (l *txnLoop) deadLetter(it *item, r Refusal) bool {
+	l.o.toDeadLetter(it, r)
+	it.trial.queue, it.trial.out = l.o.deadQueue, it.rec
+	return !l.o.deadQueue.busy() && l.pack(it)
 }
 
 // pack decides how what is written for it is sent. What may be larger than its topic
 // takes is sent alone, and compressed: the broker has the last word. It returns false
 // while it has to wait.
-func (c *cycle) pack(it *item) bool {
+func (l *txnLoop) pack(it *item) bool {
 	tr := it.trial
 	n, limit := record.BatchBytes(tr.out), tr.queue.bound()
 	switch {
@@ -155,8 +171,8 @@ func (c *cycle) pack(it *item) bool {
 		tr.out = it.rec
 		return true
 	}
-	c.unpark(it)
-	return c.bury(it, *undelivered(levels.TooLarge, tr.queue.topic,
+	l.unpark(it)
+	return l.deadLetter(it, *undelivered(levels.TooLarge, tr.queue.topic,
 		fmt.Errorf("%w (%d bytes before compression; at most %d can be sent)", errTooLarge, n, int64(record.MaxBatchBytes))))
 }
 
@@ -185,8 +201,8 @@ func (it *item) shorten(limit int64) bool {
 }
 
 // shelve has it parked. It needs q.mu.
-func (c *cycle) shelve(q *queue, it *item, now time.Time) bool {
-	if c.o.parkedQueue.busy() {
+func (l *txnLoop) shelve(q *queue, it *item, now time.Time) bool {
+	if l.o.parkedQueue.busy() {
 		return false
 	}
 	if it.since.IsZero() {
@@ -194,7 +210,7 @@ func (c *cycle) shelve(q *queue, it *item, now time.Time) bool {
 	}
 	it.facts.Since = it.since.UnixMilli()
 	it.parkedBy, it.shelf = q, q.gate.places.shelf(it.src)
-	it.trial.queue, it.trial.out = c.o.parkedQueue, record.Parked(it.src, c.o.parked, it.facts)
+	it.trial.queue, it.trial.out = l.o.parkedQueue, record.Parked(it.src, l.o.parked, it.facts)
 	q.gate.parked.start()
 	return true
 }
@@ -229,8 +245,8 @@ func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 	}
 	switch {
 	case q.kind == again && s.missing():
-		if wait := q.o.cfg.MissingTargetWait; wait > 0 && now.Sub(it.since) >= wait {
-			_, code := classify(s.err)
+		if q.overdue(it, target.Missing, now) {
+			code := target.CodeOf(s.err)
 			return refuse(code, s.err)
 		}
 		if !fresh {
@@ -238,7 +254,7 @@ func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 		}
 		return nil, true
 	case q.kind != own && s.err != nil:
-		_, code := classify(s.err)
+		code := target.CodeOf(s.err)
 		return refuse(code, s.err)
 	case q.kind != own && it.facts.Partition != ByKey && s.partitions > 0 && it.facts.Partition >= s.partitions:
 		return refuse(levels.BadPartition,
@@ -249,9 +265,9 @@ func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 	return nil, false
 }
 
-// condemn makes it a dead letter.
-func (o *Outbox) condemn(it *item, r Refusal) {
-	o.mourn(it.src, it.facts, r)
+// toDeadLetter makes it a dead letter.
+func (o *Outbox) toDeadLetter(it *item, r Refusal) {
+	o.logDeadLetter(it.src, it.facts, r)
 	it.rec, it.code = record.Dead(it.src, o.dead, it.facts, r, it.attempts), r.Code
 	it.trial.refusal, it.trial.group, it.trial.retried = &r, 0, false
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/target"
 )
 
 const (
@@ -24,10 +25,11 @@ type scouted struct {
 	at         time.Time // when it was looked up
 	partitions int32     // 0: not known
 	err        error     // why nothing can be written
+	gone       time.Time // since when the topic is missing, as far as is known
 }
 
 // missing reports whether the topic does not exist, as far as we may know.
-func (s *scouted) missing() bool { return absent(s.err) }
+func (s *scouted) missing() bool { return target.Absent(s.err) }
 
 // scout looks up the queue's topic; its records are held until then. It needs
 // q.mu, or that nobody else knows of the queue yet.
@@ -47,6 +49,12 @@ func (q *queue) learned(info topicInfo) {
 		q.keyed = info.compacted
 	}
 	s.at, s.partitions, s.err = info.at, info.partitions, info.err
+	switch {
+	case !s.missing():
+		s.gone = time.Time{}
+	case s.gone.IsZero():
+		s.gone = s.at
+	}
 	q.mending = false
 	q.missing.Store(s.missing())
 }
@@ -103,7 +111,7 @@ func (o *Outbox) askTopics(ctx context.Context, topics []string) (map[string]top
 	})
 }
 
-// looked tells the queues of topics that they were looked up, and the cycles, which
+// looked tells the queues of topics that they were looked up, and the loops, which
 // have held records.
 func (o *Outbox) looked(topics []string) {
 	now := time.Now()
@@ -161,18 +169,18 @@ func (o *Outbox) idle(key queueKey) {
 
 // forget removes the topics from the clients that nothing was written to for a while:
 // they ask for each of them, again and again. It is not called within a transaction.
-func (c *cycle) forget() {
-	c.o.mu.Lock()
+func (l *txnLoop) forget() {
+	l.o.mu.Lock()
 	var topics []string
-	for _, topic := range c.o.forgotten[c.kind] {
-		if c.o.queues[queueKey{topic, c.kind}] == nil {
+	for _, topic := range l.o.forgotten[l.kind] {
+		if l.o.queues[queueKey{topic, l.kind}] == nil {
 			topics = append(topics, topic)
 		}
 	}
-	delete(c.o.forgotten, c.kind)
-	c.o.mu.Unlock()
+	delete(l.o.forgotten, l.kind)
+	l.o.mu.Unlock()
 	if len(topics) > 0 {
-		c.purge(topics...)
+		l.producers.Purge(topics...)
 	}
 }
 

@@ -1,6 +1,10 @@
 package deliver
 
-import "time"
+import (
+	"time"
+
+	"github.com/delayd-io/delayd/internal/target"
+)
 
 // tick finds what makes no progress, and what may be tried again. It returns whether
 // the queue has to be looked at again soon.
@@ -8,37 +12,37 @@ func (q *queue) tick(now time.Time) (busy bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.o.cfg.TransactionalID != "" {
-		return q.mending || q.gate.closed
+		return q.mending || q.target.Parked()
 	}
-	if q.sick(now) {
+	if q.target.Stalled(now, q.counts(now)) {
 		q.closeGate(ByKey, q.cause(now))
 	}
 	if q.kind == again {
 		q.tickParked(now)
 	}
-	if q.place.answer != nil && (q.held > 0 || q.gate.closed) && now.Sub(q.place.asked) >= askMissing {
+	if q.place.answer != nil && (q.held > 0 || q.target.Parked()) && now.Sub(q.place.asked) >= askMissing {
 		q.ask(now)
 	}
 	if q.mayExpire() {
 		q.expireMissing(now)
 	}
 	q.retryAside(now)
-	return q.held > 0 || q.gate.closed || len(q.aside) > 0
+	return q.held > 0 || q.target.Parked() || len(q.aside) > 0
 }
 
 // tickParked gives up parked records that no broker answers for. It needs q.mu.
 func (q *queue) tickParked(now time.Time) {
-	idle := now.Sub(q.progress)
+	idle := q.target.Idle(now)
 	for n := range q.lines {
 		l := &q.lines[n]
 		switch {
 		case !l.sending:
-		case q.paused && idle >= sickHeldAfter: // or it would be sent whenever its target takes it
+		case q.target.Paused() && idle >= target.StalledHeldAfter: // or it would be sent whenever its target takes it
 			q.abandon(int32(n))
-		case idle >= sickAfter && q.tooLate(l.items[0], now) != nil:
+		case idle >= target.StalledAfter && q.tooLate(l.items[0], now) != nil:
 			q.abandon(int32(n))
 			q.cull(l, now)
-		case idle >= sickAfter:
+		case idle >= target.StalledAfter:
 			q.giveUp(l, int32(n), now)
 		}
 	}
@@ -64,7 +68,7 @@ func (q *queue) release(it *item, now time.Time) {
 	switch {
 	case !it.owner.Live():
 		q.o.dropped(it)
-	case q.gate.closed:
+	case q.target.Parked():
 		q.park(it)
 	default:
 		q.pass(it, now)
@@ -84,7 +88,6 @@ func (q *queue) releaseWaiting() {
 // parkAll parks everything that the queue holds, in order. The gate is closed. It
 // needs q.mu.
 func (q *queue) parkAll() {
-	q.draining = false
 	for n := range q.lines {
 		q.abandon(int32(n))
 		l := &q.lines[n]

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/delayd-io/delayd/internal/target"
 )
 
 const (
@@ -41,7 +43,7 @@ type topicInfo struct {
 }
 
 // missing reports whether the topic does not exist, as far as we may know.
-func (i topicInfo) missing() bool { return absent(i.err) }
+func (i topicInfo) missing() bool { return target.Absent(i.err) }
 
 // topicTable knows which topics exist. A name comes from anyone who may write to the
 // inbox, so nothing else is made for one (no queue, no goroutine, no place in a

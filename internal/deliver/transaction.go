@@ -1,46 +1,23 @@
 package deliver
 
 import (
-	"context"
+	"iter"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/consume"
+	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/transact"
 )
-
-// Ledger commits the offsets of the records that a transaction handles:
-// lane.Ledger says how it is used.
-type Ledger interface {
-	Group() string
-	Lock()
-	Unlock()
-	Handled() (req *kmsg.TxnOffsetCommitRequest, records int)
-	Committed(from time.Time)
-	Refused(resp *kmsg.TxnOffsetCommitResponse)
-	Doubt()
-	Resolve(ctx context.Context) (committed bool, err error)
-	Certain()
-	Fail(err error)
-}
-
-// Claim is the owner of a record that is delivered in transactions.
-type Claim interface {
-	Owner
-	// Undo takes Done back: the transaction has been aborted. It is called by the
-	// goroutine that has called Done.
-	Undo()
-	// Refused reports whether the group's coordinator refuses the offsets of the
-	// record's partition just now: then it waits.
-	Refused() bool
-	// Source is the same for the records that have to be handled in their order,
-	// and whose offsets are committed in it.
-	Source() any
-}
 
 // trial is what the transactions that an item was part of have found out about it.
 type trial struct {
-	source any
+	work   *consume.Work
+	source any // tells the partition that it was read from from others
 
 	// Of the transaction under way, or the last one.
 	queue *queue
@@ -57,17 +34,14 @@ type trial struct {
 
 // transaction is the records that one transaction writes.
 type transaction struct {
-	items []*item // in the order in which they were passed
-	bytes int64
-	began time.Time
-	fault error // what it has to be aborted for, if it is no record's answer
+	selection
+	items    []*item // in the order in which they were written
+	producer *transact.Producer
+	turn     int32 // where its records without a key go, together
 
-	turn   int32          // where its records without a key go, together
-	groups map[*queue]int // of what was passed last, once there are suspects
-
-	packing packing         // of all its records
-	light   bool            // it takes no large records
-	tries   map[*queue]bool // topics that rest, and that one record of it tries
+	fault   error           // what it has to be aborted for, if it is no record's answer
+	outcome consume.Outcome // of the commit
+	ended   bool            // there is nothing left to abort
 
 	unanswered atomic.Int64
 	failed     atomic.Bool
@@ -75,10 +49,6 @@ type transaction struct {
 }
 
 const (
-	// txnRecords and txnBytes bound a transaction: more would not be faster, and
-	// what an abort repeats.
-	txnRecords = 40_000
-	txnBytes   = 16 << 20
 	// txnGather is how long a transaction takes on more, while answers are waited
 	// for: its end costs as much as thousands of records.
 	txnGather = 5 * time.Millisecond
@@ -87,36 +57,37 @@ const (
 	answerWithin = time.Second
 )
 
-func newTransaction() *transaction {
-	return &transaction{news: make(chan struct{}, 1)}
+func newTransaction(s selection, turn int32) *transaction {
+	return &transaction{selection: s, turn: turn, news: make(chan struct{}, 1)}
 }
 
-// full says that it takes no more records.
-func (t *transaction) full() bool { return len(t.items) >= txnRecords || t.bytes >= txnBytes }
+// empty reports whether it has nothing to write, and not because something failed.
+func (t *transaction) empty() bool { return len(t.items) == 0 && t.fault == nil }
 
 // broken says that it has to be aborted.
 func (t *transaction) broken() bool { return t.fault != nil || t.failed.Load() }
 
-// enter says whether all that was passed has to be answered before it is written:
-// suspects have no company but their like, and large records have none.
-func (t *transaction) enter(it *item) (settle bool) {
-	group := it.trial.group
-	if t.packing != asUsual {
-		return t.unanswered.Load() > 0
+// works are those of its records.
+func (t *transaction) works() iter.Seq[*consume.Work] {
+	return func(yield func(*consume.Work) bool) {
+		for _, it := range t.items {
+			if !yield(it.trial.work) {
+				return
+			}
+		}
 	}
-	if group == 0 && t.groups == nil {
-		return false
-	}
-	if t.groups == nil {
-		t.groups = make(map[*queue]int)
-	}
-	settle = t.groups[it.trial.queue] != group && t.unanswered.Load() > 0
-	t.groups[it.trial.queue] = group
-	return settle
 }
 
-// write has client produce what it.trial says.
-func (t *transaction) write(client *kgo.Client, it *item, o *Outbox, now time.Time) {
+// candidate returns what a selection has to know of an item that was routed.
+func (it *item) candidate() candidate {
+	tr := it.trial
+	return candidate{
+		source: tr.source, target: it.facts.Topic, topic: tr.queue, packing: tr.packing, group: tr.group, bytes: record.BatchBytes(tr.out),
+	}
+}
+
+// write produces what it.trial says.
+func (t *transaction) write(it *item, c candidate, o *Outbox, now time.Time) {
 	tr := it.trial
 	tr.err = nil
 	it.attempts++
@@ -132,10 +103,11 @@ func (t *transaction) write(client *kgo.Client, it *item, o *Outbox, now time.Ti
 		rec.Partition = tr.queue.turned(t.turn)
 	}
 	rec.Context = it
+	t.take(c)
 	t.items = append(t.items, it)
 	t.unanswered.Add(1)
 	tr.queue.unanswered.Add(1)
-	client.Produce(o.ctx, rec, t.answered)
+	t.producer.Produce(o.ctx, rec, t.answered)
 }
 
 // answered is franz-go's promise. Nothing may be produced from here.
@@ -157,4 +129,42 @@ func signal(c chan<- struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
+}
+
+// silent returns the queues that have not answered all.
+func (t *transaction) silent() []*queue {
+	var qs []*queue
+	seen := make(map[*queue]bool)
+	for _, it := range t.items {
+		if q := it.trial.queue; !seen[q] && q.unanswered.Load() > 0 {
+			seen[q] = true
+			qs = append(qs, q)
+		}
+	}
+	return qs
+}
+
+// partitions are where a transaction wrote, by topic. They are known once all is
+// answered.
+func (t *transaction) partitions() map[string][]int32 {
+	parts := make(map[string][]int32)
+	topic := ""
+	var in []int32
+	for _, it := range t.items {
+		out := it.trial.out
+		if out.Topic != topic {
+			if topic != "" {
+				parts[topic] = in
+			}
+			topic, in = out.Topic, parts[out.Topic]
+		}
+		if out.Partition >= 0 && !slices.Contains(in, out.Partition) { // else it was not written
+			in = append(in, out.Partition)
+		}
+	}
+	if topic != "" {
+		parts[topic] = in
+	}
+	maps.DeleteFunc(parts, func(_ string, in []int32) bool { return len(in) == 0 })
+	return parts
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
@@ -125,6 +126,8 @@ type owner struct {
 
 func (o *owner) Live() bool { return !o.gone.Load() }
 
+func (*owner) Work() *consume.Work { return nil }
+
 func (o *owner) Done(time.Time) {
 	now := time.Now()
 	if o.done.Swap(&now) != nil {
@@ -143,7 +146,7 @@ func (o *owner) after(start time.Time) time.Duration {
 // send delivers a batch of one.
 func (w *world) send(o Owner, src *kgo.Record, f Facts) {
 	batch := w.out.NewBatch(1)
-	batch.Deliver(o, src, f)
+	batch.Deliver(o, src, record.Read(src.Headers), f)
 	batch.Send()
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -139,7 +139,7 @@ func TestExactlyOnceFrozen(t *testing.T) {
 		if !frozen && n > records/5 {
 			frozen = true
 			one.Process.Signal(syscall.SIGSTOP)
-			time.AfterFunc(lane.SessionTimeout+4*time.Second, func() { one.Process.Signal(syscall.SIGCONT) })
+			time.AfterFunc(consume.SessionTimeout+4*time.Second, func() { one.Process.Signal(syscall.SIGCONT) })
 		}
 	})
 	if !frozen {

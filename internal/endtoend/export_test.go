@@ -165,7 +165,7 @@ func (s *secured) mendByHand(topics []string) {
 
 	breakIt()
 	out, errs, err := s.run(append(append([]string{"admin", "provision", "--apply-config"}, topics...), s.flags("ops")...)...)
-	if err != nil || strings.Count(out, "mended") != 1 {
+	if err != nil || strings.Count(out, "updated") != 1 {
 		s.Errorf("provision: %v\n%s%s", err, out, errs)
 	}
 	s.eventually("provision has mended it", nothing)

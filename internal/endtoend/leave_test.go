@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/delayd-io/delayd/forwarder"
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/router"
 )
 
@@ -23,7 +23,7 @@ func TestLeaveOnStop(t *testing.T) {
 		least, most time.Duration // of the worst lateness
 	}{
 		{"static, leaves", "two", true, 0, 2 * time.Second},
-		{"static, stays", "two", false, lane.SessionTimeout / 2, lane.SessionTimeout + 3*time.Second},
+		{"static, stays", "two", false, consume.SessionTimeout / 2, consume.SessionTimeout + 3*time.Second},
 		{"dynamic", "", false, 0, 2 * time.Second},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -159,9 +159,9 @@ func (l *journal) text() string {
 // another kind of metric, is an error of New, and stays as it was.
 func TestForeignMetrics(t *testing.T) {
 	for name, foreign := range map[string]prometheus.Collector{
-		"labels": prometheus.NewCounterVec(prometheus.CounterOpts{Name: "delayd_dead_total", Help: "h"}, []string{"other"}),
+		"labels": prometheus.NewCounterVec(prometheus.CounterOpts{Name: "delayd_dead_letters_total", Help: "h"}, []string{"other"}),
 		"kind": prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "delayd_dead_total", Help: "Records written to the dead letters."}, []string{"code"}),
+			Name: "delayd_dead_letters_total", Help: "Records written to the dead letters."}, []string{"code"}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			registry := prometheus.NewRegistry()

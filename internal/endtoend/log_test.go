@@ -104,7 +104,7 @@ func TestLogOfTargets(t *testing.T) {
 				time.Sleep(time.Minute)
 			}
 			send("orders")
-			if got := gauges(t, reg, "delayd_sick_targets"); len(got) > 0 {
+			if got := gauges(t, reg, "delayd_unavailable_targets"); len(got) > 0 {
 				t.Errorf("a paused target counts as sick: %v", got)
 			}
 			send("refusing", "gone")
@@ -112,14 +112,14 @@ func TestLogOfTargets(t *testing.T) {
 			if diff := cmp.Diff(want, gauges(t, reg, "delayd_paused")); diff != "" {
 				t.Errorf("delayd_paused (-want +got):\n%s", diff)
 			}
-			if got := gauges(t, reg, "delayd_sick_targets"); len(got) == 0 {
+			if got := gauges(t, reg, "delayd_unavailable_targets"); len(got) == 0 {
 				t.Error("no target counts as sick")
 			}
 			fault.Remove()
 			w.resume(level)
 			w.resume(target)
 			send("orders", "refusing", "gone")
-			for _, name := range []string{"delayd_paused", "delayd_sick_targets"} {
+			for _, name := range []string{"delayd_paused", "delayd_unavailable_targets"} {
 				if got := gauges(t, reg, name); len(got) > 0 {
 					t.Errorf("at the end %s is %v", name, got)
 				}

@@ -37,7 +37,7 @@ func TestOperator(t *testing.T) {
 	}
 	access := admin.Access{Targets: []string{"orders"}}
 	s.grant("delayd", s.spec.Rights(access, admin.RoleRouter, admin.RoleForwarder)...)
-	s.grant("reader", s.spec.Rights(access, admin.RoleLetterReader)...)
+	s.grant("reader", s.spec.Rights(access, admin.RoleRecordReader)...)
 	s.grant("resender", s.spec.Rights(access, admin.RoleResender)...)
 	s.grant("purger", s.spec.Rights(access, admin.RolePurger)...)
 	workers := []*worker{{start: func(log zerolog.Logger) (interface{ Run(context.Context) error }, error) {
@@ -158,7 +158,7 @@ func missingRightsOfOperators(s *secured) {
 		role     admin.Role
 		commands [][]string
 	}{
-		{"reader", admin.RoleLetterReader, [][]string{{"dead", "list"}, {"parked", "list"}, {"peek", "--level", "5s"}}},
+		{"reader", admin.RoleRecordReader, [][]string{{"dead", "list"}, {"parked", "list"}, {"peek", "--level", "5s"}}},
 		{"resender", admin.RoleResender, [][]string{{"dead", "resend", "--again", "--offset", "0"}, {"dead", "resend", "--again", "--offset", "0", "--level", "0"}}},
 		{"purger", admin.RolePurger, [][]string{{"purge", "--level", "5s", "--yes"}}},
 	} {

@@ -76,9 +76,11 @@ func once(t *testing.T, all []arrival, want int) {
 	}
 }
 
-// TestDay runs a day of traffic over all levels, both ways in.
+// TestDay runs a day of traffic over all levels, both ways in; under the race detector,
+// which makes it ten times slower, the first three hours.
 func TestDay(t *testing.T) {
-	const records = 1440 * 2
+	const minutes = 1440 / lighter
+	const records = minutes * 2
 	virtual(t, "", []string{"orders", "mails"}, func(w *world) {
 		w.idle = 5 * time.Second // virtual time costs as much as there is to do in it
 		s := w.serve("one")
@@ -86,7 +88,7 @@ func TestDay(t *testing.T) {
 		got := w.watch("orders", "mails")
 		random := rand.New(rand.NewPCG(1, 2))
 		ladder := slices.Collect(w.ladder.All())
-		for i := range records / 2 {
+		for i := range minutes {
 			time.Sleep(time.Minute)
 			level := ladder[random.IntN(len(ladder))].String()
 			key := strconv.Itoa(random.IntN(100))

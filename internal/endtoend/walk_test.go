@@ -204,7 +204,7 @@ func (w *walk) try(b breakage) {
 }
 
 // unwell are the metrics of what lasts as long as something is wrong.
-var unwell = regexp.MustCompile(`(?m)^delayd_(topics_unsafe|topics_drifted|sick_targets|paused)\S* [1-9]`)
+var unwell = regexp.MustCompile(`(?m)^delayd_(topics_unsafe|topics_drifted|unavailable_targets|paused)\S* [1-9]`)
 
 // set sets a topic's configuration.
 func (w *walk) set(topic string, keyValues ...string) {
@@ -335,22 +335,22 @@ func breakages() []breakage {
 	}, {
 		what:   "a target deleted",
 		begin:  func(w *walk) { w.delete("mails"); w.delay(3, "mails", "5s", 10) },
-		status: `parked +4 +3`, metrics: `delayd_sick_targets\S* 1`, log: `"error":"UNKNOWN_TOPIC_OR_PARTITION.*target is sick`,
+		status: `parked +4 +3`, metrics: `delayd_unavailable_targets\S* 1`, log: `"error":"UNKNOWN_TOPIC_OR_PARTITION.*target is sick`,
 		mend: func(w *walk) { w.make("mails") },
 	}, {
 		what:    "a typo in the target",
 		begin:   func(w *walk) { w.delay(3, "oders", "5s", 10) },
 		status:  `dead +1 +3`, // it may not see which topics there are
-		metrics: `delayd_dead_total\{code="not-authorized".*\} 3`, log: `dead letter: deliver to oders[^"]*`,
+		metrics: `delayd_dead_letters_total\{code="not-authorized".*\} 3`, log: `dead letter: deliver to oders[^"]*`,
 	}, {
 		what:   "WRITE on a target revoked",
 		begin:  func(w *walk) { w.revoke("delayd", write); w.delay(3, w.orders, "5s", 10) },
-		status: `parked +4 +3`, metrics: `delayd_sick_targets\S* 1`, log: `grant WRITE on topic orders to this user`,
+		status: `parked +4 +3`, metrics: `delayd_unavailable_targets\S* 1`, log: `grant WRITE on topic orders to this user`,
 		mend: func(w *walk) { w.grant("delayd", write) },
 	}, {
 		what:   "`max.message.bytes=2000` on a target",
 		begin:  func(w *walk) { w.set("orders", "max.message.bytes", "2000"); w.delay(1, "orders", "5s", 5000) },
-		status: `dead +1 +4`, metrics: `delayd_dead_total\{code="too-large".*\} 1`, log: `dead letter: deliver to orders: MESSAGE_TOO_LARGE[^"]*`,
+		status: `dead +1 +4`, metrics: `delayd_dead_letters_total\{code="too-large".*\} 1`, log: `dead letter: deliver to orders: MESSAGE_TOO_LARGE[^"]*`,
 		mend: func(w *walk) { w.set("orders", "max.message.bytes", "1048588") },
 	}, {
 		what:   "a quota of 2,000 bytes a second",
@@ -425,7 +425,7 @@ func breakages() []breakage {
 				}
 				w.serve()
 			},
-			metrics: `delayd_data_loss_total\S* [1-9]`, log: `offsets that were never delivered are gone from the topic`,
+			metrics: `delayd_lost_offsets_total\S* [1-9]`, log: `offsets that were never delivered are gone from the topic`,
 		}, {
 			what: "offsets set forward while it was stopped",
 			begin: func(w *walk) {

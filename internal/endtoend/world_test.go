@@ -18,7 +18,7 @@ import (
 
 	"github.com/delayd-io/delayd/delaydtest"
 	"github.com/delayd-io/delayd/forwarder"
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
@@ -92,7 +92,7 @@ func (w *world) serve(instance string, change ...func(*router.Config, *forwarder
 	rc, fc := router.DefaultConfig(), forwarder.DefaultConfig()
 	rc.Ladder, fc.Ladder = w.ladder, w.ladder
 	rc.Instance, fc.Instance = instance, instance
-	rc.PurgeAfter, fc.PurgeAfter = lane.PurgeOff, lane.PurgeOff
+	rc.PurgeAfter, fc.PurgeAfter = consume.PurgeOff, consume.PurgeOff
 	if testing.Verbose() {
 		log := zerolog.New(zerolog.NewTestWriter(w.t)).Level(zerolog.InfoLevel)
 		rc.Log, fc.Log = log, log

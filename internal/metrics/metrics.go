@@ -100,7 +100,7 @@ func Register(reg prometheus.Registerer) (*Metrics, error) {
 		Routed: vec("delayd_routed_total", "Records that the router put on a level topic or delivered at once.", "level"),
 		Delivered: vec("delayd_delivered_total",
 			"Records delivered to their target and acknowledged.", "level"),
-		Dead:    vec("delayd_dead_total", "Records written to the dead letters.", "code"),
+		Dead:    vec("delayd_dead_letters_total", "Records written to the dead letters.", "code"),
 		Parked:  vec("delayd_parked_total", "Records set aside because their target could not be written.", "level"),
 		Clamped: vec("delayd_clamped_total", "Requests above the last level that were shortened to it.", "level"),
 		Steps: vec("delayd_steps_total",
@@ -120,7 +120,7 @@ func Register(reg prometheus.Registerer) (*Metrics, error) {
 		RouterLag: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "delayd_router_lag_seconds", Help: "Age of the record that the router handled last."}),
 		Sick: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "delayd_sick_targets", Help: "Targets whose records are being parked, other than those that are paused."}),
+			Name: "delayd_unavailable_targets", Help: "Targets whose records are being parked, other than those that are paused."}),
 		Paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "delayd_paused", Help: "1 for each level and each target that is paused; the other label is empty."}, []string{"level", "target"}),
 		LeaseAge: gauges("delayd_lease_age_seconds", "Time since the last commit that proved membership.", "group"),
@@ -140,7 +140,7 @@ func Register(reg prometheus.Registerer) (*Metrics, error) {
 		PurgeFail: vec("delayd_purge_errors_total",
 			"Purges that the broker refused; disk use grows while this rises.", "topic"),
 		DataLoss: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "delayd_data_loss_total", Help: "Offsets that a broker no longer had when they were still to be delivered."}),
+			Name: "delayd_lost_offsets_total", Help: "Offsets that a broker no longer had when they were still to be delivered."}),
 	}
 	m.Transactions = vec("delayd_transactions_total",
 		"Transactions of exactly-once delivery, by outcome: committed or aborted.", "outcome")

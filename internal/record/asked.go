@@ -20,44 +20,51 @@ type Asked struct {
 	Value []byte
 }
 
-// ReadAsked returns what a record asks for. Where a key is repeated the last one counts. A
-// record that has more than one of the three headers is refused.
-func ReadAsked(h []kgo.RecordHeader) (a Asked, r *levels.Refusal) {
-	for i := range h {
-		key := h[i].Key
-		if len(key) != len(levels.HeaderLevel) && len(key) != len(levels.HeaderFor) { // most are not ours
-			continue
-		}
-		switch key {
-		case levels.HeaderLevel, levels.HeaderFor, levels.HeaderUntil:
-			if a.Key != "" && a.Key != key {
-				return Asked{}, &levels.Refusal{Code: levels.BadTime, Detail: fmt.Sprintf(
-					"the record has %s %s and %s %s; write one of %s, %s and %s",
-					a.Key, Quote(a.Value), key, Quote(h[i].Value), levels.HeaderLevel, levels.HeaderFor, levels.HeaderUntil)}
-			}
-			a = Asked{key, h[i].Value}
-		}
-	}
-	return a, nil
+// ReadAsked is [Headers.Asked] of headers of which nothing else is asked.
+func ReadAsked(all []kgo.RecordHeader) (Asked, *levels.Refusal) {
+	return Read(all).Asked()
 }
 
-// AsksExact reports whether a record has a header that asks for an exact time. It is
-// called for each record, of which most have none.
-func AsksExact(h []kgo.RecordHeader) bool {
-	for i := range h {
-		switch key := h[i].Key; len(key) {
-		case len(levels.HeaderFor):
-			if key == levels.HeaderFor {
-				return true
-			}
-		case len(levels.HeaderUntil):
-			if key == levels.HeaderUntil {
-				return true
-			}
-		}
+// Asked returns what the record asks for. A record that has more than one of the three
+// headers is refused.
+func (h *Headers) Asked() (Asked, *levels.Refusal) {
+	first, last := h.requests()
+	if last == 0 {
+		return Asked{}, nil
 	}
-	return false
+	a, b := h.all[first-1], h.all[last-1]
+	if first != last {
+		return Asked{}, &levels.Refusal{Code: levels.BadTime, Detail: fmt.Sprintf(
+			"the record has %s %s and %s %s; write one of %s, %s and %s",
+			a.Key, Quote(a.Value), b.Key, Quote(b.Value), levels.HeaderLevel, levels.HeaderFor, levels.HeaderUntil)}
+	}
+	return Asked(a), nil
 }
+
+// requested returns the value of the request. Where there are several it is that of the last.
+func (h *Headers) requested() (value []byte, given bool) {
+	_, last := h.requests()
+	if last == 0 {
+		return nil, false
+	}
+	return h.all[last-1].Value, true
+}
+
+// requests returns one more than the positions of the first and the last request: they are
+// the same where there is one, and 0 where there is none.
+func (h *Headers) requests() (first, last int32) {
+	first, last = h.at[keyLevel], h.at[keyLevel]
+	for _, at := range [...]int32{h.at[keyFor], h.at[keyUntil]} {
+		if at != 0 && (first == 0 || at < first) {
+			first = at
+		}
+		last = max(last, at)
+	}
+	return first, last
+}
+
+// asksExact reports whether the record has a header that asks for an exact time.
+func (h *Headers) asksExact() bool { return h.at[keyFor] != 0 || h.at[keyUntil] != 0 }
 
 // Exact reports whether it asks for an exact time.
 func (a Asked) Exact() bool { return a.Key == levels.HeaderFor || a.Key == levels.HeaderUntil }

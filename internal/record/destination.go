@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -95,12 +93,12 @@ func Quote(value []byte) string {
 // refused even where there is a default: somebody meant to name one. Where both
 // headers are wrong the target's refusal is returned, and before it that of a header
 // which is misspelt.
-func (t *Targets) Resolve(h []kgo.RecordHeader) (topic string, partition int32, r *levels.Refusal) {
-	if r := Misspelt(h); r != nil {
+func (t *Targets) Resolve(h *Headers) (topic string, partition int32, r *levels.Refusal) {
+	if r := h.Misspelt(); r != nil {
 		return "", levels.ByKey, r
 	}
 	topic = t.Default
-	if value, given := Last(h, levels.HeaderTarget); given {
+	if value, given := h.Target(); given {
 		topic = string(value)
 		if topic == "" {
 			return "", levels.ByKey, &levels.Refusal{Code: levels.NoTarget, Detail: fmt.Sprintf(
@@ -113,7 +111,7 @@ func (t *Targets) Resolve(h []kgo.RecordHeader) (topic string, partition int32, 
 		}
 		return "", levels.ByKey, r
 	}
-	value, given := Last(h, levels.HeaderPartition)
+	value, given := h.value(keyPartition)
 	if !given {
 		return topic, levels.ByKey, nil
 	}

@@ -44,7 +44,7 @@ func TestResolve(t *testing.T) {
 		{"both wrong: the target's code", plain, headers("delay-target", "", "delay-partition", "x"), "", levels.ByKey, levels.NoTarget},
 	} {
 		t.Run(c.why, func(t *testing.T) {
-			topic, partition, r := c.targets.Resolve(c.in)
+			topic, partition, r := c.targets.Resolve(Read(c.in))
 			if topic != c.topic || partition != c.partition || code(r) != c.code {
 				t.Errorf("got %q %d %v, want %q %d %s", topic, partition, r, c.topic, c.partition, c.code)
 			}
@@ -136,7 +136,7 @@ func TestDetailIsBounded(t *testing.T) {
 		headers("delay-target", "orders"),
 		headers("delay-target", patterns[0], "delay-partition", long),
 	} {
-		_, _, r := targets.Resolve(h)
+		_, _, r := targets.Resolve(Read(h))
 		if r == nil || len(r.Detail) > most || strings.ContainsRune(r.Detail, '\n') {
 			t.Errorf("refusal %v; want a detail of one line and at most %d bytes", r, most)
 		}

@@ -21,8 +21,9 @@ const finalAdds = 6
 // it had becomes delay-previous-id. Without delay-granted a producer has given the
 // new id itself, and its delay-previous-id is kept. An empty delay-id is none.
 func Final(src *kgo.Record, f levels.Facts) *kgo.Record {
+	h := Read(src.Headers)
 	v := newValues(finalSize(src, &f))
-	headers := appendFinal(make([]kgo.RecordHeader, 0, len(src.Headers)+finalAdds), &v, src, &f)
+	headers := h.appendFinal(make([]kgo.RecordHeader, 0, h.keptCount()+finalAdds), &v, src, &f)
 	return &kgo.Record{Topic: f.Topic, Partition: f.Partition, Key: src.Key, Value: src.Value, Headers: headers}
 }
 
@@ -31,32 +32,12 @@ func finalSize(src *kgo.Record, f *levels.Facts) int {
 	return idSize(src, f) + len(f.Granted) + 2*maxNumber
 }
 
-// appendFinal appends the headers of the record that Final makes.
-func appendFinal(headers []kgo.RecordHeader, v *values, src *kgo.Record, f *levels.Facts) []kgo.RecordHeader {
-	var id, previous, requested []byte
-	var asked, again bool
-	for i := range src.Headers {
-		h := &src.Headers[i]
-		switch h.Key {
-		case levels.HeaderLevel, levels.HeaderFor, levels.HeaderUntil:
-			requested, asked = h.Value, true
-		case levels.HeaderID:
-			id = h.Value
-		case levels.HeaderGranted:
-			again = true
-		case levels.HeaderPreviousID:
-			previous = h.Value
-		case levels.HeaderTarget, levels.HeaderPartition, levels.HeaderDue,
-			levels.HeaderAccepted, levels.HeaderRequested,
-			// Those in deathKeys: what is delivered is no dead letter.
-			levels.HeaderError, levels.HeaderErrorDetail, levels.HeaderOrigin, levels.HeaderAttempts,
-			levels.HeaderValueLength, levels.HeaderValueHash, levels.HeaderKeyLength, levels.HeaderKeyHash, levels.HeaderHeadersLeftOut:
-		default:
-			if !isHop(h.Key) {
-				headers = append(headers, *h)
-			}
-		}
-	}
+// appendFinal appends the headers of the record that Final makes of src, whose headers
+// are h.
+func (h *Headers) appendFinal(headers []kgo.RecordHeader, v *values, src *kgo.Record, f *levels.Facts) []kgo.RecordHeader {
+	headers = h.appendKept(headers)
+	id, _ := h.value(keyID)
+	_, again := h.value(keyGranted)
 	switch {
 	case len(id) == 0:
 		headers = add(headers, levels.HeaderID, v.id(src, f))
@@ -65,14 +46,14 @@ func appendFinal(headers []kgo.RecordHeader, v *values, src *kgo.Record, f *leve
 		headers = add(headers, levels.HeaderPreviousID, id)
 	default:
 		headers = add(headers, levels.HeaderID, id)
-		if len(previous) > 0 {
+		if previous, _ := h.value(keyPreviousID); len(previous) > 0 {
 			headers = add(headers, levels.HeaderPreviousID, previous)
 		}
 	}
 	headers = add(headers, levels.HeaderDue, v.number(f.Due))
 	headers = add(headers, levels.HeaderAccepted, v.number(f.Accepted))
 	headers = add(headers, levels.HeaderGranted, v.text(f.Granted))
-	if asked {
+	if requested, asked := h.requested(); asked {
 		headers = add(headers, levels.HeaderRequested, requested)
 	}
 	return headers

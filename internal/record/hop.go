@@ -2,6 +2,7 @@ package record
 
 import (
 	"math"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -16,46 +17,15 @@ const hopAdds = 4
 // target is not among them: the forwarder resolves it again from the request, as
 // it does for a record that was written straight to the level topic.
 func Hop(src *kgo.Record, topic string, f levels.Facts) *kgo.Record {
-	headers := WithoutHop(src.Headers, hopAdds)
+	return Read(src.Headers).Hop(src, topic, f)
+}
+
+// Hop is [Hop] of src, whose headers are h.
+func (h *Headers) Hop(src *kgo.Record, topic string, f levels.Facts) *kgo.Record {
+	headers := h.withoutHop(hopAdds)
 	v := newValues(hopSize(src, &f))
 	headers = appendHop(headers, &v, src, &f)
 	return &kgo.Record{Topic: topic, Partition: levels.ByKey, Key: src.Key, Value: src.Value, Headers: headers}
-}
-
-// ReadHop reads what Hop put on. It is false where any of it is missing or
-// malformed: then the record counts as written straight to the level topic.
-//
-// Anyone who may write to the topic can write these headers. What they say is
-// well formed, not true: the forwarder bounds the due time by the level, and a
-// name in Granted need not be a level.
-func ReadHop(h []kgo.RecordHeader) (f levels.Facts, ok bool) {
-	due, accepted, granted, id := hopValues(h)
-	if f, ok = hopFacts(due, accepted, granted, id); ok {
-		f.ID = string(id)
-	}
-	return f, ok
-}
-
-// hopValues returns the values of the headers that appendHop makes, nil for one that is
-// missing.
-func hopValues(h []kgo.RecordHeader) (due, accepted, granted, id []byte) {
-	if n := len(h) - hopAdds; n >= 0 && h[n].Key == KeyDue && h[n+1].Key == KeyAccepted &&
-		h[n+2].Key == KeyGranted && h[n+3].Key == KeyID { // as Hop leaves them
-		return h[n].Value, h[n+1].Value, h[n+2].Value, h[n+3].Value
-	}
-	for i := range h { // the last one wins
-		switch h[i].Key {
-		case KeyDue:
-			due = h[i].Value
-		case KeyAccepted:
-			accepted = h[i].Value
-		case KeyGranted:
-			granted = h[i].Value
-		case KeyID:
-			id = h[i].Value
-		}
-	}
-	return due, accepted, granted, id
 }
 
 // hopFacts reads the values of the headers that appendHop makes, but for the id, which
@@ -75,10 +45,48 @@ func hopFacts(due, accepted, granted, id []byte) (f levels.Facts, ok bool) {
 	return f, true
 }
 
-// HopDue returns the due time that ReadHop reads, in Unix milliseconds, and whether the
-// record walks to it over several levels. It is called for each record.
-func HopDue(h []kgo.RecordHeader) (ms int64, exact, ok bool) {
-	due, accepted, granted, id := hopValues(h)
+// ReadHop is [Headers.Facts] of headers of which nothing else is asked.
+func ReadHop(all []kgo.RecordHeader) (f levels.Facts, ok bool) {
+	return Read(all).Facts()
+}
+
+// HopDue returns the due time that [Headers.Facts] reads, in Unix milliseconds, and whether
+// the record walks to it over several levels. If ok is false, the record counts as written
+// straight to the level, and exact reports whether it asks for an exact time itself.
+//
+// A record waits between that and its delivery, and what was read of it would take more
+// memory than it is worth: so this looks at the four headers that Hop leaves at the end,
+// and reads the others only if they are not there.
+func HopDue(all []kgo.RecordHeader) (ms int64, exact, ok bool) {
+	if n := len(all) - hopAdds; n >= 0 && all[n].Key == KeyDue && all[n+1].Key == KeyAccepted &&
+		all[n+2].Key == KeyGranted && all[n+3].Key == KeyID {
+		if ms, exact, ok = hopDue(all[n].Value, all[n+1].Value, all[n+2].Value, all[n+3].Value); ok {
+			return ms, exact, true
+		}
+	}
+	if !slices.ContainsFunc(all, tellsDue) {
+		return 0, false, false // written straight to the level, without an exact time
+	}
+	h := Read(all)
+	if ms, exact, ok = hopDue(h.hopValues()); !ok {
+		return 0, h.asksExact(), false
+	}
+	return ms, exact, true
+}
+
+// tellsDue reports whether a header can say when a record is due on a level. Most have the
+// length of none of these keys.
+func tellsDue(h kgo.RecordHeader) bool {
+	switch h.Key {
+	case KeyDue, levels.HeaderFor, levels.HeaderUntil:
+		return true
+	}
+	return false
+}
+
+// hopDue is the due time of hopFacts, and whether it is an exact one. It is called for
+// each record.
+func hopDue(due, accepted, granted, id []byte) (ms int64, exact, ok bool) {
 	if ms, ok = parseNumber(due, math.MaxInt64); !ok || len(id) == 0 {
 		return 0, false, false
 	}

@@ -3,6 +3,7 @@ package record
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -48,106 +49,69 @@ func ParkedSource(rec *kgo.Record) (topic string, partition int32, ok bool) {
 // with a record that Parked did not make.
 func Unpark(rec *kgo.Record) (src *kgo.Record, f levels.Facts, err error) {
 	src = new(kgo.Record)
-	if f, err = UnparkInto(rec, src, ""); err != nil {
+	h := Read(rec.Headers)
+	if f, err = UnparkInto(rec, h, src, ""); err != nil {
 		return nil, levels.Facts{}, err
 	}
 	return src, f, nil
 }
 
-// UnparkInto is Unpark with the record written to src. topic is a guess at the target,
-// which saves an allocation if it is right.
-func UnparkInto(rec, src *kgo.Record, topic string) (f levels.Facts, err error) {
-	h := readHeaders(rec.Headers)
-	f, ok := hopFacts(h.due, h.accepted, h.granted, h.id)
+// UnparkInto is Unpark of rec, whose headers are h, with the record written to src and h
+// left to be the headers of that. topic is a guess at the target, which saves an
+// allocation if it is right.
+func UnparkInto(rec *kgo.Record, h *Headers, src *kgo.Record, topic string) (f levels.Facts, err error) {
+	f, ok := hopFacts(h.hopValues())
 	if !ok {
 		return levels.Facts{}, fmt.Errorf(
 			"parked record %s: the private headers %s, %s, %s and %s are not all there and well formed; "+
 				"only the service writes to this topic",
 			Origin(rec), KeyDue, KeyAccepted, KeyGranted, KeyID)
 	}
-	if len(h.target) == 0 {
+	target, _ := h.value(keyHopTarget)
+	if len(target) == 0 {
 		return levels.Facts{}, fmt.Errorf("parked record %s: the private header %s is missing or empty; "+
 			"only the service writes to this topic", Origin(rec), KeyTarget)
 	}
-	if h.partitioned {
-		if f.Partition, ok = parsePartition(h.partition); !ok {
+	if partition, given := h.value(keyHopPartition); given {
+		if f.Partition, ok = parsePartition(partition); !ok {
 			return levels.Facts{}, fmt.Errorf("parked record %s: %s %s is not a partition; "+
-				"only the service writes to this topic", Origin(rec), KeyPartition, Quote(h.partition))
+				"only the service writes to this topic", Origin(rec), KeyPartition, Quote(partition))
 		}
 	}
-	if f.Topic = topic; string(h.target) != topic {
-		f.Topic = string(h.target)
+	if f.Topic = topic; string(target) != topic {
+		f.Topic = string(target)
 	}
 	f.ID, f.Origin = h.names()
-	if f.Since, ok = parseNumber(h.since, math.MaxInt64); !ok {
+	if f.Since, ok = h.number(keyHopSince, math.MaxInt64); !ok {
 		f.Since = rec.Timestamp.UnixMilli() // parked then: it failed no later
 	}
 	*src = *rec
-	src.Headers = h.public(rec.Headers)
-	src.Key = nil
-	if h.keyed {
-		if src.Key = h.key; src.Key == nil {
-			src.Key = []byte{} // there is a key, and nothing in it
-		}
+	var keyed bool
+	if src.Key, keyed = h.value(keyHopKey); keyed && src.Key == nil {
+		src.Key = []byte{} // there is a key, and nothing in it
 	}
+	h.dropPrivate()
+	src.Headers = h.all
 	return f, nil
 }
 
-// parkedHeaders are the values of the headers that Parked puts on.
-type parkedHeaders struct {
-	due, accepted, granted, id, target, origin, since, partition, key []byte
-
-	partitioned, keyed bool
-	first              int  // of the private headers
-	mixed              bool // public ones follow
-}
-
-// readHeaders reads them in one pass. The last of a name wins.
-func readHeaders(all []kgo.RecordHeader) (p parkedHeaders) {
-	p.first = len(all)
-	for i := range all {
-		h := &all[i]
-		if !isHop(h.Key) {
-			p.mixed = p.mixed || p.first < i
-			continue
-		}
-		p.first = min(p.first, i)
-		switch h.Key {
-		case KeyDue:
-			p.due = h.Value
-		case KeyAccepted:
-			p.accepted = h.Value
-		case KeyGranted:
-			p.granted = h.Value
-		case KeyID:
-			p.id = h.Value
-		case KeyTarget:
-			p.target = h.Value
-		case KeyOrigin:
-			p.origin = h.Value
-		case KeySince:
-			p.since = h.Value
-		case KeyPartition:
-			p.partition, p.partitioned = h.Value, true
-		case KeyKey:
-			p.key, p.keyed = h.Value, true
-		}
-	}
-	return p
-}
-
-// public returns the headers that are not private: those of all in front of the first
-// private one, which Parked puts behind them.
-func (p *parkedHeaders) public(all []kgo.RecordHeader) []kgo.RecordHeader {
-	if p.mixed {
-		return WithoutHop(all, 0)
-	}
-	return all[:p.first:p.first]
-}
-
 // names returns the id and the origin, in one allocation.
-func (p *parkedHeaders) names() (id, origin string) {
+func (h *Headers) names() (id, origin string) {
 	var room [2 * maxPlace]byte
-	both := string(append(append(room[:0], p.id...), p.origin...))
-	return both[:len(p.id)], both[len(p.id):]
+	value, _ := h.value(keyHopID)
+	from, _ := h.value(keyHopOrigin)
+	both := string(append(append(room[:0], value...), from...))
+	return both[:len(value)], both[len(value):]
+}
+
+// dropPrivate leaves the headers that are not private. They are those in front of the
+// first private one, unless someone else than Parked made the record.
+func (h *Headers) dropPrivate() {
+	first, after := bits.TrailingZeros64(h.private), bits.Len64(h.private)
+	if len(h.all) > maxMarked || after != len(h.all) || bits.OnesCount64(h.private) != after-first {
+		h.read(WithoutHop(h.all, 0))
+		return
+	}
+	h.all, h.private = h.all[:first:first], 0
+	clear(h.at[keyHopDue:])
 }

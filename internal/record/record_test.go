@@ -322,7 +322,7 @@ func anyBytes() *rapid.Generator[[]byte] {
 
 // ourKeys are the keys that mean something to the service.
 var ourKeys = []string{
-	levels.HeaderLevel, levels.HeaderTarget, levels.HeaderPartition, levels.HeaderID, levels.HeaderSent,
+	levels.HeaderLevel, levels.HeaderFor, levels.HeaderUntil, levels.HeaderTarget, levels.HeaderPartition, levels.HeaderID, levels.HeaderSent,
 	levels.HeaderDue, levels.HeaderAccepted, levels.HeaderGranted, levels.HeaderRequested, levels.HeaderPreviousID,
 	levels.HeaderError, levels.HeaderErrorDetail, levels.HeaderOrigin, levels.HeaderAttempts,
 	levels.HeaderValueLength, levels.HeaderValueHash, levels.HeaderKeyLength, levels.HeaderKeyHash, levels.HeaderHeadersLeftOut,

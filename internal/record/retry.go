@@ -1,8 +1,6 @@
 package record
 
 import (
-	"math"
-
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/levels"
@@ -31,21 +29,4 @@ func Again(src *kgo.Record, topic string, f levels.Facts, r Retry) *kgo.Record {
 	headers = add(headers, KeyFirstDue, v.number(r.Due))
 	headers = appendHop(headers, &v, src, &f) // last, where ReadHop looks first
 	return &kgo.Record{Topic: topic, Partition: levels.ByKey, Key: src.Key, Value: src.Value, Headers: headers}
-}
-
-// ReadRetry reads what Again put on a record that is due at dueMs, in Unix milliseconds.
-// Anyone who may write to the topic can write these headers: they can make a record die
-// sooner and never wait longer. What is malformed counts as absent.
-func ReadRetry(h []kgo.RecordHeader, dueMs int64) Retry {
-	r := Retry{Due: dueMs}
-	value, _ := Last(h, KeyAttempt)
-	n, ok := parseNumber(value, math.MaxInt32)
-	if !ok {
-		return r
-	}
-	r.Attempts = int(n)
-	if first, ok := lastNumber(h, KeyFirstDue); ok {
-		r.Due = min(first, dueMs)
-	}
-	return r
 }

@@ -26,7 +26,7 @@ func TestAgain(t *testing.T) {
 		if !ok || got != want {
 			t.Errorf("round %d: %+v, %t", round, got, ok)
 		}
-		if r := ReadRetry(rec.Headers, 5000); r != (Retry{round, 2001}) {
+		if r := Read(rec.Headers).Retry(5000); r != (Retry{round, 2001}) {
 			t.Errorf("round %d: %+v", round, r)
 		}
 		if rec.Topic != "delay.level.10s" || rec.Partition != levels.ByKey || string(rec.Key) != "k" || string(rec.Value) != "v" {
@@ -54,7 +54,7 @@ func TestReadRetry(t *testing.T) {
 		{headers(KeyAttempt, "9999999999", KeyFirstDue, "4000"), Retry{0, 5000}},
 		{headers(KeyAttempt, "2", KeyFirstDue, "soon"), Retry{2, 5000}},
 	} {
-		if got := ReadRetry(c.headers, 5000); got != c.want {
+		if got := Read(c.headers).Retry(5000); got != c.want {
 			t.Errorf("%v: %+v, want %+v", c.headers, got, c.want)
 		}
 	}

@@ -22,10 +22,11 @@ const (
 	commonValues  = 1024
 )
 
-// Final returns the headers of the record that [Final] makes. left is how many records
-// of the batch are to come, this one included: if room runs out, it is made for all.
-func (r *Room) Final(src *kgo.Record, f *levels.Facts, left int) []kgo.RecordHeader {
-	count, size := len(src.Headers)+finalAdds, finalSize(src, f)
+// Final returns the headers of the record that [Final] makes of src, whose headers are
+// h. left is how many records of the batch are to come, this one included: if room runs
+// out, it is made for all.
+func (r *Room) Final(src *kgo.Record, h *Headers, f *levels.Facts, left int) []kgo.RecordHeader {
+	count, size := h.keptCount()+finalAdds, finalSize(src, f)
 	if count > commonHeaders || size > commonValues {
 		return Final(src, *f).Headers
 	}
@@ -36,7 +37,7 @@ func (r *Room) Final(src *kgo.Record, f *levels.Facts, left int) []kgo.RecordHea
 		r.values = newValues(left * size)
 	}
 	start := len(r.headers)
-	r.headers = appendFinal(r.headers, &r.values, src, f)
+	r.headers = h.appendFinal(r.headers, &r.values, src, f)
 	return r.headers[start:len(r.headers):len(r.headers)]
 }
 

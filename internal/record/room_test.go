@@ -25,8 +25,8 @@ func TestOneLargeRecordInARoom(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		var room Room
-		large := room.Final(&c.src, &c.facts, 64)
-		room.Final(&kgo.Record{Topic: "delay.level.10s"}, &levels.Facts{Topic: "orders"}, 63)
+		large := room.Final(&c.src, Read(c.src.Headers), &c.facts, 64)
+		room.Final(&kgo.Record{Topic: "delay.level.10s"}, Read(nil), &levels.Facts{Topic: "orders"}, 63)
 		runtime.ReadMemStats(&after)
 		const others = 1 << 20
 		if n := after.TotalAlloc - before.TotalAlloc; n > c.takes+others {

@@ -30,11 +30,22 @@ var requestKeys = [...]struct {
 // nil is none.
 func Misspelt(h []kgo.RecordHeader) *levels.Refusal {
 	for i := range h {
-		if key, code := meantKey(h[i].Key); key != "" {
-			return &levels.Refusal{Code: code, Detail: "header " + strconv.QuoteToASCII(h[i].Key) + " is not how the key is spelled; write " + key}
+		if isMisspelt(h[i].Key) {
+			return misspelt(h[i].Key)
 		}
 	}
 	return nil
+}
+
+func isMisspelt(key string) bool {
+	right, _ := meantKey(key)
+	return right != ""
+}
+
+// misspelt refuses a record with a misspelt key.
+func misspelt(key string) *levels.Refusal {
+	right, code := meantKey(key)
+	return &levels.Refusal{Code: code, Detail: "header " + strconv.QuoteToASCII(key) + " is not how the key is spelled; write " + right}
 }
 
 // meantKey is the request's key that key stands for, "" where it is none or spelled as

@@ -20,7 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
@@ -42,7 +42,7 @@ const (
 
 const (
 	// lease is how old the last commit may be while records are delivered.
-	lease = lane.SessionTimeout / 2
+	lease = consume.SessionTimeout / 2
 	// lingering is how long the one that commits before the acknowledgement gathers
 	// records, as a producer does by default.
 	lingering   = 50 * time.Millisecond
@@ -122,7 +122,7 @@ func forwardWith(fault string, args []string) int {
 func (f *faulty) run(ctx context.Context, brokers []string, group string, topics []string, instance string) (err error) {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(brokers...), kgo.ConsumerGroup(group), kgo.InstanceID(instance), kgo.ConsumeTopics(topics...),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.SessionTimeout(lane.SessionTimeout), kgo.HeartbeatInterval(lane.HeartbeatInterval),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.SessionTimeout(consume.SessionTimeout), kgo.HeartbeatInterval(consume.HeartbeatInterval),
 		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchMaxWait(250 * time.Millisecond), kgo.ProducerLinger(0), kgo.RecordPartitioner(record.Partitioner()),
 		kgo.OnPartitionsRevoked(f.revoked), kgo.OnPartitionsLost(f.lost),
@@ -192,7 +192,7 @@ func (f *faulty) prepare(w *waiting) (queue string) {
 		}
 		return ""
 	}
-	topic, partition, refusal := (&record.Targets{Names: f.policy.Names}).Resolve(w.in.Headers)
+	topic, partition, refusal := (&record.Targets{Names: f.policy.Names}).Resolve(record.Read(w.in.Headers))
 	if refusal != nil {
 		return ""
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -219,7 +219,7 @@ func (h *history) accepted(rec *kgo.Record, isLevel bool) {
 		h.counts.Resent++
 		return
 	}
-	if !lane.Stamped(rec) {
+	if !consume.Stamped(rec) {
 		h.unstamped++
 	}
 	e.accepted = h.ms(rec.Timestamp.UnixMilli())

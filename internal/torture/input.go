@@ -189,7 +189,7 @@ var poisons = []func(*recipe, *rand.Rand){
 	},
 	func(c *recipe, _ *rand.Rand) { c.crowd = 1000 },
 	func(c *recipe, _ *rand.Rand) { c.nullValue, c.key = true, nullKey },
-	func(c *recipe, _ *rand.Rand) { c.padding, c.nullValue, c.key = -1, false, emptyKey },
+	func(c *recipe, _ *rand.Rand) { c.padding, c.nullValue, c.key, c.partition = -1, false, emptyKey, byKey },
 	func(c *recipe, r *rand.Rand) {
 		if r.IntN(10) == 0 {
 			c.nullValue, c.padding = false, 1_000_000

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -247,7 +247,7 @@ func (w *world) leaseHolds(ctx context.Context, name string, long time.Duration)
 	// What was sent under the lease may be acknowledged a little later, and its
 	// metrics ask the brokers, of which one does not answer: a Prometheus would wait
 	// for ten seconds.
-	const acked, counted = lane.SessionTimeout, 10 * time.Second
+	const acked, counted = consume.SessionTimeout, 10 * time.Second
 	end := time.Now().Add(long)
 	if err := sleep(ctx, acked); err != nil {
 		return err

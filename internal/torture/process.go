@@ -6,17 +6,17 @@ import (
 	"os"
 	"time"
 
-	"github.com/delayd-io/delayd/internal/lane"
+	"github.com/delayd-io/delayd/internal/consume"
 )
 
 const (
 	// takeover is how long the partitions of an instance may lie idle that does not
 	// come back: its session, and a rebalance on a busy machine.
-	takeover = lane.SessionTimeout + 6*time.Second
+	takeover = consume.SessionTimeout + 6*time.Second
 	// exitFenced is delayd's exit code when another process has its instance id.
 	exitFenced = 3
 	// Frozen for longer than a session, as by a pause of a virtual machine.
-	freezeLeast = lane.SessionTimeout + 2*time.Second
+	freezeLeast = consume.SessionTimeout + 2*time.Second
 	freezeMost  = 14 * time.Second
 )
 

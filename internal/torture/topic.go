@@ -218,7 +218,7 @@ func losePending(ctx context.Context, w *world) error {
 
 // dataLoss is the metric that counts what a broker has deleted before it was
 // delivered.
-const dataLoss = "delayd_data_loss_total"
+const dataLoss = "delayd_lost_offsets_total"
 
 // below is how many offsets of a level topic are gone that were not handled.
 func (w *world) below(ctx context.Context, topic string) (n int64, err error) {

@@ -9,7 +9,7 @@ kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties 
 kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties --create --if-not-exists --topic delay.dead --partitions 1 --replication-factor 3 --config cleanup.policy=delete --config retention.ms=-1 --config retention.bytes=-1 --config max.message.bytes=1179660
 kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties --create --if-not-exists --topic delay.control --partitions 1 --replication-factor 3 --config cleanup.policy=compact --config retention.ms=-1 --config retention.bytes=-1
 # This cluster has no ACLs: these rights are granted by IAM policies.
-# User:delayd: router, forwarder, verifier, status, publisher
+# User:delayd: router, forwarder, verifier, status-reader, publisher
 #   READ on topic delay.inbox: read what producers send
 #   DELETE on topic delay.inbox: optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
 #   WRITE on topic delay.level.*: put records where they wait
@@ -44,7 +44,7 @@ kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties 
 #   DESCRIBE_CONFIGS on cluster kafka-cluster: optional: know how large a record the brokers take; without it Kafka's default counts
 #   DESCRIBE on group delay.router: see its commits and members
 #   WRITE on topic delay.control: optional: let delayd admin know the service's levels; without it, it needs --levels
-# User:delayd-admin: mender, status, letters, resender, purger, letter-deleter, operator, skipper
+# User:delayd-admin: configurer, status-reader, record-reader, resender, purger, dead-letter-deleter, operator, skipper
 #   CREATE on topic delay.inbox: create it
 #   CREATE on topic delay.level.*: create it
 #   CREATE on topic delay.parked: create it
@@ -85,7 +85,7 @@ kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties 
 #   READ on topic delay.inbox: read the batch, and tell the router where to go on
 #   WRITE on topic delay.dead: write the dead letter
 #   READ on group delay.skipped: tell the service where to go on
-# User:wall: verifier, status
+# User:wall: verifier, status-reader
 #   DESCRIBE on topic delay.inbox: see that it is there
 #   DESCRIBE_CONFIGS on topic delay.inbox: optional: check its settings; without it they count as good, with a note
 #   DESCRIBE on topic delay.level.*: see that it is there

@@ -8,7 +8,7 @@ kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties 
 kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties --create --if-not-exists --topic delay.parked --partitions 4 --replication-factor 3 --config cleanup.policy=delete --config retention.ms=-1 --config retention.bytes=-1 --config message.timestamp.type=LogAppendTime --config segment.bytes=67108864 --config max.message.bytes=1179648
 kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties --create --if-not-exists --topic delay.dead --partitions 1 --replication-factor 3 --config cleanup.policy=delete --config retention.ms=-1 --config retention.bytes=-1 --config max.message.bytes=1179648
 kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties --create --if-not-exists --topic delay.control --partitions 1 --replication-factor 3 --config cleanup.policy=compact --config retention.ms=-1 --config retention.bytes=-1
-# User:delayd: router, forwarder, verifier, status, publisher
+# User:delayd: router, forwarder, verifier, status-reader, publisher
 # READ on topic delay.inbox: read what producers send
 # DELETE on topic delay.inbox: optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
 # DESCRIBE on topic delay.inbox: see that it is there
@@ -54,7 +54,7 @@ kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --transactional-id delay.router- --transactional-id delay.forwarder- --resource-pattern-type prefixed
 # DESCRIBE_CONFIGS on cluster kafka-cluster: optional: know how large a record the brokers take; without it Kafka's default counts
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation DescribeConfigs --cluster
-# User:delayd-admin: mender, status, letters, resender, purger, letter-deleter, operator, skipper
+# User:delayd-admin: configurer, status-reader, record-reader, resender, purger, dead-letter-deleter, operator, skipper
 # CREATE on topic delay.inbox: create it
 # DESCRIBE on topic delay.inbox: see that it is there
 # DESCRIBE_CONFIGS on topic delay.inbox: optional: check its settings; without it they count as good, with a note
@@ -104,7 +104,7 @@ kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --
 # READ on group delay.purged: tell the forwarders what is deleted
 # READ on group delay.skipped: tell the service where to go on
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Read --group delay.purged --group delay.skipped
-# User:wall: verifier, status
+# User:wall: verifier, status-reader
 # DESCRIBE on topic delay.inbox: see that it is there
 # DESCRIBE_CONFIGS on topic delay.inbox: optional: check its settings; without it they count as good, with a note
 # DESCRIBE on topic delay.parked: see that it is there

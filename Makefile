@@ -1,0 +1,57 @@
+# The commands of a contributor. .ci/run calls the same targets.
+
+# Pinned, so that a new release of a tool turns no build red.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# Modules of their own, so that their dependencies are none of delayd.
+MODULES := deploy watermill
+
+.DEFAULT_GOAL := help
+.PHONY: help test race kafka torture lint modules console
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+test: ## every test that needs no Kafka, on virtual time
+	go test -tags synctests ./...
+
+# On one processor: Go 1.26 lets two goroutines of a synctest bubble that poll due timers
+# use one context of the race detector at once, which ends the process
+# (runtime.(*timer).maybeRunChan). What the detector finds does not depend on it, and
+# packages still run in parallel.
+race: ## the same under the race detector (needs gcc)
+	go test -race -cpu 1 -tags synctests -timeout 45m ./...
+
+# One package at a time: each starts brokers of its own.
+kafka: ## the tests on a real Apache Kafka, which they start (Java 17, Maven, kcat, Python 3, npm, libfaketime)
+	@packages=$$(grep -rl --include='*_test.go' --exclude-dir=consoletest '^//go:build realkafka' . | xargs -n 1 dirname | sort -u); \
+	[ -n "$$packages" ] || { echo "no package has tests with the tag realkafka" >&2; exit 1; }; \
+	set -x; go test -tags realkafka -count=1 -timeout 30m -p 1 $$packages
+
+# Three brokers and a fixed seed. It fails on what is lost, early, out of order, altered, or
+# duplicated beyond what crashes may cost; never on a time.
+torture: ## two minutes of faults on three brokers, with a check of every record
+	go run ./internal/torture random --seed 7 --for 60s --delivery at-least-once
+	go run ./internal/torture random --seed 7 --for 60s --delivery exactly-once
+
+lint: ## gofmt, go vet and staticcheck, with each build tag and in each module
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:" $$unformatted >&2; exit 1; }
+	@set -ex; for tags in '' synctests realkafka; do \
+		go vet -tags "$$tags" ./...; \
+		go run $(STATICCHECK) -tags "$$tags" ./...; \
+	done
+	@set -ex; for module in $(MODULES); do \
+		(cd $$module && go vet ./... && go run $(STATICCHECK) ./...) || exit 1; \
+	done
+
+modules: ## the tests of the manifests, the unit and the adapter for watermill (need systemd-analyze)
+	@set -ex; for module in $(MODULES); do \
+		(cd $$module && go test -count=1 ./...) || exit 1; \
+	done
+
+# A module of its own as well: neither a driver for browsers nor OpenAPI's validator is a
+# dependency of delayd. What npm fetches is axe, and the chart library that is embedded, to
+# compare it.
+console: ## the console in Chromium, on a real Kafka (needs chromium and npm)
+	cd consoletest && npm ci --no-audit --no-fund
+	cd consoletest && go vet -tags realkafka ./... && go run $(STATICCHECK) -tags realkafka ./...
+	cd consoletest && go test -tags realkafka -count=1 -timeout 10m ./...

@@ -1,0 +1,177 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/offsets"
+	"github.com/delayd-io/delayd/levels"
+)
+
+const (
+	// pageWindow is how many offsets of a partition are read first for a page, from the
+	// end backwards. Each further window is four times as large, up to maxPageWindow.
+	pageWindow    = 64
+	maxPageWindow = 4096
+	// pageLetters is how many letters a page has where the filter sets no limit.
+	pageLetters = 50
+	// pagePatience bounds how long letters are looked for. What was found by then is a
+	// page, and the next one goes on from there.
+	pagePatience = 3 * time.Second
+)
+
+// LetterPages shows dead letters page by page, the newest first, and reads no more of
+// their topic than a page takes. It remembers what was sent again, so that only the
+// first page reads all of that. One goroutine at a time may use it.
+type LetterPages struct {
+	cl       *kgo.Client
+	names    levels.Names
+	sendings *sendings
+	read     map[offsets.Partition]int64 // up to where sendings goes
+}
+
+// NewLetterPages returns LetterPages that ask through cl.
+func NewLetterPages(cl *kgo.Client, names levels.Names) *LetterPages {
+	return &LetterPages{cl: cl, names: names}
+}
+
+// LetterPage is a page of dead letters.
+type LetterPage struct {
+	Letters []*Letter `json:"letters"`
+	// Next is where the next page begins; "" where no older letter is left.
+	Next string `json:"next,omitempty"`
+	// Looked is how many records were read for it. A page with a filter may end early,
+	// even with no letter at all, when letters that match are rare: Next goes on.
+	Looked int `json:"looked"`
+}
+
+// Page returns the letters that f takes, the newest first: from the end of the topic,
+// or from before, which is the Next of an earlier page. The limit of f is the size of the
+// page, 50 where there is none.
+func (p *LetterPages) Page(ctx context.Context, f LetterFilter, before string) (LetterPage, error) {
+	page := LetterPage{Letters: []*Letter{}}
+	bounds, err := parsePageBounds(before)
+	if err != nil {
+		return page, err
+	}
+	if err := p.refresh(ctx); err != nil {
+		return page, err
+	}
+	spans, err := letterSpans(ctx, p.cl, p.names)
+	if err != nil {
+		return page, err
+	}
+	for i := range spans {
+		if bound, ok := bounds[spans[i].Partition.Partition]; ok {
+			spans[i].to = min(spans[i].to, bound)
+		} else if before != "" {
+			spans[i].to = spans[i].from // a partition that is newer than the page before
+		}
+	}
+	limit := cmp.Or(f.Limit, pageLetters)
+	began := time.Now()
+	for window := int64(pageWindow); len(page.Letters) < limit && time.Since(began) < pagePatience; window = min(4*window, maxPageWindow) {
+		left := false
+		for i := range spans {
+			s := &spans[i]
+			if s.from >= s.to {
+				continue
+			}
+			left = true
+			part := *s
+			part.from = max(s.from, s.to-window)
+			err := part.read(ctx, p.cl, func(rec *kgo.Record) error {
+				page.Looked++
+				if l := newLetter(rec); f.takes(l) {
+					l.tell(p.sendings)
+					page.Letters = append(page.Letters, l)
+				}
+				return nil
+			})
+			if err != nil {
+				return page, err
+			}
+			s.to = part.from
+		}
+		if !left {
+			break
+		}
+	}
+	slices.SortStableFunc(page.Letters, func(a, b *Letter) int {
+		return cmp.Or(b.Died.Compare(a.Died), cmp.Compare(b.Offset, a.Offset))
+	})
+	if len(page.Letters) > limit {
+		for _, l := range page.Letters[limit:] {
+			for i := range spans {
+				if spans[i].Partition.Partition == l.Partition {
+					spans[i].to = max(spans[i].to, l.Offset+1)
+				}
+			}
+		}
+		clear(page.Letters[limit:])
+		page.Letters = page.Letters[:limit]
+	}
+	page.Next = pageBounds(spans)
+	return page, nil
+}
+
+// refresh reads what was sent again since the last time.
+func (p *LetterPages) refresh(ctx context.Context) error {
+	spans, err := readable(ctx, p.cl, p.names.Resent())
+	if err != nil {
+		return err
+	}
+	for _, s := range spans {
+		if s.to < p.read[s.Partition] { // deleted, and made again
+			p.sendings = nil
+		}
+	}
+	if p.sendings == nil || spans == nil {
+		p.sendings, p.read = newSendings(), make(map[offsets.Partition]int64)
+	}
+	for _, s := range spans {
+		s.from = max(s.from, p.read[s.Partition])
+		if err := p.sendings.read(ctx, p.cl, s); err != nil {
+			p.sendings = nil
+			return err
+		}
+		p.read[s.Partition] = s.to
+	}
+	return nil
+}
+
+// pageBounds is up to where the next page goes, as in "0:17,1:4": the partitions that
+// have older letters, and an offset after those. "" is none.
+func pageBounds(spans []span) string {
+	var parts []string
+	for _, s := range spans {
+		if s.from < s.to {
+			parts = append(parts, fmt.Sprintf("%d:%d", s.Partition.Partition, s.to))
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+func parsePageBounds(s string) (map[int32]int64, error) {
+	bounds := make(map[int32]int64)
+	if s == "" {
+		return bounds, nil
+	}
+	for _, part := range strings.Split(s, ",") {
+		partition, offset, _ := strings.Cut(part, ":")
+		n, err1 := strconv.ParseInt(partition, 10, 32)
+		at, err2 := strconv.ParseInt(offset, 10, 64)
+		if err1 != nil || err2 != nil || n < 0 || at < 0 {
+			return nil, fmt.Errorf("%q is not where a page of dead letters begins; leave it out for the newest", s)
+		}
+		bounds[int32(n)] = at
+	}
+	return bounds, nil
+}

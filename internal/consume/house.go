@@ -1,0 +1,164 @@
+package consume
+
+import (
+	"context"
+	"time"
+)
+
+// keepHouse looks at the budgets while they are short, sets the gauges, and
+// wakes the lanes when the wall clock has jumped: their timers follow the other
+// clock, which stands still while a machine is suspended.
+func (c *Consumer) keepHouse(ctx context.Context) {
+	timer := time.NewTimer(houseEvery)
+	defer timer.Stop()
+	last, alarmed := time.Now(), time.Time{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		now := time.Now()
+		if jump := now.Round(0).Sub(last.Round(0)) - now.Sub(last); jump.Abs() > clockJump {
+			c.log.Warn().Dur("jump_ms", jump).Msg("the wall clock was set, or the machine was suspended")
+			c.clocks.each((*clock).jumped)
+			signal(c.prober.soon)
+			for _, l := range c.each() {
+				l.nudge()
+			}
+		}
+		last = now
+		skew := c.clocks.skew(now)
+		if skew.Abs() > skewAlarm && now.Sub(alarmed) > skewAlarmEvery {
+			alarmed = now
+			c.log.Warn().Dur("skew_ms", skew).Msg("this machine's clock is ahead of a broker's (behind it, if negative): it is corrected for")
+		}
+		c.cfg.Metrics.Skew.WithLabelValues(c.cfg.Group).Set(skew.Seconds())
+		c.cfg.Metrics.LeaseAge.WithLabelValues(c.cfg.Group).Set(c.lease.age(now).Seconds())
+		c.measure(now)
+		every := houseEvery
+		if !c.ahead.pressed() {
+			c.stuck.Store(false)
+		}
+		if c.held.Load() || c.ahead.pressed() {
+			c.throttle(now, false)
+			every = throttleEvery
+		}
+		timer.Reset(every)
+	}
+}
+
+// awaitRoom waits until the records that were fetched ahead are within the
+// budget again. When none move, as with a target that hangs, it does not wait
+// for long: then their lanes are held back, and the others are fetched.
+//
+// Waiting is better than holding back where it is enough: a fetch that is under
+// way has to end before a lane that was held back can join the next.
+func (c *Consumer) awaitRoom(ctx context.Context) {
+	if !c.ahead.full() || c.stuck.Load() {
+		return
+	}
+	timer := time.NewTimer(roomWait)
+	defer timer.Stop()
+	for c.ahead.full() {
+		select {
+		case <-c.ahead.room:
+		case <-timer.C:
+			c.stuck.Store(true)
+			c.throttle(time.Now(), false)
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// awaitAside does the same for the pool aside, whose lanes move as fast as a release, or
+// not at all for hours. While they move, the poll loop waits for them; the lanes that do
+// not move are held back, once each time that they stop.
+func (c *Consumer) awaitAside(ctx context.Context) {
+	if !c.aside.crowded() {
+		return
+	}
+	if time.Since(c.vain) < asideRest {
+		c.throttle(time.Now(), true)
+		return
+	}
+	c.aside.awaited.Store(true)
+	defer c.aside.awaited.Store(false)
+	timer := time.NewTimer(asideWait)
+	defer timer.Stop()
+	for c.aside.crowded() {
+		select {
+		case <-c.aside.room:
+		case <-timer.C:
+			c.vain = time.Now()
+			c.throttle(c.vain, true)
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// throttle stops and starts the fetching of lanes, as their pools' budgets say.
+// asideFull says that the pool aside has had no room for asideWait.
+func (c *Consumer) throttle(now time.Time, asideFull bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	reaches := make(map[*pool][]reach, 2)
+	for _, l := range c.lanes {
+		reaches[l.pool] = append(reaches[l.pool], l.reach())
+	}
+	pause, resume := make(map[string][]int32), make(map[string][]int32)
+	for p, lanes := range reaches {
+		fetch, hold := c.share(p, lanes, now, asideFull)
+		for _, l := range hold {
+			l.hold(true, pause)
+		}
+		for _, l := range fetch {
+			l.hold(false, resume)
+		}
+	}
+	if len(pause) > 0 {
+		c.client.PauseFetchPartitions(pause)
+	}
+	c.resume(resume)
+	held := false
+	for _, l := range c.lanes {
+		held = held || l.isHeld()
+	}
+	c.held.Store(held)
+}
+
+// share decides for the lanes of p.
+func (c *Consumer) share(p *pool, lanes []reach, now time.Time, asideFull bool) (fetch, hold []*lane) {
+	if p == c.aside {
+		return shareAside(p.budget, lanes, now, asideFull)
+	}
+	return share(p.budget, lanes, now, c.stuck.Load())
+}
+
+func (l *lane) isHeld() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.paused
+}
+
+// hold notes whether the lane is held back, and adds it to changed when that
+// is new.
+func (l *lane) hold(paused bool, changed map[string][]int32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.paused == paused {
+		return
+	}
+	l.paused, l.fetched = paused, time.Now()
+	l.caughtUp = false
+	if paused {
+		l.pool.held.Add(l.bytes)
+	} else {
+		l.pool.held.Add(-l.bytes)
+	}
+	changed[l.topic.Name] = append(changed[l.topic.Name], l.partition)
+}

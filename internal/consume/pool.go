@@ -1,0 +1,217 @@
+package consume
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// horizon is how far ahead of its due time a record is worth fetching when
+// others wait for memory: a lane whose last record is due later than this has
+// enough.
+const horizon = 750 * time.Millisecond
+
+// roomWait is how long the poll loop waits for memory to come back before it
+// holds back the lanes that use it, and goes on with the others.
+const roomWait = 100 * time.Millisecond
+
+// asideWait is the same for memory of the pool aside. It is longer because in transactions
+// memory comes back with a commit, and no level is so short that its records, which are
+// fetched as soon as they are there, would be late for that. asideRest is how long after
+// a wait in vain there is no other: where many targets take records slowly, each lane
+// would hold up the loop in turn.
+const (
+	asideWait = 500 * time.Millisecond
+	asideRest = 5 * time.Second
+)
+
+// farOff is how far off the next record of a lane is that is suspended.
+const farOff = 365 * 24 * time.Hour
+
+// throttleEvery is how often lanes that are held back are checked again.
+const throttleEvery = 250 * time.Millisecond
+
+// pool is what lanes share: memory for what is fetched ahead, and slots for
+// what is sent and not committed.
+type pool struct {
+	budget int64
+	bytes  atomic.Int64
+	held   atomic.Int64 // bytes of lanes that are held back
+	slots  *semaphore.Weighted
+	free   atomic.Int64 // slots that nobody has, at the least
+	// behind are those slots that works have to have too which are long overdue: in a
+	// release there are always more of them, and what is on time must not queue up
+	// behind them.
+	behind  *semaphore.Weighted
+	room    chan struct{} // has room for one: a quarter of the budget is free again
+	awaited atomic.Bool   // somebody waits until the pool is not crowded
+
+	// overtaking is how many works were sent before a record in front of them, and are
+	// in no commit, nor listed by one.
+	overtaking    atomic.Int64
+	maxOvertaking int64 // how many there may be
+}
+
+// behindAfter is by how much a work is overdue, when its turn comes, that is behind.
+const behindAfter = 100 * time.Millisecond
+
+// maxOvertaking leaves slots for the works that take their turn.
+const maxOvertaking = CommitRecords
+
+// newPool returns a pool with slots for twice as many works as are committed at once.
+// In transactions what is written holds its memory until it is committed: the budget is
+// doubled for that.
+func newPool(budget int64, transactional bool) *pool {
+	p := &pool{budget: budget, room: make(chan struct{}, 1), maxOvertaking: maxOvertaking}
+	slots := int64(2 * CommitRecords)
+	if transactional {
+		p.budget, p.maxOvertaking, slots = 2*budget, TransactionRecords, 2*TransactionRecords
+	}
+	p.free.Store(slots)
+	p.slots, p.behind = semaphore.NewWeighted(slots), semaphore.NewWeighted(maxBehind(slots))
+	return p
+}
+
+// maxBehind is how many of a pool's slots are for works that are behind: the others
+// are left to those on time.
+func maxBehind(slots int64) int64 { return slots / 4 * 3 }
+
+// acquire takes slots for n works, of which so many are behind. It is false when
+// ctx ends before there are any.
+func (p *pool) acquire(ctx context.Context, n, behind int) bool {
+	if p.behind.Acquire(ctx, int64(behind)) != nil {
+		return false
+	}
+	if p.slots.Acquire(ctx, int64(n)) != nil {
+		p.behind.Release(int64(behind))
+		return false
+	}
+	p.free.Add(-int64(n))
+	return true
+}
+
+// release gives back what acquire took.
+func (p *pool) release(n, behind int) {
+	p.free.Add(int64(n))
+	p.slots.Release(int64(n))
+	p.behind.Release(int64(behind))
+}
+
+// full says that the budget is used.
+func (p *pool) full() bool { return p.bytes.Load() >= p.budget }
+
+// pressed says that memory is getting short.
+func (p *pool) pressed() bool { return p.bytes.Load() >= p.budget/2 }
+
+// crowded reports whether the lanes that fetch use more than is left, in a pool whose
+// lanes may stop for hours at any moment. What they hold then stays in use, and half of
+// the rest is still there for others. A fetch is always allowed.
+func (p *pool) crowded() bool {
+	used := p.bytes.Load()
+	return used-p.held.Load() > max(p.budget-used, fetchMaxPartitionBytes)
+}
+
+// give takes back n bytes. It signals room when a quarter of the budget is free again,
+// and to who awaits it when the pool is not crowded any more.
+func (p *pool) give(n int64) {
+	low := p.budget / 4 * 3
+	after := p.bytes.Add(-n)
+	if after < low && after+n >= low || p.awaited.Load() && !p.crowded() {
+		signal(p.room)
+	}
+}
+
+// reach is what a pool needs to know of a lane.
+type reach struct {
+	lane   *lane
+	next   time.Time // when its first waiting record is due
+	last   time.Time // the same of its last
+	moved  time.Time // when it last finished a record
+	bytes  int64
+	paused bool
+}
+
+func (l *lane) reach() reach {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := l.ring.lastDue
+	if !l.unread.IsZero() {
+		last = l.unread
+	}
+	r := reach{lane: l, last: l.here(last), moved: l.moved, bytes: l.bytes, paused: l.paused}
+	if w := l.ring.peek(len(l.ring.exact) > 0); w != nil {
+		r.next = l.here(w.Due)
+	}
+	if l.suspended.Load() { // what it has is enough for any time
+		r.next, r.last = time.Now().Add(farOff), time.Now().Add(farOff)
+	}
+	return r
+}
+
+// share decides which of a pool's lanes are held back and which fetch on.
+// Every lane may fill a small part of the budget, so that none is ever without
+// a record to wait for; what is left goes to those that are due within the
+// horizon, nearest first. Unless strict, these may use more than there is: they
+// move, and memory comes back by itself. A lane that is held back has to fall to
+// half of what held it back, so that lanes are not stopped and started for every
+// record: each stop may have one fetch read again.
+func share(budget int64, lanes []reach, now time.Time, strict bool) (fetch, hold []*lane) {
+	if len(lanes) == 0 {
+		return nil, nil
+	}
+	slices.SortFunc(lanes, func(a, b reach) int {
+		return cmp.Or(a.next.Compare(b.next), cmp.Compare(a.bytes, b.bytes))
+	})
+	own := budget / 2 / int64(len(lanes))
+	var used int64 // by all lanes: those that are far may have been near
+	for _, r := range lanes {
+		used += r.bytes
+	}
+	for _, r := range lanes {
+		own, budget := own, budget
+		if r.paused {
+			own, budget = own/2, budget/2
+		}
+		switch {
+		case r.bytes <= own:
+			fetch = append(fetch, r.lane)
+		case (used < budget || !strict) && r.last.Before(now.Add(horizon)):
+			fetch = append(fetch, r.lane)
+			used += fetchMaxPartitionBytes // what it is about to take
+		default:
+			hold = append(hold, r.lane)
+		}
+	}
+	return fetch, hold
+}
+
+// shareAside returns the lanes of the pool aside that start or stop fetching. Those that
+// were held back fetch again when they have used up what they hold. When timedOut, the
+// pool has been crowded for asideWait: the lanes that have not moved are held back, or
+// all if each has moved.
+func shareAside(budget int64, lanes []reach, now time.Time, timedOut bool) (fetch, hold []*lane) {
+	own := budget / 2 / int64(max(1, len(lanes)))
+	var slow []*lane
+	for _, r := range lanes {
+		switch {
+		case r.paused && r.bytes <= own/2:
+			fetch = append(fetch, r.lane)
+		case r.paused, r.bytes <= own:
+		case now.Sub(r.moved) >= asideWait:
+			hold = append(hold, r.lane)
+		default:
+			slow = append(slow, r.lane)
+		}
+	}
+	switch {
+	case !timedOut:
+		return fetch, nil
+	case len(hold) == 0:
+		return fetch, slow
+	}
+	return fetch, hold
+}

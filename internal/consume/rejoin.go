@@ -1,0 +1,56 @@
+package consume
+
+import (
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// A member that the coordinator has removed, and that hears of it in the answer to its
+// JoinGroup, joins again under a new member id. Java's client takes its partitions for
+// lost then; franz-go (1.22) keeps them and calls nothing. Meanwhile others may have owned
+// them, and a commit in the name of the new member would be accepted for what only the
+// old one was given: after exactly-once delivery twice, and after at-least-once delivery
+// a commit that goes back. So each lane knows the membership that it was assigned to.
+
+// errRejoined says that a lane was assigned to a membership that is over.
+var errRejoined = errors.New("the group has removed this member, and knows it by another id now")
+
+// member returns the id that the group knows us by, or knew us by last.
+func (c *Consumer) member() string {
+	member, _ := c.client.GroupMetadata()
+	return member
+}
+
+// inherited takes the lanes of an earlier membership out of service, and returns their
+// partitions, which the group has given us again.
+func (c *Consumer) inherited() map[string][]int32 {
+	member := c.member()
+	again := make(map[string][]int32)
+	for _, l := range c.each() {
+		if l.member != member {
+			again[l.topic.Name] = append(again[l.topic.Name], l.partition)
+		}
+	}
+	if len(again) > 0 {
+		c.lost(c.work, c.client, again)
+	}
+	return again
+}
+
+// restart makes franz-go fetch lanes of partitions that it had before where they start
+// now. It ignores an offset that it was set to before.
+func (c *Consumer) restart(again map[string][]int32) {
+	beside, at := make(map[string]map[int32]kgo.EpochOffset), make(map[string]map[int32]kgo.EpochOffset)
+	for _, l := range c.pick(again) {
+		l.mu.Lock()
+		if l.next != unknownOffset {
+			setOffset(beside, l, l.next+1)
+			setOffset(at, l, l.next)
+			l.placed = true
+		}
+		l.mu.Unlock()
+	}
+	c.client.SetOffsets(beside)
+	c.client.SetOffsets(at)
+}

@@ -1,0 +1,98 @@
+//go:build synctests
+
+package consume
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// rejoin makes the coordinator remove c's member, which hears of it only when a rebalance
+// makes it join again. meanwhile runs while the group is without it, and joined while the
+// new member waits for its assignment.
+func (w *world) rejoin(c *Consumer, meanwhile, joined func()) {
+	w.t.Helper()
+	former := c.member()
+	w.cluster.ControlKey(int16(kmsg.Heartbeat), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		if req.(*kmsg.HeartbeatRequest).MemberID != former {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.HeartbeatResponse)
+		resp.ErrorCode = kerr.RebalanceInProgress.Code
+		return resp, nil, true
+	})
+	unassigned := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.SyncGroup}, TopLevel: true, Err: kerr.CoordinatorLoadInProgress, Count: -1})
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group = group
+	m := kmsg.NewLeaveGroupRequestMember()
+	m.MemberID = former
+	req.Members = append(req.Members, m)
+	if resp, err := req.RequestWith(context.Background(), w.client); err != nil || resp.Members[0].ErrorCode != 0 {
+		w.t.Fatal(err, resp)
+	}
+	meanwhile()
+	for c.member() == former || c.member() == "" || unassigned.Hits() == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	joined()
+	unassigned.Remove()
+}
+
+// TestRejoin: what a member was given is not the next one's, although franz-go says
+// nothing of the change: it commits nothing of it, neither by itself nor in a
+// transaction, and starts again where the group is by then.
+func TestRejoin(t *testing.T) {
+	for name, transactional := range map[string]bool{"at-least-once": false, "exactly-once": true} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, 1, func(w *world) {
+				w.fill(0, 0, 10, 10)
+				h := &handler{finish: never}
+				c, stop := w.consume(h, func(cfg *Config) { cfg.Transactional = transactional })
+				defer stop()
+				for len(h.now()) < 10 {
+					time.Sleep(10 * time.Millisecond)
+				}
+				former := h.now()
+				w.rejoin(c, func() {
+					commits := make(kadm.Offsets)
+					commits.AddOffset("t", 0, 5, -1) // the former member's successor
+					if err := w.adm.CommitAllOffsets(context.Background(), group, commits); err != nil {
+						t.Fatal(err)
+					}
+				}, func() {
+					doneAll(former[:2])
+					if req, _, n := c.TxnCommitter(false).handled(); transactional && req != nil {
+						t.Errorf("a transaction would commit %d records of the former member", n)
+					}
+					time.Sleep(5 * CommitInterval)
+					if got := w.committed(); got != 5 {
+						t.Errorf("%d are committed, want the successor's 5", got)
+					}
+				})
+				time.Sleep(time.Second)
+				again := h.now()[10:]
+				if len(again) != 5 || again[0].offset != 5 {
+					t.Fatalf("%d records were handled again, want 5 from offset 5 on", len(again))
+				}
+				if former[2].Live() || !again[0].Live() {
+					t.Error("the former member's records are still ours, or the new one's are not")
+				}
+				if transactional {
+					return
+				}
+				doneAll(again)
+				time.Sleep(2 * CommitInterval)
+				if got := w.committed(); got != 10 {
+					t.Errorf("%d are committed, want 10", got)
+				}
+			})
+		})
+	}
+}
