@@ -353,7 +353,7 @@ func anyRecord() *rapid.Generator[*kgo.Record] {
 
 func anyFacts() *rapid.Generator[levels.Facts] {
 	return rapid.Custom(func(t *rapid.T) levels.Facts {
-		granted := rapid.SampledFrom([]string{"0s", "1s", "90m", "2h", "3d"}).Draw(t, "granted")
+		granted := rapid.SampledFrom([]string{"0s", "1s", "90m", "2h", "3d", "exact"}).Draw(t, "granted")
 		return levels.Facts{
 			Topic:     rapid.StringN(1, 249, -1).Draw(t, "target"),
 			Partition: rapid.Int32Min(levels.ByKey).Draw(t, "target partition"),
@@ -380,7 +380,7 @@ func keep(h []kgo.RecordHeader, drop func(key string) bool) []kgo.RecordHeader {
 
 func TestFinalKeepsUserHeadersInOrder(t *testing.T) {
 	replaced := []string{
-		"delay-level", "delay-target", "delay-partition", "delay-id", "delay-due", "delay-accepted", "delay-granted",
+		"delay-level", "delay-for", "delay-until", "delay-target", "delay-partition", "delay-id", "delay-due", "delay-accepted", "delay-granted",
 		"delay-requested", "delay-previous-id", "delay-error", "delay-error-detail", "delay-origin", "delay-attempts",
 		"delay-value-length", "delay-value-sha256", "delay-key-length", "delay-key-sha256", "delay-headers-left-out",
 	}
