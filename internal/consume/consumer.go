@@ -184,7 +184,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		kgo.WithDecompressor(unpack.New(&unpacking, func() int64 { return c.ahead.bytes.Load() + c.aside.bytes.Load() })),
 		kgo.WithHooks(&c.reads, undecoded{c}),
 		kgo.ConsumerGroup(cfg.Group),
-		kgo.Balancers(newBalancer()),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(SessionTimeout),
 		kgo.HeartbeatInterval(HeartbeatInterval),
 		kgo.RebalanceTimeout(RebalanceTimeout),

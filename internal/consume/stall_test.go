@@ -234,6 +234,7 @@ func TestStallHeals(t *testing.T) {
 					return true
 				}})
 				fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "t", Partitions: []int32{0}, Err: err, Count: -1})
+				time.Sleep(2 * fetchMaxWait) // a fetch that waits at the broker was let in before
 				run(60)
 				if !kerr.IsRetriable(err) {
 					unready(t, c, "t/0: stalled at offset 10 for ", err.Message)

@@ -7,7 +7,7 @@ import { compatibilityPartitioner, Consumer, ProduceAcks, Producer, stringDeseri
 const [brokers, target] = process.argv.slice(2)
 const cluster = { clientId: 'delay', bootstrapBrokers: brokers.split(',') }
 
-// Unless told otherwise it waits for the leader alone, and places keys in its own
+// By default it waits for the leader alone, and places keys in its own
 // way. compatibilityPartitioner is Java's.
 const producer = new Producer({
   ...cluster,
