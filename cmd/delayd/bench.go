@@ -92,7 +92,7 @@ type steadyCmd struct {
 	Rate            int            `type:"number" min:"1" max:"1000000" placeholder:"N" default:"2000" help:"Records a second (default: ${default})."`
 	Duration        time.Duration  `type:"above-zero" placeholder:"D" default:"20s" help:"How long they are sent; another second before that is not counted (default: ${default})."`
 	Level           []levels.Level `type:"spread" placeholder:"LEVELS" default:"5s" help:"The level that they wait on, or several, in turns, as in \"1s 5s 1m\" (default: ${default})."`
-	Exact           bool           `help:"Ask for an exact delay with each record, at random from 1s to the longest of --level. It is measured alone: no --yardstick, --naive, --flood or --sick."`
+	Exact           bool           `help:"Ask for an exact delay with each record, at random from 1s to the longest of --level. It is measured alone: no --yardstick, --naive, --flood or --unavailable."`
 	Flood           int            `type:"number" min:"0" max:"1000000000" placeholder:"N" help:"Measure it alone, and then while N overdue records are released from another level."`
 	FloodLevel      []levels.Level `type:"spread" placeholder:"LEVEL" help:"That other level (default: the shortest that --level does not name)."`
 	Sick            bool           `name:"unavailable" help:"Spread it over four targets, and measure it while all are well, and then while one cannot be written."`
@@ -126,7 +126,7 @@ func (c *steadyCmd) check() error {
 			c.Rate, levels.FormatDelay(c.Duration), n, maxRecords)
 	}
 	if c.Exact && (c.Flood > 0 || c.Sick || c.Yardstick || c.Naive) {
-		return usagef("--exact is measured alone; leave --yardstick, --naive, --flood and --sick out")
+		return usagef("--exact is measured alone; leave --yardstick, --naive, --flood and --unavailable out")
 	}
 	if longest := slices.MaxFunc(c.Level, func(a, b levels.Level) int { return cmp.Compare(a.Delay, b.Delay) }); c.Exact && longest.Delay <= time.Second {
 		return usagef("--exact: name a --level above 1s, the longest delay that is asked for")

@@ -25,11 +25,12 @@ const (
 // write, await, commit, settle. It keeps the records that it has taken, in order, until a
 // transaction with them is committed; one that is aborted leaves all to the next.
 //
-// A transaction writes a run of records of every partition that they come from, without a
-// gap, so that the offsets that it commits are those of what it writes. So nothing is sent
-// again within one: whatever fails aborts it, and what was found out about the record or
-// the target decides how the next treats it (see judge). Records of targets that cannot be
-// written are parked, and are the other loop's, which tries what is parked.
+// A transaction writes a run of records of every partition that they come from, in the
+// order in which they became due and without a gap, so that what it commits of a partition
+// is exactly what it writes. So nothing is sent again within one: whatever fails aborts
+// it, and what was found out about the record or the target decides how the next treats it
+// (see judge). Records of targets that cannot be written are parked, and are the other
+// loop's, which tries what is parked.
 type txnLoop struct {
 	o         *Outbox
 	kind      kind // direct, or again
