@@ -4,6 +4,7 @@ package consume
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -91,6 +92,63 @@ func TestRejoin(t *testing.T) {
 				time.Sleep(2 * CommitInterval)
 				if got := w.committed(); got != 10 {
 					t.Errorf("%d are committed, want 10", got)
+				}
+			})
+		})
+	}
+}
+
+// TestRejoinOvertaken: the next membership does not handle again what a commit of the
+// former one lists as handled ahead of a record that waits, and lists it in turn. What was
+// handled and not committed is handled again.
+func TestRejoinOvertaken(t *testing.T) {
+	for name, transactional := range map[string]bool{"at-least-once": false, "exactly-once": true} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, 1, func(w *world) {
+				w.at(time.Now(), time.Hour, 0, 2*time.Hour, 0, 0)
+				h := &freely{handler{finish: never}}
+				c, stop := w.consume(h, func(cfg *Config) { cfg.Transactional = transactional })
+				defer stop()
+				time.Sleep(5 * time.Second)
+				former := h.now()
+				if len(former) != 3 {
+					t.Fatalf("%d records were handled, want 3", len(former))
+				}
+				end := func(works ...*handed) {
+					t.Helper()
+					if !transactional {
+						doneAll(works)
+						time.Sleep(2 * CommitInterval)
+						return
+					}
+					all := make([]*Work, len(works))
+					for i, got := range works {
+						all[i] = got.Work
+					}
+					x := txn{w: w, c: c, outcome: Committed, applied: true}
+					if got, err := c.TxnCommitter(false).CommitTxn(context.Background(), slices.Values(all), &x); got != Committed {
+						t.Errorf("the transaction: %v (%v)", got, err)
+					}
+				}
+				end(former[0])
+				w.rejoin(c, func() {}, func() {
+					doneAll(former[1:2])
+					if req, _, n := c.TxnCommitter(false).handled(); transactional && req != nil {
+						t.Errorf("a transaction would commit %d records of the former member", n)
+					}
+					time.Sleep(5 * CommitInterval)
+					if at, ahead := w.listed(); at != 0 || !slices.Equal(ahead, []int64{1}) {
+						t.Errorf("%v are listed behind %d, want 1 behind 0", ahead, at)
+					}
+				})
+				time.Sleep(time.Second)
+				again := h.now()[3:]
+				if len(again) != 2 || again[0].offset != 3 || again[1].offset != 4 {
+					t.Fatalf("%d records were handled again, want offsets 3 and 4", len(again))
+				}
+				end(again...)
+				if at, ahead := w.listed(); at != 0 || !slices.Equal(ahead, []int64{1, 3, 4}) {
+					t.Errorf("%v are listed behind %d, want 1, 3 and 4 behind 0", ahead, at)
 				}
 			})
 		})

@@ -175,3 +175,54 @@ func TestCommitTxnGap(t *testing.T) {
 		}
 	})
 }
+
+// TestCommitTxnOvertaken: a transaction that holds only records that overtook leaves the
+// committed offset where it was. Its outcome is told by the metadata, which lists them.
+func TestCommitTxnOvertaken(t *testing.T) {
+	for name, test := range map[string]struct {
+		txn  txn
+		want Outcome
+	}{
+		"committed":                 {txn: txn{outcome: Committed, applied: true}, want: Committed},
+		"aborted":                   {txn: txn{outcome: Aborted}, want: Aborted},
+		"unknown and committed":     {txn: txn{outcome: Unknown, applied: true}, want: Committed},
+		"unknown and not committed": {txn: txn{outcome: Unknown}, want: Aborted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, 1, func(w *world) {
+				w.at(time.Now(), time.Hour, 0, 2*time.Hour, 0)
+				h := &freely{handler{finish: never}}
+				c, stop := w.consume(h, func(cfg *Config) { cfg.Transactional = true })
+				defer stop()
+				time.Sleep(5 * time.Second) // the partition's offset is committed by then
+				commit := func(i int, x txn) Outcome {
+					x.w, x.c = w, c
+					got, err := c.TxnCommitter(false).CommitTxn(context.Background(), slices.Values([]*Work{h.now()[i].Work}), &x)
+					if (err == nil) != (got == Committed) {
+						t.Errorf("%v, %v", got, err)
+					}
+					return got
+				}
+				if got := commit(0, txn{outcome: Committed, applied: true}); got != Committed {
+					t.Fatalf("the first transaction: %v", got)
+				}
+				want := []int64{1}
+				if got := commit(1, test.txn); got != test.want {
+					t.Errorf("the outcome is %v, want %v", got, test.want)
+				} else if got == Committed {
+					want = append(want, 3)
+				}
+				time.Sleep(2 * leaseRenewal) // repeats of the commit keep the list
+				if at, ahead := w.listed(); at != 0 || !slices.Equal(ahead, want) {
+					t.Errorf("%v are listed behind %d, want %v behind 0", ahead, at, want)
+				}
+				if test.want == Aborted && commit(1, txn{outcome: Committed, applied: true}) != Committed {
+					t.Error("the next transaction is not committed")
+				}
+				if at, ahead := w.listed(); at != 0 || !slices.Equal(ahead, []int64{1, 3}) {
+					t.Errorf("%v are listed behind %d, want 1 and 3 behind 0", ahead, at)
+				}
+			})
+		})
+	}
+}
