@@ -208,7 +208,7 @@ func TestCommitTxnOvertaken(t *testing.T) {
 				}
 				want := []int64{1}
 				if got := commit(1, test.txn); got != test.want {
-					t.Errorf("the outcome is %v, want %v", got, test.want)
+					t.Fatalf("the outcome is %v, want %v", got, test.want)
 				} else if got == Committed {
 					want = append(want, 3)
 				}
