@@ -92,7 +92,7 @@ func (q *queue) closeGate(shelf int32, why error) {
 	if !q.target.Park() {
 		return
 	}
-	q.gate.places.shelves = q.o.shelves.take(q.topic, shelf)
+	q.gate.places.shelves = q.o.shelves.take(q.topic, shelf, q.o.owned())
 	q.countSick()
 	switch {
 	case q.target.Paused(): // whoever follows what is paused logs it

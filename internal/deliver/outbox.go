@@ -77,9 +77,19 @@ type Config struct {
 	// Compression is the codec of what is written to targets, and in transactions of
 	// all that is written. The zero value is none.
 	Compression kgo.CompressionCodec
-	Log         zerolog.Logger
-	Metrics     *metrics.Metrics
-	Tracer      *tracing.Tracer // nil: no spans
+	// Owned returns the partitions of the parked topic that this process drains. Nil: none.
+	Owned   func() []int32
+	Log     zerolog.Logger
+	Metrics *metrics.Metrics
+	Tracer  *tracing.Tracer // nil: no spans
+}
+
+// owned returns the partitions of the parked topic that this process drains.
+func (o *Outbox) owned() []int32 {
+	if o.cfg.Owned == nil {
+		return nil
+	}
+	return o.cfg.Owned()
 }
 
 // Outbox writes records to their topics. It returns at once; a record that is
