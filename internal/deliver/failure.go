@@ -10,9 +10,8 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// failed has a batch sent again after a while: what it failed for may pass. It needs
-// q.mu.
-func (q *queue) failed(l *line, n int32, err error, now time.Time) {
+// failed has a batch sent again after a while: what it failed for may pass.
+func (q *lockedQueue) failed(l *line, n int32, err error, now time.Time) {
 	l.fail(err, now)
 	q.target.Failed()
 	q.o.cfg.Metrics.Retried.Add(float64(l.n))
@@ -29,13 +28,13 @@ func (q *queue) failed(l *line, n int32, err error, now time.Time) {
 }
 
 // refused does with a batch that was refused what package target decides: it finds the
-// records at fault, and makes them dead letters. It needs q.mu.
-func (q *queue) refused(l *line, n int32, a produce.Answer, now time.Time) {
+// records at fault, and makes them dead letters.
+func (q *lockedQueue) refused(l *line, n int32, a produce.Answer, now time.Time) {
 	class, code := target.Classify(a.Err)
 	l.fail(a.Err, now)
 	// If the broker names the records at fault, nothing else is tried with them.
-	named := l.n > 1 && len(a.Faulty) > 0 && q != q.o.deadQueue
-	s := q.situation(l.items[0])
+	named := l.n > 1 && len(a.Faulty) > 0 && q.self() != q.o.deadQueue
+	s := q.self().situation(l.items[0])
 	s.Alone, s.Compressed = l.n == 1 || named, l.batch.Small || named
 	d := target.Decide(class, s)
 	switch {
@@ -80,9 +79,8 @@ func (q *queue) overdue(it *item, class target.Class, now time.Time) bool {
 	return target.Decide(class, s).Action == target.DeadLetter
 }
 
-// divide makes the next batch of a line smaller than the one that was refused. It
-// needs q.mu.
-func (q *queue) divide(l *line, class target.Class, now time.Time) {
+// divide makes the next batch of a line smaller than the one that was refused.
+func (q *lockedQueue) divide(l *line, class target.Class, now time.Time) {
 	l.most = max(1, l.n/2)
 	if class == target.Size {
 		q.room, q.lowered = max(l.bytes/2, record.MinBatchBytes), now
@@ -91,8 +89,8 @@ func (q *queue) divide(l *line, class target.Class, now time.Time) {
 }
 
 // condemn ends the attempts at items, which were refused and are in no line any more:
-// each becomes a dead letter or, if it is one, is cut or held by itself. It needs q.mu.
-func (q *queue) condemn(l *line, items []*item, action target.Action, code levels.Code, now time.Time) {
+// each becomes a dead letter or, if it is one, is cut or held by itself.
+func (q *lockedQueue) condemn(l *line, items []*item, action target.Action, code levels.Code, now time.Time) {
 	l.most = 0
 	q.progressed(now) // those that are left have not been tried
 	for _, it := range items {
@@ -111,8 +109,8 @@ func (q *queue) condemn(l *line, items []*item, action target.Action, code level
 	}
 }
 
-// bury makes it a dead letter, for the error of its last attempt. It needs q.mu.
-func (q *queue) bury(it *item, code levels.Code) {
+// bury makes it a dead letter, for the error of its last attempt.
+func (q *lockedQueue) bury(it *item, code levels.Code) {
 	q.o.dropped(it)
 	if it.owner.Live() {
 		q.o.Bury(it.owner, it.src, it.facts, *q.undelivered(code, it, it.err), it.attempts)
@@ -120,10 +118,10 @@ func (q *queue) bury(it *item, code levels.Code) {
 }
 
 // giveUp makes dead letters of the records in front of a line that failed for too
-// long. It needs q.mu.
-func (q *queue) giveUp(l *line, n int32, now time.Time) {
+// long.
+func (q *lockedQueue) giveUp(l *line, n int32, now time.Time) {
 	count := 0
-	for count < len(l.items) && q.overdue(l.items[count], target.Passing, now) {
+	for count < len(l.items) && q.self().overdue(l.items[count], target.Passing, now) {
 		count++
 	}
 	if count == 0 {
@@ -142,7 +140,7 @@ func (q *queue) giveUp(l *line, n int32, now time.Time) {
 }
 
 // retryLog logs a record that is sent again, at most once a queue and second.
-func (q *queue) retryLog(it *item, now time.Time) {
+func (q *lockedQueue) retryLog(it *item, now time.Time) {
 	if now.Sub(q.logged) < time.Second {
 		return
 	}

@@ -69,6 +69,20 @@ type queue struct {
 	mending    bool  // new records wait until the topic is looked up
 }
 
+// lockedQueue is a queue whose lock is held. What needs the lock is a method of it, so
+// that only who has called lock can reach it.
+type lockedQueue queue
+
+func (q *queue) lock() *lockedQueue {
+	q.mu.Lock()
+	return (*lockedQueue)(q)
+}
+
+func (q *lockedQueue) unlock() { q.mu.Unlock() }
+
+// self returns the queue, for what keeps or compares it.
+func (q *lockedQueue) self() *queue { return (*queue)(q) }
+
 // open makes a new queue ready.
 func (q *queue) open() {
 	q.room, q.limit = defaultBatchBytes, defaultBatchBytes
@@ -79,24 +93,23 @@ func (q *queue) open() {
 
 // send writes it behind everything that came before.
 func (q *queue) send(it *item, now time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.enter(it, now)
-	q.rotate()
+	lq := q.lock()
+	defer lq.unlock()
+	lq.enter(it, now)
+	lq.rotate()
 }
 
 // sendAll writes items behind everything that came before.
 func (q *queue) sendAll(items []item, now time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	lq := q.lock()
+	defer lq.unlock()
 	for i := range items {
-		q.enter(&items[i], now)
+		lq.enter(&items[i], now)
 	}
-	q.rotate()
+	lq.rotate()
 }
 
-// enter needs q.mu.
-func (q *queue) enter(it *item, now time.Time) {
+func (q *lockedQueue) enter(it *item, now time.Time) {
 	switch {
 	case !q.target.Parked():
 		q.pass(it, now)
@@ -107,26 +120,25 @@ func (q *queue) enter(it *item, now time.Time) {
 	}
 }
 
-// hold has it wait until there is a line for it. It needs q.mu.
-func (q *queue) hold(it *item, now time.Time) {
+// hold has it wait until there is a line for it.
+func (q *lockedQueue) hold(it *item, now time.Time) {
 	q.grow(1, now)
 	q.waiting = append(q.waiting, it)
 }
 
-// grow counts n more records that the queue holds. It needs q.mu.
-func (q *queue) grow(n int, now time.Time) {
+// grow counts n more records that the queue holds.
+func (q *lockedQueue) grow(n int, now time.Time) {
 	if q.held == 0 {
 		q.progressed(now)
 	}
 	q.held += n
 }
 
-// progressed notes that the topic takes records, or has to show it from now on. It
-// needs q.mu.
-func (q *queue) progressed(now time.Time) { q.target.Progressed(now, q.o.passed.Load()) }
+// progressed notes that the topic takes records, or has to show it from now on.
+func (q *lockedQueue) progressed(now time.Time) { q.target.Progressed(now, q.o.passed.Load()) }
 
-// pass puts it into the line of its partition. It needs q.mu.
-func (q *queue) pass(it *item, now time.Time) {
+// pass puts it into the line of its partition.
+func (q *lockedQueue) pass(it *item, now time.Time) {
 	action := q.target.Admit(q.inFlight)
 	switch {
 	case q.expired(it, now):
@@ -142,8 +154,8 @@ func (q *queue) pass(it *item, now time.Time) {
 	}
 }
 
-// line puts it into the line of its partition, which is known. It needs q.mu.
-func (q *queue) line(it *item, now time.Time) {
+// line puts it into the line of its partition, which is known.
+func (q *lockedQueue) line(it *item, now time.Time) {
 	n := q.partition(it)
 	if int(n) >= len(q.lines) {
 		q.misplaced(it, now)
@@ -158,8 +170,8 @@ func (q *queue) line(it *item, now time.Time) {
 }
 
 // partition is where it is written: where it says, or by its key; without a key
-// records take turns. It needs q.mu.
-func (q *queue) partition(it *item) int32 {
+// records take turns.
+func (q *lockedQueue) partition(it *item) int32 {
 	n := ByKey
 	switch {
 	case it.parkedBy != nil:
@@ -182,13 +194,13 @@ var byKey = kgo.StickyKeyPartitioner(nil).ForTopic("")
 
 // rotate has the next records without a key go to the next partition. Those that
 // come due together stay together, so that batches are large in a release, and
-// single ones are spread. It needs q.mu.
-func (q *queue) rotate() { q.turn = (q.turn + 1) & 0xffff }
+// single ones are spread.
+func (q *lockedQueue) rotate() { q.turn = (q.turn + 1) & 0xffff }
 
 // Next implements produce.Feed.
 func (q *queue) Next(n int32) *produce.Batch {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	lq := q.lock()
+	defer lq.unlock()
 	if int(n) >= len(q.lines) {
 		return nil
 	}
@@ -196,10 +208,10 @@ func (q *queue) Next(n int32) *produce.Batch {
 	switch {
 	case l.sending || !q.target.Writable() || now.Before(l.retry):
 		return nil
-	case q.same(l, now): // by which the broker recognises it
+	case lq.same(l, now): // by which the broker recognises it
 	default:
-		q.abandon(n)
-		q.fill(l, now)
+		lq.abandon(n)
+		lq.fill(l, now)
 	}
 	if l.batch != nil {
 		l.sending = true
@@ -214,9 +226,9 @@ func (q *queue) Next(n int32) *produce.Batch {
 // Answered implements produce.Feed.
 func (q *queue) Answered(n int32, b *produce.Batch, a produce.Answer) {
 	now := time.Now()
-	q.mu.Lock()
+	lq := q.lock()
 	if int(n) >= len(q.lines) || q.lines[n].batch != b || !q.lines[n].sending {
-		q.mu.Unlock()
+		lq.unlock()
 		return
 	}
 	l := &q.lines[n]
@@ -227,19 +239,19 @@ func (q *queue) Answered(n int32, b *produce.Batch, a produce.Answer) {
 	case a.Err == nil && a.Offset < 0 && q == q.o.parkedQueue:
 		l.drop() // written, and the gates have to know where: once more
 	case a.Err == nil:
-		written = q.written(l, now)
+		written = lq.written(l, now)
 	case produce.Refused(a.Err):
-		q.refused(l, n, a, now)
+		lq.refused(l, n, a, now)
 	default:
-		q.failed(l, n, a.Err, now)
+		lq.failed(l, n, a.Err, now)
 	}
 	if q.target.Drained(q.inFlight) {
-		q.closeGate(ByKey, nil)
+		lq.closeGate(ByKey, nil)
 	}
 	if len(q.lines) > int(n) && len(q.lines[n].items) > 0 {
-		q.ready(n)
+		lq.ready(n)
 	}
-	q.mu.Unlock()
+	lq.unlock()
 	for _, it := range written {
 		q.o.written(q.kind, it, now)
 		if it.batch != nil {
@@ -251,11 +263,11 @@ func (q *queue) Answered(n int32, b *produce.Batch, a produce.Answer) {
 	}
 }
 
-// ready says that a line has something to send. It needs q.mu.
-func (q *queue) ready(n int32) { q.o.producer.Ready(q.topic, n, q) }
+// ready says that a line has something to send.
+func (q *lockedQueue) ready(n int32) { q.o.producer.Ready(q.topic, n, q.self()) }
 
-// written takes the batch of a line off it. It needs q.mu.
-func (q *queue) written(l *line, now time.Time) []*item {
+// written takes the batch of a line off it.
+func (q *lockedQueue) written(l *line, now time.Time) []*item {
 	items := l.take(l.n)
 	q.held -= len(items)
 	q.progressed(now)
@@ -268,14 +280,13 @@ func (q *queue) written(l *line, now time.Time) []*item {
 	return items
 }
 
-// counts returns what is on its way to the target. It needs q.mu.
-func (q *queue) counts(now time.Time) target.Counts {
+// counts returns what is on its way to the target.
+func (q *lockedQueue) counts(now time.Time) target.Counts {
 	return target.Counts{Held: q.held, InFlight: q.inFlight, Sent: q.o.passed.Load(), Failing: q.behind(now)}
 }
 
-// cause returns why the target makes no progress, as far as its records tell. It needs
-// q.mu.
-func (q *queue) cause(now time.Time) error {
+// cause returns why the target makes no progress, as far as its records tell.
+func (q *lockedQueue) cause(now time.Time) error {
 	first := func(items []*item) error {
 		if len(items) == 0 {
 			return nil
@@ -291,8 +302,8 @@ func (q *queue) cause(now time.Time) error {
 }
 
 // behind is how long the first record that failed has waited. A target that refuses
-// many single records makes progress, and may never catch up. It needs q.mu.
-func (q *queue) behind(now time.Time) (longest time.Duration) {
+// many single records makes progress, and may never catch up.
+func (q *lockedQueue) behind(now time.Time) (longest time.Duration) {
 	first := func(items []*item) {
 		if len(items) > 0 && !items[0].since.IsZero() {
 			longest = max(longest, now.Sub(items[0].since))
@@ -307,7 +318,7 @@ func (q *queue) behind(now time.Time) (longest time.Duration) {
 
 // empty reports whether the queue can be forgotten.
 func (q *queue) empty() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	lq := q.lock()
+	defer lq.unlock()
 	return q.held == 0 && !q.mending && !q.target.Parked() && len(q.aside) == 0
 }
