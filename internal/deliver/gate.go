@@ -37,9 +37,9 @@ const (
 // gate goes by what everyone can see: it opens when the forwarder group's commit
 // has passed the last record that was parked.
 type gate struct {
-	sick   bool // counted as such: closed, and not by a pause
-	parked parkedOffsets
-	places places // where what is set aside goes
+	unavailable bool // counted as such: closed, and not by a pause
+	parked      parkedOffsets
+	places      places // where what is set aside goes
 }
 
 // parkedOffsets is what is known of the records parked for one target. It has a
@@ -93,30 +93,30 @@ func (q *lockedQueue) closeGate(shelf int32, why error) {
 		return
 	}
 	q.gate.places.shelves = q.o.shelves.take(q.topic, shelf, q.o.owned())
-	q.countSick()
+	q.countUnavailable()
 	switch {
 	case q.target.Paused(): // whoever follows what is paused logs it
 	case why == nil:
 		q.o.targetLog.Info().Str("topic", q.topic).Msg("records are parked for the target: later ones are parked behind them")
 	default:
 		q.o.targetLog.Warn().Err(connect.GrantWrite(why, q.topic)).Str("topic", q.topic).
-			Msg("target is sick: its records are parked and tried again in order")
+			Msg("target unavailable: its records are parked and retried in order")
 	}
 	if q.o.cfg.TransactionalID == "" { // in transactions the loop has them, in order
 		q.parkAll()
 	}
 }
 
-// countSick counts the target as sick, or no more.
-func (q *lockedQueue) countSick() {
-	sick := q.target.Unavailable()
+// countUnavailable counts the target as unavailable, or no more.
+func (q *lockedQueue) countUnavailable() {
+	unavailable := q.target.Unavailable()
 	switch {
-	case sick && !q.gate.sick:
-		q.o.cfg.Metrics.Sick.Inc()
-	case !sick && q.gate.sick:
-		q.o.cfg.Metrics.Sick.Dec()
+	case unavailable && !q.gate.unavailable:
+		q.o.cfg.Metrics.Unavailable.Inc()
+	case !unavailable && q.gate.unavailable:
+		q.o.cfg.Metrics.Unavailable.Dec()
 	}
-	q.gate.sick = sick
+	q.gate.unavailable = unavailable
 }
 
 // park sets it aside until its target takes records again.
@@ -148,7 +148,7 @@ func (q *queue) look(committed kadm.OffsetResponses, now time.Time) (reopening b
 	case target.Send:
 		q.o.shelves.give(q.gate.places.shelves)
 		q.gate.places = places{}
-		lq.countSick()
+		lq.countUnavailable()
 		q.o.targetLog.Info().Str("topic", q.topic).Msg("nothing is parked for the target any more") // delivered, or dead
 		lq.releaseWaiting()
 	case target.Park:

@@ -7,7 +7,7 @@ import (
 	"github.com/delayd-io/delayd/internal/target"
 )
 
-// A target that is paused is as one that is sick, but that nothing is tried: what is
+// A target that is paused is as one that is unavailable, but that nothing is tried: what is
 // due for it is parked, in its order, and what is parked waits. Nothing is given up
 // for that: it counts from when the target was resumed.
 
@@ -36,7 +36,7 @@ func (q *queue) pause(on bool, now time.Time) {
 		return
 	}
 	action := q.target.Pause(q.held, q.inFlight)
-	lq.countSick()
+	lq.countUnavailable()
 	switch {
 	case action != target.Park: // a batch in flight may fail, and has to be parked before what comes after it
 	case q.target.Parked(): // what waits for it to open is parked
@@ -49,7 +49,7 @@ func (q *queue) pause(on bool, now time.Time) {
 // resume starts the queue again.
 func (q *lockedQueue) resume() {
 	action := q.target.Resume()
-	q.countSick()
+	q.countUnavailable()
 	if action != target.Send {
 		return
 	}
