@@ -298,7 +298,7 @@ func (s Spec) delivering(access Access) []Right {
 	rights := []Right{
 		optional(onTopic(kmsg.ACLOperationRead, n.Control(), paused)),
 		onTopic(kmsg.ACLOperationRead, n.Parked(), "see for which targets records are parked, and try them again"),
-		onTopic(kmsg.ACLOperationWrite, n.Parked(), "park records whose target is sick"),
+		onTopic(kmsg.ACLOperationWrite, n.Parked(), "park records whose target is unavailable"),
 		onTopic(kmsg.ACLOperationWrite, n.Dead(), "write dead letters"),
 		optional(onTopic(kmsg.ACLOperationDescribeConfigs, n.Parked(), limits)),
 		optional(onTopic(kmsg.ACLOperationDescribeConfigs, n.Dead(), limits)),

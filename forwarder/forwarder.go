@@ -65,6 +65,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		return nil, err
 	}
 	counters.Expect(cfg.Ladder)
+	f := &Forwarder{transactional: cfg.Delivery == ExactlyOnce}
 	outbox, err := deliver.NewOutbox(deliver.Config{
 		Names:             cfg.Names,
 		MissingTargetWait: cfg.MissingTargetWait,
@@ -72,6 +73,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		MaxLate:           cfg.MaxLate,
 		TransactionalID:   deliver.TransactionalID(cfg.Delivery, cfg.Names.ForwarderGroup(), cfg.Instance),
 		Compression:       cfg.Compression,
+		Owned:             func() []int32 { return f.consumer.Owned(cfg.Names.Parked()) },
 		Log:               cfg.Log,
 		Metrics:           counters,
 		Tracer:            tracing.New(cfg.Tracing),
@@ -79,7 +81,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Forwarder{outbox: outbox, transactional: cfg.Delivery == ExactlyOnce}
+	f.outbox = outbox
 	if cfg.handles() {
 		f.handing = newHanding(&cfg, outbox, counters)
 	}

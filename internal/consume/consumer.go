@@ -184,7 +184,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		kgo.WithDecompressor(unpack.New(&unpacking, func() int64 { return c.ahead.bytes.Load() + c.aside.bytes.Load() })),
 		kgo.WithHooks(&c.reads, undecoded{c}),
 		kgo.ConsumerGroup(cfg.Group),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.Balancers(newBalancer()),
 		kgo.SessionTimeout(SessionTimeout),
 		kgo.HeartbeatInterval(HeartbeatInterval),
 		kgo.RebalanceTimeout(RebalanceTimeout),
@@ -326,6 +326,19 @@ func (c *Consumer) lane(topic string, n int32) *lane {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lanes[partition{topic, n}]
+}
+
+// Owned returns the partitions of a topic that are assigned to it.
+func (c *Consumer) Owned(topic string) []int32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var owned []int32
+	for p := range c.lanes {
+		if p.topic == topic {
+			owned = append(owned, p.n)
+		}
+	}
+	return owned
 }
 
 // each returns the lanes of now, but for those of topics that are gone.

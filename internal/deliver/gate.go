@@ -37,9 +37,9 @@ const (
 // gate goes by what everyone can see: it opens when the forwarder group's commit
 // has passed the last record that was parked.
 type gate struct {
-	sick   bool // counted as such: closed, and not by a pause
-	parked parkedOffsets
-	places places // where what is set aside goes
+	unavailable bool // counted as such: closed, and not by a pause
+	parked      parkedOffsets
+	places      places // where what is set aside goes
 }
 
 // parkedOffsets is what is known of the records parked for one target. It has a
@@ -87,40 +87,40 @@ func (p *parkedOffsets) behind(committed func(partition int32) int64) (behind in
 
 // closeGate has records parked from now on, on the shelf where there are some
 // already, or on any (ByKey), and parks what the queue holds: what comes now would be
-// parked in front of it. why is nil unless the target takes no records. It needs q.mu.
-func (q *queue) closeGate(shelf int32, why error) {
+// parked in front of it. why is nil unless the target takes no records.
+func (q *lockedQueue) closeGate(shelf int32, why error) {
 	if !q.target.Park() {
 		return
 	}
-	q.gate.places.shelves = q.o.shelves.take(q.topic, shelf)
-	q.countSick()
+	q.gate.places.shelves = q.o.shelves.take(q.topic, shelf, q.o.owned())
+	q.countUnavailable()
 	switch {
 	case q.target.Paused(): // whoever follows what is paused logs it
 	case why == nil:
 		q.o.targetLog.Info().Str("topic", q.topic).Msg("records are parked for the target: later ones are parked behind them")
 	default:
 		q.o.targetLog.Warn().Err(connect.GrantWrite(why, q.topic)).Str("topic", q.topic).
-			Msg("target is sick: its records are parked and tried again in order")
+			Msg("target unavailable: its records are parked and retried in order")
 	}
 	if q.o.cfg.TransactionalID == "" { // in transactions the loop has them, in order
 		q.parkAll()
 	}
 }
 
-// countSick counts the target as sick, or no more. It needs q.mu.
-func (q *queue) countSick() {
-	sick := q.target.Unavailable()
+// countUnavailable counts the target as unavailable, or no more.
+func (q *lockedQueue) countUnavailable() {
+	unavailable := q.target.Unavailable()
 	switch {
-	case sick && !q.gate.sick:
-		q.o.cfg.Metrics.Sick.Inc()
-	case !sick && q.gate.sick:
-		q.o.cfg.Metrics.Sick.Dec()
+	case unavailable && !q.gate.unavailable:
+		q.o.cfg.Metrics.Unavailable.Inc()
+	case !unavailable && q.gate.unavailable:
+		q.o.cfg.Metrics.Unavailable.Dec()
 	}
-	q.gate.sick = sick
+	q.gate.unavailable = unavailable
 }
 
-// park sets it aside until its target takes records again. It needs q.mu.
-func (q *queue) park(it *item) {
+// park sets it aside until its target takes records again.
+func (q *lockedQueue) park(it *item) {
 	if it.since.IsZero() {
 		it.since = time.Now()
 	}
@@ -128,15 +128,15 @@ func (q *queue) park(it *item) {
 	q.gate.parked.start()
 	q.o.parkedQueue.send(&item{
 		owner: it.owner, src: it.src, facts: it.facts, rec: record.Parked(it.src, q.o.parked, it.facts),
-		parkedBy: q, shelf: q.gate.places.shelf(it.src),
+		parkedBy: q.self(), shelf: q.gate.places.shelf(it.src),
 	}, time.Now())
 }
 
 // look opens the gate, or decides whether it is about to open, by what is
 // committed of the parked topic. It says whether records wait for it.
 func (q *queue) look(committed kadm.OffsetResponses, now time.Time) (reopening bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	lq := q.lock()
+	defer lq.unlock()
 	if !q.target.Unavailable() {
 		return false
 	}
@@ -148,11 +148,11 @@ func (q *queue) look(committed kadm.OffsetResponses, now time.Time) (reopening b
 	case target.Send:
 		q.o.shelves.give(q.gate.places.shelves)
 		q.gate.places = places{}
-		q.countSick()
+		lq.countUnavailable()
 		q.o.targetLog.Info().Str("topic", q.topic).Msg("nothing is parked for the target any more") // delivered, or dead
-		q.releaseWaiting()
+		lq.releaseWaiting()
 	case target.Park:
-		q.releaseWaiting()
+		lq.releaseWaiting()
 	}
 	return q.target.State() == target.HalfOpen
 }
@@ -193,11 +193,11 @@ func (o *Outbox) tick(now time.Time) (busy bool) {
 func (o *Outbox) openGates() (reopening bool) {
 	var closed []*queue
 	for _, q := range o.all() {
-		q.mu.Lock()
+		lq := q.lock()
 		if q.target.Parked() {
 			closed = append(closed, q)
 		}
-		q.mu.Unlock()
+		lq.unlock()
 	}
 	if len(closed) == 0 {
 		return false
@@ -319,9 +319,9 @@ func (o *Outbox) closeGateFor(rec *kgo.Record) {
 		return // nothing that Parked made: it will be a dead letter
 	}
 	q := o.queue(string(rec.Key), direct, time.Now())
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.closeGate(rec.Partition, nil)
+	lq := q.lock()
+	defer lq.unlock()
+	lq.closeGate(rec.Partition, nil)
 	if topic, partition, ok := record.ParkedSource(rec); ok {
 		from := source{topic, partition}
 		q.o.shelves.found(&q.gate.places, from, rec.Partition)

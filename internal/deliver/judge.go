@@ -95,9 +95,9 @@ func (l *txnLoop) judgeQueue(q *queue, failed []*item) {
 	case target.Park:
 		l.park(q, failed)
 	case target.DeadLetter:
-		q.mu.Lock()
-		it.trial.refusal = q.undelivered(code, it, it.trial.err)
-		q.mu.Unlock()
+		lq := q.lock()
+		it.trial.refusal = lq.undelivered(code, it, it.trial.err)
+		lq.unlock()
 	case target.Cut:
 		if it.trial.retried = false; !it.shorten(q.bound()) {
 			l.holdLetter(q, it)
@@ -126,11 +126,11 @@ func (l *txnLoop) refresh(q *queue, class target.Class) {
 	} else {
 		l.producers.Purge(q.topic)
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	lq := q.lock()
+	defer lq.unlock()
 	switch {
 	case q.kind == own, class != target.Stale && class != target.Missing:
-		q.scout()
+		lq.scout()
 	case class == target.Missing:
 		q.scouted.err, q.scouted.at = errMissing, time.Now()
 	}
@@ -153,9 +153,9 @@ func (l *txnLoop) park(q *queue, failed []*item) {
 	if foreign(why) {
 		why = errNotAcknowledged(answerWithin) // franz-go keeps an error that it retries
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.closeGate(ByKey, why)
+	lq := q.lock()
+	defer lq.unlock()
+	lq.closeGate(ByKey, why)
 }
 
 // hold has records wait where they are.

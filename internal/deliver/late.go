@@ -42,8 +42,8 @@ func (q *queue) tooLate(it *item, now time.Time) *Refusal {
 
 // expired dead-letters an item that is too late for its target. It is checked before
 // each attempt; an attempt in flight is waited for.
-func (q *queue) expired(it *item, now time.Time) bool {
-	r := q.tooLate(it, now)
+func (q *lockedQueue) expired(it *item, now time.Time) bool {
+	r := q.self().tooLate(it, now)
 	if r == nil {
 		return false
 	}

@@ -14,9 +14,8 @@ import (
 const limitWithin = time.Second
 
 // askLimit looks up how large a batch the topic takes, at most once a second. The line
-// waits until that is known, and the producer writes meanwhile to all others. It needs
-// q.mu.
-func (q *queue) askLimit(l *line, now time.Time) {
+// waits until that is known, and the producer writes meanwhile to all others.
+func (q *lockedQueue) askLimit(l *line, now time.Time) {
 	if now.Sub(q.sized) < scoutEvery || q.o.ctx.Err() != nil {
 		return
 	}
@@ -26,18 +25,18 @@ func (q *queue) askLimit(l *line, now time.Time) {
 		defer cancel()
 		infos := map[string]topicInfo{q.topic: {}}
 		describeTopics(ctx, q.o.client, []string{q.topic}, infos, func(string, error) {})
-		q.mu.Lock()
-		defer q.mu.Unlock()
+		lq := q.self().lock()
+		defer lq.unlock()
 		q.told = infos[q.topic].limit
 		for n := range q.lines {
 			q.lines[n].retry = time.Time{}
-			q.ready(int32(n))
+			lq.ready(int32(n))
 		}
 	})
 }
 
-// undelivered is why it is a dead letter, and what can be done about that. It needs q.mu.
-func (q *queue) undelivered(code levels.Code, it *item, err error) *Refusal {
+// undelivered is why it is a dead letter, and what can be done about that.
+func (q *lockedQueue) undelivered(code levels.Code, it *item, err error) *Refusal {
 	if code == levels.TooLarge {
 		limit := "less"
 		if q.told > 0 {

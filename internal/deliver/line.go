@@ -91,8 +91,8 @@ func (l *line) fail(err error, now time.Time) {
 func (l *line) drop() { l.batch, l.n, l.sending = nil, 0, false }
 
 // abandon forgets the batch of a line whose answer is not known, or may not be the
-// last. It may be written all the same. It needs q.mu.
-func (q *queue) abandon(n int32) {
+// last. It may be written all the same.
+func (q *lockedQueue) abandon(n int32) {
 	l := &q.lines[n]
 	if l.batch == nil {
 		return
@@ -105,19 +105,19 @@ func (q *queue) abandon(n int32) {
 }
 
 // same reports whether the batch of a line can be sent again as it is: all its
-// records are still ours to deliver. It needs q.mu.
-func (q *queue) same(l *line, now time.Time) bool {
+// records are still ours to deliver.
+func (q *lockedQueue) same(l *line, now time.Time) bool {
 	return l.batch != nil && !slices.ContainsFunc(l.items[:l.n], func(it *item) bool { return q.unwanted(it, now) })
 }
 
 // unwanted reports whether it is not to be sent: its partition is another
-// instance's, or it is too late for its target. It needs q.mu.
-func (q *queue) unwanted(it *item, now time.Time) bool {
-	return !it.owner.Live() || q.tooLate(it, now) != nil
+// instance's, or it is too late for its target.
+func (q *lockedQueue) unwanted(it *item, now time.Time) bool {
+	return !it.owner.Live() || q.self().tooLate(it, now) != nil
 }
 
-// fill makes the next batch of a line, if there is anything to send. It needs q.mu.
-func (q *queue) fill(l *line, now time.Time) {
+// fill makes the next batch of a line, if there is anything to send.
+func (q *lockedQueue) fill(l *line, now time.Time) {
 	if now.Sub(q.lowered) >= loweredFor {
 		q.room = defaultBatchBytes
 	}
@@ -141,10 +141,10 @@ func (q *queue) fill(l *line, now time.Time) {
 }
 
 // gather fills b with the first records of a line. It returns false where it meets
-// one that has to go first. It needs q.mu.
-func (q *queue) gather(l *line, b *produce.Batch, now time.Time) bool {
+// one that has to go first.
+func (q *lockedQueue) gather(l *line, b *produce.Batch, now time.Time) bool {
 	for _, it := range l.items {
-		if q.unwanted(it, now) || !q.fits(it) {
+		if q.unwanted(it, now) || !q.self().fits(it) {
 			return false
 		}
 		size := record.BatchBytes(it.rec)
@@ -168,14 +168,14 @@ func (q *queue) gather(l *line, b *produce.Batch, now time.Time) bool {
 // fits reports whether a broker can be asked at all whether it takes the record.
 func (q *queue) fits(it *item) bool { return record.BatchBytes(it.rec) <= maxRecordBytes }
 
-// cull takes out of a line what is not to be sent. It needs q.mu.
-func (q *queue) cull(l *line, now time.Time) {
+// cull takes out of a line what is not to be sent.
+func (q *lockedQueue) cull(l *line, now time.Time) {
 	l.items = slices.DeleteFunc(l.items, func(it *item) bool {
 		switch {
 		case !it.owner.Live():
 			q.o.dropped(it)
 		case q.expired(it, now):
-		case q.fits(it):
+		case q.self().fits(it):
 			return false
 		case it.code != "":
 			return !q.o.shrink(it)

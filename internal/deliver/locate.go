@@ -35,8 +35,8 @@ func (p *place) missing() bool { return target.Absent(p.answer) }
 // refused reports whether there can be no topic of that name.
 func (p *place) refused() bool { return errors.Is(p.answer, kerr.InvalidTopicException) }
 
-// locate has it wait until the topic's partitions are known. It needs q.mu.
-func (q *queue) locate(it *item, now time.Time) {
+// locate has it wait until the topic's partitions are known.
+func (q *lockedQueue) locate(it *item, now time.Time) {
 	q.hold(it, now)
 	switch {
 	case q.place.asked.IsZero(), q.place.answer != nil && now.Sub(q.place.at) >= absentFor:
@@ -46,50 +46,49 @@ func (q *queue) locate(it *item, now time.Time) {
 	}
 }
 
-// ask needs q.mu.
-func (q *queue) ask(now time.Time) {
+func (q *lockedQueue) ask(now time.Time) {
 	q.place.asked = now
-	q.o.producer.Locate(q.topic, q)
+	q.o.producer.Locate(q.topic, q.self())
 }
 
 // Located implements produce.Feed.
 func (q *queue) Located(partitions int32, err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	lq := q.lock()
+	defer lq.unlock()
 	now := time.Now()
 	if q.kind == direct || q.kind == again {
-		q.count(target.Absent(err))
+		lq.count(target.Absent(err))
 	}
 	q.place.answer, q.place.at = err, now
 	if err == nil && partitions > 0 {
 		q.place.found = true
-		q.tally()
+		lq.tally()
 		if int(partitions) < len(q.lines) {
-			q.unline()
+			lq.unline()
 		}
 		for len(q.lines) < int(partitions) {
 			q.lines = append(q.lines, line{})
 		}
 		if !q.target.Parked() && q.target.State() != target.Draining {
-			q.releaseWaiting()
+			lq.releaseWaiting()
 		}
 		for n := range q.lines {
 			if len(q.lines[n].items) > 0 {
-				q.ready(int32(n))
+				lq.ready(int32(n))
 			}
 		}
-		q.rotate()
+		lq.rotate()
 		return
 	}
 	if q.place.missing() || q.place.refused() {
 		q.place.found = false
-		q.unline()
-		q.unlocated(now)
+		lq.unline()
+		lq.unlocated(now)
 	}
 }
 
-// count keeps the number of missing targets that are waited for. It needs q.mu.
-func (q *queue) count(missing bool) {
+// count keeps the number of missing targets that are waited for.
+func (q *lockedQueue) count(missing bool) {
 	switch {
 	case q.place.awaited && !missing:
 		q.place.awaited = false
@@ -101,8 +100,8 @@ func (q *queue) count(missing bool) {
 	}
 }
 
-// tally keeps the number of records that wait for missing targets. It needs q.mu.
-func (q *queue) tally() {
+// tally keeps the number of records that wait for missing targets.
+func (q *lockedQueue) tally() {
 	n := 0
 	if q.place.missing() && q.kind == direct {
 		n = len(q.waiting)
@@ -111,8 +110,8 @@ func (q *queue) tally() {
 	q.place.held = n
 }
 
-// unline has all records wait until the topic is located anew. It needs q.mu.
-func (q *queue) unline() {
+// unline has all records wait until the topic is located anew.
+func (q *lockedQueue) unline() {
 	var items []*item
 	for n := range q.lines {
 		q.abandon(int32(n))
@@ -123,8 +122,8 @@ func (q *queue) unline() {
 }
 
 // unlocated decides what becomes of records for a topic that is not there, or that
-// takes none. It needs q.mu.
-func (q *queue) unlocated(now time.Time) {
+// takes none.
+func (q *lockedQueue) unlocated(now time.Time) {
 	for _, it := range q.waiting {
 		it.err = q.place.answer
 		if it.since.IsZero() {
@@ -154,11 +153,11 @@ func (q *queue) unlocated(now time.Time) {
 }
 
 // expireMissing makes dead letters of the records that have waited long enough for a
-// missing topic. It needs q.mu.
-func (q *queue) expireMissing(now time.Time) {
+// missing topic.
+func (q *lockedQueue) expireMissing(now time.Time) {
 	code := target.CodeOf(q.place.answer)
 	n := 0
-	for n < len(q.waiting) && q.overdue(q.waiting[n], target.Missing, now) {
+	for n < len(q.waiting) && q.self().overdue(q.waiting[n], target.Missing, now) {
 		n++
 	}
 	q.buryWaiting(n, code)
@@ -166,16 +165,16 @@ func (q *queue) expireMissing(now time.Time) {
 
 // mayExpire reports whether records for a missing topic are given up: those for a
 // target, and those for a level that somebody has deleted, which would hold up the
-// inbox. It needs q.mu.
-func (q *queue) mayExpire() bool {
+// inbox.
+func (q *lockedQueue) mayExpire() bool {
 	if q.kind == own {
-		return errors.Is(q.place.answer, kerr.UnknownTopicOrPartition) && q != q.o.parkedQueue && q != q.o.deadQueue
+		return errors.Is(q.place.answer, kerr.UnknownTopicOrPartition) && q.self() != q.o.parkedQueue && q.self() != q.o.deadQueue
 	}
 	return q.place.missing() && !q.target.Parked()
 }
 
-// buryWaiting makes dead letters of the first n records that wait. It needs q.mu.
-func (q *queue) buryWaiting(n int, code levels.Code) {
+// buryWaiting makes dead letters of the first n records that wait.
+func (q *lockedQueue) buryWaiting(n int, code levels.Code) {
 	if n == 0 {
 		return
 	}
@@ -190,8 +189,8 @@ func (q *queue) buryWaiting(n int, code levels.Code) {
 }
 
 // misplaced is called for a record that names a partition which the topic does not
-// have, as far as is known. It needs q.mu.
-func (q *queue) misplaced(it *item, now time.Time) {
+// have, as far as is known.
+func (q *lockedQueue) misplaced(it *item, now time.Time) {
 	if now.Sub(q.place.at) < absentFor {
 		it.err = fmt.Errorf("%s %d: the topic has %d partitions", levels.HeaderPartition, it.facts.Partition, len(q.lines))
 		q.bury(it, levels.BadPartition)
@@ -203,18 +202,18 @@ func (q *queue) misplaced(it *item, now time.Time) {
 
 // exists reports whether the topic was found.
 func (q *queue) exists() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	lq := q.lock()
+	defer lq.unlock()
 	return q.place.found || q.o.cfg.TransactionalID != "" && !q.missing.Load()
 }
 
 // leave is called when the queue is forgotten.
 func (q *queue) leave() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.count(false)
+	lq := q.lock()
+	defer lq.unlock()
+	lq.count(false)
 	q.place.answer = nil
-	q.tally()
+	lq.tally()
 	q.place = place{}
 	q.o.producer.Leave(q.topic, q)
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/delayd-io/delayd/internal/target"
 )
 
-// A target that is paused is as one that is sick, but that nothing is tried: what is
+// A target that is paused is as one that is unavailable, but that nothing is tried: what is
 // due for it is parked, in its order, and what is parked waits. Nothing is given up
 // for that: it counts from when the target was resumed.
 
@@ -25,31 +25,31 @@ func (o *Outbox) Pause(state control.State) {
 
 // pause stops the queue, or starts it again.
 func (q *queue) pause(on bool, now time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	lq := q.lock()
+	defer lq.unlock()
 	if q.target.Paused() == on {
 		return
 	}
 	if !on {
 		q.resumed = now
-		q.resume()
+		lq.resume()
 		return
 	}
 	action := q.target.Pause(q.held, q.inFlight)
-	q.countSick()
+	lq.countUnavailable()
 	switch {
 	case action != target.Park: // a batch in flight may fail, and has to be parked before what comes after it
 	case q.target.Parked(): // what waits for it to open is parked
-		q.releaseWaiting()
+		lq.releaseWaiting()
 	default:
-		q.closeGate(ByKey, nil)
+		lq.closeGate(ByKey, nil)
 	}
 }
 
-// resume starts the queue again. It needs q.mu.
-func (q *queue) resume() {
+// resume starts the queue again.
+func (q *lockedQueue) resume() {
 	action := q.target.Resume()
-	q.countSick()
+	q.countUnavailable()
 	if action != target.Send {
 		return
 	}
@@ -61,8 +61,7 @@ func (q *queue) resume() {
 }
 
 // forgiveAll has the failures of all records count from when the target was resumed.
-// It needs q.mu.
-func (q *queue) forgiveAll() {
+func (q *lockedQueue) forgiveAll() {
 	for _, it := range q.waiting {
 		q.forgive(it)
 	}
@@ -74,8 +73,8 @@ func (q *queue) forgiveAll() {
 }
 
 // holds says, in transactions, whether it has to wait for its target to be resumed.
-// What is not parked yet is to be, then. It needs q.mu.
-func (q *queue) holds(it *item) bool {
+// What is not parked yet is to be, then.
+func (q *lockedQueue) holds(it *item) bool {
 	if q.kind == again {
 		q.forgive(it)
 		return q.target.Paused()
@@ -86,9 +85,8 @@ func (q *queue) holds(it *item) bool {
 	return false
 }
 
-// forgive has a parked record's failures count from when its target was resumed. It
-// needs q.mu.
-func (q *queue) forgive(it *item) {
+// forgive has a parked record's failures count from when its target was resumed.
+func (q *lockedQueue) forgive(it *item) {
 	if it.since.Before(q.resumed) {
 		it.since = q.resumed
 	}

@@ -9,9 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/produce"
-	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/internal/target"
-	"github.com/delayd-io/delayd/levels"
 )
 
 const (
@@ -71,6 +69,20 @@ type queue struct {
 	mending    bool  // new records wait until the topic is looked up
 }
 
+// lockedQueue is a queue whose lock is held. What needs the lock is a method of it, so
+// that only who has called lock can reach it.
+type lockedQueue queue
+
+func (q *queue) lock() *lockedQueue {
+	q.mu.Lock()
+	return (*lockedQueue)(q)
+}
+
+func (q *lockedQueue) unlock() { q.mu.Unlock() }
+
+// self returns the queue, for what keeps or compares it.
+func (q *lockedQueue) self() *queue { return (*queue)(q) }
+
 // open makes a new queue ready.
 func (q *queue) open() {
 	q.room, q.limit = defaultBatchBytes, defaultBatchBytes
@@ -81,24 +93,23 @@ func (q *queue) open() {
 
 // send writes it behind everything that came before.
 func (q *queue) send(it *item, now time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.enter(it, now)
-	q.rotate()
+	lq := q.lock()
+	defer lq.unlock()
+	lq.enter(it, now)
+	lq.rotate()
 }
 
 // sendAll writes items behind everything that came before.
 func (q *queue) sendAll(items []item, now time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	lq := q.lock()
+	defer lq.unlock()
 	for i := range items {
-		q.enter(&items[i], now)
+		lq.enter(&items[i], now)
 	}
-	q.rotate()
+	lq.rotate()
 }
 
-// enter needs q.mu.
-func (q *queue) enter(it *item, now time.Time) {
+func (q *lockedQueue) enter(it *item, now time.Time) {
 	switch {
 	case !q.target.Parked():
 		q.pass(it, now)
@@ -109,26 +120,25 @@ func (q *queue) enter(it *item, now time.Time) {
 	}
 }
 
-// hold has it wait until there is a line for it. It needs q.mu.
-func (q *queue) hold(it *item, now time.Time) {
+// hold has it wait until there is a line for it.
+func (q *lockedQueue) hold(it *item, now time.Time) {
 	q.grow(1, now)
 	q.waiting = append(q.waiting, it)
 }
 
-// grow counts n more records that the queue holds. It needs q.mu.
-func (q *queue) grow(n int, now time.Time) {
+// grow counts n more records that the queue holds.
+func (q *lockedQueue) grow(n int, now time.Time) {
 	if q.held == 0 {
 		q.progressed(now)
 	}
 	q.held += n
 }
 
-// progressed notes that the topic takes records, or has to show it from now on. It
-// needs q.mu.
-func (q *queue) progressed(now time.Time) { q.target.Progressed(now, q.o.passed.Load()) }
+// progressed notes that the topic takes records, or has to show it from now on.
+func (q *lockedQueue) progressed(now time.Time) { q.target.Progressed(now, q.o.passed.Load()) }
 
-// pass puts it into the line of its partition. It needs q.mu.
-func (q *queue) pass(it *item, now time.Time) {
+// pass puts it into the line of its partition.
+func (q *lockedQueue) pass(it *item, now time.Time) {
 	action := q.target.Admit(q.inFlight)
 	switch {
 	case q.expired(it, now):
@@ -144,8 +154,8 @@ func (q *queue) pass(it *item, now time.Time) {
 	}
 }
 
-// line puts it into the line of its partition, which is known. It needs q.mu.
-func (q *queue) line(it *item, now time.Time) {
+// line puts it into the line of its partition, which is known.
+func (q *lockedQueue) line(it *item, now time.Time) {
 	n := q.partition(it)
 	if int(n) >= len(q.lines) {
 		q.misplaced(it, now)
@@ -160,8 +170,8 @@ func (q *queue) line(it *item, now time.Time) {
 }
 
 // partition is where it is written: where it says, or by its key; without a key
-// records take turns. It needs q.mu.
-func (q *queue) partition(it *item) int32 {
+// records take turns.
+func (q *lockedQueue) partition(it *item) int32 {
 	n := ByKey
 	switch {
 	case it.parkedBy != nil:
@@ -184,13 +194,13 @@ var byKey = kgo.StickyKeyPartitioner(nil).ForTopic("")
 
 // rotate has the next records without a key go to the next partition. Those that
 // come due together stay together, so that batches are large in a release, and
-// single ones are spread. It needs q.mu.
-func (q *queue) rotate() { q.turn = (q.turn + 1) & 0xffff }
+// single ones are spread.
+func (q *lockedQueue) rotate() { q.turn = (q.turn + 1) & 0xffff }
 
 // Next implements produce.Feed.
 func (q *queue) Next(n int32) *produce.Batch {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	lq := q.lock()
+	defer lq.unlock()
 	if int(n) >= len(q.lines) {
 		return nil
 	}
@@ -198,10 +208,10 @@ func (q *queue) Next(n int32) *produce.Batch {
 	switch {
 	case l.sending || !q.target.Writable() || now.Before(l.retry):
 		return nil
-	case q.same(l, now): // by which the broker recognises it
+	case lq.same(l, now): // by which the broker recognises it
 	default:
-		q.abandon(n)
-		q.fill(l, now)
+		lq.abandon(n)
+		lq.fill(l, now)
 	}
 	if l.batch != nil {
 		l.sending = true
@@ -216,9 +226,9 @@ func (q *queue) Next(n int32) *produce.Batch {
 // Answered implements produce.Feed.
 func (q *queue) Answered(n int32, b *produce.Batch, a produce.Answer) {
 	now := time.Now()
-	q.mu.Lock()
+	lq := q.lock()
 	if int(n) >= len(q.lines) || q.lines[n].batch != b || !q.lines[n].sending {
-		q.mu.Unlock()
+		lq.unlock()
 		return
 	}
 	l := &q.lines[n]
@@ -229,19 +239,19 @@ func (q *queue) Answered(n int32, b *produce.Batch, a produce.Answer) {
 	case a.Err == nil && a.Offset < 0 && q == q.o.parkedQueue:
 		l.drop() // written, and the gates have to know where: once more
 	case a.Err == nil:
-		written = q.written(l, now)
+		written = lq.written(l, now)
 	case produce.Refused(a.Err):
-		q.refused(l, n, a, now)
+		lq.refused(l, n, a, now)
 	default:
-		q.failed(l, n, a.Err, now)
+		lq.failed(l, n, a.Err, now)
 	}
 	if q.target.Drained(q.inFlight) {
-		q.closeGate(ByKey, nil)
+		lq.closeGate(ByKey, nil)
 	}
 	if len(q.lines) > int(n) && len(q.lines[n].items) > 0 {
-		q.ready(n)
+		lq.ready(n)
 	}
-	q.mu.Unlock()
+	lq.unlock()
 	for _, it := range written {
 		q.o.written(q.kind, it, now)
 		if it.batch != nil {
@@ -253,11 +263,11 @@ func (q *queue) Answered(n int32, b *produce.Batch, a produce.Answer) {
 	}
 }
 
-// ready says that a line has something to send. It needs q.mu.
-func (q *queue) ready(n int32) { q.o.producer.Ready(q.topic, n, q) }
+// ready says that a line has something to send.
+func (q *lockedQueue) ready(n int32) { q.o.producer.Ready(q.topic, n, q.self()) }
 
-// written takes the batch of a line off it. It needs q.mu.
-func (q *queue) written(l *line, now time.Time) []*item {
+// written takes the batch of a line off it.
+func (q *lockedQueue) written(l *line, now time.Time) []*item {
 	items := l.take(l.n)
 	q.held -= len(items)
 	q.progressed(now)
@@ -270,145 +280,13 @@ func (q *queue) written(l *line, now time.Time) []*item {
 	return items
 }
 
-// failed has a batch sent again after a while: what it failed for may pass. It needs
-// q.mu.
-func (q *queue) failed(l *line, n int32, err error, now time.Time) {
-	l.fail(err, now)
-	q.target.Failed()
-	q.o.cfg.Metrics.Retried.Add(float64(l.n))
-	q.retryLog(l.items[0], now)
-	if q.kind == again {
-		q.giveUp(l, n, now)
-	}
-	l.wait(now)
-	time.AfterFunc(l.retry.Sub(now), func() {
-		if q.o.ctx.Err() == nil {
-			q.ready(n)
-		}
-	})
-}
-
-// refused does with a batch that was refused what package target decides: it finds the
-// records at fault, and makes them dead letters. It needs q.mu.
-func (q *queue) refused(l *line, n int32, a produce.Answer, now time.Time) {
-	class, code := target.Classify(a.Err)
-	l.fail(a.Err, now)
-	// If the broker names the records at fault, nothing else is tried with them.
-	named := l.n > 1 && len(a.Faulty) > 0 && q != q.o.deadQueue
-	s := q.situation(l.items[0])
-	s.Alone, s.Compressed = l.n == 1 || named, l.batch.Small || named
-	d := target.Decide(class, s)
-	switch {
-	case d.Action == target.Send:
-		if d.Refresh {
-			q.ask(now)
-		}
-		q.failed(l, n, a.Err, now)
-		if class == target.Passing {
-			l.drop() // the records are stamped anew
-		}
-	case d.Action == target.SendAlone && l.n > 1:
-		q.divide(l, class, now)
-	case d.Action == target.SendAlone:
-		l.items[0].small = true
-		l.drop()
-		q.askLimit(l, now)
-	case named:
-		q.condemn(l, l.pick(a.Faulty), d.Action, code, now)
-	default:
-		if l.items[0].rec.Key == nil {
-			q.keyless = now
-		}
-		q.condemn(l, l.take(1), d.Action, code, now)
-	}
-}
-
-// situation returns what package target decides by, of a record alone. Its age is left
-// out: see overdue.
-func (q *queue) situation(it *item) target.Situation {
-	return target.Situation{Kind: q.kind, Letter: it.code != "", Level: q.kind == own && q != q.o.parkedQueue && q != q.o.deadQueue}
-}
-
-// overdue reports whether a record has failed for so long that it is a dead letter, for
-// an error of that class.
-func (q *queue) overdue(it *item, class target.Class, now time.Time) bool {
-	if it.since.IsZero() {
-		return false
-	}
-	s := q.situation(it)
-	s.Alone, s.Age, s.GiveUp, s.MissingWait = true, now.Sub(it.since), q.o.cfg.GiveUp, q.o.cfg.MissingTargetWait
-	return target.Decide(class, s).Action == target.DeadLetter
-}
-
-// divide makes the next batch of a line smaller than the one that was refused. It
-// needs q.mu.
-func (q *queue) divide(l *line, class target.Class, now time.Time) {
-	l.most = max(1, l.n/2)
-	if class == target.Size {
-		q.room, q.lowered = max(l.bytes/2, record.MinBatchBytes), now
-	}
-	l.drop()
-}
-
-// condemn ends the attempts at items, which were refused and are in no line any more:
-// each becomes a dead letter or, if it is one, is cut or held by itself. It needs q.mu.
-func (q *queue) condemn(l *line, items []*item, action target.Action, code levels.Code, now time.Time) {
-	l.most = 0
-	q.progressed(now) // those that are left have not been tried
-	for _, it := range items {
-		switch {
-		case action == target.DeadLetter:
-			q.held--
-			q.bury(it, code)
-		case action == target.Cut && q.o.shrink(it):
-			it.alone = true
-			l.items = append([]*item{it}, l.items...)
-		default:
-			q.held--
-			q.aside = append(q.aside, it)
-			q.retryLog(it, now)
-		}
-	}
-}
-
-// bury makes it a dead letter, for the error of its last attempt. It needs q.mu.
-func (q *queue) bury(it *item, code levels.Code) {
-	q.o.dropped(it)
-	if it.owner.Live() {
-		q.o.Bury(it.owner, it.src, it.facts, *q.undelivered(code, it, it.err), it.attempts)
-	}
-}
-
-// giveUp makes dead letters of the records in front of a line that failed for too
-// long. It needs q.mu.
-func (q *queue) giveUp(l *line, n int32, now time.Time) {
-	count := 0
-	for count < len(l.items) && q.overdue(l.items[count], target.Passing, now) {
-		count++
-	}
-	if count == 0 {
-		return
-	}
-	q.abandon(n)
-	for _, it := range l.take(count) {
-		q.held--
-		if target.Unanswered(it.err) {
-			it.err = errNotAcknowledged(now.Sub(it.since))
-		}
-		code := target.CodeOf(it.err)
-		q.bury(it, code)
-	}
-	q.progressed(now)
-}
-
-// counts returns what is on its way to the target. It needs q.mu.
-func (q *queue) counts(now time.Time) target.Counts {
+// counts returns what is on its way to the target.
+func (q *lockedQueue) counts(now time.Time) target.Counts {
 	return target.Counts{Held: q.held, InFlight: q.inFlight, Sent: q.o.passed.Load(), Failing: q.behind(now)}
 }
 
-// cause returns why the target makes no progress, as far as its records tell. It needs
-// q.mu.
-func (q *queue) cause(now time.Time) error {
+// cause returns why the target makes no progress, as far as its records tell.
+func (q *lockedQueue) cause(now time.Time) error {
 	first := func(items []*item) error {
 		if len(items) == 0 {
 			return nil
@@ -424,8 +302,8 @@ func (q *queue) cause(now time.Time) error {
 }
 
 // behind is how long the first record that failed has waited. A target that refuses
-// many single records makes progress, and may never catch up. It needs q.mu.
-func (q *queue) behind(now time.Time) (longest time.Duration) {
+// many single records makes progress, and may never catch up.
+func (q *lockedQueue) behind(now time.Time) (longest time.Duration) {
 	first := func(items []*item) {
 		if len(items) > 0 && !items[0].since.IsZero() {
 			longest = max(longest, now.Sub(items[0].since))
@@ -440,7 +318,7 @@ func (q *queue) behind(now time.Time) (longest time.Duration) {
 
 // empty reports whether the queue can be forgotten.
 func (q *queue) empty() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	lq := q.lock()
+	defer lq.unlock()
 	return q.held == 0 && !q.mending && !q.target.Parked() && len(q.aside) == 0
 }

@@ -90,54 +90,53 @@ func (l *txnLoop) lookAhead(it *item) {
 // admit decides whether it is written to q, or parked (then the trial says so), or
 // refused, or has to wait.
 func (l *txnLoop) admit(q *queue, it *item, now time.Time) (r *Refusal, wait bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	lq := q.lock()
+	defer lq.unlock()
 	it.trial.queue, it.trial.out = q, it.rec
 	switch {
 	case q.mending:
 		q.o.topics.want(q.topic) // it may have been dropped
 		return nil, true
 	case q.kind == own && q.scouted.err != nil:
-		if q.lost(it, now) {
+		if lq.lost(it, now) {
 			return undelivered(target.CodeOf(q.scouted.err), q.topic, q.scouted.err), false
 		}
-		q.awaitOwn(now)
+		lq.awaitOwn(now)
 		return nil, true
-	case q.target.State() == target.HalfOpen || q.holds(it):
+	case q.target.State() == target.HalfOpen || lq.holds(it):
 		return nil, true
 	case q.target.Parked():
-		return nil, !l.shelve(q, it, now)
+		return nil, !l.shelve(lq, it, now)
 	case q.kind == direct && q.scouted.missing():
 		if now.Sub(q.scouted.at) >= scoutEvery {
-			q.scout()
+			lq.scout()
 			return nil, true
 		}
 		if !q.o.topics.await(q.topic) {
 			return notAwaited(q.topic, q.scouted.err), false
 		}
-		q.closeGate(ByKey, q.scouted.err)
-		return nil, !l.shelve(q, it, now)
+		lq.closeGate(ByKey, q.scouted.err)
+		return nil, !l.shelve(lq, it, now)
 	case it.code != "":
 		return nil, false // it has nowhere else to go
 	}
-	return q.refuses(it, now)
+	return lq.refuses(it, now)
 }
 
 // lost reports whether a level's topic has been missing for so long that a record for it
 // is a dead letter: it would hold up the inbox for ever. The wait counts for the topic and
-// not for the record, because the records of a source wait one after the other here. It
-// needs q.mu.
-func (q *queue) lost(it *item, now time.Time) bool {
+// not for the record, because the records of a source wait one after the other here.
+func (q *lockedQueue) lost(it *item, now time.Time) bool {
 	if it.since.IsZero() {
 		it.since = q.scouted.gone
 	}
 	class, _ := target.Classify(q.scouted.err)
-	return class == target.Missing && now.Sub(q.scouted.at) < scoutEvery && q.overdue(it, class, now)
+	return class == target.Missing && now.Sub(q.scouted.at) < scoutEvery && q.self().overdue(it, class, now)
 }
 
 // awaitOwn looks up one of the service's own topics again and again, which nothing can
-// be written to. To try would make everybody wait. It needs q.mu.
-func (q *queue) awaitOwn(now time.Time) {
+// be written to. To try would make everybody wait.
+func (q *lockedQueue) awaitOwn(now time.Time) {
 	if now.Sub(q.scouted.at) < scoutEvery {
 		return
 	}
@@ -178,8 +177,8 @@ func (l *txnLoop) pack(it *item) bool {
 
 // bound is the topic's limit as far as it is known.
 func (q *queue) bound() int64 {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	lq := q.lock()
+	defer lq.unlock()
 	return q.limit
 }
 
@@ -200,8 +199,8 @@ func (it *item) shorten(limit int64) bool {
 	return true
 }
 
-// shelve has it parked. It needs q.mu.
-func (l *txnLoop) shelve(q *queue, it *item, now time.Time) bool {
+// shelve parks it.
+func (l *txnLoop) shelve(q *lockedQueue, it *item, now time.Time) bool {
 	if l.o.parkedQueue.busy() {
 		return false
 	}
@@ -209,7 +208,7 @@ func (l *txnLoop) shelve(q *queue, it *item, now time.Time) bool {
 		it.since = now
 	}
 	it.facts.Since = it.since.UnixMilli()
-	it.parkedBy, it.shelf = q, q.gate.places.shelf(it.src)
+	it.parkedBy, it.shelf = q.self(), q.gate.places.shelf(it.src)
 	it.trial.queue, it.trial.out = l.o.parkedQueue, record.Parked(it.src, l.o.parked, it.facts)
 	q.gate.parked.start()
 	return true
@@ -218,22 +217,22 @@ func (l *txnLoop) shelve(q *queue, it *item, now time.Time) bool {
 // busy says that the queue, of one of the service's own topics, looks it up, or that the
 // topic is not there.
 func (q *queue) busy() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	lq := q.lock()
+	defer lq.unlock()
 	switch {
 	case q.mending:
 		q.o.topics.want(q.topic) // it may have been dropped
 		return true
 	case q.scouted.err != nil:
-		q.awaitOwn(time.Now())
+		lq.awaitOwn(time.Now())
 		return true
 	}
 	return false
 }
 
 // refuses says whether it is known beforehand that the topic does not take it, or
-// that it has to wait until that is known again. It needs q.mu.
-func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
+// that it has to wait until that is known again.
+func (q *lockedQueue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 	s := &q.scouted
 	fresh := now.Sub(s.at) < scoutEvery
 	refuse := func(code levels.Code, err error) (*Refusal, bool) {
@@ -245,7 +244,7 @@ func (q *queue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 	}
 	switch {
 	case q.kind == again && s.missing():
-		if q.overdue(it, target.Missing, now) {
+		if q.self().overdue(it, target.Missing, now) {
 			code := target.CodeOf(s.err)
 			return refuse(code, s.err)
 		}

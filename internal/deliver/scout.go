@@ -31,16 +31,14 @@ type scouted struct {
 // missing reports whether the topic does not exist, as far as we may know.
 func (s *scouted) missing() bool { return target.Absent(s.err) }
 
-// scout looks up the queue's topic; its records are held until then. It needs
-// q.mu, or that nobody else knows of the queue yet.
-func (q *queue) scout() {
+// scout looks up the queue's topic; its records are held until then.
+func (q *lockedQueue) scout() {
 	q.mending, q.scouted.wanted = true, time.Now()
 	q.o.topics.want(q.topic)
 }
 
-// learned takes over what was looked up. It needs q.mu, or that nobody else knows of
-// the queue yet.
-func (q *queue) learned(info topicInfo) {
+// learned takes over what was looked up.
+func (q *lockedQueue) learned(info topicInfo) {
 	s := &q.scouted
 	if info.limit > 0 {
 		q.limit, q.told = int64(info.limit), info.limit
@@ -61,8 +59,8 @@ func (q *queue) learned(info topicInfo) {
 
 // turned is the partition of a turn, ByKey while it is not known how many there are.
 func (q *queue) turned(turn int32) int32 {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	lq := q.lock()
+	defer lq.unlock()
 	if n := q.scouted.partitions; n > 0 {
 		return turn % n
 	}
@@ -72,16 +70,18 @@ func (q *queue) turned(turn int32) int32 {
 // openKnown makes a new queue ready, in transactions. Where nothing is known about its
 // topic, its records are held until there is.
 func (q *queue) openKnown() {
+	lq := q.lock() // which nobody else has: the queue is new
+	defer lq.unlock()
 	q.limit = defaultBatchBytes
 	if n := q.o.limits[q.topic]; n > 0 {
 		q.limit, q.told = int64(n), n
 	}
 	if info, known := q.o.topics.lookup(q.topic, time.Now()); known {
 		q.o.noteLimit(q.topic, info)
-		q.learned(info)
+		lq.learned(info)
 		return
 	}
-	q.scout()
+	lq.scout()
 }
 
 // noteLimit keeps what franz-go asks for. It needs o.mu.
@@ -133,13 +133,13 @@ func (o *Outbox) looked(topics []string) {
 			if q == nil {
 				continue
 			}
-			q.mu.Lock()
+			lq := q.lock()
 			if info.asked.Before(q.scouted.wanted) {
 				o.topics.want(topic)
 			} else {
-				q.learned(info)
+				lq.learned(info)
 			}
-			q.mu.Unlock()
+			lq.unlock()
 		}
 	}
 	signal(o.post.ready)

@@ -45,7 +45,11 @@ func (s *shelves) count(n int32) {
 // or half of those without a target, in turn from where the target's name points. It
 // leaves the other half to the next targets. With all in use it is one of those with the
 // fewest targets; none until the shelves are known.
-func (s *shelves) take(target string, already int32) []int32 {
+//
+// Shelves of own, which this process drains, go first: no two instances choose the same
+// there, whichever targets they find unavailable first. One alone is left to the choice
+// among all, as there would be nothing to share out.
+func (s *shelves) take(target string, already int32, own []int32) []int32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := int32(len(s.users))
@@ -60,11 +64,19 @@ func (s *shelves) take(target string, already int32) []int32 {
 	h.Write([]byte(target))
 	first := int32(h.Sum32() % uint32(n))
 	fewest := slices.Min(s.users)
-	var with []int32 // the fewest targets
+	var with, ours []int32 // the fewest targets
 	for i := range n {
-		if shelf := (first + i) % n; s.users[shelf] == fewest {
-			with = append(with, shelf)
+		shelf := (first + i) % n
+		if s.users[shelf] != fewest {
+			continue
 		}
+		with = append(with, shelf)
+		if slices.Contains(own, shelf) {
+			ours = append(ours, shelf)
+		}
+	}
+	if fewest == 0 && len(own) > 1 && len(ours) > 0 {
+		with = ours
 	}
 	share := 1
 	if fewest == 0 {

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -9,7 +10,7 @@ import (
 
 func TestShelves(t *testing.T) {
 	var s shelves
-	if got := s.take("early", ByKey); got != nil {
+	if got := s.take("early", ByKey, nil); got != nil {
 		t.Errorf("shelves %d before there are any", got)
 	}
 	s.give(nil)
@@ -19,7 +20,7 @@ func TestShelves(t *testing.T) {
 		target string
 		want   int
 	}{{"a", 4}, {"b", 2}, {"c", 1}, {"d", 1}} {
-		got := s.take(c.target, ByKey)
+		got := s.take(c.target, ByKey, nil)
 		if len(got) != c.want {
 			t.Errorf("%s has the shelves %d, want half of those left: %d", c.target, got, c.want)
 		}
@@ -30,16 +31,41 @@ func TestShelves(t *testing.T) {
 			taken[shelf] = c.target
 		}
 	}
-	if got := s.take("e", 2); len(got) != 1 || got[0] != 2 {
+	if got := s.take("e", 2, nil); len(got) != 1 || got[0] != 2 {
 		t.Errorf("shelves %d, and there are records for it on 2", got)
 	}
 	s.give([]int32{2})
 	s.give([]int32{2})
-	if got := s.take("f", ByKey); len(got) != 1 || got[0] != 2 {
+	if got := s.take("f", ByKey, nil); len(got) != 1 || got[0] != 2 {
 		t.Errorf("shelves %d, and 2 alone is free", got)
 	}
-	if got := s.take("g", ByKey); len(got) != 1 {
+	if got := s.take("g", ByKey, nil); len(got) != 1 {
 		t.Errorf("shelves %d with none free, want one", got)
+	}
+}
+
+// TestShelvesApart: two instances that drain half of the shelves each choose none of the
+// other's, in whichever order they find targets unavailable, until theirs are in use.
+func TestShelvesApart(t *testing.T) {
+	own := [][]int32{{0, 3, 4, 7}, {1, 2, 5, 6}}
+	for i, targets := range [][]string{{"a", "b", "down"}, {"down", "a", "b"}} {
+		var s shelves
+		s.count(8)
+		for _, target := range targets {
+			for _, shelf := range s.take(target, ByKey, own[i]) {
+				if !slices.Contains(own[i], shelf) {
+					t.Errorf("instance %d: %s has shelf %d of the other's", i, target, shelf)
+				}
+			}
+		}
+		if got := s.take("more", ByKey, own[i]); len(got) == 0 || slices.Contains(own[i], got[0]) {
+			t.Errorf("instance %d: the shelves %d for a target more, want free ones", i, got)
+		}
+	}
+	var s shelves
+	s.count(4)
+	if got := s.take("a", ByKey, []int32{3}); len(got) != 2 {
+		t.Errorf("shelves %d with one of its own, want half of all", got)
 	}
 }
 
@@ -48,7 +74,7 @@ func TestShelves(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	var s shelves
 	s.count(8)
-	p := places{shelves: s.take("a", ByKey)}
+	p := places{shelves: s.take("a", ByKey, nil)}
 	at := func(partition int32) int32 {
 		return p.shelf(&kgo.Record{Topic: "delay.level.5s", Partition: partition})
 	}

@@ -9,29 +9,29 @@ import (
 // tick finds what makes no progress, and what may be tried again. It returns whether
 // the queue has to be looked at again soon.
 func (q *queue) tick(now time.Time) (busy bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	lq := q.lock()
+	defer lq.unlock()
 	if q.o.cfg.TransactionalID != "" {
 		return q.mending || q.target.Parked()
 	}
-	if q.target.Stalled(now, q.counts(now)) {
-		q.closeGate(ByKey, q.cause(now))
+	if q.target.Stalled(now, lq.counts(now)) {
+		lq.closeGate(ByKey, lq.cause(now))
 	}
 	if q.kind == again {
-		q.tickParked(now)
+		lq.tickParked(now)
 	}
 	if q.place.answer != nil && (q.held > 0 || q.target.Parked()) && now.Sub(q.place.asked) >= askMissing {
-		q.ask(now)
+		lq.ask(now)
 	}
-	if q.mayExpire() {
-		q.expireMissing(now)
+	if lq.mayExpire() {
+		lq.expireMissing(now)
 	}
-	q.retryAside(now)
+	lq.retryAside(now)
 	return q.held > 0 || q.target.Parked() || len(q.aside) > 0
 }
 
-// tickParked gives up parked records that no broker answers for. It needs q.mu.
-func (q *queue) tickParked(now time.Time) {
+// tickParked gives up parked records that no broker answers for.
+func (q *lockedQueue) tickParked(now time.Time) {
 	idle := q.target.Idle(now)
 	for n := range q.lines {
 		l := &q.lines[n]
@@ -39,7 +39,7 @@ func (q *queue) tickParked(now time.Time) {
 		case !l.sending:
 		case q.target.Paused() && idle >= target.StalledHeldAfter: // or it would be sent whenever its target takes it
 			q.abandon(int32(n))
-		case idle >= target.StalledAfter && q.tooLate(l.items[0], now) != nil:
+		case idle >= target.StalledAfter && q.self().tooLate(l.items[0], now) != nil:
 			q.abandon(int32(n))
 			q.cull(l, now)
 		case idle >= target.StalledAfter:
@@ -48,9 +48,8 @@ func (q *queue) tickParked(now time.Time) {
 	}
 }
 
-// retryAside tries dead letters again that their topic refused, each for itself. It
-// needs q.mu.
-func (q *queue) retryAside(now time.Time) {
+// retryAside tries dead letters again that their topic refused, each for itself.
+func (q *lockedQueue) retryAside(now time.Time) {
 	if len(q.aside) == 0 || now.Sub(q.asideAt) < backoffMax {
 		return
 	}
@@ -63,8 +62,8 @@ func (q *queue) retryAside(now time.Time) {
 	}
 }
 
-// release lets go a record that was held back. It needs q.mu.
-func (q *queue) release(it *item, now time.Time) {
+// release lets go a record that was held back.
+func (q *lockedQueue) release(it *item, now time.Time) {
 	switch {
 	case !it.owner.Live():
 		q.o.dropped(it)
@@ -75,8 +74,8 @@ func (q *queue) release(it *item, now time.Time) {
 	}
 }
 
-// releaseWaiting lets all go that waits. It needs q.mu.
-func (q *queue) releaseWaiting() {
+// releaseWaiting lets all go that waits.
+func (q *lockedQueue) releaseWaiting() {
 	items, now := q.waiting, time.Now()
 	q.waiting = nil
 	q.held -= len(items)
@@ -85,9 +84,8 @@ func (q *queue) releaseWaiting() {
 	}
 }
 
-// parkAll parks everything that the queue holds, in order. The gate is closed. It
-// needs q.mu.
-func (q *queue) parkAll() {
+// parkAll parks everything that the queue holds, in order. The gate is closed.
+func (q *lockedQueue) parkAll() {
 	for n := range q.lines {
 		q.abandon(int32(n))
 		l := &q.lines[n]

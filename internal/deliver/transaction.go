@@ -53,7 +53,7 @@ const (
 	// for: its end costs as much as thousands of records.
 	txnGather = 5 * time.Millisecond
 	// answerWithin is how long no answer may come. A target that does not give one
-	// is sick.
+	// is unavailable.
 	answerWithin = time.Second
 )
 

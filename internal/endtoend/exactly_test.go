@@ -249,7 +249,7 @@ func TestExactlyOnceSick(t *testing.T) {
 				}
 				send(120)
 				if len(ill.now()) > 0 {
-					t.Errorf("%d records came to the sick target", len(ill.now()))
+					t.Errorf("%d records came to the unavailable target", len(ill.now()))
 				}
 				if u := w.uncommitted("5s"); u > 1000 { // 20 a second wait 5 s, and each transaction has two markers
 					t.Errorf("%d offsets of level 5s are not committed", u)

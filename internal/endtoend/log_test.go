@@ -124,7 +124,7 @@ func TestLogOfTargets(t *testing.T) {
 					t.Errorf("at the end %s is %v", name, got)
 				}
 			}
-			got := log.about([]string{"5s", "orders"}, []string{"paused", "resumed", "sick", "well"})
+			got := log.about([]string{"5s", "orders"}, []string{"paused", "resumed", "unavailable", "well"})
 			pauses := []string{"5s: level paused: a migration", "orders: target paused: too fast", "5s: level resumed: ", "orders: target resumed: "}
 			if diff := cmp.Diff(pauses, got); diff != "" {
 				t.Errorf("of what is paused the log says (-want +got):\n%s", diff)
@@ -133,16 +133,16 @@ func TestLogOfTargets(t *testing.T) {
 				"refusing": {"NOT_ENOUGH_REPLICAS", "not acknowledged for "}, // which franz-go retries, in transactions
 				"gone":     {"UNKNOWN_TOPIC_OR_PARTITION"},
 			} {
-				got := log.about([]string{name}, []string{"sick", "well"})
+				got := log.about([]string{name}, []string{"unavailable", "well"})
 				for _, line := range got {
 					says, cause, _ := strings.Cut(line, " in order: ")
-					if says != name+": target is sick: its records are parked and tried again" ||
+					if says != name+": target unavailable: its records are parked and retried" ||
 						!slices.ContainsFunc(causes, func(c string) bool { return strings.HasPrefix(cause, c) }) {
 						t.Errorf("the log says %q", line)
 					}
 				}
 				if len(got) == 0 {
-					t.Errorf("the log does not say that %s is sick", name)
+					t.Errorf("the log does not say that %s is unavailable", name)
 				}
 			}
 		})

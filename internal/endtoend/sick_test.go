@@ -87,7 +87,7 @@ func TestSickTargets(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 					if n%100 == 0 {
-						// 4 a second wait 5 s or 10 s; all that was sent to the sick target stands aside.
+						// 4 a second wait 5 s or 10 s; all that was sent to the unavailable target stands aside.
 						if u := w.uncommitted("10s"); u > 60 {
 							t.Errorf("after %d s: %d records of level 10s are not committed", n, u)
 						}
@@ -97,7 +97,7 @@ func TestSickTargets(t *testing.T) {
 					}
 				}
 				if len(ill.now()) > 0 {
-					t.Fatalf("%d records came to the sick target", len(ill.now()))
+					t.Fatalf("%d records came to the unavailable target", len(ill.now()))
 				}
 				sick.mend(w)
 				mended := time.Now()

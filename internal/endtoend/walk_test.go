@@ -335,7 +335,7 @@ func breakages() []breakage {
 	}, {
 		what:   "a target deleted",
 		begin:  func(w *walk) { w.delete("mails"); w.delay(3, "mails", "5s", 10) },
-		status: `parked +4 +3`, metrics: `delayd_unavailable_targets\S* 1`, log: `"error":"UNKNOWN_TOPIC_OR_PARTITION.*target is sick`,
+		status: `parked +4 +3`, metrics: `delayd_unavailable_targets\S* 1`, log: `"error":"UNKNOWN_TOPIC_OR_PARTITION.*target unavailable`,
 		mend: func(w *walk) { w.make("mails") },
 	}, {
 		what:    "a typo in the target",

@@ -58,7 +58,7 @@ func TestSigns(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		stop()
-		for _, want := range []string{"target is sick: its records are parked", "create topic reminders"} {
+		for _, want := range []string{"target unavailable: its records are parked", "create topic reminders"} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("the log does not say %q:\n%s", want, out)
 			}

@@ -17,20 +17,20 @@ import (
 // Metrics are the counters of one process. Every method can be called from any
 // goroutine.
 type Metrics struct {
-	Routed    *prometheus.CounterVec // by level
-	Delivered *prometheus.CounterVec // by level
-	Dead      *prometheus.CounterVec // by code
-	Parked    *prometheus.CounterVec // by level
-	Clamped   *prometheus.CounterVec // by level that was granted
-	Steps     *prometheus.CounterVec // by level
-	Retried   prometheus.Counter
-	Lateness  *prometheus.HistogramVec // by level
-	Rounding  *prometheus.HistogramVec // by level that was granted
-	RouterLag prometheus.Gauge
-	Sick      prometheus.Gauge
-	Paused    *prometheus.GaugeVec // by level or target: see Pause
-	LeaseAge  *prometheus.GaugeVec // by group
-	Skew      *prometheus.GaugeVec // by group
+	Routed      *prometheus.CounterVec // by level
+	Delivered   *prometheus.CounterVec // by level
+	Dead        *prometheus.CounterVec // by code
+	Parked      *prometheus.CounterVec // by level
+	Clamped     *prometheus.CounterVec // by level that was granted
+	Steps       *prometheus.CounterVec // by level
+	Retried     prometheus.Counter
+	Lateness    *prometheus.HistogramVec // by level
+	Rounding    *prometheus.HistogramVec // by level that was granted
+	RouterLag   prometheus.Gauge
+	Unavailable prometheus.Gauge
+	Paused      *prometheus.GaugeVec // by level or target: see Pause
+	LeaseAge    *prometheus.GaugeVec // by group
+	Skew        *prometheus.GaugeVec // by group
 
 	// What the lanes of this process hold, by level.
 	Assigned, Queued, InFlight, Overdue *prometheus.GaugeVec
@@ -119,7 +119,7 @@ func Register(reg prometheus.Registerer) (*Metrics, error) {
 		}, []string{"level"}),
 		RouterLag: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "delayd_router_lag_seconds", Help: "Age of the record that the router handled last."}),
-		Sick: prometheus.NewGauge(prometheus.GaugeOpts{
+		Unavailable: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "delayd_unavailable_targets", Help: "Targets whose records are being parked, other than those that are paused."}),
 		Paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "delayd_paused", Help: "1 for each level and each target that is paused; the other label is empty."}, []string{"level", "target"}),
@@ -154,7 +154,7 @@ func Register(reg prometheus.Registerer) (*Metrics, error) {
 	m.Routed, m.Delivered, m.Dead = register(r, m.Routed), register(r, m.Delivered), register(r, m.Dead)
 	m.Parked, m.Clamped, m.Retried = register(r, m.Parked), register(r, m.Clamped), register(r, m.Retried)
 	m.Lateness, m.Rounding, m.RouterLag = register(r, m.Lateness), register(r, m.Rounding), register(r, m.RouterLag)
-	m.Sick, m.LeaseAge, m.Skew = register(r, m.Sick), register(r, m.LeaseAge), register(r, m.Skew)
+	m.Unavailable, m.LeaseAge, m.Skew = register(r, m.Unavailable), register(r, m.LeaseAge), register(r, m.Skew)
 	m.Assigned, m.Queued = register(r, m.Assigned), register(r, m.Queued)
 	m.InFlight, m.Overdue = register(r, m.InFlight), register(r, m.Overdue)
 	m.Stalled, m.Paused = register(r, m.Stalled), register(r, m.Paused)

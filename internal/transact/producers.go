@@ -13,7 +13,7 @@ import (
 )
 
 // pairIDs is how many transactional ids each of the two names of a loop has. A broker that
-// cannot write the end of an aborted transaction to a sick target keeps its id busy until
+// cannot write the end of an aborted transaction to an unavailable target keeps its id busy until
 // it can; then another id is used.
 const pairIDs = 4
 

@@ -34,7 +34,7 @@ kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --
 # WRITE on topic delay.control: optional: let delayd admin know the service's levels; without it, it needs --levels
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Read --operation Describe --operation DescribeConfigs --operation Write --topic delay.control
 # READ on topic delay.parked: see for which targets records are parked, and try them again
-# WRITE on topic delay.parked: park records whose target is sick
+# WRITE on topic delay.parked: park records whose target is unavailable
 # DESCRIBE_CONFIGS on topic delay.parked: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
 # DELETE on topic delay.parked: optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
 # DESCRIBE on topic delay.parked: see that it is there

@@ -219,7 +219,7 @@ resource "kafka_acl" "delayd_read_topic_delay_parked" {
   acl_permission_type          = "Allow"
 }
 
-# park records whose target is sick
+# park records whose target is unavailable
 resource "kafka_acl" "delayd_write_topic_delay_parked" {
   resource_name                = "delay.parked"
   resource_type                = "Topic"

@@ -19,7 +19,7 @@ kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties 
 #   DESCRIBE_CONFIGS on topic delay.level.*: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
 #   READ on topic delay.control: optional: see what is paused; without it nothing can be
 #   READ on topic delay.parked: see for which targets records are parked, and try them again
-#   WRITE on topic delay.parked: park records whose target is sick
+#   WRITE on topic delay.parked: park records whose target is unavailable
 #   WRITE on topic delay.dead: write dead letters
 #   DESCRIBE_CONFIGS on topic delay.parked: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
 #   DESCRIBE_CONFIGS on topic delay.dead: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
