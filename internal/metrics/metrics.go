@@ -203,6 +203,7 @@ func (m *Metrics) Expect(ladder levels.Ladder) {
 	m.levels = make(map[string]deliveries, ladder.Len()+1)
 	for l := range ladder.All() {
 		m.expectLevel(l.String())
+		m.Steps.WithLabelValues(l.String())
 	}
 	m.expectLevel(levels.Level{}.String())
 	m.Routed.WithLabelValues(levels.GrantedExact)
@@ -214,7 +215,6 @@ func (m *Metrics) Expect(ladder levels.Ladder) {
 
 func (m *Metrics) expectLevel(name string) {
 	m.Routed.WithLabelValues(name)
-	m.Steps.WithLabelValues(name)
 	m.Clamped.WithLabelValues(name)
 	m.Rounding.WithLabelValues(name)
 	m.levels[name] = m.deliveries(name)

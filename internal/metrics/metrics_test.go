@@ -28,7 +28,7 @@ func TestForgedRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := map[string]bool{Other: true, levels.Level{}.String(): true}
+	known := map[string]bool{Other: true, levels.Level{}.String(): true, levels.GrantedExact: true}
 	for l := range levels.Default().All() {
 		known[l.String()] = true
 	}
