@@ -80,3 +80,13 @@ func (w *worker) step(work *consume.Work, h *record.Headers, f *levels.Facts) (n
 	}
 	return w.ladder.Step(rest), true, nil
 }
+
+// hop returns the record that waits on the next level. It keeps what is known of earlier
+// attempts to handle it.
+func (w *worker) hop(rec *kgo.Record, h *record.Headers, next levels.Level, f levels.Facts) *kgo.Record {
+	topic := w.names.Level(next)
+	if retry := h.Retry(f.Due); retry.Attempts > 0 {
+		return record.Again(rec, topic, f, retry)
+	}
+	return h.Hop(rec, topic, f)
+}

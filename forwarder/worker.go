@@ -79,7 +79,7 @@ func (w *worker) Handle(works []*consume.Work) {
 			next, walks, r := w.step(work, headers, &facts)
 			if walks {
 				w.metrics.Steps.WithLabelValues(next.String()).Inc()
-				batch().Put(work, rec, headers.Hop(rec, w.names.Level(next), facts), facts)
+				batch().Put(work, rec, w.hop(rec, headers, next, facts), facts)
 				continue
 			}
 			refusal = r

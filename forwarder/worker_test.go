@@ -162,3 +162,21 @@ func factsOf(rec *kgo.Record, due time.Time) levels.Facts {
 	f, _ := ten().facts(rec, record.Read(rec.Headers), due, at)
 	return f
 }
+
+// TestStepKeepsAttempts: a record that waits for another attempt can take a step more, where
+// the clock of its level's broker is far behind. The attempts still count after that.
+func TestStepKeepsAttempts(t *testing.T) {
+	w := ten()
+	w.names = levels.Names{Prefix: levels.DefaultPrefix}
+	due := at.Add(30 * time.Second).UnixMilli()
+	f := levels.Facts{Partition: levels.ByKey, ID: "id", Due: due, Accepted: at.UnixMilli(), Granted: levels.GrantedExact}
+	want := record.Retry{Attempts: 3, Due: at.UnixMilli()}
+	failed := record.Again(newRecord(at, true), "delay.level.10s", f, want)
+	next := w.hop(failed, record.Read(failed.Headers), w.ladder.First(), f)
+	if got := record.Read(next.Headers).Retry(due); got != want || next.Topic != "delay.level.1s" {
+		t.Errorf("on %s with %+v, want delay.level.1s with %+v", next.Topic, got, want)
+	}
+	if ms, exact, ok := record.HopDue(next.Headers); ms != due || !exact || !ok {
+		t.Errorf("due at %d (exact: %t, read: %t), want %d", ms, exact, ok, due)
+	}
+}
