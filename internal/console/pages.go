@@ -2,14 +2,17 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,15 +52,24 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"seconds":   seconds,
 	"span":      span,
 	"ranges":    ranges,
-	"glance":    glance,
-	"text":      text,
-	"indented":  indented,
-	"dump":      dump,
-	"cut":       cut,
-	"safe":      printable.Text,
-	"clock":     func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
-	"stamp":     func() string { return stamp },
-	"iso":       func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"add":       func(a, b int) int { return a + b },
+	"someOf":    someOf,
+	"someShares": func(list []Share) string {
+		var words []string
+		for _, s := range list {
+			words = append(words, s.Topic+" "+ranges(s.Partitions))
+		}
+		return someOf(words)
+	},
+	"glance":   glance,
+	"text":     text,
+	"indented": indented,
+	"dump":     dump,
+	"cut":      cut,
+	"safe":     printable.Text,
+	"clock":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+	"stamp":    func() string { return stamp },
+	"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 }).ParseFS(templateFiles, "templates/*.html"))
 
 // tab is a page in the navigation.
@@ -298,12 +310,34 @@ func (c *Console) targetsPage(req *http.Request, _ viewer) (content, error) {
 	if t.DrainSeconds != nil {
 		drain = span(time.Duration(*t.DrainSeconds * float64(time.Second)))
 	}
-	page.Body = struct {
+	q := pick(req.URL.Query(), "name", "state", "limit")
+	at := func(skip int) string {
+		to := maps.Clone(q)
+		if skip > 0 {
+			to.Set("skip", strconv.Itoa(skip))
+		}
+		return "targets?" + to.Encode()
+	}
+	body := struct {
 		Targets
-		Busy  []Lateness
-		Drain string
-		Now   time.Time
-	}{t, busy, drain, t.At}
+		Busy                   []Lateness
+		Drain                  string
+		Now                    time.Time
+		Name, State            string
+		States                 []string
+		Filtered               bool
+		Last                   int    // the number of the last target shown
+		PreviousPage, NextPage string // "" for none
+	}{Targets: t, Busy: busy, Drain: drain, Now: t.At, Name: q.Get("name"), State: q.Get("state"), States: []string{unavailable, paused},
+		Filtered: q.Has("name") || q.Has("state"), Last: t.Skipped + len(t.Targets)}
+	limit, _ := parseLimit(q.Get("limit")) // getTargets has refused a wrong one
+	if t.Skipped > 0 {
+		body.PreviousPage = at(max(0, t.Skipped-cmp.Or(limit, pageTargets)))
+	}
+	if body.Last < t.Matching {
+		body.NextPage = at(body.Last)
+	}
+	page.Body = body
 	return page, nil
 }
 
@@ -323,11 +357,11 @@ func (c *Console) lettersPage(req *http.Request, v viewer) (content, error) {
 	next.Set("before", l.Next)
 	page.Body = struct {
 		Letters
-		Codes         []levels.Code
-		Code, Target  string
-		Filtered      bool
-		Filter, Older string
-		First         bool
+		Codes             []levels.Code
+		Code, Target      string
+		Filtered          bool
+		Filter, OlderPage string
+		First             bool
 	}{l, levels.Codes(), q.Get("code"), q.Get("target"), len(filter) > 0, filter.Encode(), next.Encode(), q.Get("before") == ""}
 	return page, nil
 }
