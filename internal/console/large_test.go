@@ -177,12 +177,15 @@ func (w *world) largeLevels(t *testing.T, ask func(string, int64) string) {
 	if n := strings.Count(page, `class="alert`); n > 5 {
 		t.Errorf("%d alerts are above the levels", n)
 	}
-	if !contains(page, "Paused: 120 targets, the first for", "and 116 more") {
+	if !contains(page, "Paused: 120 targets, for up to", "and 116 more") {
 		t.Errorf("the page does not say what is paused:\n%.4000s", page)
 	}
 	time.Sleep(2 * time.Minute) // on which nobody delivers
 	if page := ask("/console/", mostLook); !contains(page, "64 levels: ", "overdue, the oldest for") || strings.Count(page, `class="alert`) > 5 {
 		t.Errorf("levels that are late:\n%.4000s", page)
+	}
+	if page := ask("/console/due", mostLook); !contains(page, " more</summary>", "1d: ") {
+		t.Errorf("the table of the coming hour:\n%.6000s", page)
 	}
 	var due Due
 	if err := json.Unmarshal([]byte(ask("/api/v1/due", mostLook)), &due); err != nil || due.Counted != 60 || len(due.Coming.Levels) < 60 {

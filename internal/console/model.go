@@ -255,7 +255,7 @@ func alerts(a answer[view]) []Alert {
 			longest = max(longest, since)
 		}
 		kind := map[string]string{"./": "levels", "targets": "targets"}[page]
-		group(pauses, "warning", page, "Paused: %d %s, the first for %s: %s", len(pauses), kind, span(longest), someOf(names))
+		group(pauses, "warning", page, "Paused: %d %s, for up to %s: %s", len(pauses), kind, span(longest), someOf(names))
 	}
 	var held, unheld []Alert
 	var heldOn, unheldOn []string

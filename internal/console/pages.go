@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -245,10 +246,33 @@ func (l Levels) row(t admin.TopicStatus) levelRow {
 
 // dueRow is a minute of the coming hour.
 type dueRow struct {
-	Begins  time.Time
-	Total   int64
+	Begins time.Time
+	Total  int64
+	// Parts are the levels with the most records, and Rest the others, in their order.
 	Parts   string
+	Rest    []string
 	Release string
+}
+
+// dueParts is how many levels of a minute are shown at first.
+const dueParts = 8
+
+// split tells the levels with the most records in minute k from the rest.
+func (r *dueRow) split(list []admin.ComingLevel, k int) {
+	list = slices.DeleteFunc(slices.Clone(list), func(l admin.ComingLevel) bool { return l.Records[k] == 0 })
+	most := slices.Clone(list)
+	slices.SortStableFunc(most, func(a, b admin.ComingLevel) int { return cmp.Compare(b.Records[k], a.Records[k]) })
+	most = most[:min(dueParts, len(most))]
+	var parts []string
+	for _, l := range list {
+		word := l.Level + ": " + number(l.Records[k])
+		if slices.ContainsFunc(most, func(of admin.ComingLevel) bool { return of.Level == l.Level }) {
+			parts = append(parts, word)
+		} else {
+			r.Rest = append(r.Rest, word)
+		}
+	}
+	r.Parts = strings.Join(parts, ", ")
 }
 
 func (c *Console) duePage(req *http.Request, _ viewer) (content, error) {
@@ -263,13 +287,7 @@ func (c *Console) duePage(req *http.Request, _ viewer) (content, error) {
 	for k, n := range d.Total {
 		all += n
 		r := dueRow{Begins: d.From.Add(time.Duration(k) * time.Minute), Total: n, Release: release(n, d.Peak)}
-		var parts []string
-		for _, l := range d.Coming.Levels {
-			if l.Records[k] > 0 {
-				parts = append(parts, l.Level+": "+number(l.Records[k]))
-			}
-		}
-		r.Parts = strings.Join(parts, ", ")
+		r.split(d.Coming.Levels, k)
 		rows = append(rows, r)
 	}
 	page.Body = struct {
