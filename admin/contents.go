@@ -1,16 +1,13 @@
 package admin
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -89,66 +86,4 @@ func newContents(names levels.Names, rec *kgo.Record, most int) *Contents {
 		c.Letter = newLetter(rec)
 	}
 	return c
-}
-
-// ParkedTarget is what is parked for one target.
-type ParkedTarget struct {
-	// Target is nil for records that leave it to the default.
-	Target *string `json:"target"`
-	// Records is how many of those that were read are for it, and Oldest since when the
-	// first of them has been parked.
-	Records int       `json:"records"`
-	Oldest  time.Time `json:"oldest"`
-}
-
-// ParkedTargets reads the first "most" parked records of each partition and returns
-// whom they are for, the most first, and whether there are more.
-func ParkedTargets(ctx context.Context, cl *kgo.Client, names levels.Names, most int64) (list []ParkedTarget, more bool, err error) {
-	spans, err := pendingOn(ctx, cl, names, names.Parked())
-	if err != nil {
-		return nil, false, err
-	}
-	type key struct {
-		topic string
-		named bool
-	}
-	found := make(map[key]*ParkedTarget)
-	for _, s := range spans {
-		if s.to-s.from > most {
-			s.to, more = s.from+most, true
-		}
-		err := s.read(ctx, cl, func(rec *kgo.Record) error {
-			value, named := record.Last(rec.Headers, levels.HeaderTarget)
-			k := key{string(value), named}
-			t := found[k]
-			if t == nil {
-				t = &ParkedTarget{Oldest: rec.Timestamp.UTC()}
-				if named {
-					t.Target = &k.topic
-				}
-				found[k] = t
-			}
-			t.Records++
-			if rec.Timestamp.Before(t.Oldest) {
-				t.Oldest = rec.Timestamp.UTC()
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, more, err
-		}
-	}
-	for _, t := range found {
-		list = append(list, *t)
-	}
-	slices.SortFunc(list, func(a, b ParkedTarget) int {
-		name := func(t ParkedTarget) string {
-			if t.Target == nil {
-				return ""
-			}
-			return *t.Target
-		}
-		return cmp.Or(cmp.Compare(b.Records, a.Records), cmp.Compare(name(a), name(b)))
-	})
-	return list, more, nil
 }

@@ -25,6 +25,9 @@ const (
 	// pagePatience bounds how long letters are looked for. What was found by then is a
 	// page, and the next one goes on from there.
 	pagePatience = 3 * time.Second
+	// pageLooked bounds how many letters are looked at for a page, as long as it is not
+	// full: a page of rare letters costs the brokers no more than that.
+	pageLooked = 20_000
 )
 
 // LetterPages shows dead letters page by page, the newest first, and reads no more of
@@ -50,6 +53,8 @@ type LetterPage struct {
 	// Looked is how many records were read for it. A page with a filter may end early,
 	// even with no letter at all, when letters that match are rare: Next goes on.
 	Looked int `json:"looked"`
+	// Older is how many records are left for the pages from Next on.
+	Older int64 `json:"older"`
 }
 
 // Page returns the letters that f takes, the newest first: from the end of the topic,
@@ -77,7 +82,7 @@ func (p *LetterPages) Page(ctx context.Context, f LetterFilter, before string) (
 	}
 	limit := cmp.Or(f.Limit, pageLetters)
 	began := time.Now()
-	for window := int64(pageWindow); len(page.Letters) < limit && time.Since(began) < pagePatience; window = min(4*window, maxPageWindow) {
+	for window := int64(pageWindow); len(page.Letters) < limit && page.Looked < pageLooked && time.Since(began) < pagePatience; window = min(4*window, maxPageWindow) {
 		left := false
 		for i := range spans {
 			s := &spans[i]
@@ -119,6 +124,9 @@ func (p *LetterPages) Page(ctx context.Context, f LetterFilter, before string) (
 		page.Letters = page.Letters[:limit]
 	}
 	page.Next = pageBounds(spans)
+	for _, s := range spans {
+		page.Older += max(0, s.to-s.from)
+	}
 	return page, nil
 }
 

@@ -30,9 +30,6 @@ const (
 	driftEvery   = time.Minute
 	// lookTimeout bounds a look.
 	lookTimeout = 30 * time.Second
-	// parkedRead is how many parked records of each partition are read to see whom they
-	// are for.
-	parkedRead = 500
 	// queriesKept is how many different pages of dead letters are kept for other viewers.
 	queriesKept = 32
 	// fetchBytes bounds what reading records holds in memory at a time, beside one record
@@ -122,7 +119,7 @@ type cluster struct {
 	over bool // guarded by mu: wg is waited for
 
 	view   shared[view]
-	parked shared[parked]
+	parked shared[admin.ParkedView]
 	drift  shared[admin.Steps]
 
 	reading reading
@@ -144,12 +141,6 @@ type view struct {
 	// Lateness is what this instance has delivered since From.
 	Lateness map[string]Lateness
 	From     time.Time
-}
-
-// parked is whom the parked records are for.
-type parked struct {
-	Targets []admin.ParkedTarget
-	More    bool
 }
 
 // reading lets one viewer at a time read records, so that memory is bounded, and few wait
@@ -201,16 +192,16 @@ func newCluster(cl *kgo.Client, spec admin.Spec, m *metrics.Metrics, cfg Config)
 	to := &cluster{cl: cl, names: spec.Names, spec: spec, m: m, log: cfg.Log, pages: admin.NewLetterPages(cl, spec.Names)}
 	to.ctx, to.stop = context.WithCancel(context.Background())
 	to.started = takeSnapshot(m, time.Now())
-	watch := admin.NewWatch(cl, spec)
+	watch, targets := admin.NewWatch(cl, spec), admin.NewParkedTargets(cl, spec.Names)
 	to.view = shared[view]{look: func(ctx context.Context) (view, error) { return to.look(ctx, watch) }, every: func(v view) time.Duration {
 		if !v.At.IsZero() && v.Coming.Counted < admin.ComingMinutes {
 			return fillEvery
 		}
 		return lookEvery
 	}}
-	to.parked = shared[parked]{every: always[parked](parkedEvery), look: func(ctx context.Context) (p parked, err error) {
+	to.parked = shared[admin.ParkedView]{every: always[admin.ParkedView](parkedEvery), look: func(ctx context.Context) (p admin.ParkedView, err error) {
 		err = to.reading.do(ctx, func() (err error) {
-			p.Targets, p.More, err = admin.ParkedTargets(ctx, cl, spec.Names, parkedRead)
+			p, err = targets.Look(ctx)
 			return err
 		})
 		return p, err

@@ -59,6 +59,11 @@ func newWorld(t *testing.T, change func(*Config), opts ...kgo.Opt) *world {
 
 func overBroker(t *testing.T, broker *kfake.Cluster, change func(*Config), opts ...kgo.Opt) *world {
 	t.Helper()
+	return overSpec(t, broker, spec(t), change, opts...)
+}
+
+func overSpec(t *testing.T, broker *kfake.Cluster, spec admin.Spec, change func(*Config), opts ...kgo.Opt) *world {
+	t.Helper()
 	client := func(more ...kgo.Opt) *kgo.Client {
 		cl, err := kgo.NewClient(append(append(connect.Options(broker.ListenAddrs(), "test", zerolog.Nop()), opts...), more...)...)
 		if err != nil {
@@ -68,7 +73,7 @@ func overBroker(t *testing.T, broker *kfake.Cluster, change func(*Config), opts 
 	}
 	w := &world{cl: client(kgo.RecordPartitioner(kgo.ManualPartitioner())), mux: http.NewServeMux(), log: new(bytes.Buffer)}
 	t.Cleanup(w.cl.Close)
-	if _, err := admin.Ensure(t.Context(), w.cl, spec(t)); err != nil {
+	if _, err := admin.Ensure(t.Context(), w.cl, spec); err != nil {
 		t.Fatal(err)
 	}
 	cfg := Config{Instance: "a", Prefix: "delay", Version: "test", Token: secret, Loopback: true, Log: zerolog.New(zerolog.SyncWriter(w.log))}
@@ -77,7 +82,7 @@ func overBroker(t *testing.T, broker *kfake.Cluster, change func(*Config), opts 
 	}
 	w.con = New(cfg)
 	w.con.Register(w.mux)
-	t.Cleanup(w.con.Open(client(ClientOptions()...), spec(t), nil))
+	t.Cleanup(w.con.Open(client(ClientOptions()...), spec, nil))
 	return w
 }
 
@@ -404,6 +409,10 @@ func TestWrongRequests(t *testing.T) {
 		"/api/v1/deadletters?since=monday":  "2026-03-01T12:00:00Z",
 		"/api/v1/deadletters?offset=-1":     "from 0 on",
 		"/api/v1/deadletters?target=a%20b":  "not allowed",
+		"/api/v1/targets?state=idle":        "neither paused nor unavailable",
+		"/api/v1/targets?skip=-1":           "from 0 on",
+		"/api/v1/targets?limit=1000":        "from 1 to 200",
+		"/console/targets?skip=x":           "from 0 on",
 		"/api/v1/record?at=orders/0/0":      "no topic of this delay service",
 		"/api/v1/record?at=nowhere":         "topic/partition/offset",
 		"/api/v1/record":                    "topic/partition/offset",

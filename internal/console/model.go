@@ -60,10 +60,49 @@ type Targets struct {
 	Parked       int64    `json:"parked"`
 	Draining     float64  `json:"draining"`
 	DrainSeconds *float64 `json:"drain_seconds"`
-	Targets      []Target `json:"targets"`
-	// More says that more records are parked than were read for Targets.
-	More bool `json:"more"`
+	// Paused and Unavailable are how many targets are known to be that.
+	Paused      int `json:"paused"`
+	Unavailable int `json:"unavailable"`
+	// Targets is the part of those that was asked for: at most a page of the Matching
+	// ones, after the first Skipped.
+	Targets  []Target `json:"targets"`
+	Matching int      `json:"matching"`
+	Skipped  int      `json:"skipped"`
+	// Unread is how many parked records were not read for that, yet: a target that has
+	// none but those is missing.
+	Unread int64 `json:"unread"`
 }
+
+// targetQuery says which targets are asked for.
+type targetQuery struct {
+	name        string // a part of it; "" is all
+	state       string // "" is both
+	skip, limit int
+}
+
+// pick cuts the list to what is asked for: the unavailable first, and of those the ones
+// with the most parked records.
+func (t *Targets) pick(q targetQuery) {
+	for _, of := range t.Targets {
+		if of.State == paused {
+			t.Paused++
+		} else {
+			t.Unavailable++
+		}
+	}
+	t.Targets = slices.DeleteFunc(t.Targets, func(of Target) bool {
+		return !strings.Contains(of.Target, q.name) || q.state != "" && q.state != of.State
+	})
+	slices.SortFunc(t.Targets, func(a, b Target) int {
+		return cmp.Or(-cmp.Compare(a.State, b.State), cmp.Compare(b.Parked, a.Parked), cmp.Compare(a.Target, b.Target))
+	})
+	t.Matching = len(t.Targets)
+	t.Skipped = min(q.skip, t.Matching)
+	t.Targets = t.Targets[t.Skipped:min(t.Skipped+q.limit, t.Matching)]
+}
+
+// The states of a target.
+const paused, unavailable = "paused", "unavailable"
 
 // Target is a target with something to say of it: one that delivers on time is not told.
 type Target struct {
@@ -140,11 +179,22 @@ const lateEnough = 10 * time.Second
 // skewed is from which difference of the clocks on there is an alert.
 const skewed = time.Second
 
+// fewAlerts is how many alerts of one kind are lines of their own. More are one line.
+const fewAlerts = 3
+
 // alerts are what an operator should know first.
 func alerts(a answer[view]) []Alert {
 	list := []Alert{}
 	add := func(severity, page, format string, args ...any) {
 		list = append(list, Alert{severity, fmt.Sprintf(format, args...), page})
+	}
+	// Many alerts of one kind are one line: 64 of them would hide what is below.
+	group := func(each []Alert, severity, page, format string, args ...any) {
+		if len(each) <= fewAlerts {
+			list = append(list, each...)
+			return
+		}
+		add(severity, page, format, args...)
 	}
 	if a.at.IsZero() {
 		return list
@@ -155,6 +205,8 @@ func alerts(a answer[view]) []Alert {
 		return slices.ContainsFunc(v.Paused, func(p admin.Paused) bool { return p.Level != "" && p.Level == level })
 	}
 	var missing []string
+	var overdue []Alert
+	allOverdue, worst, worstLevel := int64(0), time.Duration(0), ""
 	nobody := true
 	for _, t := range append(slices.Clone(every), v.Dead) {
 		if t.Partitions == 0 && !t.Retired {
@@ -166,11 +218,16 @@ func alerts(a answer[view]) []Alert {
 		switch by, late := t.Late(v.At); {
 		case t.Topic == v.Parked.Topic || isPaused(t.Level) && t.Level != "":
 		case late && by > lateEnough && t.Level != "":
-			add("critical", "./", "Level %s: %s overdue, the oldest for %s", t.Level, records(t.Overdue), span(by))
+			overdue = append(overdue, Alert{"critical", fmt.Sprintf("Level %s: %s overdue, the oldest for %s", t.Level, records(t.Overdue), span(by)), "./"})
+			allOverdue += t.Overdue
+			if by > worst {
+				worst, worstLevel = by, t.Level
+			}
 		case late && by > lateEnough:
 			add("critical", "./", "Inbox: %s not routed, the oldest for %s", records(t.Pending), span(by))
 		}
 	}
+	group(overdue, "critical", "./", "%d levels: %s overdue, the oldest for %s on level %s", len(overdue), records(allOverdue), span(worst), worstLevel)
 	if nobody && len(missing) == 0 {
 		add("critical", "instances", "No instance is a member of delayd's groups: nothing is routed and nothing is delivered")
 	}
@@ -180,25 +237,42 @@ func alerts(a answer[view]) []Alert {
 	if v.Parked.Pending > 0 {
 		add("warning", "targets", "%s parked for targets that are paused or take no records", records(v.Parked.Pending))
 	}
-	for _, p := range v.Paused {
-		page := "./"
-		if p.Target != "" {
-			page = "targets"
+	for _, page := range []string{"./", "targets"} {
+		var pauses []Alert
+		var names []string
+		var longest time.Duration
+		for _, p := range v.Paused {
+			if (p.Target != "") != (page == "targets") {
+				continue
+			}
+			since := v.At.Sub(p.Since)
+			text := fmt.Sprintf("Paused: %s, for %s", printable.Text(p.String()), span(since))
+			if p.Reason != "" {
+				text += ": " + printable.Text(p.Reason)
+			}
+			pauses = append(pauses, Alert{"warning", text, page})
+			names = append(names, printable.Text(p.Level+p.Target)) // one of them
+			longest = max(longest, since)
 		}
-		text := fmt.Sprintf("Paused: %s, for %s", printable.Text(p.String()), span(v.At.Sub(p.Since)))
-		if p.Reason != "" {
-			text += ": " + printable.Text(p.Reason)
-		}
-		add("warning", page, "%s", text)
+		kind := map[string]string{"./": "levels", "targets": "targets"}[page]
+		group(pauses, "warning", page, "Paused: %d %s, for up to %s: %s", len(pauses), kind, span(longest), someOf(names))
 	}
+	var held, unheld []Alert
+	var heldOn, unheldOn []string
+	allHeld, allUnheld := int64(0), 0
 	for _, t := range every {
+		name := nameOf(v.Status, t)
 		if t.Held > 0 {
-			add("warning", "./", "%s: %s behind a producer's transaction that has not ended", nameOf(v.Status, t), records(t.Held))
+			held = append(held, Alert{"warning", fmt.Sprintf("%s: %s behind a producer's transaction that has not ended", name, records(t.Held)), "./"})
+			heldOn, allHeld = append(heldOn, name), allHeld+t.Held
 		}
-		if unheld := t.Unheld(); t.Members > 0 && len(unheld) > 0 {
-			add("warning", "instances", "%s: nobody handles %d of %d partitions", nameOf(v.Status, t), len(unheld), t.Partitions)
+		if n := len(t.Unheld()); t.Members > 0 && n > 0 {
+			unheld = append(unheld, Alert{"warning", fmt.Sprintf("%s: nobody handles %d of %d partitions", name, n, t.Partitions), "instances"})
+			unheldOn, allUnheld = append(unheldOn, name), allUnheld+n
 		}
 	}
+	group(held, "warning", "./", "%s behind producers' transactions that have not ended, on %d topics: %s", records(allHeld), len(held), someOf(heldOn))
+	group(unheld, "warning", "instances", "Nobody handles %d partitions of %d topics: %s", allUnheld, len(unheld), someOf(unheldOn))
 	if c := v.Clock; c != nil && (c.Least != nil && *c.Least > skewed || c.Most < -skewed) {
 		add("warning", "instances", "%s", clockText(c))
 	}
@@ -259,11 +333,11 @@ func (c *Console) due(a answer[view]) Due {
 	return d
 }
 
-func (c *Console) targets(a answer[view], p answer[parked]) Targets {
+func (c *Console) targets(a answer[view], p answer[admin.ParkedView]) Targets {
 	v := a.value
 	t := Targets{
 		Seen: c.seen(a.at, cmp.Or(a.err, p.err)), Instance: c.cfg.Instance, From: v.From.UTC(), Lateness: []Lateness{}, Targets: []Target{},
-		Parked: v.Status.Parked.Pending, Draining: v.topicRate(v.Status.Parked.Topic).Out, More: p.value.More,
+		Parked: v.Status.Parked.Pending, Draining: v.topicRate(v.Status.Parked.Topic).Out, Unread: p.value.Unread,
 	}
 	for _, l := range v.Lateness {
 		t.Lateness = append(t.Lateness, l)
@@ -284,7 +358,7 @@ func (c *Console) targets(a answer[view], p answer[parked]) Targets {
 		if !ok {
 			i = len(t.Targets)
 			at[name] = i
-			t.Targets = append(t.Targets, Target{Target: name, State: "unavailable", Oldest: &oldest})
+			t.Targets = append(t.Targets, Target{Target: name, State: unavailable, Oldest: &oldest})
 		}
 		t.Targets[i].Parked += of.Records
 		if oldest.Before(*t.Targets[i].Oldest) {
@@ -301,7 +375,7 @@ func (c *Console) targets(a answer[view], p answer[parked]) Targets {
 			t.Targets = append(t.Targets, Target{Target: of.Target})
 		}
 		since := of.Since.UTC()
-		t.Targets[i].State, t.Targets[i].Since, t.Targets[i].Reason = "paused", &since, of.Reason
+		t.Targets[i].State, t.Targets[i].Since, t.Targets[i].Reason = paused, &since, of.Reason
 	}
 	return t
 }

@@ -2,14 +2,18 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,15 +53,24 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"seconds":   seconds,
 	"span":      span,
 	"ranges":    ranges,
-	"glance":    glance,
-	"text":      text,
-	"indented":  indented,
-	"dump":      dump,
-	"cut":       cut,
-	"safe":      printable.Text,
-	"clock":     func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
-	"stamp":     func() string { return stamp },
-	"iso":       func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"add":       func(a, b int) int { return a + b },
+	"someOf":    someOf,
+	"someShares": func(list []Share) string {
+		var words []string
+		for _, s := range list {
+			words = append(words, s.Topic+" "+ranges(s.Partitions))
+		}
+		return someOf(words)
+	},
+	"glance":   glance,
+	"text":     text,
+	"indented": indented,
+	"dump":     dump,
+	"cut":      cut,
+	"safe":     printable.Text,
+	"clock":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+	"stamp":    func() string { return stamp },
+	"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 }).ParseFS(templateFiles, "templates/*.html"))
 
 // tab is a page in the navigation.
@@ -233,10 +246,33 @@ func (l Levels) row(t admin.TopicStatus) levelRow {
 
 // dueRow is a minute of the coming hour.
 type dueRow struct {
-	Begins  time.Time
-	Total   int64
+	Begins time.Time
+	Total  int64
+	// Parts are the levels with the most records, and Rest the others, in their order.
 	Parts   string
+	Rest    []string
 	Release string
+}
+
+// dueParts is how many levels of a minute are shown at first.
+const dueParts = 8
+
+// split tells the levels with the most records in minute k from the rest.
+func (r *dueRow) split(list []admin.ComingLevel, k int) {
+	list = slices.DeleteFunc(slices.Clone(list), func(l admin.ComingLevel) bool { return l.Records[k] == 0 })
+	most := slices.Clone(list)
+	slices.SortStableFunc(most, func(a, b admin.ComingLevel) int { return cmp.Compare(b.Records[k], a.Records[k]) })
+	most = most[:min(dueParts, len(most))]
+	var parts []string
+	for _, l := range list {
+		word := l.Level + ": " + number(l.Records[k])
+		if slices.ContainsFunc(most, func(of admin.ComingLevel) bool { return of.Level == l.Level }) {
+			parts = append(parts, word)
+		} else {
+			r.Rest = append(r.Rest, word)
+		}
+	}
+	r.Parts = strings.Join(parts, ", ")
 }
 
 func (c *Console) duePage(req *http.Request, _ viewer) (content, error) {
@@ -251,13 +287,7 @@ func (c *Console) duePage(req *http.Request, _ viewer) (content, error) {
 	for k, n := range d.Total {
 		all += n
 		r := dueRow{Begins: d.From.Add(time.Duration(k) * time.Minute), Total: n, Release: release(n, d.Peak)}
-		var parts []string
-		for _, l := range d.Coming.Levels {
-			if l.Records[k] > 0 {
-				parts = append(parts, l.Level+": "+number(l.Records[k]))
-			}
-		}
-		r.Parts = strings.Join(parts, ", ")
+		r.split(d.Coming.Levels, k)
 		rows = append(rows, r)
 	}
 	page.Body = struct {
@@ -298,12 +328,34 @@ func (c *Console) targetsPage(req *http.Request, _ viewer) (content, error) {
 	if t.DrainSeconds != nil {
 		drain = span(time.Duration(*t.DrainSeconds * float64(time.Second)))
 	}
-	page.Body = struct {
+	q := pick(req.URL.Query(), "name", "state", "limit")
+	at := func(skip int) string {
+		to := maps.Clone(q)
+		if skip > 0 {
+			to.Set("skip", strconv.Itoa(skip))
+		}
+		return "targets?" + to.Encode()
+	}
+	body := struct {
 		Targets
-		Busy  []Lateness
-		Drain string
-		Now   time.Time
-	}{t, busy, drain, t.At}
+		Busy                   []Lateness
+		Drain                  string
+		Now                    time.Time
+		Name, State            string
+		States                 []string
+		Filtered               bool
+		Last                   int    // the number of the last target shown
+		PreviousPage, NextPage string // "" for none
+	}{Targets: t, Busy: busy, Drain: drain, Now: t.At, Name: q.Get("name"), State: q.Get("state"), States: []string{unavailable, paused},
+		Filtered: q.Has("name") || q.Has("state"), Last: t.Skipped + len(t.Targets)}
+	limit, _ := parseLimit(q.Get("limit")) // getTargets has refused a wrong one
+	if t.Skipped > 0 {
+		body.PreviousPage = at(max(0, t.Skipped-cmp.Or(limit, pageTargets)))
+	}
+	if body.Last < t.Matching {
+		body.NextPage = at(body.Last)
+	}
+	page.Body = body
 	return page, nil
 }
 
@@ -323,11 +375,11 @@ func (c *Console) lettersPage(req *http.Request, v viewer) (content, error) {
 	next.Set("before", l.Next)
 	page.Body = struct {
 		Letters
-		Codes         []levels.Code
-		Code, Target  string
-		Filtered      bool
-		Filter, Older string
-		First         bool
+		Codes             []levels.Code
+		Code, Target      string
+		Filtered          bool
+		Filter, OlderPage string
+		First             bool
 	}{l, levels.Codes(), q.Get("code"), q.Get("target"), len(filter) > 0, filter.Encode(), next.Encode(), q.Get("before") == ""}
 	return page, nil
 }

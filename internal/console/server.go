@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -145,15 +146,54 @@ func (c *Console) getInstances(req *http.Request) (Instances, error) {
 }
 
 func (c *Console) getTargets(req *http.Request) (Targets, error) {
+	q, err := parseTargetQuery(req.URL.Query())
+	if err != nil {
+		return Targets{}, err
+	}
 	to, a, err := c.now(req)
 	if err != nil {
 		return Targets{}, err
 	}
-	var p answer[parked]
+	var p answer[admin.ParkedView]
 	if a.value.Status.Parked.Pending > 0 {
 		p = to.parked.get(req.Context(), to.run)
 	}
-	return c.targets(a, p), nil
+	t := c.targets(a, p)
+	t.pick(q)
+	return t, nil
+}
+
+// pageTargets is how many targets a page has unless a limit is asked for.
+const pageTargets = 50
+
+// parseTargetQuery reads which targets are asked for: name, state, skip and limit.
+func parseTargetQuery(q url.Values) (t targetQuery, err error) {
+	t.name, t.state = strings.TrimSpace(q.Get("name")), q.Get("state")
+	if t.state != "" && t.state != paused && t.state != unavailable {
+		return t, badRequest(errors.New("state " + strconv.Quote(t.state) + " is neither paused nor unavailable"))
+	}
+	if t.limit, err = parseLimit(q.Get("limit")); err != nil {
+		return t, err
+	}
+	t.limit = cmp.Or(t.limit, pageTargets)
+	if word := q.Get("skip"); word != "" {
+		if t.skip, err = strconv.Atoi(word); err != nil || t.skip < 0 {
+			return t, badRequest(errors.New("skip " + strconv.Quote(word) + " is no whole number from 0 on"))
+		}
+	}
+	return t, nil
+}
+
+// parseLimit reads how much a page has at most; 0 where that is left out.
+func parseLimit(word string) (int, error) {
+	if word == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(word)
+	if err != nil || n < 1 || n > maxPage {
+		return 0, badRequest(errors.New("limit " + strconv.Quote(word) + " is no number from 1 to " + strconv.Itoa(maxPage)))
+	}
+	return n, nil
 }
 
 func (c *Console) getDrift(req *http.Request) (Drift, error) {
@@ -222,7 +262,7 @@ func moment(s string) (time.Time, error) {
 	return at, nil
 }
 
-// maxPage bounds how many letters a page of the API has.
+// maxPage bounds how many letters or targets a page of the API has.
 const maxPage = 200
 
 func (c *Console) getLetters(req *http.Request) (Letters, error) {
@@ -231,12 +271,8 @@ func (c *Console) getLetters(req *http.Request) (Letters, error) {
 	if err != nil {
 		return Letters{}, err
 	}
-	if word := q.Get("limit"); word != "" {
-		n, err := strconv.Atoi(word)
-		if err != nil || n < 1 || n > maxPage {
-			return Letters{}, badRequest(errors.New("limit " + strconv.Quote(word) + " is no number from 1 to " + strconv.Itoa(maxPage)))
-		}
-		f.Limit = n
+	if f.Limit, err = parseLimit(q.Get("limit")); err != nil {
+		return Letters{}, err
 	}
 	to, err := c.cluster()
 	if err != nil {

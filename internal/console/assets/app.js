@@ -82,8 +82,9 @@
     function group() {
       const levels = due.levels.map((l) => ({ name: l.level, records: l.records, sum: l.records.reduce((a, b) => a + b, 0) }));
       if (levels.length <= colours) return levels;
-      const least = [...levels].sort((a, b) => b.sum - a.sum)[colours - 2].sum;
-      const kept = levels.filter((l) => l.sum >= least).slice(0, colours - 1);
+      // The sort keeps the order of levels that have as many records: their colours stay.
+      const most = [...levels].sort((a, b) => b.sum - a.sum).slice(0, colours - 1);
+      const kept = levels.filter((l) => most.includes(l));
       const rest = levels.filter((l) => !kept.includes(l));
       return [...kept, { name: rest.length + " others", records: due.total.map((_, k) => rest.reduce((n, l) => n + l.records[k], 0)) }];
     }
