@@ -22,11 +22,10 @@ const (
 	maxPageWindow = 4096
 	// pageLetters is how many letters a page has where the filter sets no limit.
 	pageLetters = 50
-	// pagePatience bounds how long letters are looked for. What was found by then is a
-	// page, and the next one goes on from there.
+	// pagePatience bounds how long a page searches for letters. Those found by then are
+	// the page, and the next one goes on from there.
 	pagePatience = 3 * time.Second
-	// pageLooked bounds how many letters are looked at for a page, as long as it is not
-	// full: a page of rare letters costs the brokers no more than that.
+	// pageLooked bounds how many letters a page searches while it is not full: a page of rare letters costs the brokers no more than that.
 	pageLooked = 20_000
 )
 

@@ -106,21 +106,21 @@ func TestPlanOfDrifts(t *testing.T) {
 	}
 	// Deleting by age begins at once, so that the age goes with it.
 	if got, want := s.Drifts[1].Fix, configs+"cleanup.policy=delete,retention.ms=-1,retention.bytes=-1"; got != want {
-		t.Errorf("mend of cleanup.policy\n%s\nwant\n%s", got, want)
+		t.Errorf("fix of cleanup.policy\n%s\nwant\n%s", got, want)
 	}
 
 	results, err := Apply(t.Context(), cl, spec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	mended := "delay.level.1m updated: set cleanup.policy=delete retention.ms=-1 retention.bytes=-1 message.timestamp.type=LogAppendTime " +
+	updated := "delay.level.1m updated: set cleanup.policy=delete retention.ms=-1 retention.bytes=-1 message.timestamp.type=LogAppendTime " +
 		"segment.bytes=67108864 segment.ms=600000 max.message.bytes=1114124; partitions 2, want 4: fewer processes can share its work"
-	if got := lines(results)[2]; got != mended {
-		t.Errorf("result\n%s\nwant\n%s", got, mended)
+	if got := lines(results)[2]; got != updated {
+		t.Errorf("result\n%s\nwant\n%s", got, updated)
 	}
 	s = step(t, planned(t, cl, spec), "delay.level.1m")
 	if len(s.Drifts) != 1 || s.Drifts[0].Setting != "partitions" || s.Action != ActionUpdate {
-		t.Errorf("after it was mended: %+v", s)
+		t.Errorf("after it was fixed: %+v", s)
 	}
 	for _, r := range everything(t, cl, Spec{Ladder: ladder(t, "5s"), Names: spec.Names}) {
 		if r.Outcome != OutcomeExisted {
@@ -226,7 +226,7 @@ func TestPlanNamesRights(t *testing.T) {
 	want := "set retention.ms=-1 segment.bytes=67108864 segment.ms=600000 max.message.bytes=1179660 of topic delay.parked: " +
 		"TOPIC_AUTHORIZATION_FAILED: Not authorized to access topics: [Topic authorization failed.]; grant ALTER_CONFIGS on topic delay.parked to this user"
 	if r := results[3]; r.Outcome != OutcomeFailed || r.Err.Error() != want {
-		t.Errorf("mending without the right: %v\nwant %s", r.Err, want)
+		t.Errorf("fixing without the right: %v\nwant %s", r.Err, want)
 	}
 }
 

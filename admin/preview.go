@@ -27,7 +27,7 @@ type Header struct {
 
 func newPreview(b []byte) *Preview { return cutPreview(b, previewBytes) }
 
-// cutPreview is a preview of at most so many bytes.
+// cutPreview returns a preview of at most "most" bytes.
 func cutPreview(b []byte, most int) *Preview {
 	if b == nil {
 		return nil

@@ -28,7 +28,7 @@ func TestOnKafka(t *testing.T) {
 		"twice":       provisionTwice,
 		"ten-at-once": provisionTenAtOnce,
 		"unsafe":      refuseUnsafe,
-		"mend":        mendDrifts,
+		"drift":       fixDrifts,
 		"others":      refuseOtherGroups,
 		"scan":        statusAgreesWithScan,
 	} {
@@ -122,8 +122,8 @@ func refuseUnsafe(t *testing.T, brokers []string, spec Spec) {
 		t.Errorf("dead letters\n%s\nwant\n%s", dead, want)
 	}
 
-	// What the messages say mends it. An enforced retention has done its harm by
-	// then, which nobody can mend.
+	// What the messages say fixes it. An enforced retention has done its harm by
+	// then, which nobody can fix.
 	for topic, s := range map[string]setting{
 		"unsafe.level.5s": {cleanupPolicy, "delete"}, "unsafe.level.1m": {retentionMs, "-1"}, "unsafe.parked": {retentionBytes, "-1"},
 	} {
@@ -141,20 +141,20 @@ func refuseUnsafe(t *testing.T, brokers []string, spec Spec) {
 	}
 }
 
-// mendDrifts plans and mends what Kafka itself makes of topics that nobody thought
+// fixDrifts plans and fixes what Kafka itself makes of topics that nobody thought
 // about, and of one that somebody thought wrong of.
-func mendDrifts(t *testing.T, brokers []string, spec Spec) {
+func fixDrifts(t *testing.T, brokers []string, spec Spec) {
 	cl := client(t, brokers)
 	spec.Ladder = ladder(t, "5s 1m")
 	if steps := planned(t, cl, spec); len(steps) != 6 || steps[0].Action != ActionCreate || steps[0].Err != nil {
 		t.Errorf("plan of nothing: %+v", steps)
 	}
-	create(t, cl, "mend.inbox", 4)
-	create(t, cl, "mend.level.5s", 4, "cleanup.policy=compact", "retention.ms=5000", "retention.bytes=1000000", "max.message.bytes=1000")
-	create(t, cl, "mend.parked", 2, "cleanup.policy=compact,delete")
+	create(t, cl, "drift.inbox", 4)
+	create(t, cl, "drift.level.5s", 4, "cleanup.policy=compact", "retention.ms=5000", "retention.bytes=1000000", "max.message.bytes=1000")
+	create(t, cl, "drift.parked", 2, "cleanup.policy=compact,delete")
 
 	var drifts []string
-	for _, d := range step(t, planned(t, cl, spec), "mend.level.5s").Drifts {
+	for _, d := range step(t, planned(t, cl, spec), "drift.level.5s").Drifts {
 		drifts = append(drifts, d.Setting+" "+d.Got)
 	}
 	want := []string{"cleanup.policy compact", "retention.ms 5000", "retention.bytes 1000000", "message.timestamp.type CreateTime",
@@ -171,18 +171,18 @@ func mendDrifts(t *testing.T, brokers []string, spec Spec) {
 	for _, r := range results {
 		outcomes = append(outcomes, r.Topic+" "+r.Outcome.String())
 	}
-	want = []string{"mend.inbox updated", "mend.level.5s updated", "mend.level.1m created", "mend.parked updated", "mend.dead created",
-		"mend.control created"}
+	want = []string{"drift.inbox updated", "drift.level.5s updated", "drift.level.1m created", "drift.parked updated", "drift.dead created",
+		"drift.control created"}
 	if diff := cmp.Diff(want, outcomes); diff != "" {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
 	}
 	// The broker shows what the controller has accepted a moment later.
-	for steps := planned(t, cl, spec); len(step(t, steps, "mend.level.5s").Drifts)+len(step(t, steps, "mend.inbox").Drifts) > 0; steps = planned(t, cl, spec) {
+	for steps := planned(t, cl, spec); len(step(t, steps, "drift.level.5s").Drifts)+len(step(t, steps, "drift.inbox").Drifts) > 0; steps = planned(t, cl, spec) {
 		if t.Context().Err() != nil {
 			t.Fatalf("still to do: %+v", steps)
 		}
 	}
-	if d := step(t, planned(t, cl, spec), "mend.parked").Drifts; len(d) != 1 || d[0].Setting != "partitions" {
+	if d := step(t, planned(t, cl, spec), "drift.parked").Drifts; len(d) != 1 || d[0].Setting != "partitions" {
 		t.Errorf("parked: %+v, want that partitions are left to a person", d)
 	}
 }

@@ -127,14 +127,14 @@ func planRows(s admin.Step) (rows []table.Row) {
 	return rows
 }
 
-// risk is what may come of a drift, and of mending it.
+// risk returns what may come of a drift, and of fixing it.
 func risk(d admin.Drift) string {
 	text := d.Risk
 	if d.Unsafe {
 		text = "UNSAFE: " + text
 	}
 	if d.Caution != "" {
-		text += "; before mending it: " + d.Caution
+		text += "; before fixing it: " + d.Caution
 	}
 	return text
 }

@@ -85,7 +85,7 @@ func TestPlanForPeople(t *testing.T) {
 	}
 	for _, want := range []string{
 		"TOPIC           ACTION  SETTING     IS  WANT  RISK\n",
-		"delay.inbox     update  partitions  2   3     fewer processes can share its work; before mending it: keys move to other partitions, ",
+		"delay.inbox     update  partitions  2   3     fewer processes can share its work; before fixing it: keys move to other partitions, ",
 		"delay.dead      none\n",
 		"\nWith Kafka's own tools, all of it:\nkafka-topics.sh --bootstrap-server " + broker + " --alter --topic delay.inbox --partitions 3\n",
 	} {

@@ -11,6 +11,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/internal/printable"
 )
 
 // printStatus prints a report for people: a row for each topic, in the wide form who
@@ -117,7 +118,7 @@ func (r statusReport) note(s admin.TopicStatus) string {
 		say("%d held by a transaction that is not ended", s.Held)
 	}
 	if unheld := s.Unheld(); s.Members > 0 && len(unheld) > 0 {
-		say("nobody holds partition %s", ranges(unheld))
+		say("nobody holds partition %s", printable.Ranges(unheld))
 	}
 	return strings.Join(notes, "; ")
 }
@@ -264,10 +265,10 @@ func printHolders(w io.Writer, s admin.Status) {
 	for _, t := range everyTopic(s) {
 		name := strings.TrimPrefix(nameOf(s, t), "level ")
 		for _, h := range t.Holders {
-			add(share{h.Instance, h.Host, ranges(h.Partitions)}, name)
+			add(share{h.Instance, h.Host, printable.Ranges(h.Partitions)}, name)
 		}
 		if unheld := t.Unheld(); t.Members >= 0 && len(unheld) > 0 {
-			add(share{"(nobody)", "", ranges(unheld)}, name)
+			add(share{"(nobody)", "", printable.Ranges(unheld)}, name)
 		}
 	}
 	slices.SortStableFunc(shares, func(a, b share) int { return strings.Compare(a.instance, b.instance) })
@@ -277,21 +278,4 @@ func printHolders(w io.Writer, s admin.Status) {
 		t.AppendRow(table.Row{of.instance, of.host, of.partitions, strings.Join(topics[of], " ")})
 	}
 	t.Render()
-}
-
-// ranges are rising numbers in a short form: 0-2,5.
-func ranges(numbers []int32) string {
-	var parts []string
-	for i := 0; i < len(numbers); {
-		j := i
-		for j+1 < len(numbers) && numbers[j+1] == numbers[j]+1 {
-			j++
-		}
-		part := strconv.Itoa(int(numbers[i]))
-		if j > i {
-			part += "-" + strconv.Itoa(int(numbers[j]))
-		}
-		parts, i = append(parts, part), j+1
-	}
-	return strings.Join(parts, ",")
 }

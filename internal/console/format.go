@@ -78,23 +78,6 @@ func seconds(s *float64) string {
 	return span(time.Duration(*s * float64(time.Second)))
 }
 
-// ranges are rising numbers in a short form: 0-2,5.
-func ranges(numbers []int32) string {
-	var parts []string
-	for i := 0; i < len(numbers); {
-		j := i
-		for j+1 < len(numbers) && numbers[j+1] == numbers[j]+1 {
-			j++
-		}
-		part := strconv.Itoa(int(numbers[i]))
-		if j > i {
-			part += "-" + strconv.Itoa(int(numbers[j]))
-		}
-		parts, i = append(parts, part), j+1
-	}
-	return strings.Join(parts, ",")
-}
-
 // glance is a key or a value in a cell of a table: one line, and nothing that is acted
 // on instead of shown.
 func glance(p *admin.Preview) string {

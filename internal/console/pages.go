@@ -52,13 +52,13 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"perSecond": perSecond,
 	"seconds":   seconds,
 	"span":      span,
-	"ranges":    ranges,
+	"ranges":    printable.Ranges,
 	"add":       func(a, b int) int { return a + b },
 	"someOf":    someOf,
 	"someShares": func(list []Share) string {
 		var words []string
 		for _, s := range list {
-			words = append(words, s.Topic+" "+ranges(s.Partitions))
+			words = append(words, s.Topic+" "+printable.Ranges(s.Partitions))
 		}
 		return someOf(words)
 	},

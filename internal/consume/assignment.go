@@ -24,11 +24,11 @@ const (
 // assigned makes the lanes of a new assignment. It runs before their first
 // fetch and never overlaps with poll appending.
 func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string][]int32) {
-	c.absent.Store(false)
 	c.unjoined.Store(nil)
 	defer c.taken.Store(true)
 	<-c.opened // franz-go joins the group before NewClient returns
 	again := c.inherited()
+	c.absent.Store(false)
 	lanes := make(map[partition]*lane)
 	for _, parts := range []map[string][]int32{added, again} {
 		for topic, ns := range parts {
@@ -76,7 +76,6 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 	}
 	c.mu.Unlock()
 	c.restart(again)
-	c.absent.Store(false)
 	c.log.Info().Int("partitions", len(lanes)).Int("total", len(c.each())).Msg("partitions assigned")
 	go func() { // ends with c.work at the latest
 		defer close(ready)

@@ -328,19 +328,6 @@ func (c *Consumer) lane(topic string, n int32) *lane {
 	return c.lanes[partition{topic, n}]
 }
 
-// Owned returns the partitions of a topic that are assigned to it.
-func (c *Consumer) Owned(topic string) []int32 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var owned []int32
-	for p := range c.lanes {
-		if p.topic == topic {
-			owned = append(owned, p.n)
-		}
-	}
-	return owned
-}
-
 // each returns the lanes of now, but for those of topics that are gone.
 func (c *Consumer) each() []*lane {
 	c.mu.Lock()

@@ -39,18 +39,16 @@ func (c *Consumer) inherited() map[string][]int32 {
 }
 
 // restart makes franz-go fetch lanes of partitions that it had before where they start
-// now. It ignores an offset that it was set to before.
+// now.
 func (c *Consumer) restart(again map[string][]int32) {
-	beside, at := make(map[string]map[int32]kgo.EpochOffset), make(map[string]map[int32]kgo.EpochOffset)
+	at := make(map[string]map[int32]kgo.EpochOffset)
 	for _, l := range c.pick(again) {
 		l.mu.Lock()
 		if l.next != unknownOffset {
-			setOffset(beside, l, l.next+1)
 			setOffset(at, l, l.next)
 			l.placed = true
 		}
 		l.mu.Unlock()
 	}
-	c.client.SetOffsets(beside)
-	c.client.SetOffsets(at)
+	c.fetchFrom(at)
 }

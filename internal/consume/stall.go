@@ -210,7 +210,7 @@ func (c *Consumer) leaveSessions() {
 // leader has answered without an error since the last try.
 func (c *Consumer) retryStalls(now time.Time) {
 	again := make(map[string][]int32)
-	ahead, back := make(map[string]map[int32]kgo.EpochOffset), make(map[string]map[int32]kgo.EpochOffset)
+	at := make(map[string]map[int32]kgo.EpochOffset)
 	for _, l := range c.each() {
 		l.mu.Lock()
 		s := l.stalled
@@ -219,8 +219,7 @@ func (c *Consumer) retryStalls(now time.Time) {
 		case s.tried.IsZero():
 			s.tried = now
 			again[l.topic.Name] = append(again[l.topic.Name], l.partition)
-			setOffset(ahead, l, s.offset+1)
-			setOffset(back, l, s.offset)
+			setOffset(at, l, s.offset)
 		case c.answered(l, s.tried.Add(stallRetry/2)):
 			l.heal(now)
 		}
@@ -230,12 +229,25 @@ func (c *Consumer) retryStalls(now time.Time) {
 		return
 	}
 	// An error can have moved franz-go's position, or stopped it for good until the
-	// position is set. It ignores one that it was set to before.
-	c.client.SetOffsets(ahead)
-	c.client.SetOffsets(back)
+	// position is set.
+	c.fetchFrom(at)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.resume(again)
+}
+
+// fetchFrom makes franz-go fetch partitions from these offsets on. It ignores an offset
+// that it was set to before, so that another is set first.
+func (c *Consumer) fetchFrom(at map[string]map[int32]kgo.EpochOffset) {
+	beside := make(map[string]map[int32]kgo.EpochOffset, len(at))
+	for topic, partitions := range at {
+		beside[topic] = make(map[int32]kgo.EpochOffset, len(partitions))
+		for n, o := range partitions {
+			beside[topic][n] = kgo.EpochOffset{Epoch: o.Epoch, Offset: o.Offset + 1}
+		}
+	}
+	c.client.SetOffsets(beside)
+	c.client.SetOffsets(at)
 }
 
 func setOffset(at map[string]map[int32]kgo.EpochOffset, l *lane, offset int64) {

@@ -86,3 +86,16 @@ func (c *Consumer) names() []string {
 	defer c.mu.Unlock()
 	return slices.Collect(maps.Keys(c.topics))
 }
+
+// Owned returns the partitions of a topic that are assigned to it.
+func (c *Consumer) Owned(topic string) []int32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var owned []int32
+	for p := range c.lanes {
+		if p.topic == topic {
+			owned = append(owned, p.n)
+		}
+	}
+	return owned
+}

@@ -28,3 +28,20 @@ func Lines(s string) string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// Ranges returns rising numbers in a short form: 0-2,5.
+func Ranges(numbers []int32) string {
+	var parts []string
+	for i := 0; i < len(numbers); {
+		j := i
+		for j+1 < len(numbers) && numbers[j+1] == numbers[j]+1 {
+			j++
+		}
+		part := strconv.Itoa(int(numbers[i]))
+		if j > i {
+			part += "-" + strconv.Itoa(int(numbers[j]))
+		}
+		parts, i = append(parts, part), j+1
+	}
+	return strings.Join(parts, ",")
+}

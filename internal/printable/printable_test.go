@@ -28,3 +28,12 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+func TestRanges(t *testing.T) {
+	t.Parallel()
+	for want, in := range map[string][]int32{"": nil, "3": {3}, "0-2,5": {0, 1, 2, 5}, "1,3": {1, 3}} {
+		if got := Ranges(in); got != want {
+			t.Errorf("Ranges(%d) = %q, want %q", in, got, want)
+		}
+	}
+}
