@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/delayd-io/delayd/internal/security"
-	"github.com/delayd-io/delayd/internal/settings"
+	"github.com/delayd-io/delayd/cmd/delayd/internal/settings"
 	"github.com/delayd-io/delayd/levels"
 )
 

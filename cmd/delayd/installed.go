@@ -11,7 +11,7 @@ import (
 
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/internal/printable"
-	"github.com/delayd-io/delayd/internal/settings"
+	"github.com/delayd-io/delayd/cmd/delayd/internal/settings"
 	"github.com/delayd-io/delayd/levels"
 )
 

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/delayd-io/delayd/forwarder"
-	web "github.com/delayd-io/delayd/internal/console"
-	"github.com/delayd-io/delayd/internal/embedded"
+	web "github.com/delayd-io/delayd/cmd/delayd/internal/console"
+	"github.com/delayd-io/delayd/cmd/delayd/internal/embedded"
 	"github.com/delayd-io/delayd/internal/security"
 	"github.com/delayd-io/delayd/router"
 )

@@ -16,7 +16,7 @@ import (
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/internal/connect"
-	web "github.com/delayd-io/delayd/internal/console"
+	web "github.com/delayd-io/delayd/cmd/delayd/internal/console"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/internal/security"

@@ -1,4 +1,4 @@
-package main
+package conformance
 
 import (
 	"encoding/json"
@@ -70,14 +70,8 @@ func expressions(t *testing.T) map[string][]string {
 // or the scaling example goes by is one that a service has.
 func TestExpressionsAskForWhatThereIs(t *testing.T) {
 	t.Parallel()
-	known := map[string][]string{"up": nil, "process_resident_memory_bytes": nil}
-	for _, m := range list(t, registered(t)) {
-		known[m.name] = m.labels
-		if m.kind == "histogram" {
-			known[m.name+"_bucket"] = append([]string{"le"}, m.labels...)
-			known[m.name+"_sum"] = m.labels
-		}
-	}
+	known := documented(t)
+	known["up"], known["process_resident_memory_bytes"] = metric{}, metric{}
 	scraping := []string{"job", "instance", model.MetricNameLabel} // Prometheus adds them
 	for of, list := range expressions(t) {
 		for _, text := range list {
@@ -97,11 +91,11 @@ func TestExpressionsAskForWhatThereIs(t *testing.T) {
 					t.Errorf("%s: there is no metric %s", of, s.Name)
 				}
 				for _, m := range s.LabelMatchers {
-					if !slices.Contains(own, m.Name) && !slices.Contains(scraping, m.Name) {
+					if !slices.Contains(own.labels, m.Name) && !slices.Contains(scraping, m.Name) {
 						t.Errorf("%s: %s has no label %s", of, s.Name, m.Name)
 					}
 				}
-				labels = append(labels, own...)
+				labels = append(labels, own.labels...)
 				return nil
 			})
 			parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
@@ -121,13 +115,7 @@ func TestExpressionsAskForWhatThereIs(t *testing.T) {
 // TestMetricsThatAreNamedExist: in the dashboard's texts, the alerts', and the docs.
 func TestMetricsThatAreNamedExist(t *testing.T) {
 	t.Parallel()
-	known := make(map[string]bool)
-	for _, m := range list(t, registered(t)) {
-		known[m.name] = true
-		if m.kind == "histogram" {
-			known[m.name+"_bucket"], known[m.name+"_sum"] = true, true
-		}
-	}
+	known := documented(t)
 	files := []string{"../../README.md"}
 	for _, pattern := range []string{"../../docs/*.md", deployFolder + "/prometheus/*", deployFolder + "/grafana/*.json", deployFolder + "/kubernetes/*.yaml"} {
 		found, err := filepath.Glob(pattern)
@@ -138,7 +126,7 @@ func TestMetricsThatAreNamedExist(t *testing.T) {
 	}
 	for _, file := range files {
 		for _, name := range regexp.MustCompile(`\bdelayd_[a-z0-9_]*[a-z0-9]`).FindAllString(readFile(t, file), -1) {
-			if !known[name] {
+			if _, ok := known[name]; !ok {
 				t.Errorf("%s: there is no metric %s", file, name)
 			}
 		}

@@ -28,7 +28,7 @@ var (
 )
 
 const (
-	pictures = "../docs/console"
+	pictures = "../../../docs/console"
 	// maxPicture bounds the file of a picture.
 	maxPicture = 150 << 10
 )

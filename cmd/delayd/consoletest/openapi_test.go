@@ -14,7 +14,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 
-	"github.com/delayd-io/delayd/internal/console"
+	"github.com/delayd-io/delayd/cmd/delayd/internal/console"
 )
 
 // TestVendored compares the embedded chart library with the package that the lock file

@@ -1,6 +1,6 @@
 //go:build realkafka
 
-package kafkatest
+package conformance
 
 import (
 	"bufio"
@@ -15,10 +15,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/kafkatest"
 	"github.com/delayd-io/delayd/internal/process"
 )
 
@@ -28,6 +30,9 @@ var javaClasses = map[string]string{
 	"kafka-broker-api-versions.sh": "org.apache.kafka.tools.BrokerApiVersionsCommand",
 	"kafka-topics.sh":              "org.apache.kafka.tools.TopicCommand",
 }
+
+// testLimit bounds everything that the test asks of its programs.
+const testLimit = 90 * time.Second
 
 // TestComposeRuns runs docker-compose.yml by hand: a broker from the jars with
 // the file's settings and no others, then the file's commands and health checks
@@ -79,18 +84,24 @@ func TestComposeRuns(t *testing.T) {
 
 	// A transaction needs a topic whose defaults do not fit on one node; the
 	// groups of delayd have needed the other one.
-	cl := client(t, c, kgo.TransactionalID("compose"))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Brokers()...), kgo.TransactionalID("compose"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
 	if err := cl.BeginTransaction(); err != nil {
 		t.Fatal(err)
 	}
-	produce(ctx, t, cl, "one")
+	if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "orders", Value: []byte("one")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
 	if err := cl.EndTransaction(ctx, kgo.TryCommit); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // startComposeKafka runs a broker with the settings of the kafka service.
-func startComposeKafka(t *testing.T, kafka types.ServiceConfig, local func(string) string, addr string) *Cluster {
+func startComposeKafka(t *testing.T, kafka types.ServiceConfig, local func(string) string, addr string) *kafkatest.Cluster {
 	t.Helper()
 	dir, properties := t.TempDir(), kafkaProperties(kafka)
 	for _, key := range []string{"listeners", "advertised.listeners", "controller.quorum.voters"} {
@@ -101,12 +112,7 @@ func startComposeKafka(t *testing.T, kafka types.ServiceConfig, local func(strin
 	if err != nil {
 		t.Fatalf("KAFKA_NODE_ID: %v", err)
 	}
-	c, err := launch(t.Context(), []*node{{id: int32(id), addr: addr, dir: dir, properties: properties}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	closeAfter(t, c)
-	return c
+	return kafkatest.StartBroker(t, int32(id), addr, dir, properties)
 }
 
 // localAddrs returns a function that moves every host:port in a text to a free
@@ -114,7 +120,7 @@ func startComposeKafka(t *testing.T, kafka types.ServiceConfig, local func(strin
 // anything may connect to.
 func localAddrs(t *testing.T, listeners ...string) func(string) string {
 	t.Helper()
-	free, err := FreeAddrs(len(listeners))
+	free, err := kafkatest.FreeAddrs(len(listeners))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +147,7 @@ func runScript(ctx context.Context, t *testing.T, command []string, local func(s
 	if class == "" {
 		t.Fatalf("docker-compose.yml runs %s, which this test does not know", command[0])
 	}
-	args := []string{"-cp", JarsClasspath(t), class}
+	args := []string{"-cp", kafkatest.JarsClasspath(t), class}
 	for _, arg := range command[1:] {
 		args = append(args, local(arg))
 	}

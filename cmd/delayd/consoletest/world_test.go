@@ -45,7 +45,8 @@ var build = sync.OnceValues(func() (string, error) {
 	}
 	path := filepath.Join(dir, "delayd")
 	cmd := exec.Command("go", "build", "-o", path, "./cmd/delayd")
-	cmd.Dir = ".."
+	cmd.Dir = "../../.." // in the workspace
+	cmd.Env = append(os.Environ(), "GOWORK=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build delayd: %w\n%s", err, out)
 	}

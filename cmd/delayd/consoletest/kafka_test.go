@@ -20,7 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
-	"github.com/delayd-io/delayd/internal/console"
+	"github.com/delayd-io/delayd/cmd/delayd/internal/console"
 	"github.com/delayd-io/delayd/internal/kafkatest"
 )
 

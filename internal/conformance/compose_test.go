@@ -1,4 +1,4 @@
-package kafkatest
+package conformance
 
 import (
 	"os"
@@ -10,6 +10,8 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/delayd-io/delayd/internal/kafkatest"
 )
 
 const (
@@ -54,7 +56,7 @@ func TestComposeImagesArePinned(t *testing.T) {
 
 // The Kafka that people try delayd on is the one that its tests run on.
 func TestComposeRunsTheTestedKafka(t *testing.T) {
-	if got, want := service(t, loadCompose(t), "kafka").Image, "apache/kafka:"+Version; got != want {
+	if got, want := service(t, loadCompose(t), "kafka").Image, "apache/kafka:"+kafkatest.Version; got != want {
 		t.Errorf("image of kafka: %s, want %s", got, want)
 	}
 }
