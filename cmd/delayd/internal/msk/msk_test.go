@@ -1,6 +1,6 @@
 //go:build unix
 
-package security
+package msk
 
 import (
 	"context"
@@ -14,10 +14,13 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/kafkatest"
+	"github.com/delayd-io/delayd/internal/security"
 )
 
 // The keys that Amazon's documentation shows.
@@ -52,10 +55,21 @@ type login struct {
 
 // awsBroker starts a broker that wants a login, and takes any. kfake knows others
 // than Amazon's.
-func awsBroker(t *testing.T) (s Config, addrs []string, logins <-chan login) {
+func awsBroker(t *testing.T) (s security.Config, addrs []string, logins <-chan login) {
 	t.Helper()
-	certs, server := newCerts(t, t.TempDir())
-	c := broker(t, server)
+	certs, err := kafkatest.NewCerts(t.TempDir(), "broker")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := certs.Server("broker")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.TLS(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
 	seen := make(chan login, 10)
 	var mechanism string // kfake asks for one request after another
 	c.ControlKey(int16(kmsg.SASLHandshake), func(req kmsg.Request) (kmsg.Response, error, bool) {
@@ -76,7 +90,7 @@ func awsBroker(t *testing.T) (s Config, addrs []string, logins <-chan login) {
 		resp.SASLAuthBytes = []byte(`{"version":"2020_10_22","request-id":"x"}`)
 		return resp, nil, true
 	})
-	return Config{TLS: true, CA: certs.CA, SASL: AWSMSKIAM}, c.ListenAddrs(), seen
+	return security.Config{TLS: true, CA: certs.CA, SASL: security.AWSMSKIAM, AWS: Mechanism}, c.ListenAddrs(), seen
 }
 
 // The login is of the form that Amazon's own client documents, in the name of the
@@ -149,11 +163,11 @@ func TestCredentialsOfARole(t *testing.T) {
 		data, _ := os.ReadFile(count)
 		return strings.Count(string(data), "x")
 	}
-	c := new(awsCredentials)
+	c := new(credentials)
 	for i, step := range []struct {
 		expires time.Duration
 		want    int // how often somebody was asked for credentials so far
-	}{{awsMargin / 2, 1}, {time.Hour, 2}, {time.Hour, 2}} {
+	}{{margin / 2, 1}, {time.Hour, 2}, {time.Hour, 2}} {
 		role(step.expires)
 		if auth, err := c.auth(t.Context()); err != nil || auth.AccessKey != "a" || auth.SessionToken != "c" {
 			t.Fatalf("%+v, %v", auth.AccessKey, err)
@@ -197,5 +211,12 @@ func TestLoginAtMSKThatFails(t *testing.T) {
 	}
 	if len(logins) != 0 {
 		t.Error("something was sent all the same")
+	}
+}
+
+func writeFile(t *testing.T, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
