@@ -1,4 +1,4 @@
-package admin
+package export
 
 import (
 	"errors"
@@ -10,6 +10,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/delayd-io/delayd/admin"
 )
 
 // terraformProvider has the resources kafka_topic and kafka_acl.
@@ -21,23 +23,23 @@ var errTerraformReplicas = errors.New("replicas: Terraform's provider " + terraf
 
 // terraform writes resources, and none of the provider's own settings, which say
 // how to connect.
-func (e Export) terraform(w io.Writer) error {
-	if err := comment(w, e.heading()...); err != nil {
+func terraform(w io.Writer, e admin.Exported) error {
+	if err := comment(w, e.Heading...); err != nil {
 		return err
 	}
 	file := hclwrite.NewEmptyFile()
-	body, c, taken := file.Body(), e.cluster(), make(map[string]bool)
+	body, taken := file.Body(), make(map[string]bool)
 	provider := body.AppendNewBlock("terraform", nil).Body().AppendNewBlock("required_providers", nil).Body()
 	provider.SetAttributeValue("kafka", cty.ObjectVal(map[string]cty.Value{"source": cty.StringVal(terraformProvider)}))
-	for _, t := range e.Spec.topics() {
+	for _, t := range e.Topics {
 		body.AppendNewline()
-		r := body.AppendNewBlock("resource", []string{"kafka_topic", unique(taken, identifier(t.name))}).Body()
-		r.SetAttributeValue("name", cty.StringVal(t.name))
-		r.SetAttributeValue("partitions", cty.NumberIntVal(int64(t.partitions)))
-		r.SetAttributeValue("replication_factor", cty.NumberIntVal(int64(e.Spec.Replicas)))
+		r := body.AppendNewBlock("resource", []string{"kafka_topic", unique(taken, identifier(t.Name))}).Body()
+		r.SetAttributeValue("name", cty.StringVal(t.Name))
+		r.SetAttributeValue("partitions", cty.NumberIntVal(int64(t.Partitions)))
+		r.SetAttributeValue("replication_factor", cty.NumberIntVal(int64(t.Replicas)))
 		config := make(map[string]cty.Value)
-		for _, s := range t.settings(c) {
-			config[s.key] = cty.StringVal(s.value)
+		for key, value := range t.Config {
+			config[key] = cty.StringVal(value)
 		}
 		r.SetAttributeValue("config", cty.MapVal(config))
 		r.AppendNewline()
@@ -45,26 +47,19 @@ func (e Export) terraform(w io.Writer) error {
 		// what waits on it.
 		r.AppendNewBlock("lifecycle", nil).Body().SetAttributeValue("prevent_destroy", cty.True)
 	}
-	iam := e.Spec.Profile.rules().iam
 	for _, g := range e.Grants {
-		if iam {
-			break
-		}
-		for _, right := range e.rights(g) {
+		for _, right := range g.Rights {
 			body.AppendNewline()
-			body.AppendUnstructuredTokens(hclwrite.Tokens{{Type: hclsyntax.TokenComment, Bytes: []byte("# " + right.reason() + "\n")}})
-			right.terraform(body, g.Principal, taken)
+			body.AppendUnstructuredTokens(hclwrite.Tokens{{Type: hclsyntax.TokenComment, Bytes: []byte("# " + right.Reason() + "\n")}})
+			terraformRight(body, right, g.Principal, taken)
 		}
 	}
 	_, err := file.WriteTo(w)
-	if iam {
-		err = errors.Join(err, comment(w, e.byIAM()...))
-	}
-	return err
+	return errors.Join(err, comment(w, e.Policies...))
 }
 
-// terraform appends a right as a kafka_acl.
-func (r Right) terraform(body *hclwrite.Body, principal string, taken map[string]bool) {
+// terraformRight appends a right as a kafka_acl.
+func terraformRight(body *hclwrite.Body, r admin.Right, principal string, taken map[string]bool) {
 	var kind string
 	switch r.Resource {
 	case kmsg.ACLResourceTypeTopic:
@@ -81,7 +76,7 @@ func (r Right) terraform(body *hclwrite.Body, principal string, taken map[string
 		pattern = "Prefixed"
 	}
 	_, user, _ := strings.Cut(principal, ":")
-	name := unique(taken, identifier(fmt.Sprintf("%s %s %s %s", user, r.operation(), kind, r.Name)))
+	name := unique(taken, identifier(fmt.Sprintf("%s %s %s %s", user, r.OperationName(), kind, r.Name)))
 	acl := body.AppendNewBlock("resource", []string{"kafka_acl", name}).Body()
 	for _, a := range []struct{ key, value string }{
 		{"resource_name", r.Name},
@@ -89,7 +84,7 @@ func (r Right) terraform(body *hclwrite.Body, principal string, taken map[string
 		{"resource_pattern_type_filter", pattern},
 		{"acl_principal", principal},
 		{"acl_host", "*"},
-		{"acl_operation", r.operation()},
+		{"acl_operation", r.OperationName()},
 		{"acl_permission_type", "Allow"},
 	} {
 		acl.SetAttributeValue(a.key, cty.StringVal(a.value))

@@ -1,4 +1,4 @@
-package admin
+package export
 
 import (
 	"errors"
@@ -10,6 +10,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/delayd-io/delayd/admin"
 )
 
 // strimziVersion is the version of Strimzi's resources, from Strimzi 0.49 on.
@@ -67,28 +69,28 @@ func (a strimziACL) MarshalYAML() (any, error) {
 	return &n, err
 }
 
-// strimzi writes Kubernetes resources, in one document each.
-func (e Export) strimzi(w io.Writer) error {
-	if err := comment(w, e.heading()...); err != nil {
+// strimzi writes Kubernetes resources, in one document each, for the Kafka resource of a name.
+func strimzi(w io.Writer, e admin.Exported, cluster string) error {
+	if err := comment(w, e.Heading...); err != nil {
 		return err
 	}
 	out := yaml.NewEncoder(w)
 	out.SetIndent(2)
-	c, names := e.cluster(), make(map[string]bool)
-	for _, t := range e.Spec.topics() {
+	names := make(map[string]bool)
+	for _, t := range e.Topics {
 		config := make(map[string]any)
-		for _, s := range t.settings(c) {
-			config[s.key] = strimziValue(s.value)
+		for key, value := range t.Config {
+			config[key] = strimziValue(value)
 		}
-		err := out.Encode(e.resource("KafkaTopic", unique(names, kubernetesName(t.name)), strimziTopic{
-			TopicName: t.name, Partitions: t.partitions, Replicas: max(0, e.Spec.Replicas), Config: config,
+		err := out.Encode(resource("KafkaTopic", unique(names, kubernetesName(t.Name)), cluster, strimziTopic{
+			TopicName: t.Name, Partitions: t.Partitions, Replicas: t.Replicas, Config: config,
 		}))
 		if err != nil {
 			return err
 		}
 	}
-	if e.Spec.Profile.rules().iam {
-		return errors.Join(out.Close(), comment(w, e.byIAM()...))
+	if len(e.Policies) > 0 {
+		return errors.Join(out.Close(), comment(w, e.Policies...))
 	}
 	for _, g := range e.Grants {
 		name, err := strimziUserName(g.Principal)
@@ -96,20 +98,20 @@ func (e Export) strimzi(w io.Writer) error {
 			return err
 		}
 		user := strimziUser{Authentication: map[string]string{"type": "scram-sha-512"}, Authorization: strimziAuthorization{Type: "simple"}}
-		for _, r := range e.rights(g) {
-			user.Authorization.ACLs = append(user.Authorization.ACLs, r.strimzi())
+		for _, r := range g.Rights {
+			user.Authorization.ACLs = append(user.Authorization.ACLs, strimziRight(r))
 		}
-		if err := out.Encode(e.resource("KafkaUser", name, user)); err != nil {
+		if err := out.Encode(resource("KafkaUser", name, cluster, user)); err != nil {
 			return err
 		}
 	}
 	return out.Close()
 }
 
-func (e Export) resource(kind, name string, spec any) strimziResource {
+func resource(kind, name, cluster string, spec any) strimziResource {
 	return strimziResource{
 		APIVersion: strimziVersion, Kind: kind,
-		Metadata: strimziMetadata{Name: name, Labels: map[string]string{"strimzi.io/cluster": e.Cluster}}, Spec: spec,
+		Metadata: strimziMetadata{Name: name, Labels: map[string]string{"strimzi.io/cluster": cluster}}, Spec: spec,
 	}
 }
 
@@ -121,8 +123,8 @@ func strimziValue(text string) any {
 	return text
 }
 
-// strimzi is a right as a KafkaUser has it.
-func (r Right) strimzi() strimziACL {
+// strimziRight is a right as a KafkaUser has it.
+func strimziRight(r admin.Right) strimziACL {
 	pattern := strimziPattern{Name: r.Name, PatternType: "literal"}
 	if r.Prefixed {
 		pattern.PatternType = "prefix"
@@ -137,7 +139,7 @@ func (r Right) strimzi() strimziACL {
 	case kmsg.ACLResourceTypeCluster:
 		pattern = strimziPattern{Type: "cluster"} // there is one
 	}
-	return strimziACL{Resource: pattern, Operations: []string{r.operation()}, Host: "*", reason: r.reason()}
+	return strimziACL{Resource: pattern, Operations: []string{r.OperationName()}, Host: "*", reason: r.Reason()}
 }
 
 // kubernetesNames are what Kubernetes takes for a resource.

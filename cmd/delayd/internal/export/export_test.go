@@ -1,4 +1,4 @@
-package admin
+package export
 
 import (
 	"bytes"
@@ -17,37 +17,48 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/zclconf/go-cty/cty"
 	"go.yaml.in/yaml/v4"
 
+	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/levels"
 )
+
+// clusterName is what Kafka calls the resource that a cluster is.
+const clusterName = "kafka-cluster"
 
 var update = flag.Bool("update", false, "write the golden files")
 
 // exported is an export with everything in it.
-func exported(t *testing.T) Export {
+func exported(t *testing.T) admin.Export {
 	t.Helper()
-	spec := Spec{Ladder: ladder(t, "5s 2h"), Names: levels.Names{Prefix: "delay"}, Replicas: 3}
-	return Export{
-		Spec: spec, Brokers: "kafka:9092", CommandConfig: "admin.properties", Cluster: "my-cluster",
-		Access: Access{Targets: []string{"orders", "shop.*"}, Group: "billing", ExactlyOnce: true},
-		Grants: []Grant{
-			{"User:delayd", ServiceRoles()},
-			{"User:delayd-admin", ProvisionerRoles()},
-			{"User:wall", ViewerRoles()},
-			{"User:shop", []Role{RoleProducer}},
-			{"User:billing", []Role{RoleConsumer}},
-			{"User:shop", []Role{RoleConsumer}},
+	ladder, err := levels.Parse("5s 2h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return admin.Export{
+		Spec:    admin.Spec{Ladder: ladder, Names: levels.Names{Prefix: "delay"}, Replicas: 3},
+		Brokers: "kafka:9092", CommandConfig: "admin.properties",
+		Access: admin.Access{Targets: []string{"orders", "shop.*"}, Group: "billing", ExactlyOnce: true},
+		Grants: []admin.Grant{
+			{Principal: "User:delayd", Roles: admin.ServiceRoles()},
+			{Principal: "User:delayd-admin", Roles: admin.ProvisionerRoles()},
+			{Principal: "User:wall", Roles: admin.ViewerRoles()},
+			{Principal: "User:shop", Roles: []admin.Role{admin.RoleProducer}},
+			{Principal: "User:billing", Roles: []admin.Role{admin.RoleConsumer}},
+			{Principal: "User:shop", Roles: []admin.Role{admin.RoleConsumer}},
 		},
 	}
 }
 
-func written(t *testing.T, e Export, format Format) string {
+func written(t *testing.T, e admin.Export, format Format) string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := e.Write(&out, format); err != nil {
+	if err := Write(&out, e, format, "my-cluster"); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
@@ -58,21 +69,21 @@ func TestExports(t *testing.T) {
 	for _, tc := range []struct {
 		file    string
 		format  Format
-		profile Profile
+		profile admin.Profile
 	}{
-		{"apache.sh", FormatKafkaTopics, ProfileApache},
-		{"apache.yaml", FormatStrimzi, ProfileApache},
-		{"apache.tf", FormatTerraform, ProfileApache},
-		{"msk-serverless.sh", FormatKafkaTopics, ProfileMSKServerless},
-		{"msk-serverless.tf", FormatTerraform, ProfileMSKServerless},
-		{"confluent.tf", FormatTerraform, ProfileConfluent},
-		{"redpanda.sh", FormatKafkaTopics, ProfileRedpanda},
+		{"apache.sh", KafkaTopics, admin.ProfileApache},
+		{"apache.yaml", Strimzi, admin.ProfileApache},
+		{"apache.tf", Terraform, admin.ProfileApache},
+		{"msk-serverless.sh", KafkaTopics, admin.ProfileMSKServerless},
+		{"msk-serverless.tf", Terraform, admin.ProfileMSKServerless},
+		{"confluent.tf", Terraform, admin.ProfileConfluent},
+		{"redpanda.sh", KafkaTopics, admin.ProfileRedpanda},
 	} {
 		t.Run(tc.file, func(t *testing.T) {
 			t.Parallel()
 			e := exported(t)
 			e.Spec.Profile = tc.profile
-			got, path := written(t, e, tc.format), filepath.Join("testdata", "export", tc.file)
+			got, path := written(t, e, tc.format), filepath.Join("testdata", tc.file)
 			if *update {
 				if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(got), 0o644)); err != nil {
 					t.Fatal(err)
@@ -97,22 +108,39 @@ type made struct {
 }
 
 // ensured are the topics that Ensure makes for spec.
-func ensured(t *testing.T, spec Spec) map[string]made {
+func ensured(t *testing.T, spec admin.Spec) map[string]made {
 	t.Helper()
-	cl := client(t, fake(t, kfake.NumBrokers(3)).ListenAddrs())
-	everything(t, cl, spec)
-	_, seen, err := metadata(t.Context(), cl)
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(3))
 	if err != nil {
 		t.Fatal(err)
 	}
-	topics := make(map[string]made)
-	for name, f := range seen {
-		m := made{Partitions: int(f.partitions), Replicas: f.replicas, Settings: make(map[string]string)}
-		for _, s := range settingsOf(t, cl, name) {
-			key, value, _ := strings.Cut(s, "=")
-			m.Settings[key] = value
+	t.Cleanup(cluster.Close)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	if _, err := admin.Ensure(t.Context(), cl, spec); err != nil {
+		t.Fatal(err)
+	}
+	kafka, topics := kadm.NewClient(cl), make(map[string]made)
+	seen, err := kafka.ListTopics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	configs, err := kafka.DescribeTopicConfigs(t.Context(), seen.Names()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range seen {
+		topics[d.Topic] = made{Partitions: len(d.Partitions), Replicas: d.Partitions.NumReplicas(), Settings: make(map[string]string)}
+	}
+	for _, of := range configs {
+		for _, c := range of.Configs {
+			if c.Source == kmsg.ConfigSourceDynamicTopicConfig {
+				topics[of.Name].Settings[c.Key] = c.MaybeValue()
+			}
 		}
-		topics[name] = m
 	}
 	return topics
 }
@@ -120,8 +148,8 @@ func ensured(t *testing.T, spec Spec) map[string]made {
 // What is exported is what Ensure makes, whatever the format and the profile.
 func TestExportsAreWhatEnsureMakes(t *testing.T) {
 	t.Parallel()
-	read := map[Format]func(*testing.T, string) map[string]made{FormatKafkaTopics: fromShell, FormatStrimzi: fromYAML, FormatTerraform: fromHCL}
-	for _, profile := range Profiles() {
+	read := map[Format]func(*testing.T, string) map[string]made{KafkaTopics: fromShell, Strimzi: fromYAML, Terraform: fromHCL}
+	for _, profile := range admin.Profiles() {
 		e := exported(t)
 		e.Spec.Profile = profile
 		e.MaxMessage = 1048588 // what the fake cluster has
@@ -279,14 +307,18 @@ func TestExportsGrantTheRights(t *testing.T) {
 	t.Parallel()
 	e := exported(t)
 	var want []string
-	for _, g := range merged(e.Grants) {
-		for _, r := range e.rights(g) {
-			want = append(want, strings.ToLower(fmt.Sprintf("%s %s %v %s %v", g.Principal, r.operation(), strings.ReplaceAll(r.Resource.String(), "_", ""), r.Name, r.Prefixed)))
+	contents, err := e.Contents()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range contents.Grants {
+		for _, r := range g.Rights {
+			want = append(want, strings.ToLower(fmt.Sprintf("%s %s %v %s %v", g.Principal, r.OperationName(), strings.ReplaceAll(r.Resource.String(), "_", ""), r.Name, r.Prefixed)))
 		}
 	}
 	slices.Sort(want)
 	granted := map[Format][]string{}
-	for _, doc := range documents(t, written(t, e, FormatStrimzi)) {
+	for _, doc := range documents(t, written(t, e, Strimzi)) {
 		if doc.Kind != "KafkaUser" {
 			continue
 		}
@@ -294,15 +326,15 @@ func TestExportsGrantTheRights(t *testing.T) {
 			if a.Resource.Type == "cluster" {
 				a.Resource.Name = clusterName
 			}
-			granted[FormatStrimzi] = append(granted[FormatStrimzi], strings.ToLower(fmt.Sprintf("User:%s %s %s %s %v", doc.Metadata.Name, a.Operations[0], a.Resource.Type, a.Resource.Name, a.Resource.PatternType == "prefix")))
+			granted[Strimzi] = append(granted[Strimzi], strings.ToLower(fmt.Sprintf("User:%s %s %s %s %v", doc.Metadata.Name, a.Operations[0], a.Resource.Type, a.Resource.Name, a.Resource.PatternType == "prefix")))
 		}
 	}
-	for _, b := range blocks(t, written(t, e, FormatTerraform), "kafka_acl") {
+	for _, b := range blocks(t, written(t, e, Terraform), "kafka_acl") {
 		text := func(key string) string { return b[key].AsString() }
-		granted[FormatTerraform] = append(granted[FormatTerraform], strings.ToLower(fmt.Sprintf("%s %s %s %s %v", text("acl_principal"), text("acl_operation"), text("resource_type"), text("resource_name"), text("resource_pattern_type_filter") == "Prefixed")))
+		granted[Terraform] = append(granted[Terraform], strings.ToLower(fmt.Sprintf("%s %s %s %s %v", text("acl_principal"), text("acl_operation"), text("resource_type"), text("resource_name"), text("resource_pattern_type_filter") == "Prefixed")))
 	}
 	calls := 0
-	for line := range strings.Lines(written(t, e, FormatKafkaTopics)) {
+	for line := range strings.Lines(written(t, e, KafkaTopics)) {
 		words := strings.Fields(strings.NewReplacer("--transactional-id", "--transactionalid", "--cluster", "--cluster "+clusterName).Replace(line))
 		if len(words) == 0 || words[0] != "kafka-acls.sh" {
 			continue
@@ -316,13 +348,13 @@ func TestExportsGrantTheRights(t *testing.T) {
 				operations = append(operations, flag[1])
 			case "--topic", "--group", "--transactionalid", "--cluster":
 				for _, op := range operations {
-					granted[FormatKafkaTopics] = append(granted[FormatKafkaTopics], strings.ToLower(fmt.Sprintf("%s %s %s %s %v",
+					granted[KafkaTopics] = append(granted[KafkaTopics], strings.ToLower(fmt.Sprintf("%s %s %s %s %v",
 						words[at-1], op, strings.TrimPrefix(flag[0], "--"), flag[1], slices.Contains(words, "prefixed"))))
 				}
 			}
 		}
 	}
-	if rights := len(granted[FormatKafkaTopics]); calls*2 > rights { // each starts a JVM
+	if rights := len(granted[KafkaTopics]); calls*2 > rights { // each starts a JVM
 		t.Errorf("%d calls of kafka-acls.sh for %d rights", calls, rights)
 	}
 	for _, format := range slices.Sorted(maps.Keys(granted)) {
@@ -340,26 +372,26 @@ func TestExportsGrantTheRights(t *testing.T) {
 func TestExportsThatCannotBe(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
-		change func(*Export)
+		change func(*admin.Export)
 		format Format
 		want   string
 	}{
-		{func(e *Export) { e.Spec.Replicas = BrokerDefault }, FormatTerraform, errTerraformReplicas.Error()},
-		{func(e *Export) { e.Spec.Replicas, e.Spec.Profile = 2, ProfileConfluent }, FormatTerraform, "replicas must be 3 with profile confluent, got 2"},
-		{func(e *Export) { e.Spec.OutageBudget, e.Spec.Profile = 3600e9, ProfileRedpanda }, FormatKafkaTopics, "outage-budget must be at least 1d with profile redpanda, got 1h"},
-		{func(e *Export) { e.Spec.OutageBudget = -1 }, FormatKafkaTopics, "outage-budget must be 0 to keep everything, or at most 3650d, got -1ns"},
-		{func(e *Export) { e.Spec.Profile = "azure" }, FormatKafkaTopics, `profile "azure": write apache, msk-serverless, confluent or redpanda`},
-		{func(e *Export) { e.Grants[0].Principal = "User:CN=delayd" }, FormatStrimzi,
+		{func(e *admin.Export) { e.Spec.Replicas = admin.BrokerDefault }, Terraform, errTerraformReplicas.Error()},
+		{func(e *admin.Export) { e.Spec.Replicas, e.Spec.Profile = 2, admin.ProfileConfluent }, Terraform, "replicas must be 3 with profile confluent, got 2"},
+		{func(e *admin.Export) { e.Spec.OutageBudget, e.Spec.Profile = 3600e9, admin.ProfileRedpanda }, KafkaTopics, "outage-budget must be at least 1d with profile redpanda, got 1h"},
+		{func(e *admin.Export) { e.Spec.OutageBudget = -1 }, KafkaTopics, "outage-budget must be 0 to keep everything, or at most 3650d, got -1ns"},
+		{func(e *admin.Export) { e.Spec.Profile = "azure" }, KafkaTopics, `profile "azure": write apache, msk-serverless, confluent or redpanda`},
+		{func(e *admin.Export) { e.Grants[0].Principal = "User:CN=delayd" }, Strimzi,
 			`principal User:CN=delayd: Strimzi names users by its own resources: write User: and a name of a-z, 0-9, "-" and ".", as in User:delayd`},
-		{func(e *Export) { e.Grants[0].Principal = "delayd" }, FormatKafkaTopics, `principal "delayd": write a type and a name, as in User:delayd`},
-		{func(e *Export) { e.Grants[0].Principal = "User:x\nrm -r" }, FormatKafkaTopics, `principal "User:x\nrm -r": control characters are not allowed`},
-		{func(e *Export) { e.Access.Group = "x\nrm" }, FormatKafkaTopics, `group "x\nrm": control characters are not allowed`},
-		{func(e *Export) { e.Access.Targets[0] = "a b" }, FormatKafkaTopics, `target "a b": ' ' is not allowed; use letters a-z and A-Z, digits, ".", "_" and "-"`},
-		{func(*Export) {}, "helm", `format "helm": write kafka-topics, strimzi or terraform`},
+		{func(e *admin.Export) { e.Grants[0].Principal = "delayd" }, KafkaTopics, `principal "delayd": write a type and a name, as in User:delayd`},
+		{func(e *admin.Export) { e.Grants[0].Principal = "User:x\nrm -r" }, KafkaTopics, `principal "User:x\nrm -r": control characters are not allowed`},
+		{func(e *admin.Export) { e.Access.Group = "x\nrm" }, KafkaTopics, `group "x\nrm": control characters are not allowed`},
+		{func(e *admin.Export) { e.Access.Targets[0] = "a b" }, KafkaTopics, `target "a b": ' ' is not allowed; use letters a-z and A-Z, digits, ".", "_" and "-"`},
+		{func(*admin.Export) {}, "helm", `format "helm": write kafka-topics, strimzi or terraform`},
 	} {
 		e := exported(t)
 		tc.change(&e)
-		if err := e.Write(io.Discard, tc.format); err == nil || err.Error() != tc.want {
+		if err := Write(io.Discard, e, tc.format, "my-cluster"); err == nil || err.Error() != tc.want {
 			t.Errorf("got  %v\nwant %s", err, tc.want)
 		}
 	}
@@ -372,11 +404,11 @@ func TestExportOfOddNames(t *testing.T) {
 	e := exported(t)
 	e.Spec.Names.Prefix = "7_Shop"
 	e.Access.Targets = []string{"a.b", "a_b"}
-	doc := documents(t, written(t, e, FormatStrimzi))[0]
+	doc := documents(t, written(t, e, Strimzi))[0]
 	if doc.Metadata.Name != "7-shop.inbox" || doc.Spec.TopicName != "7_Shop.inbox" {
 		t.Errorf("%s stands for %s", doc.Metadata.Name, doc.Spec.TopicName)
 	}
-	if topics := fromHCL(t, written(t, e, FormatTerraform)); topics["7_Shop.inbox"].Partitions != DefaultPartitions { // and no name stands twice
+	if topics := fromHCL(t, written(t, e, Terraform)); topics["7_Shop.inbox"].Partitions != admin.DefaultPartitions { // and no name stands twice
 		t.Errorf("topics %v", topics)
 	}
 }
