@@ -9,13 +9,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/delayd-io/delayd/internal/bounds"
 	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/telemetry"
 )
 
 // What a zero value in a Config stands for.
@@ -171,10 +171,11 @@ type Config struct {
 	// Metrics publishes the counters. A router and a forwarder may share one.
 	// Nil: counted, not published.
 	Metrics prometheus.Registerer
-	// Tracing gets a span of each delivery of a record that has a traceparent header,
-	// with a link to the span that sent it. Nil: none. A Handler traces by itself: its
-	// context carries the producer's span.
-	Tracing trace.TracerProvider
+	// Tracing makes a span of each delivery of a record that has a traceparent header,
+	// with a link to the span that sent it: delaydotel.New makes one for OpenTelemetry.
+	// Nil: none. A Handler traces by itself: with Tracing its context carries the
+	// producer's span.
+	Tracing telemetry.Tracer
 }
 
 // DefaultConfig returns the configuration that `delayd serve` starts from: the defaults

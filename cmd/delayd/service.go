@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/delayd-io/delayd/admin"
@@ -21,6 +20,7 @@ import (
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/internal/security"
 	"github.com/delayd-io/delayd/router"
+	"github.com/delayd-io/delayd/telemetry"
 )
 
 // serviceFlags say what the service does with records.
@@ -52,9 +52,9 @@ type service struct {
 	log      zerolog.Logger
 	registry prometheus.Registerer
 	ready    *readiness
-	tracing  trace.TracerProvider // nil: no spans
-	pages    *web.Console         // nil: no console
-	opts     []kgo.Opt            // of all clients, behind the others; of tests
+	tracing  telemetry.Tracer // nil: no spans
+	pages    *web.Console     // nil: no console
+	opts     []kgo.Opt        // of all clients, behind the others; of tests
 
 	// Set by run.
 	watch  *watch

@@ -1,4 +1,4 @@
-package tracing
+package delaydotel
 
 import (
 	"testing"
@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/telemetry"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 var due = time.UnixMilli(1_700_000_000_000)
 
 // ended makes the spans of what ended.
-func ended(t *testing.T, ends ...End) tracetest.SpanStubs {
+func ended(t *testing.T, ends ...telemetry.End) tracetest.SpanStubs {
 	t.Helper()
 	exporter := tracetest.NewInMemoryExporter()
 	tracer := New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter)))
@@ -32,8 +33,8 @@ func ended(t *testing.T, ends ...End) tracetest.SpanStubs {
 	return exporter.GetSpans()
 }
 
-func delivered(headers ...kgo.RecordHeader) End {
-	return End{
+func delivered(headers ...kgo.RecordHeader) telemetry.End {
+	return telemetry.End{
 		Record: &kgo.Record{Topic: "orders", Headers: headers},
 		Level:  "10s", Due: due, Now: due.Add(1500 * time.Millisecond),
 	}
@@ -131,5 +132,17 @@ func TestOff(t *testing.T) {
 	if tracer := New(nil); tracer != nil {
 		t.Error("a tracer without a provider")
 	}
-	(*Tracer)(nil).Ended(delivered(header("traceparent", sampled)))
+}
+
+// TestContext: the context of a handler has the span that sent the record.
+func TestContext(t *testing.T) {
+	t.Parallel()
+	tracer := New(sdktrace.NewTracerProvider())
+	got := trace.SpanContextFromContext(tracer.Context(t.Context(), &kgo.Record{Headers: []kgo.RecordHeader{header("traceparent", sampled)}}))
+	if got.TraceID().String() != "4bf92f3577b34da6a3ce929d0e0e4736" || !got.IsSampled() || !got.IsRemote() {
+		t.Errorf("span %+v", got)
+	}
+	if ctx := t.Context(); tracer.Context(ctx, &kgo.Record{}) != ctx {
+		t.Error("a record without traceparent has a context of its own")
+	}
 }

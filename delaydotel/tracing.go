@@ -1,12 +1,13 @@
-// Package tracing makes a span of the delivery of each record whose producer traces
-// it.
+// Package delaydotel traces deliveries with OpenTelemetry: it makes a span of the delivery of
+// each record whose producer traces it. What [New] returns is the Tracing of a router's and a
+// forwarder's configuration.
 //
 // The consumer of a target gets its producer's traceparent byte for byte. So no span
 // of ours stands between the two: ours is a trace of its own, with a link to the span
 // that sent the record, as the wait in between may take hours. For the same reason
 // the hooks of franz-go's plugin kotel are not used, which write a traceparent into
 // what is produced; its carrier is, which reads one.
-package tracing
+package delaydotel
 
 import (
 	"context"
@@ -21,6 +22,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/telemetry"
 )
 
 // scope is what the spans are attributed to.
@@ -34,42 +36,34 @@ const (
 	KeyError     = attribute.Key("delayd.error")            // the code of a dead letter
 )
 
-// Context returns ctx with the span that sent rec, by its traceparent header, as the
-// parent of spans that are made of it. ctx itself where the record has none.
-func Context(ctx context.Context, rec *kgo.Record) context.Context {
-	return propagation.TraceContext{}.Extract(ctx, kotel.NewRecordCarrier(rec))
-}
-
-// Tracer makes spans. A nil Tracer makes none.
-type Tracer struct {
+// tracer is a [telemetry.Tracer].
+type tracer struct {
 	tracer trace.Tracer
 	format propagation.TraceContext
 }
 
-// New returns a tracer whose spans go to provider, nil where that is nil.
-func New(provider trace.TracerProvider) *Tracer {
+// New returns a tracer whose spans go to provider, nil where that is nil. The context of a
+// forwarder's Handler has the span that sent the record, by its traceparent header.
+func New(provider trace.TracerProvider) telemetry.Tracer {
 	if provider == nil {
 		return nil
 	}
-	return &Tracer{tracer: provider.Tracer(scope)}
+	return &tracer{tracer: provider.Tracer(scope)}
 }
 
-// End is how the way of a record ended.
-type End struct {
-	Record *kgo.Record // as it was written to its topic
-	Level  string      // that it waited on
-	Due    time.Time   // zero where it has none: a dead letter that asked for nonsense
-	Now    time.Time
-	Code   levels.Code // of a dead letter; "" where it was delivered
+// Context is part of [telemetry.Tracer].
+func (t *tracer) Context(ctx context.Context, rec *kgo.Record) context.Context {
+	return t.format.Extract(ctx, kotel.NewRecordCarrier(rec))
 }
+
+// end is a [telemetry.End].
+type end struct{ telemetry.End }
 
 // Ended makes the span of a record, from its due time to its delivery. There is none
 // for a record without traceparent, nor for one whose producer did not sample its
 // trace: what would it be linked to?
-func (t *Tracer) Ended(e End) {
-	if t == nil {
-		return
-	}
+func (t *tracer) Ended(of telemetry.End) {
+	e := &end{of}
 	ctx := t.format.Extract(context.Background(), kotel.NewRecordCarrier(e.Record))
 	producer := trace.SpanContextFromContext(ctx)
 	if !producer.IsSampled() {
@@ -88,7 +82,7 @@ func (t *Tracer) Ended(e End) {
 }
 
 // name is the operation and where to, as OpenTelemetry names the spans of messaging.
-func (e *End) name() string {
+func (e *end) name() string {
 	if e.Code != "" {
 		return "bury " + e.Record.Topic
 	}
@@ -97,14 +91,14 @@ func (e *End) name() string {
 
 // begin is the due time; a record that dies before it is due, or never was, has a span
 // of no length.
-func (e *End) begin() time.Time {
+func (e *end) begin() time.Time {
 	if e.Due.IsZero() || e.Due.After(e.Now) {
 		return e.Now
 	}
 	return e.Due
 }
 
-func (e *End) attributes() []attribute.KeyValue {
+func (e *end) attributes() []attribute.KeyValue {
 	list := []attribute.KeyValue{
 		semconv.MessagingSystemKafka,
 		semconv.MessagingOperationTypeSend,
