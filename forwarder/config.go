@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -168,9 +167,9 @@ type Config struct {
 	// zero value logs nothing, so set it. For log/slog see the example of package
 	// forwarder.
 	Log zerolog.Logger
-	// Metrics publishes the counters. A router and a forwarder may share one.
-	// Nil: counted, not published.
-	Metrics prometheus.Registerer
+	// Metrics publishes the counters: delaydprom.Registry makes one for Prometheus. A
+	// router and a forwarder may share one. Nil: counted, not published.
+	Metrics telemetry.Registry
 	// Tracing makes a span of each delivery of a record that has a traceparent header,
 	// with a link to the span that sent it: delaydotel.New makes one for OpenTelemetry.
 	// Nil: none. A Handler traces by itself: with Tracing its context carries the

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -83,9 +82,9 @@ type Config struct {
 	// zero value logs nothing, so set it. For log/slog see the example of package
 	// forwarder.
 	Log zerolog.Logger
-	// Metrics publishes the counters. A router and a forwarder may share one.
-	// Nil: counted, not published.
-	Metrics prometheus.Registerer
+	// Metrics publishes the counters: delaydprom.Registry makes one for Prometheus. A
+	// router and a forwarder may share one. Nil: counted, not published.
+	Metrics telemetry.Registry
 	// Tracing is as in forwarder.Config.
 	Tracing telemetry.Tracer
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/delayd-io/delayd/admin"
 	web "github.com/delayd-io/delayd/cmd/delayd/internal/console"
+	"github.com/delayd-io/delayd/delaydprom"
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/metrics"
@@ -88,7 +89,7 @@ func (s *service) run(ctx context.Context) error {
 	}
 
 	collector := admin.NewCollector(cl, s.watch.spec, s.log)
-	s.registry.MustRegister(collector)
+	s.registry.MustRegister(delaydprom.Collector(collector))
 	defer func() { cl.Close(); collector.Close() }() // in this order: see Collector.Close
 	r, err := router.New(s.routerConfig(), s.clientOptions("router", more...)...)
 	if err != nil {
@@ -120,7 +121,7 @@ func (s *service) run(ctx context.Context) error {
 // openPages has the console show the cluster, over a client of its own: reading records
 // is no business of the client that looks after the topics.
 func (s *service) openPages() (closePages func(), err error) {
-	counters, err := metrics.Register(s.registry) // those that router and forwarder count with
+	counters, err := metrics.Register(delaydprom.Registry(s.registry)) // those that router and forwarder count with
 	if err != nil {
 		return nil, err
 	}
@@ -336,7 +337,7 @@ func (s *service) routerConfig() router.Config {
 	cfg.MissingTargetWait = cmp.Or(s.MissingTargetWait, forwarder.WaitForEver) // a flag's 0 is no default
 	cfg.PurgeAfter = cmp.Or(s.PurgeAfter, forwarder.PurgeAtOnce)
 	cfg.MaxLate, cfg.RequireControl, cfg.Compression = s.MaxLate, s.RequireControl, codecs[s.Compression]
-	cfg.Log, cfg.Metrics = s.log.With().Str("part", "router").Logger(), s.registry
+	cfg.Log, cfg.Metrics = s.log.With().Str("part", "router").Logger(), delaydprom.Registry(s.registry)
 	cfg.Tracing = s.tracing
 	return cfg
 }
@@ -350,7 +351,7 @@ func (s *service) forwarderConfig() forwarder.Config {
 	cfg.MissingTargetWait = cmp.Or(s.MissingTargetWait, forwarder.WaitForEver) // a flag's 0 is no default
 	cfg.PurgeAfter = cmp.Or(s.PurgeAfter, forwarder.PurgeAtOnce)
 	cfg.MaxLate, cfg.RequireControl, cfg.Compression = s.MaxLate, s.RequireControl, codecs[s.Compression]
-	cfg.Log, cfg.Metrics = s.log.With().Str("part", "forwarder").Logger(), s.registry
+	cfg.Log, cfg.Metrics = s.log.With().Str("part", "forwarder").Logger(), delaydprom.Registry(s.registry)
 	cfg.Tracing = s.tracing
 	return cfg
 }

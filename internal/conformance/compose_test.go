@@ -17,7 +17,7 @@ import (
 const (
 	composeFile = "../../docker-compose.yml"
 	dockerFile  = "../../Dockerfile"
-	goModFile   = "../../go.mod"
+	goWorkFile  = "../../go.work"
 )
 
 // loadCompose reads docker-compose.yml as docker compose does: it has to be
@@ -191,9 +191,9 @@ func TestDockerfile(t *testing.T) {
 		t.Errorf("the last stage does not run as a user and group that are not root, by number: %q", user)
 	}
 
-	goVersion := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(readFile(t, goModFile))
+	goVersion := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(readFile(t, goWorkFile))
 	if goVersion == nil || !strings.Contains(text, "FROM golang:"+goVersion[1]+" AS build\n") {
-		t.Errorf("the build stage is not on go.mod's Go version %q", goVersion)
+		t.Errorf("the build stage is not on go.work's Go version %q", goVersion)
 	}
 }
 

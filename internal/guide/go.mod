@@ -32,6 +32,7 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/delayd-io/delayd v0.1.0
 	github.com/delayd-io/delayd/delaydotel v0.1.0
+	github.com/delayd-io/delayd/delaydprom v0.1.0
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/google/uuid v1.6.0 // indirect

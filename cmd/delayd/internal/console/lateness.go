@@ -3,9 +3,6 @@ package console
 import (
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
-
 	"github.com/delayd-io/delayd/internal/metrics"
 )
 
@@ -44,24 +41,12 @@ func takeSnapshot(m *metrics.Metrics, now time.Time) snapshot {
 	if m == nil {
 		return s
 	}
-	out := make(chan prometheus.Metric)
-	go func() { defer close(out); m.Lateness.Collect(out) }()
-	for metric := range out {
-		var d dto.Metric
-		if metric.Write(&d) != nil || d.Histogram == nil {
-			continue
+	for _, of := range m.Lateness.Collect() {
+		h := histogram{count: of.Count}
+		for _, b := range of.Buckets {
+			h.bounds, h.counts = append(h.bounds, b.Upper), append(h.counts, b.Count)
 		}
-		level := ""
-		for _, l := range d.Label {
-			if l.GetName() == "level" {
-				level = l.GetValue()
-			}
-		}
-		h := histogram{count: d.Histogram.GetSampleCount()}
-		for _, b := range d.Histogram.Bucket {
-			h.bounds, h.counts = append(h.bounds, b.GetUpperBound()), append(h.counts, b.GetCumulativeCount())
-		}
-		s.levels[level] = h
+		s.levels[of.Values[0]] = h
 	}
 	return s
 }
