@@ -10,7 +10,7 @@ MODULES := deploy watermill
 alone := GOWORK=off
 
 .DEFAULT_GOAL := help
-.PHONY: help test race kafka torture lint modules console
+.PHONY: help test race kafka torture lint modules console tidy
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -46,6 +46,9 @@ lint: ## gofmt, go vet and staticcheck, with each build tag and in each module
 	@set -ex; for module in $(MODULES); do \
 		(cd $$module && export $(alone) && go vet ./... && go run $(STATICCHECK) ./...) || exit 1; \
 	done
+
+tidy: ## go mod tidy in every module, which releases of our own need not exist for
+	.ci/tidy
 
 modules: ## the tests of the manifests, the unit and the adapter for watermill (need systemd-analyze)
 	@set -ex; for module in $(MODULES); do \
