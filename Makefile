@@ -2,24 +2,28 @@
 
 # Pinned, so that a new release of a tool turns no build red.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-# Modules of their own, so that their dependencies are none of delayd.
+# Modules outside of the workspace of go.work: they need programs that "make test" does not.
 MODULES := deploy watermill
 
+# The workspace's own go.mod files hold no replace directives, so that anyone can install a
+# release. These modules stand alone.
+alone := GOWORK=off
+
 .DEFAULT_GOAL := help
-.PHONY: help test race kafka torture lint modules console
+.PHONY: help test race kafka torture lint modules console tidy
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
 test: ## every test that needs no Kafka, on virtual time
-	go test -tags synctests ./...
+	go test -tags synctests work
 
 # On one processor: Go 1.26 lets two goroutines of a synctest bubble that poll due timers
 # use one context of the race detector at once, which ends the process
 # (runtime.(*timer).maybeRunChan). What the detector finds does not depend on it, and
 # packages still run in parallel.
 race: ## the same under the race detector (needs gcc)
-	go test -race -cpu 1 -tags synctests -timeout 45m ./...
+	go test -race -cpu 1 -tags synctests -timeout 45m work
 
 # One package at a time: each starts brokers of its own.
 kafka: ## the tests on a real Apache Kafka, which they start (Java 17, Maven, kcat, Python 3, npm, libfaketime)
@@ -36,22 +40,25 @@ torture: ## two minutes of faults on three brokers, with a check of every record
 lint: ## gofmt, go vet and staticcheck, with each build tag and in each module
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:" $$unformatted >&2; exit 1; }
 	@set -ex; for tags in '' synctests realkafka; do \
-		go vet -tags "$$tags" ./...; \
-		go run $(STATICCHECK) -tags "$$tags" ./...; \
+		go vet -tags "$$tags" work; \
+		go run $(STATICCHECK) -tags "$$tags" work; \
 	done
 	@set -ex; for module in $(MODULES); do \
-		(cd $$module && go vet ./... && go run $(STATICCHECK) ./...) || exit 1; \
+		(cd $$module && export $(alone) && go vet ./... && go run $(STATICCHECK) ./...) || exit 1; \
 	done
+
+tidy: ## go mod tidy in every module, which releases of our own need not exist for
+	.ci/tidy
 
 modules: ## the tests of the manifests, the unit and the adapter for watermill (need systemd-analyze)
 	@set -ex; for module in $(MODULES); do \
-		(cd $$module && go test -count=1 ./...) || exit 1; \
+		(cd $$module && $(alone) go test -count=1 ./...) || exit 1; \
 	done
 
 # A module of its own as well: neither a driver for browsers nor OpenAPI's validator is a
 # dependency of delayd. What npm fetches is axe, and the chart library that is embedded, to
 # compare it.
 console: ## the console in Chromium, on a real Kafka (needs chromium and npm)
-	cd consoletest && npm ci --no-audit --no-fund
-	cd consoletest && go vet -tags realkafka ./... && go run $(STATICCHECK) -tags realkafka ./...
-	cd consoletest && go test -tags realkafka -count=1 -timeout 10m ./...
+	cd cmd/delayd/consoletest && npm ci --no-audit --no-fund
+	cd cmd/delayd/consoletest && export $(alone) && go vet -tags realkafka ./... && go run $(STATICCHECK) -tags realkafka ./...
+	cd cmd/delayd/consoletest && $(alone) go test -tags realkafka -count=1 -timeout 10m ./...

@@ -5,12 +5,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/telemetry"
 )
 
 const (
@@ -24,7 +24,8 @@ const (
 	scrapeAge = time.Second
 )
 
-// Collector publishes what is on the topics, counted when it is scraped:
+// Collector is a [telemetry.Source] of what is on the topics, counted when it is scraped.
+// delaydprom.Collector brings it to Prometheus:
 //
 //	delayd_pending_records{level}     what waits to be handled; the inbox and the parked records
 //	                                  are the levels "inbox" and "parked"
@@ -46,8 +47,6 @@ type Collector struct {
 	spec Spec
 	log  zerolog.Logger
 
-	pending, overdue, due, held, dead, up, age *prometheus.Desc
-
 	ctx   context.Context // ends with Close
 	close context.CancelFunc
 	wg    sync.WaitGroup
@@ -67,68 +66,78 @@ func NewCollector(cl *kgo.Client, spec Spec, log zerolog.Logger) *Collector {
 	return &Collector{
 		ctx: ctx, close: stop,
 		cl: cl, spec: spec, log: log,
-		pending: prometheus.NewDesc("delayd_pending_records",
-			"Records that wait to be delivered, to be routed (inbox) or to be tried again (parked).", []string{"level"}, nil),
-		overdue: prometheus.NewDesc("delayd_overdue_records",
-			"Records that are due and not delivered yet.", []string{"level"}, nil),
-		due: prometheus.NewDesc("delayd_due_within_records",
-			"Records that are not due yet and become due in the next 1m, 10m or 1h; each has those of the one before.",
-			[]string{"level", "within"}, nil),
-		held: prometheus.NewDesc("delayd_held_records",
-			"Pending records behind a producer's transaction that is not ended: nobody can read them yet.", []string{"level"}, nil),
-		dead: prometheus.NewDesc("delayd_dead_records",
-			"Records on the dead letters' topic.", nil, nil),
-		up: prometheus.NewDesc("delayd_status_up",
-			"Whether the records could be counted just now, in time for this scrape.", nil, nil),
-		age: prometheus.NewDesc("delayd_status_age_seconds",
-			"How long ago the records were counted: what is pending, overdue, due, held and dead is from then.", nil, nil),
 	}
 }
 
-// Describe is part of prometheus.Collector.
-func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
-	descs <- c.pending
-	descs <- c.overdue
-	descs <- c.due
-	descs <- c.held
-	descs <- c.dead
-	descs <- c.up
-	descs <- c.age
+// The metrics of a Collector, in the order of families.
+const (
+	pendingRecords = iota
+	overdueRecords
+	dueWithin
+	heldRecords
+	deadRecords
+	statusUp
+	statusAge
+)
+
+// Describe implements [telemetry.Source].
+func (*Collector) Describe() []telemetry.Family {
+	family := func(name, help string, labels ...string) telemetry.Family {
+		return telemetry.Family{Name: name, Help: help, Kind: telemetry.Gauge, Labels: labels}
+	}
+	return []telemetry.Family{
+		pendingRecords: family("delayd_pending_records",
+			"Records that wait to be delivered, to be routed (inbox) or to be tried again (parked).", "level"),
+		overdueRecords: family("delayd_overdue_records",
+			"Records that are due and not delivered yet.", "level"),
+		dueWithin: family("delayd_due_within_records",
+			"Records that are not due yet and become due in the next 1m, 10m or 1h; each has those of the one before.", "level", "within"),
+		heldRecords: family("delayd_held_records",
+			"Pending records behind a producer's transaction that is not ended: nobody can read them yet.", "level"),
+		deadRecords: family("delayd_dead_records",
+			"Records on the dead letters' topic."),
+		statusUp: family("delayd_status_up",
+			"Whether the records could be counted just now, in time for this scrape."),
+		statusAge: family("delayd_status_age_seconds",
+			"How long ago the records were counted: what is pending, overdue, due, held and dead is from then."),
+	}
 }
 
-// Collect is part of prometheus.Collector.
-func (c *Collector) Collect(out chan<- prometheus.Metric) {
-	gauge := func(desc *prometheus.Desc, value int64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value), labels...)
+// Gather implements [telemetry.Source]. It waits for the brokers for five seconds at most.
+func (c *Collector) Gather() []telemetry.Family {
+	all := c.Describe()
+	gauge := func(of int, value int64, labels ...string) {
+		all[of].Series = append(all[of].Series, telemetry.Series{Values: labels, Value: float64(value)})
 	}
 	counted, at, up := c.latest()
 	if up {
-		gauge(c.up, 1)
+		gauge(statusUp, 1)
 	} else {
-		gauge(c.up, 0)
+		gauge(statusUp, 0)
 	}
 	if at.IsZero() {
-		return
+		return all
 	}
-	out <- prometheus.MustNewConstMetric(c.age, prometheus.GaugeValue, time.Since(at).Seconds())
+	all[statusAge].Series = []telemetry.Series{{Value: time.Since(at).Seconds()}}
 	for _, t := range counted {
 		switch t.kind {
 		case inbox:
-			gauge(c.pending, t.Pending, metrics.Inbox)
-			gauge(c.held, t.Held, metrics.Inbox)
+			gauge(pendingRecords, t.Pending, metrics.Inbox)
+			gauge(heldRecords, t.Held, metrics.Inbox)
 		case level:
-			gauge(c.pending, t.Pending, t.Level)
-			gauge(c.overdue, t.Overdue, t.Level)
+			gauge(pendingRecords, t.Pending, t.Level)
+			gauge(overdueRecords, t.Overdue, t.Level)
 			for horizon, n := range t.DueWithin.horizons() {
-				gauge(c.due, *n, t.Level, levels.FormatDelay(horizon))
+				gauge(dueWithin, *n, t.Level, levels.FormatDelay(horizon))
 			}
-			gauge(c.held, t.Held, t.Level)
+			gauge(heldRecords, t.Held, t.Level)
 		case parked:
-			gauge(c.pending, t.Pending, metrics.Parked)
+			gauge(pendingRecords, t.Pending, metrics.Parked)
 		case dead:
-			gauge(c.dead, t.Pending)
+			gauge(deadRecords, t.Pending)
 		}
 	}
+	return all
 }
 
 // Close ends a count that is under way. What the client waits for ends no sooner than

@@ -10,31 +10,25 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// gather scrapes a collector: one line per metric.
-func gather(t *testing.T, c prometheus.Collector) []string {
+// gather scrapes a collector: one line per metric, sorted.
+func gather(t *testing.T, c *Collector) []string {
 	t.Helper()
-	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(c)
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var got []string
-	for _, f := range families {
-		for _, m := range f.Metric {
-			line := f.GetName()
-			for _, l := range m.Label {
-				line += fmt.Sprintf("{%s=%q}", l.GetName(), l.GetValue())
+	for _, f := range c.Gather() {
+		for _, s := range f.Series {
+			line := f.Name
+			for i, label := range f.Labels {
+				line += fmt.Sprintf("{%s=%q}", label, s.Values[i])
 			}
-			got = append(got, fmt.Sprint(line, " ", m.GetGauge().GetValue()))
+			got = append(got, fmt.Sprint(line, " ", s.Value))
 		}
 	}
+	slices.Sort(got)
 	return got
 }
 

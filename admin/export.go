@@ -12,7 +12,7 @@ import (
 )
 
 // Export is the topics of a spec, and the rights of those who use them, for
-// people who make both by other means. What it prints comes from the same place
+// people who make both by other means. What it says comes from the same place
 // as what [Ensure] creates, and needs no cluster.
 type Export struct {
 	Spec Spec
@@ -22,8 +22,6 @@ type Export struct {
 	CommandConfig string
 	// MaxMessage is message.max.bytes of the brokers. 0 is what the profile has.
 	MaxMessage int64
-	// Cluster is the name of Strimzi's Kafka resource.
-	Cluster string
 	// Grants say who gets which rights.
 	Grants []Grant
 	Access Access
@@ -49,53 +47,75 @@ func ProvisionerRoles() []Role {
 	return []Role{RoleConfigurer, RoleStatusReader, RoleRecordReader, RoleResender, RolePurger, RoleDeadLetterDeleter, RoleOperator, RoleSkipper}
 }
 
-// Format is how an export is written.
-type Format string
-
-// The formats.
-const (
-	// FormatKafkaTopics is a shell script for kafka-topics.sh and kafka-acls.sh.
-	FormatKafkaTopics Format = "kafka-topics"
-	// FormatStrimzi is YAML with a KafkaTopic for each topic and a KafkaUser for each
-	// principal, as Strimzi 0.49 and later take it.
-	FormatStrimzi Format = "strimzi"
-	// FormatTerraform is HCL for the provider Mongey/kafka.
-	FormatTerraform Format = "terraform"
-)
-
-// Write writes an export. Nothing is written where [Export.Check] has an error.
-func (e Export) Write(w io.Writer, format Format) error {
-	if err := e.Check(format); err != nil {
-		return err
-	}
-	if err := e.Spec.check(); err != nil { // fills the defaults of this copy
-		return err
-	}
-	e.Grants = merged(e.Grants)
-	switch format {
-	case FormatKafkaTopics:
-		return e.shell(w)
-	case FormatStrimzi:
-		return e.strimzi(w)
-	case FormatTerraform:
-		return e.terraform(w)
-	}
-	return fmt.Errorf("format %q: write %s, %s or %s", format, FormatKafkaTopics, FormatStrimzi, FormatTerraform)
+// Exported is what an export says, for formats of any kind.
+type Exported struct {
+	// Heading says what the export is, a line for each thing to know of it.
+	Heading []string
+	Topics  []ExportedTopic
+	// Grants has one entry for each principal. It is empty where Policies is not.
+	Grants []ExportedGrant
+	// Policies are the rights in words, for a cluster that has no ACLs.
+	Policies []string
 }
 
-// Check reports what keeps an export from being written in a format.
-func (e Export) Check(format Format) error {
+// ExportedTopic is a topic as [Ensure] creates it.
+type ExportedTopic struct {
+	Name       string
+	Partitions int32
+	Replicas   int16 // 0 leaves it to the cluster
+	Config     map[string]string
+}
+
+// ExportedGrant is a principal, and all that it is granted.
+type ExportedGrant struct {
+	Principal string
+	Title     string // who it is for, and as what
+	Rights    []Right
+}
+
+// Contents returns what the export says, or the error of [Export.Check].
+func (e Export) Contents() (Exported, error) {
+	e, err := e.complete()
+	if err != nil {
+		return Exported{}, err
+	}
+	c, out := e.cluster(), Exported{Heading: e.heading()}
+	for _, t := range e.Spec.topics() {
+		config := make(map[string]string)
+		for _, s := range t.settings(c) {
+			config[s.key] = s.value
+		}
+		out.Topics = append(out.Topics, ExportedTopic{Name: t.name, Partitions: t.partitions, Replicas: max(0, e.Spec.Replicas), Config: config})
+	}
+	if e.Spec.Profile.rules().iam {
+		out.Policies = e.byIAM()
+		return out, nil
+	}
+	for _, g := range e.Grants {
+		out.Grants = append(out.Grants, ExportedGrant{Principal: g.Principal, Title: g.title(), Rights: e.rights(g)})
+	}
+	return out, nil
+}
+
+// complete returns a copy with its defaults, and one grant for each principal.
+func (e Export) complete() (Export, error) {
+	if err := e.Check(); err != nil {
+		return e, err
+	}
+	e.Grants = merged(e.Grants)
+	return e, e.Spec.check() // fills the defaults of this copy
+}
+
+// Check reports what keeps an export from being written.
+func (e Export) Check() error {
 	if err := errors.Join(e.Spec.check(), e.Access.check()); err != nil {
 		return err
 	}
 	if e.MaxMessage < 0 {
 		return fmt.Errorf("message-max-bytes must be above 0, got %d", e.MaxMessage)
 	}
-	if format == FormatTerraform && e.Spec.Replicas == BrokerDefault {
-		return errTerraformReplicas
-	}
 	for _, g := range e.Grants {
-		if err := format.CheckPrincipal(g.Principal); err != nil {
+		if err := CheckPrincipal(g.Principal); err != nil {
 			return err
 		}
 	}
@@ -103,16 +123,12 @@ func (e Export) Check(format Format) error {
 }
 
 // CheckPrincipal reports what keeps a word from being a principal, such as
-// "User:delayd", that an export in this format can name.
-func (f Format) CheckPrincipal(s string) error {
+// "User:delayd".
+func CheckPrincipal(s string) error {
 	if kind, name, ok := strings.Cut(s, ":"); !ok || kind == "" || name == "" {
 		return fmt.Errorf("principal %q: write a type and a name, as in User:delayd", s)
 	}
-	if err := oneLine("principal", s); err != nil || f != FormatStrimzi {
-		return err
-	}
-	_, err := strimziUserName(s)
-	return err
+	return oneLine("principal", s)
 }
 
 // check reports the first name that is none.
@@ -187,8 +203,8 @@ func (g Grant) title() string {
 	return g.Principal + ": " + strings.Join(roles, ", ")
 }
 
-// reason is why a right is granted.
-func (r Right) reason() string {
+// Reason says why a right is granted.
+func (r Right) Reason() string {
 	if r.Optional {
 		return "optional: " + r.Why
 	}
@@ -201,7 +217,7 @@ func (e Export) byIAM() (lines []string) {
 	for _, g := range e.Grants {
 		lines = append(lines, g.title())
 		for _, r := range e.rights(g) {
-			lines = append(lines, "  "+r.String()+": "+r.reason())
+			lines = append(lines, "  "+r.String()+": "+r.Reason())
 		}
 	}
 	return lines

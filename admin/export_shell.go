@@ -9,11 +9,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// shell writes a script for Kafka's own tools. It can be run again: what is there
-// already is left as it is.
-func (e Export) shell(w io.Writer) error {
+// Script writes a shell script for kafka-topics.sh and kafka-acls.sh. It can be run again:
+// what is there already is left as it is. Nothing is written where [Export.Check] has an
+// error.
+func (e Export) Script(w io.Writer) error {
+	e, err := e.complete()
+	if err != nil {
+		return err
+	}
 	k, c := tools{brokers: e.Brokers, config: e.CommandConfig}, e.cluster()
-	_, err := fmt.Fprintln(w, "#!/bin/sh\nset -e")
+	_, err = fmt.Fprintln(w, "#!/bin/sh\nset -e")
 	err = errors.Join(err, comment(w, e.heading()...))
 	line := func(text string) {
 		if _, failed := fmt.Fprintln(w, text); failed != nil {
@@ -30,7 +35,7 @@ func (e Export) shell(w io.Writer) error {
 		err = errors.Join(err, comment(w, g.title()))
 		for _, rights := range together(e.rights(g)) {
 			for _, r := range rights {
-				err = errors.Join(err, comment(w, r.String()+": "+r.reason()))
+				err = errors.Join(err, comment(w, r.String()+": "+r.Reason()))
 			}
 			line(k.grant(g.Principal, rights...))
 		}
@@ -60,7 +65,7 @@ func together(rights []Right) (calls [][]Right) {
 	for _, of := range order {
 		operations := make([]string, len(on[of]))
 		for i, r := range on[of] {
-			operations[i] = r.operation()
+			operations[i] = r.OperationName()
 		}
 		slices.Sort(operations)
 		same := fmt.Sprint(of.of, of.prefixed, operations)

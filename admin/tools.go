@@ -78,7 +78,7 @@ func (k tools) grant(principal string, rights ...Right) string {
 		}
 	}
 	for _, r := range rights {
-		add(&operations, "--operation "+r.operation())
+		add(&operations, "--operation "+r.OperationName())
 		switch r.Resource {
 		case kmsg.ACLResourceTypeTopic:
 			add(&resources, "--topic "+shellQuote(r.Name))
@@ -98,9 +98,9 @@ func (k tools) grant(principal string, rights ...Right) string {
 		shellQuote(principal), strings.Join(operations, " "), strings.Join(resources, " "), pattern)
 }
 
-// operation is what a right allows, as Kafka's tools and those of others spell
+// OperationName is what a right allows, as Kafka's tools and those of others spell
 // it: DESCRIBE_CONFIGS is DescribeConfigs.
-func (r Right) operation() string {
+func (r Right) OperationName() string {
 	var name strings.Builder
 	for word := range strings.SplitSeq(r.Operation.String(), "_") {
 		name.WriteString(word[:1] + strings.ToLower(word[1:]))

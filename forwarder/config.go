@@ -6,16 +6,15 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/delayd-io/delayd/internal/bounds"
 	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/telemetry"
 )
 
 // What a zero value in a Config stands for.
@@ -168,13 +167,14 @@ type Config struct {
 	// zero value logs nothing, so set it. For log/slog see the example of package
 	// forwarder.
 	Log zerolog.Logger
-	// Metrics publishes the counters. A router and a forwarder may share one.
-	// Nil: counted, not published.
-	Metrics prometheus.Registerer
-	// Tracing gets a span of each delivery of a record that has a traceparent header,
-	// with a link to the span that sent it. Nil: none. A Handler traces by itself: its
-	// context carries the producer's span.
-	Tracing trace.TracerProvider
+	// Metrics publishes the counters: delaydprom.Registry makes one for Prometheus. A
+	// router and a forwarder may share one. Nil: counted, not published.
+	Metrics telemetry.Registry
+	// Tracing makes a span of each delivery of a record that has a traceparent header,
+	// with a link to the span that sent it: delaydotel.New makes one for OpenTelemetry.
+	// Nil: none. A Handler traces by itself: with Tracing its context carries the
+	// producer's span.
+	Tracing telemetry.Tracer
 }
 
 // DefaultConfig returns the configuration that `delayd serve` starts from: the defaults

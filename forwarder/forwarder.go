@@ -30,7 +30,6 @@ import (
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lifecycle"
 	"github.com/delayd-io/delayd/internal/metrics"
-	"github.com/delayd-io/delayd/internal/tracing"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -76,7 +75,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		Owned:             func() []int32 { return f.consumer.Owned(cfg.Names.Parked()) },
 		Log:               cfg.Log,
 		Metrics:           counters,
-		Tracer:            tracing.New(cfg.Tracing),
+		Tracer:            cfg.Tracing,
 	}, opts...)
 	if err != nil {
 		return nil, err

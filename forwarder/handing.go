@@ -17,8 +17,8 @@ import (
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/record"
-	"github.com/delayd-io/delayd/internal/tracing"
 	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/telemetry"
 )
 
 const (
@@ -41,6 +41,7 @@ type handing struct {
 	maxLate  time.Duration
 	outbox   *deliver.Outbox
 	metrics  *metrics.Metrics
+	tracer   telemetry.Tracer // nil: none
 	log      zerolog.Logger
 
 	mu    sync.Mutex
@@ -51,7 +52,7 @@ func newHanding(cfg *Config, outbox *deliver.Outbox, counters *metrics.Metrics) 
 	h := &handing{
 		handler: cfg.Handler, handlers: maps.Clone(cfg.Handlers), names: cfg.Names, ladder: cfg.Ladder,
 		retry: cfg.Retry, inPlace: cfg.RetryInPlace, timeout: cfg.Timeout, atOnce: max(cfg.Concurrency, 1),
-		maxLate: cfg.MaxLate, outbox: outbox, metrics: counters,
+		maxLate: cfg.MaxLate, outbox: outbox, metrics: counters, tracer: cfg.Tracing,
 		log:   cfg.Log.Sample(&zerolog.BurstSampler{Burst: failureLogs, Period: time.Second}),
 		calls: make(map[context.Context]*calls),
 	}
@@ -179,7 +180,7 @@ func (h *handing) call(t *task) error {
 	rec := record.Final(t.src, t.facts)
 	rec.Topic, rec.Partition, rec.Offset, rec.Timestamp = t.target, t.src.Partition, t.src.Offset, t.src.Timestamp
 	id, _ := record.Last(rec.Headers, levels.HeaderID)
-	ctx := context.WithValue(tracing.Context(t.Context(), rec), infoKey{}, Info{
+	ctx := context.WithValue(h.traced(t.Context(), rec), infoKey{}, Info{
 		ID: string(id), Attempt: t.retry.Attempts + 1, Due: time.UnixMilli(t.facts.Due), Level: t.facts.Granted, Target: t.target,
 	})
 	if h.timeout > 0 {
@@ -188,6 +189,14 @@ func (h *handing) call(t *task) error {
 		defer cancel()
 	}
 	return guard(func() error { return t.handler(ctx, rec) })
+}
+
+// traced returns ctx with the span that sent rec.
+func (h *handing) traced(ctx context.Context, rec *kgo.Record) context.Context {
+	if h.tracer == nil {
+		return ctx
+	}
+	return h.tracer.Context(ctx, rec)
 }
 
 // verdict is what becomes of a record after an attempt that failed.

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/plugin/kprom"
 
 	"github.com/delayd-io/delayd/router"
 )
@@ -148,31 +146,4 @@ func placeOrder(ctx context.Context, brokers []string) error {
 	}
 	defer client.Close()
 	return client.ProduceSync(ctx, &kgo.Record{Topic: "orders", Key: []byte("order 17")}).FirstErr()
-}
-
-// sharedMetrics are franz-go's metrics for the several clients of a router. kprom registers
-// its collectors for each client that it meets, which panics for the second; here the first
-// one registers them, and all count into them. Only the gauges of what is buffered say
-// nothing: they are of the first client.
-type sharedMetrics struct {
-	*kprom.Metrics
-	once sync.Once
-}
-
-func (m *sharedMetrics) OnNewClient(client *kgo.Client) {
-	m.once.Do(func() { m.Metrics.OnNewClient(client) })
-}
-
-func (m *sharedMetrics) OnClientClosed(*kgo.Client) {} // kprom's would unregister them
-
-// Every hook meets all clients that a router opens; so it is with a forwarder.
-func ExampleNew_hooks() {
-	metrics := &sharedMetrics{Metrics: kprom.NewMetrics("kafka")}
-	r, err := router.New(router.DefaultConfig(), kgo.SeedBrokers("kafka:9092"), kgo.WithHooks(metrics))
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := r.Run(context.Background()); err != nil {
-		log.Fatal(err)
-	}
 }

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/delayd-io/delayd/internal/bounds"
 	"github.com/delayd-io/delayd/internal/connect"
@@ -18,8 +16,8 @@ import (
 	"github.com/delayd-io/delayd/internal/deliver"
 	"github.com/delayd-io/delayd/internal/lifecycle"
 	"github.com/delayd-io/delayd/internal/metrics"
-	"github.com/delayd-io/delayd/internal/tracing"
 	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/telemetry"
 )
 
 // gather is how long records may lie in the inbox behind one that was just
@@ -84,11 +82,11 @@ type Config struct {
 	// zero value logs nothing, so set it. For log/slog see the example of package
 	// forwarder.
 	Log zerolog.Logger
-	// Metrics publishes the counters. A router and a forwarder may share one.
-	// Nil: counted, not published.
-	Metrics prometheus.Registerer
+	// Metrics publishes the counters: delaydprom.Registry makes one for Prometheus. A
+	// router and a forwarder may share one. Nil: counted, not published.
+	Metrics telemetry.Registry
 	// Tracing is as in forwarder.Config.
-	Tracing trace.TracerProvider
+	Tracing telemetry.Tracer
 }
 
 // DefaultConfig returns the configuration that `delayd serve` starts from: the defaults
@@ -152,7 +150,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		Compression:       cfg.Compression,
 		Log:               cfg.Log,
 		Metrics:           counters,
-		Tracer:            tracing.New(cfg.Tracing),
+		Tracer:            cfg.Tracing,
 	}, opts...)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/cmd/delayd/internal/export"
 	"github.com/delayd-io/delayd/forwarder"
 )
 
@@ -15,7 +16,7 @@ import (
 const exportReplicas = 3
 
 type exportCmd struct {
-	Format admin.Format `type:"choice" enum:"kafka-topics,strimzi,terraform" default:"kafka-topics" help:"${enum} (default: ${default})."`
+	Format export.Format `type:"choice" enum:"kafka-topics,strimzi,terraform" default:"kafka-topics" help:"${enum} (default: ${default})."`
 	nameFlags
 	ladderFlags
 	shapeFlags `set:"replicas=${export_replicas}"`
@@ -39,8 +40,8 @@ type exportCmd struct {
 func (c *exportCmd) Run(con *console, config *cli, parsed *kong.Context) error {
 	e := admin.Export{
 		Spec: c.spec(c.Levels, c.Prefix), Brokers: "kafka:9092", CommandConfig: c.CommandConfig,
-		MaxMessage: c.MessageMaxBytes, Cluster: c.StrimziCluster,
-		Access: admin.Access{Targets: withoutEmpty(c.Target), Group: c.Group, ExactlyOnce: c.Delivery == forwarder.ExactlyOnce},
+		MaxMessage: c.MessageMaxBytes,
+		Access:     admin.Access{Targets: withoutEmpty(c.Target), Group: c.Group, ExactlyOnce: c.Delivery == forwarder.ExactlyOnce},
 	}
 	if len(c.Brokers) > 0 {
 		e.Brokers = strings.Join(c.Brokers, ",")
@@ -63,11 +64,11 @@ func (c *exportCmd) Run(con *console, config *cli, parsed *kong.Context) error {
 			e.Grants = append(e.Grants, admin.Grant{Principal: p, Roles: part.roles})
 		}
 	}
-	if err := e.Check(c.Format); err != nil { // begins with the name of what is wrong, as flags do
+	if err := export.Check(e, c.Format); err != nil { // begins with the name of what is wrong, as flags do
 		return usagef("--%w", err)
 	}
 	if !config.given(parsed).levels {
 		con.note("no --levels: these are the topics of the default ones; a service that runs may have others, which \"delayd admin status\" tells")
 	}
-	return e.Write(con.out, c.Format)
+	return export.Write(con.out, e, c.Format, c.StrimziCluster)
 }

@@ -11,10 +11,10 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/delayd-io/delayd/cmd/delayd/internal/bench"
+	"github.com/delayd-io/delayd/cmd/delayd/internal/embedded"
 	"github.com/delayd-io/delayd/forwarder"
-	"github.com/delayd-io/delayd/internal/bench"
 	"github.com/delayd-io/delayd/internal/connect"
-	"github.com/delayd-io/delayd/internal/embedded"
 	"github.com/delayd-io/delayd/internal/security"
 	"github.com/delayd-io/delayd/levels"
 )

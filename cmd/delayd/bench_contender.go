@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/delayd-io/delayd/internal/bench"
+	"github.com/delayd-io/delayd/cmd/delayd/internal/bench"
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/security"
 )

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
-	"github.com/delayd-io/delayd/internal/bench"
+	"github.com/delayd-io/delayd/cmd/delayd/internal/bench"
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/levels"
 )

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/delayd-io/delayd/internal/bench"
+	"github.com/delayd-io/delayd/cmd/delayd/internal/bench"
 	"github.com/delayd-io/delayd/levels"
 )
 

@@ -8,8 +8,8 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/cmd/delayd/internal/embedded"
 	"github.com/delayd-io/delayd/forwarder"
-	"github.com/delayd-io/delayd/internal/embedded"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 )

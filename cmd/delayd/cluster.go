@@ -12,8 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/cmd/delayd/internal/embedded"
 	"github.com/delayd-io/delayd/internal/connect"
-	"github.com/delayd-io/delayd/internal/embedded"
 )
 
 // answerTimeout is how long a command waits for the cluster's first answer. A

@@ -11,8 +11,8 @@ import (
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v4"
 
+	"github.com/delayd-io/delayd/cmd/delayd/internal/settings"
 	"github.com/delayd-io/delayd/internal/security"
-	"github.com/delayd-io/delayd/internal/settings"
 	"github.com/delayd-io/delayd/levels"
 )
 

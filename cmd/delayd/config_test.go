@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v4"
 
-	"github.com/delayd-io/delayd/internal/settings"
+	"github.com/delayd-io/delayd/cmd/delayd/internal/settings"
 )
 
 // configFile writes one.

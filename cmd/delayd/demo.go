@@ -10,8 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/cmd/delayd/internal/embedded"
 	"github.com/delayd-io/delayd/forwarder"
-	"github.com/delayd-io/delayd/internal/embedded"
 	"github.com/delayd-io/delayd/levels"
 )
 

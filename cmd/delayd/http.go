@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	web "github.com/delayd-io/delayd/internal/console"
+	web "github.com/delayd-io/delayd/cmd/delayd/internal/console"
 )
 
 const (

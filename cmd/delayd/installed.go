@@ -10,8 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/cmd/delayd/internal/settings"
 	"github.com/delayd-io/delayd/internal/printable"
-	"github.com/delayd-io/delayd/internal/settings"
 	"github.com/delayd-io/delayd/levels"
 )
 

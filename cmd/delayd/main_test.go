@@ -13,7 +13,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
-	"github.com/delayd-io/delayd/internal/embedded"
+	"github.com/delayd-io/delayd/cmd/delayd/internal/embedded"
 )
 
 var update = flag.Bool("update", false, "write the golden files")

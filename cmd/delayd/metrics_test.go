@@ -22,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/delaydprom"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -46,9 +47,9 @@ func registered(t *testing.T) *prometheus.Registry {
 	}
 	t.Cleanup(cl.Close)
 	hooks.OnBrokerThrottle(kgo.BrokerMetadata{}, 0, false) // has the histogram be there
-	metrics.New(s.registry).Expect(levels.Default())
+	metrics.New(delaydprom.Registry(s.registry)).Expect(levels.Default())
 	newWatch(s)
-	s.registry.MustRegister(admin.NewCollector(cl, s.spec(), s.log))
+	s.registry.MustRegister(delaydprom.Collector(admin.NewCollector(cl, s.spec(), s.log)))
 	return reg
 }
 

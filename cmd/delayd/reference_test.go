@@ -10,7 +10,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/delayd-io/delayd/internal/settings"
+	"github.com/delayd-io/delayd/cmd/delayd/internal/settings"
 )
 
 //go:generate go test . -run ^TestConfigurationPage$ -update

@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/cmd/delayd/internal/msk"
 	"github.com/delayd-io/delayd/internal/security"
 )
 
@@ -31,6 +32,7 @@ func (f securityFlags) security() security.Config {
 	return security.Config{
 		TLS: f.TLS, CA: f.TLSCA, Cert: f.TLSCert, Key: f.TLSKey,
 		SASL: security.Mechanism(f.SASL), User: f.SASLUser, PasswordFile: f.SASLPasswordFile, TokenFile: f.SASLTokenFile,
+		AWS: msk.Mechanism,
 	}
 }
 

@@ -14,9 +14,9 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	web "github.com/delayd-io/delayd/cmd/delayd/internal/console"
+	"github.com/delayd-io/delayd/cmd/delayd/internal/embedded"
 	"github.com/delayd-io/delayd/forwarder"
-	web "github.com/delayd-io/delayd/internal/console"
-	"github.com/delayd-io/delayd/internal/embedded"
 	"github.com/delayd-io/delayd/internal/security"
 	"github.com/delayd-io/delayd/router"
 )

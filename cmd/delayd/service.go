@@ -10,17 +10,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/delayd-io/delayd/admin"
+	web "github.com/delayd-io/delayd/cmd/delayd/internal/console"
+	"github.com/delayd-io/delayd/delaydprom"
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/internal/connect"
-	web "github.com/delayd-io/delayd/internal/console"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/internal/security"
 	"github.com/delayd-io/delayd/router"
+	"github.com/delayd-io/delayd/telemetry"
 )
 
 // serviceFlags say what the service does with records.
@@ -52,9 +53,9 @@ type service struct {
 	log      zerolog.Logger
 	registry prometheus.Registerer
 	ready    *readiness
-	tracing  trace.TracerProvider // nil: no spans
-	pages    *web.Console         // nil: no console
-	opts     []kgo.Opt            // of all clients, behind the others; of tests
+	tracing  telemetry.Tracer // nil: no spans
+	pages    *web.Console     // nil: no console
+	opts     []kgo.Opt        // of all clients, behind the others; of tests
 
 	// Set by run.
 	watch  *watch
@@ -88,7 +89,7 @@ func (s *service) run(ctx context.Context) error {
 	}
 
 	collector := admin.NewCollector(cl, s.watch.spec, s.log)
-	s.registry.MustRegister(collector)
+	s.registry.MustRegister(delaydprom.Collector(collector))
 	defer func() { cl.Close(); collector.Close() }() // in this order: see Collector.Close
 	r, err := router.New(s.routerConfig(), s.clientOptions("router", more...)...)
 	if err != nil {
@@ -120,7 +121,7 @@ func (s *service) run(ctx context.Context) error {
 // openPages has the console show the cluster, over a client of its own: reading records
 // is no business of the client that looks after the topics.
 func (s *service) openPages() (closePages func(), err error) {
-	counters, err := metrics.Register(s.registry) // those that router and forwarder count with
+	counters, err := metrics.Register(delaydprom.Registry(s.registry)) // those that router and forwarder count with
 	if err != nil {
 		return nil, err
 	}
@@ -336,7 +337,7 @@ func (s *service) routerConfig() router.Config {
 	cfg.MissingTargetWait = cmp.Or(s.MissingTargetWait, forwarder.WaitForEver) // a flag's 0 is no default
 	cfg.PurgeAfter = cmp.Or(s.PurgeAfter, forwarder.PurgeAtOnce)
 	cfg.MaxLate, cfg.RequireControl, cfg.Compression = s.MaxLate, s.RequireControl, codecs[s.Compression]
-	cfg.Log, cfg.Metrics = s.log.With().Str("part", "router").Logger(), s.registry
+	cfg.Log, cfg.Metrics = s.log.With().Str("part", "router").Logger(), delaydprom.Registry(s.registry)
 	cfg.Tracing = s.tracing
 	return cfg
 }
@@ -350,7 +351,7 @@ func (s *service) forwarderConfig() forwarder.Config {
 	cfg.MissingTargetWait = cmp.Or(s.MissingTargetWait, forwarder.WaitForEver) // a flag's 0 is no default
 	cfg.PurgeAfter = cmp.Or(s.PurgeAfter, forwarder.PurgeAtOnce)
 	cfg.MaxLate, cfg.RequireControl, cfg.Compression = s.MaxLate, s.RequireControl, codecs[s.Compression]
-	cfg.Log, cfg.Metrics = s.log.With().Str("part", "forwarder").Logger(), s.registry
+	cfg.Log, cfg.Metrics = s.log.With().Str("part", "forwarder").Logger(), delaydprom.Registry(s.registry)
 	cfg.Tracing = s.tracing
 	return cfg
 }

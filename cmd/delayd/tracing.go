@@ -13,7 +13,9 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/trace"
+
+	"github.com/delayd-io/delayd/delaydotel"
+	"github.com/delayd-io/delayd/telemetry"
 )
 
 const (
@@ -49,10 +51,10 @@ func tracesWanted(getenv func(string) string) (name string) {
 	return ""
 }
 
-// startTracing returns what spans are made with, nil where nobody asked for any, and
+// startTracing returns what makes spans, nil where nobody asked for any, and
 // what sends the last of them. All that it does is set by OpenTelemetry's own
 // variables (OTEL_…), which its SDK reads.
-func startTracing(ctx context.Context, log zerolog.Logger) (provider trace.TracerProvider, stop func(), err error) {
+func startTracing(ctx context.Context, log zerolog.Logger) (tracer telemetry.Tracer, stop func(), err error) {
 	by := tracesWanted(os.Getenv)
 	if by == "" {
 		return nil, func() {}, nil
@@ -75,7 +77,7 @@ func startTracing(ctx context.Context, log zerolog.Logger) (provider trace.Trace
 	}))
 	sdk := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(res))
 	log.Info().Str("set_by", by).Msg("deliveries of records with a sampled traceparent are traced")
-	return sdk, func() {
+	return delaydotel.New(sdk), func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), traceStopTimeout)
 		defer cancel()
 		if err := sdk.Shutdown(ctx); err != nil {

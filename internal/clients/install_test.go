@@ -136,6 +136,9 @@ func build(ctx context.Context, folder, dir string) error {
 func command(ctx context.Context, dir, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
+	if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+		cmd.Env = append(os.Environ(), "GOWORK=off") // modules of their own, outside of the workspace
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", cmd, err, out)
 	}

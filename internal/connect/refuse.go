@@ -125,7 +125,7 @@ func refuseHooks(cl *kgo.Client, opts []kgo.Opt) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("kgo.WithHooks: one of %s panics when it meets several clients, which the service has: %v; "+
-				"embed it in a type of yours that calls its OnNewClient only once, as ExampleNew_hooks of package router does", strings.Join(kinds, ", "), r)
+				"embed it in a type of yours that calls its OnNewClient only once, as clientMetrics of docs/go.md does", strings.Join(kinds, ", "), r)
 		}
 		for _, cl := range met {
 			cl.Close()

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -597,19 +596,8 @@ func TestLossIsCounted(t *testing.T) {
 			w.t.Fatal(err)
 		}
 	}
-	registry := prometheus.NewRegistry()
-	lost := func() float64 {
-		families, err := registry.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range families {
-			if f.GetName() == "delayd_lost_offsets_total" {
-				return f.GetMetric()[0].GetCounter().GetValue()
-			}
-		}
-		return -1
-	}
+	counters := metrics.New(nil)
+	lost := func() float64 { return counters.DataLoss.Value() }
 	virtual(t, 1, func(w *world) {
 		w.fill(0, 0, 100, 10)
 		h := &handler{finish: func(h *handed) {
@@ -622,7 +610,7 @@ func TestLossIsCounted(t *testing.T) {
 		stop()
 		deleteBelow(w, 60)
 
-		_, stop = w.consume(new(handler), func(cfg *Config) { cfg.Metrics = metrics.New(registry) })
+		_, stop = w.consume(new(handler), func(cfg *Config) { cfg.Metrics = counters })
 		defer stop()
 		time.Sleep(time.Second)
 		if n := lost(); n != 50 {

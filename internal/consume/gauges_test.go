@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -29,18 +28,18 @@ func TestGauges(t *testing.T) {
 		m := c.cfg.Metrics
 		check := func(when, label string, assigned, inFlight int, bytes bool, overdue time.Duration) {
 			t.Helper()
-			got := testutil.ToFloat64(m.Overdue.WithLabelValues(label))
+			got := m.Overdue.WithLabelValues(label).Value()
 			// They are set once a second.
 			if late := time.Duration(got * float64(time.Second)); late > overdue || late < overdue-houseEvery-100*time.Millisecond {
 				t.Errorf("%s: the oldest of %s is overdue by %v, want about %v", when, label, late, overdue)
 			}
-			if n := testutil.ToFloat64(m.Assigned.WithLabelValues(label)); n != float64(assigned) {
+			if n := m.Assigned.WithLabelValues(label).Value(); n != float64(assigned) {
 				t.Errorf("%s: %v partitions of %s, want %d", when, n, label, assigned)
 			}
-			if n := testutil.ToFloat64(m.InFlight.WithLabelValues(label)); n != float64(inFlight) {
+			if n := m.InFlight.WithLabelValues(label).Value(); n != float64(inFlight) {
 				t.Errorf("%s: %v records of %s in flight, want %d", when, n, label, inFlight)
 			}
-			if n := testutil.ToFloat64(m.Queued.WithLabelValues(label)); bytes != (n > 0) {
+			if n := m.Queued.WithLabelValues(label).Value(); bytes != (n > 0) {
 				t.Errorf("%s: %v bytes of %s", when, n, label)
 			}
 		}

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -123,7 +122,7 @@ func TestTopicDeleted(t *testing.T) {
 				w.remove("u")
 				run(30)
 				unready(t, c, "topic u: not read for ", "provision")
-				if n := testutil.ToFloat64(c.cfg.Metrics.Stalled.WithLabelValues("u")); n != 1 {
+				if n := c.cfg.Metrics.Stalled.WithLabelValues("u").Value(); n != 1 {
 					t.Errorf("%v partitions are stalled, want 1", n)
 				}
 				if got := len(h.now()); got != n {

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -20,7 +19,7 @@ import (
 // purging is a world in which an operator deletes what is pending.
 type purging struct {
 	*world
-	registry *prometheus.Registry
+	metrics *metrics.Metrics // of the process
 }
 
 // told says up to where an operator has deleted, as delayd admin purge does.
@@ -42,23 +41,11 @@ func (w *purging) deleted(offset int64) {
 	}
 }
 
-func (w *purging) lost() (n float64) {
-	w.t.Helper()
-	families, err := w.registry.Gather()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() == "delayd_lost_offsets_total" {
-			n = f.GetMetric()[0].GetCounter().GetValue()
-		}
-	}
-	return n
-}
+func (w *purging) lost() float64 { return w.metrics.DataLoss.Value() }
 
 func (w *purging) consume(h Handler, change ...func(*Config)) (stop func()) {
 	_, stop = w.world.consume(h, append(change, func(cfg *Config) {
-		cfg.PurgedGroup, cfg.Metrics = "purged", metrics.New(w.registry)
+		cfg.PurgedGroup, cfg.Metrics = "purged", w.metrics
 	})...)
 	return stop
 }
@@ -83,7 +70,7 @@ func span(from, to int64) (list []int64) {
 
 func purge(t *testing.T, test func(w *purging)) {
 	t.Helper()
-	virtual(t, 1, func(w *world) { test(&purging{w, prometheus.NewRegistry()}) })
+	virtual(t, 1, func(w *world) { test(&purging{w, metrics.New(nil)}) })
 }
 
 // TestPurgedIsForgotten: what an operator has deleted while it waited here is not
@@ -95,7 +82,7 @@ func TestPurgedIsForgotten(t *testing.T) {
 			h := &handler{delay: 2 * time.Minute}
 			var c *Consumer
 			c, stop := w.world.consume(h, func(cfg *Config) {
-				cfg.PurgedGroup, cfg.Metrics, cfg.Transactional = "purged", metrics.New(w.registry), transactional
+				cfg.PurgedGroup, cfg.Metrics, cfg.Transactional = "purged", w.metrics, transactional
 			})
 			defer stop()
 			time.Sleep(time.Second)
@@ -160,7 +147,7 @@ func TestPurgedIsNoLoss(t *testing.T) {
 		w.fill(0, 201, 99, 10)
 		w.told(250)
 		w.deleted(280)
-		w.registry = prometheus.NewRegistry() // of the next process
+		w.metrics = metrics.New(nil) // of the next process
 		defer w.consume(h)()
 		time.Sleep(time.Second)
 		if n := w.lost(); n != 30 {

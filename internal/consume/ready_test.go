@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -94,7 +93,7 @@ func TestReadyWithoutLease(t *testing.T) {
 		fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RequestTimedOut, Count: -1})
 		time.Sleep(SessionTimeout + leaseTime)
 		unready(t, c, group, "the lease is lost: no commit succeeded for ")
-		if age := testutil.ToFloat64(c.cfg.Metrics.LeaseAge.WithLabelValues(group)); age < leaseTime.Seconds() {
+		if age := c.cfg.Metrics.LeaseAge.WithLabelValues(group).Value(); age < leaseTime.Seconds() {
 			t.Errorf("the lease is %v seconds old", age)
 		}
 		fault.Remove()

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -103,7 +102,7 @@ func TestStallOfABatch(t *testing.T) {
 				}
 				run(60)
 				unready(t, c, "t/0: stalled at offset 5 for ", "delayd admin skip t/0/5")
-				if n := testutil.ToFloat64(c.cfg.Metrics.Stalled.WithLabelValues("t")); n != 1 {
+				if n := c.cfg.Metrics.Stalled.WithLabelValues("t").Value(); n != 1 {
 					t.Errorf("%v partitions are stalled, want 1", n)
 				}
 				if n := len(h.now()); n != 5+other {
@@ -119,7 +118,7 @@ func TestStallOfABatch(t *testing.T) {
 				if err := c.Ready(); err != nil {
 					t.Error(err)
 				}
-				if n := testutil.ToFloat64(c.cfg.Metrics.DataLoss); n != 0 {
+				if n := c.cfg.Metrics.DataLoss.Value(); n != 0 {
 					t.Errorf("%v are counted as lost", n)
 				}
 				if n := len(h.now()); n != 10+other {

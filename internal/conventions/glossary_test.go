@@ -35,14 +35,14 @@ func TestRuledOutWords(t *testing.T) {
 func names(t *testing.T) map[string][]string {
 	t.Helper()
 	found := make(map[string][]string)
-	for _, page := range []string{"admin", "delaydtest", "forwarder", "levels", "router"} {
+	for _, page := range []string{"admin", "delaydotel", "delaydprom", "delaydtest", "forwarder", "levels", "router", "telemetry"} {
 		file := filepath.Join("testdata", "api", page+".txt")
 		found[file] = regexp.MustCompile(`\b[A-Z]\w+|"[a-z-]+"`).FindAllString(readFile(t, file), -1)
 	}
 	found["flags"] = regexp.MustCompile("`--[a-z-]+`").FindAllString(readFile(t, "docs/configuration.md"), -1)
 	found["metrics"] = regexp.MustCompile("`delayd_[a-z_]+`").FindAllString(readFile(t, "docs/metrics.md"), -1)
 	key := regexp.MustCompile(`json:"([a-z_]+)`)
-	for _, folder := range []string{"admin", "cmd", "internal/bench", "internal/control"} {
+	for _, folder := range []string{"admin", "cmd", "internal/control"} {
 		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
 				return err

@@ -29,14 +29,46 @@ func find(t *testing.T, file, pattern string) string {
 	return match[1]
 }
 
-// TestGoVersions: the images of CI and of a release have the Go of go.mod.
+// TestGoVersions: the images of CI and of a release have the Go of go.work.
 func TestGoVersions(t *testing.T) {
 	t.Parallel()
-	want := find(t, "go.mod", `(?m)^go (\S+)$`)
+	want := find(t, "go.work", `(?m)^go (\S+)$`)
 	for _, file := range []string{".github/workflows/ci.yml", "deploy/release.Dockerfile"} {
 		if got := find(t, file, `golang:([\d.]+)`); got != want {
-			t.Errorf("%s has Go %s, go.mod %s", file, got, want)
+			t.Errorf("%s has Go %s, go.work %s", file, got, want)
 		}
+	}
+}
+
+// ours matches a requirement on a module of ours, in a go.mod file.
+var ours = regexp.MustCompile(`(?m)^\t?(?:require )?(github\.com/delayd-io/delayd\S*) (v\S+)`)
+
+// TestModules: the modules of the workspace name one release of each other, which go.work
+// replaces by their folders, and have no replacements of their own: with those nobody could
+// install them.
+func TestModules(t *testing.T) {
+	t.Parallel()
+	work := readFile(t, "go.work")
+	replaced := make(map[string]bool) // "module version"
+	for _, r := range regexp.MustCompile(`(?m)^\t(github\.com/delayd-io/delayd\S* v\S+) => \./`).FindAllStringSubmatch(work, -1) {
+		replaced[r[1]] = true
+	}
+	versions := make(map[string]bool)
+	for _, use := range regexp.MustCompile(`(?m)^\t(\.\S*)$`).FindAllStringSubmatch(work, -1) {
+		file := filepath.Join(use[1], "go.mod")
+		text := readFile(t, file)
+		if strings.Contains(text, "\nreplace ") {
+			t.Errorf("%s has a replacement", file)
+		}
+		for _, r := range ours.FindAllStringSubmatch(text, -1) {
+			versions[r[2]] = true
+			if !replaced[r[1]+" "+r[2]] {
+				t.Errorf("%s requires %s %s, which go.work does not replace", file, r[1], r[2])
+			}
+		}
+	}
+	if len(versions) != 1 {
+		t.Errorf("the modules require each other in the versions %v, want one", versions)
 	}
 }
 

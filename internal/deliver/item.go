@@ -5,8 +5,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/tracing"
 	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/telemetry"
 )
 
 // item is one record on its way to a topic. It is the context under which its
@@ -73,7 +73,7 @@ func (o *Outbox) trace(it *item, rec *kgo.Record, now time.Time) {
 	if o.cfg.Tracer == nil {
 		return
 	}
-	end := tracing.End{Record: rec, Level: it.facts.Granted, Now: now, Code: it.code}
+	end := telemetry.End{Record: rec, Level: it.facts.Granted, Now: now, Code: it.code}
 	if it.facts.Due > 0 {
 		end.Due = time.UnixMilli(it.facts.Due)
 	}

@@ -18,9 +18,9 @@ import (
 	"github.com/delayd-io/delayd/internal/produce"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/internal/target"
-	"github.com/delayd-io/delayd/internal/tracing"
 	"github.com/delayd-io/delayd/internal/transact"
 	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/telemetry"
 )
 
 const (
@@ -81,7 +81,7 @@ type Config struct {
 	Owned   func() []int32
 	Log     zerolog.Logger
 	Metrics *metrics.Metrics
-	Tracer  *tracing.Tracer // nil: no spans
+	Tracer  telemetry.Tracer // nil: no spans
 }
 
 // owned returns the partitions of the parked topic that this process drains.

@@ -12,9 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/router"
@@ -153,31 +151,4 @@ func (l *journal) text() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.String()
-}
-
-// TestForeignMetrics: a registry that holds a name of ours with other labels, or as
-// another kind of metric, is an error of New, and stays as it was.
-func TestForeignMetrics(t *testing.T) {
-	for name, foreign := range map[string]prometheus.Collector{
-		"labels": prometheus.NewCounterVec(prometheus.CounterOpts{Name: "delayd_dead_letters_total", Help: "h"}, []string{"other"}),
-		"kind": prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "delayd_dead_letters_total", Help: "Records written to the dead letters."}, []string{"code"}),
-	} {
-		t.Run(name, func(t *testing.T) {
-			registry := prometheus.NewRegistry()
-			registry.MustRegister(foreign)
-			rc, fc := router.DefaultConfig(), forwarder.DefaultConfig()
-			rc.Metrics, fc.Metrics = registry, registry
-			brokers := kgo.SeedBrokers("localhost:9092")
-			_, err := router.New(rc, brokers)
-			saysWhy(t, err, "register metrics", "WrapRegistererWith")
-			_, err = forwarder.New(fc, brokers)
-			saysWhy(t, err, "register metrics", "WrapRegistererWith")
-			registry.Unregister(foreign)
-			families, err := registry.Gather()
-			if err != nil || len(families) > 0 {
-				t.Errorf("%d metrics are left (%v)", len(families), err)
-			}
-		})
-	}
 }

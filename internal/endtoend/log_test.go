@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -21,6 +20,7 @@ import (
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/router"
+	"github.com/delayd-io/delayd/telemetry"
 )
 
 // logged is what a service has logged.
@@ -56,22 +56,25 @@ func (l *logged) about(names, words []string) (found []string) {
 	return found
 }
 
+// published is a telemetry.Registry of one source.
+type published struct{ source telemetry.Source }
+
+func (p *published) Register(source telemetry.Source) (telemetry.Source, error) {
+	p.source = source
+	return source, nil
+}
+
 // gauges are the series of a gauge that are not 0, by their labels.
-func gauges(t *testing.T, reg *prometheus.Registry, name string) map[string]float64 {
-	t.Helper()
-	families, err := reg.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
+func gauges(p *published, name string) map[string]float64 {
 	series := make(map[string]float64)
-	for _, f := range families {
-		for _, m := range f.Metric {
-			if f.GetName() == name && m.GetGauge().GetValue() != 0 {
+	for _, f := range p.source.Gather() {
+		for _, s := range f.Series {
+			if f.Name == name && s.Value != 0 {
 				var labels []string
-				for _, l := range m.Label {
-					labels = append(labels, l.GetName()+"="+l.GetValue())
+				for i, label := range f.Labels {
+					labels = append(labels, label+"="+s.Values[i])
 				}
-				series[strings.Join(labels, " ")] = m.GetGauge().GetValue()
+				series[strings.Join(labels, " ")] = s.Value
 			}
 		}
 	}
@@ -83,7 +86,7 @@ func gauges(t *testing.T, reg *prometheus.Registry, name string) map[string]floa
 func TestLogOfTargets(t *testing.T) {
 	bothDeliveries(t, func(t *testing.T, delivery func(*router.Config, *forwarder.Config), _ time.Duration) {
 		virtual(t, "1s 5s", []string{"orders", "refusing"}, func(w *world) {
-			log, reg := new(logged), prometheus.NewRegistry()
+			log, reg := new(logged), new(published)
 			s := w.serve("one", delivery, missingWait(20*time.Second), func(rc *router.Config, fc *forwarder.Config) {
 				rc.Log, fc.Log = zerolog.New(log), zerolog.New(log)
 				fc.Metrics = reg
@@ -104,15 +107,15 @@ func TestLogOfTargets(t *testing.T) {
 				time.Sleep(time.Minute)
 			}
 			send("orders")
-			if got := gauges(t, reg, "delayd_unavailable_targets"); len(got) > 0 {
+			if got := gauges(reg, "delayd_unavailable_targets"); len(got) > 0 {
 				t.Errorf("a paused target counts as sick: %v", got)
 			}
 			send("refusing", "gone")
 			want := map[string]float64{"level=5s target=": 1, "level= target=orders": 1}
-			if diff := cmp.Diff(want, gauges(t, reg, "delayd_paused")); diff != "" {
+			if diff := cmp.Diff(want, gauges(reg, "delayd_paused")); diff != "" {
 				t.Errorf("delayd_paused (-want +got):\n%s", diff)
 			}
-			if got := gauges(t, reg, "delayd_unavailable_targets"); len(got) == 0 {
+			if got := gauges(reg, "delayd_unavailable_targets"); len(got) == 0 {
 				t.Error("no target counts as sick")
 			}
 			fault.Remove()
@@ -120,7 +123,7 @@ func TestLogOfTargets(t *testing.T) {
 			w.resume(target)
 			send("orders", "refusing", "gone")
 			for _, name := range []string{"delayd_paused", "delayd_unavailable_targets"} {
-				if got := gauges(t, reg, name); len(got) > 0 {
+				if got := gauges(reg, name); len(got) > 0 {
 					t.Errorf("at the end %s is %v", name, got)
 				}
 			}

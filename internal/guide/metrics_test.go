@@ -3,6 +3,7 @@
 package guide
 
 import (
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/plugin/kprom"
 
+	"github.com/delayd-io/delayd/delaydprom"
 	"github.com/delayd-io/delayd/delaydtest"
 	"github.com/delayd-io/delayd/forwarder"
 )
@@ -31,7 +33,7 @@ func (*clientMetrics) OnClientClosed(*kgo.Client) {}
 
 func newMeasured(reg prometheus.Registerer, opts ...kgo.Opt) (*forwarder.Forwarder, error) {
 	cfg := forwarder.DefaultConfig()
-	cfg.Metrics = reg
+	cfg.Metrics = delaydprom.Registry(reg)
 	hooks := &clientMetrics{Metrics: kprom.NewMetrics("kafka", kprom.Registerer(reg))}
 	return forwarder.New(cfg, append(opts, kgo.WithHooks(hooks))...)
 }
@@ -70,4 +72,12 @@ func TestMetrics(t *testing.T) {
 // direct is a record for a level that goes to target.
 func direct(level, target string) *kgo.Record {
 	return &kgo.Record{Topic: level, Key: []byte("order-1"), Headers: []kgo.RecordHeader{{Key: "delay-target", Value: []byte(target)}}}
+}
+
+// TestRefusedMetrics: kprom's own hooks are refused with what to do, where they would panic.
+func TestRefusedMetrics(t *testing.T) {
+	_, err := forwarder.New(forwarder.DefaultConfig(), kgo.WithHooks(kprom.NewMetrics("kafka")))
+	if err == nil || !strings.Contains(err.Error(), "*kprom.Metrics") || !strings.Contains(err.Error(), "docs/go.md") {
+		t.Errorf("error %v, want one that names the hook and docs/go.md", err)
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/delayd-io/delayd/delaydotel"
 	"github.com/delayd-io/delayd/delaydtest"
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/router"
@@ -27,7 +28,7 @@ func newTracedProducer(provider trace.TracerProvider, opts ...kgo.Opt) (*router.
 
 func newTracedForwarder(provider trace.TracerProvider, opts ...kgo.Opt) (*forwarder.Forwarder, error) {
 	cfg := forwarder.DefaultConfig()
-	cfg.Tracing = provider // a span of each delivery, linked to the producer's
+	cfg.Tracing = delaydotel.New(provider) // a span of each delivery, linked to the producer's
 	return forwarder.New(cfg, opts...)
 }
 

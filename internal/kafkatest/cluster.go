@@ -84,6 +84,18 @@ func Start(tb testing.TB, opts ...Option) *Cluster {
 	return c
 }
 
+// StartBroker is [Start] for one broker with these properties and no others. Its files are in
+// dir, and addr is where clients reach it.
+func StartBroker(tb testing.TB, id int32, addr, dir string, properties map[string]string) *Cluster {
+	tb.Helper()
+	c, err := launch(tb.Context(), []*node{{id: id, addr: addr, dir: dir, properties: properties}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	closeAfter(tb, c)
+	return c
+}
+
 // closeAfter ends c when the test is over.
 func closeAfter(tb testing.TB, c *Cluster) {
 	tb.Cleanup(func() {

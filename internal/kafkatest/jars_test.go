@@ -72,3 +72,12 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 		})
 	}
 }
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

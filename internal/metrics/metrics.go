@@ -5,52 +5,52 @@
 package metrics
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
+	"github.com/delayd-io/delayd/internal/series"
 	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/telemetry"
 )
 
 // Metrics are the counters of one process. Every method can be called from any
 // goroutine.
 type Metrics struct {
-	Routed      *prometheus.CounterVec // by level
-	Delivered   *prometheus.CounterVec // by level
-	Dead        *prometheus.CounterVec // by code
-	Parked      *prometheus.CounterVec // by level
-	Clamped     *prometheus.CounterVec // by level that was granted
-	Steps       *prometheus.CounterVec // by level
-	Retried     prometheus.Counter
-	Lateness    *prometheus.HistogramVec // by level
-	Rounding    *prometheus.HistogramVec // by level that was granted
-	RouterLag   prometheus.Gauge
-	Unavailable prometheus.Gauge
-	Paused      *prometheus.GaugeVec // by level or target: see Pause
-	LeaseAge    *prometheus.GaugeVec // by group
-	Skew        *prometheus.GaugeVec // by group
+	Routed      *series.CounterVec // by level
+	Delivered   *series.CounterVec // by level
+	Dead        *series.CounterVec // by code
+	Parked      *series.CounterVec // by level
+	Clamped     *series.CounterVec // by level that was granted
+	Steps       *series.CounterVec // by level
+	Retried     series.Counter
+	Lateness    *series.HistogramVec // by level
+	Rounding    *series.HistogramVec // by level that was granted
+	RouterLag   series.Gauge
+	Unavailable series.Gauge
+	Paused      *series.GaugeVec // by level or target: see Pause
+	LeaseAge    *series.GaugeVec // by group
+	Skew        *series.GaugeVec // by group
 
 	// What the lanes of this process hold, by level.
-	Assigned, Queued, InFlight, Overdue *prometheus.GaugeVec
+	Assigned, Queued, InFlight, Overdue *series.GaugeVec
 
-	Stalled *prometheus.GaugeVec // by topic
+	Stalled *series.GaugeVec // by topic
 
-	Purged    *prometheus.CounterVec
-	PurgeFail *prometheus.CounterVec
-	DataLoss  prometheus.Counter
+	Purged    *series.CounterVec
+	PurgeFail *series.CounterVec
+	DataLoss  series.Counter
 
-	Transactions *prometheus.CounterVec // by how they ended
+	Transactions *series.CounterVec // by how they ended
 
+	all    []series.Collector    // what is published
 	levels map[string]deliveries // of the levels that are expected; read only
 }
 
 // deliveries are the series of one level that count every record: looking them up
 // by their label would cost more than the counting.
 type deliveries struct {
-	delivered, parked prometheus.Counter
-	lateness          prometheus.Observer
+	delivered, parked series.Counter
+	lateness          series.Observer
 }
 
 // What the inbox and the parked records are called where levels are told apart.
@@ -84,7 +84,7 @@ var roundingBuckets = []float64{0, .5, 1, 5, 15, 30, 60, 300, 900, 1800, 3600}
 
 // New is [Register] for a registry that holds nothing else, or nil: it panics where
 // Register returns an error.
-func New(reg prometheus.Registerer) *Metrics {
+func New(reg telemetry.Registry) *Metrics {
 	m, err := Register(reg)
 	if err != nil {
 		panic(err)
@@ -93,9 +93,30 @@ func New(reg prometheus.Registerer) *Metrics {
 }
 
 // Register returns the metrics, registered with reg. A nil reg counts without
-// publishing, for programs that embed delayd and do not ask for metrics. It returns an
-// error, and leaves nothing in reg, where reg holds one of the names as something else.
-func Register(reg prometheus.Registerer) (*Metrics, error) {
+// publishing, for programs that embed delayd and do not ask for metrics. Where reg has
+// them already, of a router in the same program for a forwarder, they count together. It
+// returns an error, and leaves nothing in reg, where reg holds one of the names as
+// something else.
+func Register(reg telemetry.Registry) (*Metrics, error) {
+	m := describe()
+	if reg == nil {
+		return m, nil
+	}
+	source, err := reg.Register(m)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	same, ok := source.(*Metrics)
+	if !ok {
+		return nil, fmt.Errorf("register metrics: the registry has other metrics of the same names, a %T", source)
+	}
+	shared := *same
+	shared.levels = nil // each of them expects its own
+	return &shared, nil
+}
+
+// describe makes all metrics.
+func describe() *Metrics {
 	m := &Metrics{
 		Routed: vec("delayd_routed_total", "Records that the router put on a level topic or delivered at once.", "level"),
 		Delivered: vec("delayd_delivered_total",
@@ -105,23 +126,23 @@ func Register(reg prometheus.Registerer) (*Metrics, error) {
 		Clamped: vec("delayd_clamped_total", "Requests above the last level that were shortened to it.", "level"),
 		Steps: vec("delayd_steps_total",
 			"Records on their way to an exact time that were put on a level.", "level"),
-		Retried: prometheus.NewCounter(prometheus.CounterOpts{
+		Retried: series.NewCounter(series.CounterOpts{
 			Name: "delayd_send_retries_total", Help: "Records sent again after a refused or unclear answer."}),
-		Lateness: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Lateness: series.NewHistogramVec(series.HistogramOpts{
 			Name:    "delayd_lateness_seconds",
 			Help:    "Time from a record's due time to the acknowledgement of its delivery.",
 			Buckets: latenessBuckets,
 		}, []string{"level"}),
-		Rounding: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Rounding: series.NewHistogramVec(series.HistogramOpts{
 			Name:    "delayd_rounding_error_seconds",
 			Help:    "How far the granted level is from the delay that was asked for.",
 			Buckets: roundingBuckets,
 		}, []string{"level"}),
-		RouterLag: prometheus.NewGauge(prometheus.GaugeOpts{
+		RouterLag: series.NewGauge(series.GaugeOpts{
 			Name: "delayd_router_lag_seconds", Help: "Age of the record that the router handled last."}),
-		Unavailable: prometheus.NewGauge(prometheus.GaugeOpts{
+		Unavailable: series.NewGauge(series.GaugeOpts{
 			Name: "delayd_unavailable_targets", Help: "Targets whose records are being parked, other than those that are paused."}),
-		Paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Paused: series.NewGaugeVec(series.GaugeOpts{
 			Name: "delayd_paused", Help: "1 for each level and each target that is paused; the other label is empty."}, []string{"level", "target"}),
 		LeaseAge: gauges("delayd_lease_age_seconds", "Time since the last commit that proved membership.", "group"),
 		Skew: gauges("delayd_clock_skew_seconds",
@@ -139,7 +160,7 @@ func Register(reg prometheus.Registerer) (*Metrics, error) {
 		Purged: vec("delayd_purged_records_total", "Offsets deleted behind the commit.", "topic"),
 		PurgeFail: vec("delayd_purge_errors_total",
 			"Purges that the broker refused; disk use grows while this rises.", "topic"),
-		DataLoss: prometheus.NewCounter(prometheus.CounterOpts{
+		DataLoss: series.NewCounter(series.CounterOpts{
 			Name: "delayd_lost_offsets_total", Help: "Offsets that a broker no longer had when they were still to be delivered."}),
 	}
 	m.Transactions = vec("delayd_transactions_total",
@@ -147,10 +168,7 @@ func Register(reg prometheus.Registerer) (*Metrics, error) {
 	for _, outcome := range []string{Committed, Aborted} {
 		m.Transactions.WithLabelValues(outcome)
 	}
-	if reg == nil {
-		return m, nil
-	}
-	r := &registration{reg: reg}
+	r := new(registration)
 	m.Routed, m.Delivered, m.Dead = register(r, m.Routed), register(r, m.Delivered), register(r, m.Dead)
 	m.Parked, m.Clamped, m.Retried = register(r, m.Parked), register(r, m.Clamped), register(r, m.Retried)
 	m.Lateness, m.Rounding, m.RouterLag = register(r, m.Lateness), register(r, m.Rounding), register(r, m.RouterLag)
@@ -161,40 +179,35 @@ func Register(reg prometheus.Registerer) (*Metrics, error) {
 	m.Purged, m.PurgeFail = register(r, m.Purged), register(r, m.PurgeFail)
 	m.Steps = register(r, m.Steps)
 	m.DataLoss, m.Transactions = register(r, m.DataLoss), register(r, m.Transactions)
-	if r.err != nil {
-		for _, c := range r.added {
-			reg.Unregister(c)
-		}
-		return nil, r.err
-	}
-	return m, nil
+	m.all = r.all
+	return m
 }
 
-// registration is the metrics on their way into a registry.
-type registration struct {
-	reg   prometheus.Registerer
-	added []prometheus.Collector
-	err   error // the first
-}
+// registration is the metrics in their order.
+type registration struct{ all []series.Collector }
 
-// register returns c, or the collector that is registered in its place: a
-// router and a forwarder in one program count together.
-func register[C prometheus.Collector](r *registration, c C) C {
-	if r.err != nil {
-		return c
-	}
-	err := r.reg.Register(c)
-	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
-		if same, ok := already.ExistingCollector.(C); ok {
-			return same
-		}
-	}
-	if err != nil {
-		r.err = fmt.Errorf("register metrics: %w; give delayd a registry of its own, or labels by prometheus.WrapRegistererWith", err)
-		return c
-	}
-	r.added = append(r.added, c)
+// register puts c among them, and returns it.
+func register[C series.Collector](r *registration, c C) C {
+	r.all = append(r.all, c)
 	return c
+}
+
+// Describe implements [telemetry.Source].
+func (m *Metrics) Describe() []telemetry.Family {
+	list := make([]telemetry.Family, len(m.all))
+	for i, c := range m.all {
+		list[i] = c.Describe()
+	}
+	return list
+}
+
+// Gather implements [telemetry.Source].
+func (m *Metrics) Gather() []telemetry.Family {
+	list := m.Describe()
+	for i, c := range m.all {
+		list[i].Series = c.Collect()
+	}
+	return list
 }
 
 // Expect has the series of levels and codes be there, at zero, before anything
@@ -253,10 +266,10 @@ func (m *Metrics) Pause(level, target string, on bool) {
 	}
 }
 
-func vec(name, help, label string) *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
+func vec(name, help, label string) *series.CounterVec {
+	return series.NewCounterVec(series.CounterOpts{Name: name, Help: help}, []string{label})
 }
 
-func gauges(name, help, label string) *prometheus.GaugeVec {
-	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{label})
+func gauges(name, help, label string) *series.GaugeVec {
+	return series.NewGaugeVec(series.GaugeOpts{Name: name, Help: help}, []string{label})
 }

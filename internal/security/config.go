@@ -2,7 +2,8 @@
 // comes: TLS, certificates, and the mechanisms of SASL.
 //
 // It is apart from package connect because of what it needs: whoever embeds the
-// router or the forwarder brings options of franz-go, and nothing of AWS.
+// router or the forwarder brings options of franz-go. Nothing of AWS is here: the program
+// brings it as [Config.AWS].
 package security
 
 import (
@@ -71,6 +72,8 @@ type Config struct {
 	// TokenFile holds the token of OAuthBearer. Who puts it there replaces it
 	// before it expires.
 	TokenFile string
+	// AWS makes the mechanism of AWSMSKIAM, which takes Amazon's SDK.
+	AWS func() (sasl.Mechanism, error)
 }
 
 // Off reports whether nothing is protected.
@@ -180,7 +183,10 @@ func (s Config) login() (sasl.Mechanism, error) {
 	case NoSASL:
 		return nil, nil
 	case AWSMSKIAM:
-		return new(awsCredentials).mechanism()
+		if s.AWS == nil {
+			return nil, fmt.Errorf("--sasl %s: this program has no SDK of AWS; run delayd itself", AWSMSKIAM)
+		}
+		return s.AWS()
 	case OAuthBearer:
 		token := func(context.Context) (oauth.Auth, error) {
 			token, err := ReadSecret("--sasl-token-file", s.TokenFile)
