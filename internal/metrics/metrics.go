@@ -24,6 +24,7 @@ type Metrics struct {
 	Clamped     *prometheus.CounterVec // by level that was granted
 	Steps       *prometheus.CounterVec // by level
 	Retried     prometheus.Counter
+	Retries     prometheus.Counter
 	Lateness    *prometheus.HistogramVec // by level
 	Rounding    *prometheus.HistogramVec // by level that was granted
 	RouterLag   prometheus.Gauge
@@ -107,6 +108,8 @@ func Register(reg prometheus.Registerer) (*Metrics, error) {
 			"Records on their way to an exact time that were put on a level.", "level"),
 		Retried: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "delayd_send_retries_total", Help: "Records sent again after a refused or unclear answer."}),
+		Retries: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "delayd_retries_total", Help: "Records that a consumer failed and that wait for their next attempt."}),
 		Lateness: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "delayd_lateness_seconds",
 			Help:    "Time from a record's due time to the acknowledgement of its delivery.",
@@ -159,7 +162,7 @@ func Register(reg prometheus.Registerer) (*Metrics, error) {
 	m.InFlight, m.Overdue = register(r, m.InFlight), register(r, m.Overdue)
 	m.Stalled, m.Paused = register(r, m.Stalled), register(r, m.Paused)
 	m.Purged, m.PurgeFail = register(r, m.Purged), register(r, m.PurgeFail)
-	m.Steps = register(r, m.Steps)
+	m.Steps, m.Retries = register(r, m.Steps), register(r, m.Retries)
 	m.DataLoss, m.Transactions = register(r, m.DataLoss), register(r, m.Transactions)
 	if r.err != nil {
 		for _, c := range r.added {
