@@ -15,7 +15,7 @@ import (
 )
 
 // MaxCause bounds, in bytes, why a consumer failed: it travels with the record.
-const MaxCause = 512
+const MaxCause = 400
 
 // attemptKeys are the headers that tell a record of its earlier retries.
 var attemptKeys = []string{
@@ -85,9 +85,9 @@ func Exhausted(all []kgo.RecordHeader, p levels.RetryPolicy) *levels.Refusal {
 	first, last := Causes(all)
 	switch {
 	case len(first) > 0 && !bytes.Equal(first, last):
-		detail += fmt.Sprintf("; the first cause: %s; the last: %s", strconv.QuoteToASCII(string(first)), strconv.QuoteToASCII(string(last)))
+		detail += fmt.Sprintf("; the first cause: \"%s\"; the last: \"%s\"", first, last)
 	case len(last) > 0:
-		detail += "; the cause: " + strconv.QuoteToASCII(string(last))
+		detail += fmt.Sprintf("; the cause: \"%s\"", last)
 	}
 	return &levels.Refusal{Code: levels.RetriesExhausted, Detail: detail}
 }
