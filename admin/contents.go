@@ -23,6 +23,8 @@ type Contents struct {
 	Key     *Preview   `json:"key"`
 	Headers []Header   `json:"headers"`
 	Value   *Preview   `json:"value"`
+	// Retried is what it says of its retries; nil for nothing.
+	Retried *Retried `json:"retried,omitempty"`
 	// Letter is what the record says as a dead letter; nil on other topics.
 	Letter *Letter `json:"letter,omitempty"`
 }
@@ -73,7 +75,8 @@ func ReadRecord(ctx context.Context, cl *kgo.Client, names levels.Names, at Plac
 func newContents(names levels.Names, rec *kgo.Record, most int) *Contents {
 	c := &Contents{
 		Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Time: rec.Timestamp.UTC(),
-		Key: cutPreview(rec.Key, most), Value: cutPreview(rec.Value, most), Headers: make([]Header, len(rec.Headers)),
+		Retried: newRetried(rec),
+		Key:     cutPreview(rec.Key, most), Value: cutPreview(rec.Value, most), Headers: make([]Header, len(rec.Headers)),
 	}
 	for i, h := range rec.Headers {
 		c.Headers[i] = Header{h.Key, cutPreview(h.Value, most)}

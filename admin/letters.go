@@ -32,6 +32,8 @@ type Letter struct {
 	Target *string `json:"target"`
 	// Attempts is how often delivery was tried; nil where that is not known.
 	Attempts *int `json:"attempts"`
+	// Retried is what it says of its retries; nil for nothing.
+	Retried *Retried `json:"retried,omitempty"`
 	// ID is its delay-id.
 	ID      string   `json:"id,omitempty"`
 	Key     *Preview `json:"key"`
@@ -61,7 +63,7 @@ func newLetter(rec *kgo.Record) *Letter {
 		Code: levels.Code(text(levels.HeaderError)), Detail: text(levels.HeaderErrorDetail),
 		Origin: text(levels.HeaderOrigin), ID: text(levels.HeaderID),
 		Key: newPreview(rec.Key), Headers: newHeaders(rec.Headers), Value: newPreview(rec.Value),
-		LeftOut: record.LeftOut(rec),
+		LeftOut: record.LeftOut(rec), Retried: newRetried(rec),
 	}
 	if target, given := record.Last(rec.Headers, levels.HeaderTarget); given {
 		s := string(target)

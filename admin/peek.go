@@ -26,6 +26,8 @@ type Pending struct {
 	Due time.Time `json:"due"`
 	// Target is what it asks for; nil where it leaves that to the default.
 	Target *string `json:"target"`
+	// Retried is what it says of its retries; nil for nothing.
+	Retried *Retried `json:"retried,omitempty"`
 	// ID is the delay-id that it is delivered with.
 	ID      string   `json:"id"`
 	Key     *Preview `json:"key"`
@@ -88,6 +90,7 @@ func newPending(rec *kgo.Record, delay time.Duration) *Pending {
 	p := &Pending{
 		Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Due: dueAt(rec, delay).UTC(),
 		Key: newPreview(rec.Key), Headers: newHeaders(record.WithoutHop(rec.Headers, 0)), Value: newPreview(rec.Value),
+		Retried: newRetried(rec),
 	}
 	if target, given := record.Last(rec.Headers, levels.HeaderTarget); given {
 		s := string(target)

@@ -252,7 +252,7 @@ func (r *resending) take(ctx context.Context, s span, rec *kgo.Record, l *Letter
 			out.Way = ""
 		}
 	}
-	headers := r.headers(rec)
+	headers := r.headers(rec, l)
 	if out.Outcome == "" && !r.Force {
 		why, err := r.wouldDie(ctx, l.Code, out.Way, rec.Value, headers)
 		if err != nil {
@@ -314,7 +314,7 @@ func (r *resending) refuse(l *Letter) (ResendOutcome, string) {
 // way is the topic that a letter came in by: the inbox, unless it was read from a
 // level. With another delay it is always the inbox.
 func (r *resending) way(l *Letter) string {
-	if origin, ok := parsePlace(l.Origin); ok && r.Level == "" {
+	if origin, ok := parsePlace(l.Origin); ok && r.Level == "" && l.Code != levels.BadRetry { // only the inbox counts retries
 		if _, isLevel := r.names.LevelDelay(origin.Topic); isLevel {
 			return origin.Topic
 		}
@@ -323,11 +323,12 @@ func (r *resending) way(l *Letter) string {
 }
 
 // headers are those that a letter is sent with.
-func (r *resending) headers(letter *kgo.Record) []kgo.RecordHeader {
+func (r *resending) headers(letter *kgo.Record, l *Letter) []kgo.RecordHeader {
 	headers := record.Revived(letter)
 	put := func(key, value string) {
 		headers = append(headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
 	}
+	headers = r.retried(headers, l)
 	if r.Level != "" {
 		headers = record.Without(headers, levels.HeaderLevel, levels.HeaderFor, levels.HeaderUntil)
 		put(levels.HeaderLevel, r.Level)

@@ -48,6 +48,9 @@ func (w *worker) forged(due, appended time.Time) bool {
 // exact time. is is false where it does not, or cannot be read: refusal says why.
 func (w *worker) exactFacts(rec *kgo.Record, h *record.Headers, seen time.Time) (f levels.Facts, is bool, refusal *levels.Refusal) {
 	asked, refusal := h.Asked()
+	if refusal == nil && asked.Retry() {
+		refusal = w.uncounted()
+	}
 	if refusal != nil || !asked.Exact() {
 		return f, false, refusal
 	}

@@ -11,6 +11,11 @@ const (
 	// BadTime: the exact time in [HeaderFor] or [HeaderUntil] cannot be read, or a record
 	// has more than one of these and [HeaderLevel].
 	BadTime Code = "bad-time"
+	// BadRetry: [HeaderAttempt] or [HeaderRetryPolicy] of a record that is to be retried
+	// cannot be read, or it was written straight to a level, where nobody counts.
+	BadRetry Code = "bad-retry"
+	// RetriesExhausted: the record was retried as often as its [RetryPolicy] says.
+	RetriesExhausted Code = "retries-exhausted"
 	// OverMax: more was asked for than the last level, and the configuration
 	// refuses that instead of clamping it; or an exact time is further away than the
 	// configuration allows.
@@ -52,7 +57,7 @@ const (
 // Codes returns all codes.
 func Codes() []Code {
 	return []Code{
-		BadLevel, BadTime, OverMax, NoTarget, IllegalTarget, ForbiddenTarget, BadHeader, UnknownTopic, BadPartition,
+		BadLevel, BadTime, BadRetry, RetriesExhausted, OverMax, NoTarget, IllegalTarget, ForbiddenTarget, BadHeader, UnknownTopic, BadPartition,
 		NotAuthorized, TooLarge, Rejected, GaveUp, TooLate, Unreadable, Skipped,
 	}
 }

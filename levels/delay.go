@@ -58,6 +58,9 @@ func ParseRequest(s string) (Request, error) {
 	if !isDigits(s) {
 		d, fault := parseDelay(s)
 		if fault != "" {
+			if strings.EqualFold(s, RetryLevel) {
+				return Request{}, retryError(s)
+			}
 			if what, fix := delayFault(s); what != "" {
 				return Request{}, fmt.Errorf("%s %s: %s; %s", HeaderLevel, quote(s), what, fix)
 			}

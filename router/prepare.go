@@ -269,6 +269,8 @@ func identify(headers []kgo.RecordHeader, fresh string) (h []kgo.RecordHeader, i
 		switch key {
 		case levels.HeaderID, levels.HeaderPreviousID, levels.HeaderGranted, levels.HeaderRequested, levels.HeaderDue, levels.HeaderAccepted:
 			return true
+		case levels.HeaderAttempt, levels.HeaderRetryCause, levels.HeaderRetryFirstCause, levels.HeaderFirstAccepted:
+			return delivered // they are of the message that it was
 		}
 		return false
 	})

@@ -76,6 +76,9 @@ func accepted(rec *kgo.Record, now time.Time) time.Time {
 // observe counts what was granted, and by how much it differs from the request.
 func (w *worker) observe(rec *kgo.Record, d *Decision) {
 	w.metrics.Routed.WithLabelValues(d.Facts.Granted).Inc()
+	if d.Attempt > 0 {
+		w.metrics.Retries.Inc()
+	}
 	if d.Facts.Granted == levels.GrantedExact {
 		if d.Kind == ToLevel {
 			w.metrics.Steps.WithLabelValues(d.Level.String()).Inc()

@@ -182,6 +182,12 @@ func TestUsageErrors(t *testing.T) {
 "delayd serve --help" says what is allowed
 `,
 		}, {
+			name: "retry policy",
+			args: []string{"serve", "--retry", "1s,5s"},
+			want: `delayd: --retry: "1s,5s": wait 1 "1s,5s": waits have spaces between them and nothing else; write 1s 5s
+"delayd serve --help" says what is allowed
+`,
+		}, {
 			name: "rounding",
 			args: []string{"serve", "--rounding", "closest"},
 			want: `delayd: --rounding: "closest": write nearest, up, down or exact

@@ -20,6 +20,7 @@ import (
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/internal/security"
+	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 	"github.com/delayd-io/delayd/telemetry"
 )
@@ -29,6 +30,7 @@ type serviceFlags struct {
 	grantFlags
 	nameFlags
 	Delivery          forwarder.Delivery `placeholder:"WHAT" default:"at-least-once" help:"What is promised: at-least-once, or exactly-once to consumers that read what is committed, some 10 ms later (default: ${default})."`
+	Retry             levels.RetryPolicy `words:"" placeholder:"WAITS" default:"${retry}" help:"How long a record that a consumer sent back (header delay-level: retry) waits before each attempt, as in \"1s 5s 30s\"; then it is a dead letter (default: ${default})."`
 	DefaultTarget     string             `type:"topic" placeholder:"TOPIC" help:"Where records without a delay-target go. Unset: to the dead letters."`
 	AllowTarget       []string           `type:"patterns" placeholder:"PATTERN" help:"Targets that may be delivered to, as in \"orders.*\"; repeatable. Unset: all."`
 	DenyTarget        []string           `type:"patterns" placeholder:"PATTERN" help:"Targets that may not, whatever is allowed; repeatable."`
@@ -302,6 +304,7 @@ var policyFlags = map[string]string{
 	"Policy.Rounding":      "--rounding",
 	"Policy.OverMax":       "--over-max",
 	"Policy.MaxDelay":      "--max-delay",
+	"Policy.Retry":         "--retry",
 	"Policy.DefaultTarget": "--default-target",
 	"Policy.AllowTargets":  "--allow-target",
 	"Policy.DenyTargets":   "--deny-target",
@@ -319,7 +322,7 @@ func byFlag(err error) error {
 // policy is what the flags say of routing.
 func (f *serviceFlags) policy() router.Policy {
 	return router.Policy{
-		Ladder: f.Levels, Names: f.Prefix, Rounding: f.Rounding, OverMax: f.OverMax, MaxDelay: f.MaxDelay,
+		Ladder: f.Levels, Names: f.Prefix, Rounding: f.Rounding, OverMax: f.OverMax, MaxDelay: f.MaxDelay, Retry: f.Retry,
 		DefaultTarget: f.DefaultTarget, AllowTargets: f.AllowTarget, DenyTargets: f.DenyTarget,
 	}
 }

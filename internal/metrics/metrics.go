@@ -23,6 +23,7 @@ type Metrics struct {
 	Clamped     *series.CounterVec // by level that was granted
 	Steps       *series.CounterVec // by level
 	Retried     series.Counter
+	Retries     series.Counter
 	Lateness    *series.HistogramVec // by level
 	Rounding    *series.HistogramVec // by level that was granted
 	RouterLag   series.Gauge
@@ -128,6 +129,8 @@ func describe() *Metrics {
 			"Records on their way to an exact time that were put on a level.", "level"),
 		Retried: series.NewCounter(series.CounterOpts{
 			Name: "delayd_send_retries_total", Help: "Records sent again after a refused or unclear answer."}),
+		Retries: series.NewCounter(series.CounterOpts{
+			Name: "delayd_retries_total", Help: "Records that a consumer failed and that wait for their next attempt."}),
 		Lateness: series.NewHistogramVec(series.HistogramOpts{
 			Name:    "delayd_lateness_seconds",
 			Help:    "Time from a record's due time to the acknowledgement of its delivery.",
@@ -177,7 +180,7 @@ func describe() *Metrics {
 	m.InFlight, m.Overdue = register(r, m.InFlight), register(r, m.Overdue)
 	m.Stalled, m.Paused = register(r, m.Stalled), register(r, m.Paused)
 	m.Purged, m.PurgeFail = register(r, m.Purged), register(r, m.PurgeFail)
-	m.Steps = register(r, m.Steps)
+	m.Steps, m.Retries = register(r, m.Steps), register(r, m.Retries)
 	m.DataLoss, m.Transactions = register(r, m.DataLoss), register(r, m.Transactions)
 	m.all = r.all
 	return m

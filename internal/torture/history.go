@@ -178,6 +178,9 @@ func (h *history) worst() time.Duration {
 
 // observe takes a record that a reader has found on a topic.
 func (h *history) observe(rec *kgo.Record) {
+	if isStorm(rec) {
+		return // a row's own, which it checks itself
+	}
 	names := h.mix.names
 	_, isLevel := names.LevelDelay(rec.Topic)
 	h.mu.Lock()

@@ -298,6 +298,7 @@ func (c *Console) getLetters(req *http.Request) (Letters, error) {
 func withoutContents(l *admin.Letter) *admin.Letter {
 	hidden := *l
 	hidden.Key, hidden.Value, hidden.Headers, hidden.Detail, hidden.ID = nil, nil, nil, "", ""
+	hidden.Retried = nil
 	return &hidden
 }
 
