@@ -76,15 +76,26 @@ func laps(longest time.Duration, accepted, now time.Time) (at time.Time, ok bool
 	return accepted.Add(now.Sub(accepted) / longest * longest), true
 }
 
-// steps returns which step of its walk a record is on that leaves its level at end, and
-// how many there are; 0 and 0 where that is not known.
-func steps(ladder levels.Ladder, accepted, due, end time.Time) (step, all int) {
-	if all = ladder.Steps(due.Sub(accepted)); all == 0 {
+// steps returns which step of its walk a record is on that got to its level at one time
+// and leaves it at another, and how many there are if none is late; 0 and 0 where that is
+// not known.
+func steps(ladder levels.Ladder, accepted, due, appended, end time.Time) (step, all int) {
+	if ladder.Len() == 0 || !due.After(accepted) {
 		return 0, 0
 	}
-	remaining := 0
-	if end.Before(due) {
-		remaining = ladder.Steps(due.Sub(end))
+	at := accepted
+	for _, leg := range ladder.Walk(due.Sub(accepted)) {
+		// A step begins a little later than the one before ends: half a level is far from both.
+		done := min(leg.Times, int((appended.Sub(at)+ladder.First().Delay/2)/leg.Level.Delay))
+		if step += done; done < leg.Times {
+			break
+		}
+		at = at.Add(time.Duration(leg.Times) * leg.Level.Delay)
 	}
-	return max(1, all-remaining), max(all, remaining+1)
+	step++
+	all = step
+	if end.Before(due) {
+		all += ladder.Steps(due.Sub(end))
+	}
+	return step, all
 }

@@ -608,6 +608,7 @@ func (s *search) visit(rec *kgo.Record) {
 	}
 	*kept++
 	s.seen = append(s.seen, found)
+	s.eye.learn(found)
 }
 
 // look returns a sighting of a record that has the id.

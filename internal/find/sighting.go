@@ -116,6 +116,16 @@ type eye struct {
 	ladder levels.Ladder
 	id     []byte
 	bytes  int // of a key, a value and a header that are shown
+	// others are sightings of records that are delivered with another id: that of their
+	// producer, where the one that is searched says where they were accepted.
+	others []*Sighting
+}
+
+// learn has the eye recognise a record by its other id, too.
+func (e *eye) learn(s *Sighting) {
+	if s.ID != string(e.id) {
+		e.others = append(e.others, s)
+	}
 }
 
 // waiting returns a sighting of a record of the inbox or, with its length, of a level.
@@ -154,7 +164,7 @@ func (e *eye) waiting(rec *kgo.Record, delay time.Duration) *Sighting {
 	}
 	s.StepDue = when(end)
 	if s.Accepted != nil {
-		s.Step, s.Steps = steps(e.ladder, *s.Accepted, due, end)
+		s.Step, s.Steps = steps(e.ladder, *s.Accepted, due, rec.Timestamp, end)
 	}
 	return s
 }
@@ -178,7 +188,11 @@ func (e *eye) parked(rec *kgo.Record) *Sighting {
 
 // dead returns a sighting of a dead letter.
 func (e *eye) dead(rec *kgo.Record) *Sighting {
-	if !hasID(rec, e.id) {
+	origin, _ := record.Last(rec.Headers, levels.HeaderOrigin)
+	id, ok := e.idOf(rec, func(other *Sighting) bool {
+		return string(origin) == other.place().String() || other.Origin != "" && string(origin) == other.Origin
+	})
+	if !ok {
 		return nil
 	}
 	text := func(key string) string {
@@ -186,15 +200,12 @@ func (e *eye) dead(rec *kgo.Record) *Sighting {
 		return string(value)
 	}
 	s := e.sighting(rec, record.Read(rec.Headers), Dead)
-	s.Code, s.Detail, s.Origin = levels.Code(text(levels.HeaderError)), text(levels.HeaderErrorDetail), text(levels.HeaderOrigin)
+	s.ID, s.Code, s.Detail, s.Origin = id, levels.Code(text(levels.HeaderError)), text(levels.HeaderErrorDetail), string(origin)
 	return s
 }
 
 // delivered returns a sighting of a record of a target.
 func (e *eye) delivered(rec *kgo.Record) *Sighting {
-	if !hasID(rec, e.id) {
-		return nil
-	}
 	number := func(key string) *time.Time {
 		value, _ := record.Last(rec.Headers, key)
 		ms, err := strconv.ParseInt(string(value), 10, 64)
@@ -203,15 +214,31 @@ func (e *eye) delivered(rec *kgo.Record) *Sighting {
 		}
 		return moment(ms)
 	}
+	id, ok := e.idOf(rec, func(other *Sighting) bool {
+		return bytes.Equal(rec.Key, other.key) && sameTime(number(levels.HeaderAccepted), other.Accepted)
+	})
+	if !ok {
+		return nil
+	}
 	s := e.sighting(rec, record.Read(rec.Headers), Delivered)
 	granted, _ := record.Last(rec.Headers, levels.HeaderGranted)
-	s.Due, s.Accepted, s.Granted, s.Target = number(levels.HeaderDue), number(levels.HeaderAccepted), string(granted), &rec.Topic
+	s.ID, s.Due, s.Accepted, s.Granted, s.Target = id, number(levels.HeaderDue), number(levels.HeaderAccepted), string(granted), &rec.Topic
 	return s
 }
 
-func hasID(rec *kgo.Record, id []byte) bool {
+// idOf returns the delay-id of a record that left the service, and whether it is the one
+// that is searched, or that of one of the others for which same is true.
+func (e *eye) idOf(rec *kgo.Record, same func(other *Sighting) bool) (string, bool) {
 	value, _ := record.Last(rec.Headers, levels.HeaderID)
-	return string(value) == string(id)
+	if bytes.Equal(value, e.id) {
+		return string(value), true
+	}
+	for _, other := range e.others {
+		if string(value) == other.ID && same(other) {
+			return other.ID, true
+		}
+	}
+	return "", false
 }
 
 // sighting is what a record of any topic says.

@@ -8,7 +8,7 @@ import (
 )
 
 // settle returns the sightings of places at which the record still is, the newest first:
-// those of one that it has left are left out. left is the newest of those, where a record
+// those of one that it has left are left out. left is the last of those, where a record
 // was that is nowhere now.
 //
 // A record that has left a level and is nowhere else was delivered to a topic that was not
@@ -18,7 +18,7 @@ func settle(all []*Sighting) (kept []*Sighting, left *Sighting) {
 	for _, s := range all {
 		switch {
 		case s.handled:
-			if left == nil || s.Since.After(left.Since) {
+			if left == nil || cmp.Or(cmp.Compare(rank(s), rank(left)), s.Since.Compare(left.Since)) > 0 {
 				left = s
 			}
 		case !slices.ContainsFunc(all, func(later *Sighting) bool { return later.follows(s) }):
