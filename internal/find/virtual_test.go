@@ -35,6 +35,7 @@ type world struct {
 	purge                      time.Duration
 	stopRouter, stopForwarder  func()
 	requests                   atomic.Int64
+	sent                       int
 	routerRuns, forwardingRuns bool
 }
 
