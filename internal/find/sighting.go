@@ -2,6 +2,7 @@ package find
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"strconv"
 	"time"
@@ -257,4 +258,40 @@ func (e *eye) sighting(rec *kgo.Record, h *record.Headers, state State) *Sightin
 		s.Target = &text
 	}
 	return s
+}
+
+// Describe says in words what there is to know of the place, beside what the other fields
+// say.
+func (s *Sighting) Describe() string {
+	switch s.State {
+	case Waiting:
+		if s.Level == "" {
+			return "on the inbox: the router has not handled it"
+		}
+		if s.StepDue == nil {
+			return "on level " + s.Level
+		}
+		text := "on level " + s.Level + " of a walk to an exact time"
+		if s.Step > 0 {
+			text = fmt.Sprintf("on level %s, step %d of %d to an exact time", s.Level, s.Step, s.Steps)
+		}
+		if s.StepDue.Before(*s.Due) {
+			text += ", until " + s.StepDue.Format("2006-01-02T15:04:05.000Z")
+		}
+		return text
+	case Parked:
+		return "its target cannot be written, or is paused"
+	case Delivered:
+		if s.Due == nil || s.Since.Before(*s.Due) { // by another clock
+			return ""
+		}
+		return fmt.Sprintf("%s after it was due", s.Since.Sub(*s.Due).Round(time.Millisecond))
+	case Dead:
+		text := string(s.Code) + ": " + s.Detail
+		if s.SentAgain != nil {
+			text = "sent again at " + s.SentAgain.Format(time.RFC3339) + " to " + s.SentTo + "; " + text
+		}
+		return text
+	}
+	return ""
 }
