@@ -6,22 +6,21 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-const (
-	// early is how much earlier than the acceptance a broker may stamp the next copy of a
-	// record: the clocks of two brokers differ.
-	early = 5 * time.Second
-	// soon is how much later than expected a copy is looked for first, and late how much
-	// later then. What is later is found only by reading all that waits.
-	soon, late = 2 * time.Second, time.Minute
-)
+// widths are how much earlier and later than expected a copy of a record is looked for, one
+// after the other: what is not there in the last one is found only by reading all that
+// waits. Earlier, because the clocks of two brokers differ. The first ones are narrow so
+// that little is read of a busy topic.
+var widths = [...]struct{ early, late time.Duration }{
+	{100 * time.Millisecond, 250 * time.Millisecond},
+	{time.Second, 2 * time.Second},
+	{early, time.Minute},
+}
+
+// early is the most by which the clocks of brokers are taken to differ.
+const early = 5 * time.Second
 
 // window is a span of time in which a record got to a topic. Zero times bound nothing.
 type window struct{ from, to time.Time }
-
-// around is the window in which what is expected between two times is looked for.
-func around(from, to time.Time, later time.Duration) window {
-	return window{from.Add(-early), to.Add(later)}
-}
 
 // lead is what is known of a record, or guessed. Zero values are not known.
 type lead struct {
@@ -56,9 +55,14 @@ func walked(ladder levels.Ladder, accepted, due, now time.Time, first time.Durat
 		}
 		at = end
 	}
-	for _, leg := range ladder.Walk(due.Sub(at)) {
+	legs := ladder.Walk(due.Sub(at))
+	for i, leg := range legs {
 		length := leg.Level.Delay
-		if done := int(max(0, now.Sub(at)) / length); done < leg.Times {
+		done := int(max(0, now.Sub(at)) / length)
+		if i == len(legs)-1 {
+			done = min(done, leg.Times-1) // on the last level it waits for the rest
+		}
+		if done < leg.Times {
 			return at.Add(time.Duration(done) * length)
 		}
 		at = at.Add(time.Duration(leg.Times) * length)

@@ -252,15 +252,8 @@ func (s *search) near(ctx context.Context, l lead) error {
 	if l.from.IsZero() {
 		return nil // nothing says when
 	}
-	waiting := s.levelParts(l)
-	for _, later := range []time.Duration{soon, late} {
-		before := len(s.seen)
-		if err := s.readWindow(ctx, "levels", waiting, around(l.from, l.to, later), false); err != nil {
-			return err
-		}
-		if len(s.seen) > before {
-			break
-		}
+	if err := s.expect(ctx, "levels", s.levelParts(l), l.from, l.to, false); err != nil {
+		return err
 	}
 	if err := s.onWalk(ctx, l); err != nil {
 		return err
@@ -269,13 +262,15 @@ func (s *search) near(ctx context.Context, l lead) error {
 		return nil
 	}
 	s.improve(&l)
-	if err := s.readWindow(ctx, "parked records", s.parked, around(known(l.due, l.from), known(l.due, l.to), late), true); err != nil {
+	from, to := known(l.due, l.from), known(l.due, l.to)
+	if err := s.expect(ctx, "parked records", s.parked, from, to, true); err != nil {
 		return err
 	}
-	for _, w := range []window{around(l.from, l.to, late), around(known(l.due, l.from), known(l.due, l.to), late)} {
-		if err := s.readWindow(ctx, "dead letters", s.dead, w, false); err != nil {
-			return err
-		}
+	if err := s.expect(ctx, "dead letters", s.dead, l.from, l.to, false); err != nil {
+		return err
+	}
+	if err := s.expect(ctx, "dead letters", s.dead, from, to, false); err != nil {
+		return err
 	}
 	if err := s.sentAgain(ctx); err != nil {
 		return err
@@ -284,7 +279,36 @@ func (s *search) near(ctx context.Context, l lead) error {
 	if err != nil || parts == nil {
 		return err
 	}
-	return s.readWindow(ctx, "topic "+parts[0].Topic, parts, around(known(l.due, l.from), known(l.due, l.to), late), false)
+	return s.expect(ctx, "topic "+parts[0].Topic, parts, from, to, false)
+}
+
+// expect reads where a record is expected that got to a topic between two times, in ever
+// wider windows, until one has a record with the id. It leaves half of the limit to what
+// comes after that.
+func (s *search) expect(ctx context.Context, what string, parts []*part, from, to time.Time, pending bool) error {
+	for i, width := range widths {
+		if i < len(widths)-1 && !from.Equal(to) {
+			continue // it is wide already
+		}
+		before := len(s.seen)
+		w := window{from.Add(-width.early), to.Add(width.late)}
+		if err := s.sharing(func() error { return s.readWindow(ctx, what, parts, w, pending) }); err != nil {
+			return err
+		}
+		if len(s.seen) > before {
+			return nil
+		}
+	}
+	return nil
+}
+
+// sharing reads with half of what is left of the limit.
+func (s *search) sharing(read func() error) error {
+	rest := s.left / 2
+	s.left -= rest
+	err := read()
+	s.left += rest
+	return err
 }
 
 // known returns the first of two times that is known.
@@ -313,7 +337,7 @@ func (s *search) onWalk(ctx context.Context, l lead) error {
 	}
 	if l.exact && !l.due.IsZero() && l.due.After(l.from) {
 		at := walked(s.cfg.Ladder, l.from, l.due, minTime(s.now, l.due), l.first)
-		return s.readWindow(ctx, "levels", s.levelParts(l), around(at, at, late), false)
+		return s.expect(ctx, "levels", s.levelParts(l), at, at, false)
 	}
 	if !s.fromID || !l.due.IsZero() || len(s.levels) == 0 {
 		return nil
@@ -323,7 +347,7 @@ func (s *search) onWalk(ctx context.Context, l lead) error {
 	if !ok {
 		return nil
 	}
-	return s.readWindow(ctx, "level "+levels.FormatDelay(longest.delay), s.narrow(s.parts[longest.topic], l), around(at, at, late), false)
+	return s.expect(ctx, "level "+levels.FormatDelay(longest.delay), s.narrow(s.parts[longest.topic], l), at, at, false)
 }
 
 func minTime(a, b time.Time) time.Time {
@@ -365,14 +389,11 @@ func (s *search) all(ctx context.Context, base lead) error {
 	leads := append([]lead{base}, s.leads(s.seen)...)
 	hasTarget := slices.ContainsFunc(leads, func(l lead) bool { return l.target != "" })
 	readLevels := func() error {
-		whole := s.left
-		if hasTarget {
-			s.left /= 2 // the rest is for the target
+		read := func() error { return s.readWindow(ctx, "all that waits", s.levelParts(base), since, true) }
+		if hasTarget { // which the rest is for
+			return s.sharing(read)
 		}
-		spent := s.left
-		err := s.readWindow(ctx, "all that waits", s.levelParts(base), since, true)
-		s.left += whole - spent
-		return err
+		return read()
 	}
 	// Of what has left its level, the places after that come first.
 	_, left := settle(s.seen)
@@ -681,7 +702,7 @@ func (s *search) result() *Result {
 			of.Partitions, of.From, of.To = []int32{}, nil, nil
 		}
 		slices.Sort(of.Partitions)
-		r.Cut = r.Cut || of.Unread > 0
+		r.Cut = r.Cut || of.Unread > 0 && (r.State == NotFound || !s.fromID)
 		r.Searched = append(r.Searched, *of)
 	}
 	s.advise(r)
