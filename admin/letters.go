@@ -233,6 +233,17 @@ func (t tally) summaries() []LetterSummary {
 	return list
 }
 
+// cut leaves of spans what can hold the offsets of the filter.
+func (f *LetterFilter) cut(spans []span) {
+	if len(f.Offsets) == 0 {
+		return
+	}
+	for i := range spans {
+		spans[i].from = max(spans[i].from, slices.Min(f.Offsets))
+		spans[i].to = min(spans[i].to, slices.Max(f.Offsets)+1)
+	}
+}
+
 // each visits the letters that the filter takes, until visit returns errEnough.
 func (f *LetterFilter) each(ctx context.Context, cl *kgo.Client, names levels.Names, visit func(span, *kgo.Record, *Letter) error) error {
 	left := make(map[int64]bool, len(f.Offsets))
@@ -240,7 +251,7 @@ func (f *LetterFilter) each(ctx context.Context, cl *kgo.Client, names levels.Na
 		left[offset] = true
 	}
 	enough := false
-	err := eachLetter(ctx, cl, names, func(s span, rec *kgo.Record, l *Letter) error {
+	err := eachLetterOf(ctx, cl, names, f, func(s span, rec *kgo.Record, l *Letter) error {
 		delete(left, l.Offset)
 		if !f.takes(l) {
 			return nil
@@ -282,13 +293,21 @@ func letterSpans(ctx context.Context, cl *kgo.Client, names levels.Names) ([]spa
 // eachLetter visits the dead letters. There is one partition of them unless somebody
 // has made more.
 func eachLetter(ctx context.Context, cl *kgo.Client, names levels.Names, visit func(span, *kgo.Record, *Letter) error) error {
+	return eachLetterOf(ctx, cl, names, &LetterFilter{}, visit)
+}
+
+// eachLetterOf visits those among which are all that the filter takes. It calls visit with
+// the whole span.
+func eachLetterOf(ctx context.Context, cl *kgo.Client, names levels.Names, f *LetterFilter, visit func(span, *kgo.Record, *Letter) error) error {
 	spans, err := letterSpans(ctx, cl, names)
 	if err != nil {
 		return err
 	}
+	cut := slices.Clone(spans)
+	f.cut(cut)
 	enough := false
-	for _, s := range spans {
-		err := s.read(ctx, cl, func(rec *kgo.Record) error {
+	for i, s := range spans {
+		err := cut[i].read(ctx, cl, func(rec *kgo.Record) error {
 			err := visit(s, rec, newLetter(rec))
 			enough = err == errEnough
 			return err

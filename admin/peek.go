@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -106,23 +105,8 @@ func newPending(rec *kgo.Record, delay time.Duration) *Pending {
 	return p
 }
 
-// dueAt is when a record of a level is due, by the forwarder's rule: what the router
-// says can only make it earlier. Of a record that asks for an exact time it is that,
-// whatever levels it has yet to wait on.
+// dueAt is when a record of a level is due.
 func dueAt(rec *kgo.Record, delay time.Duration) time.Time {
-	due := rec.Timestamp.Add(delay + dueAfter)
-	ms, exact, routed := record.HopDue(rec.Headers)
-	if exact && !routed {
-		asked, refusal := record.ReadAsked(rec.Headers)
-		if refusal == nil {
-			ms, refusal = asked.Due(rec.Timestamp.UnixMilli(), math.MaxInt64)
-		}
-		if refusal != nil {
-			return due
-		}
-	}
-	if exact || routed && time.UnixMilli(ms).Before(due) {
-		due = time.UnixMilli(ms)
-	}
+	due, _ := record.DueOn(rec, delay)
 	return due
 }

@@ -34,8 +34,9 @@ const (
 	RoleProducer
 	// RoleConsumer reads what was delivered.
 	RoleConsumer
-	// RoleRecordReader looks at records: `delayd admin dead list`, `parked list` and
-	// `peek`, and `dead resend --dry-run`.
+	// RoleRecordReader looks at records: `delayd admin dead list`, `parked list`, `peek` and
+	// `find`, and `dead resend --dry-run`. To find what was delivered takes READ on the
+	// target too.
 	RoleRecordReader
 	// RoleResender sends dead letters again: `delayd admin dead resend`.
 	RoleResender
@@ -213,6 +214,8 @@ func (s Spec) rights(access Access, role Role) []Right {
 			onTopic(kmsg.ACLOperationRead, n.Resent(), "know which were sent again"),
 			onTopic(kmsg.ACLOperationRead, n.Parked(), "read what is parked"),
 			s.level(kmsg.ACLOperationRead, "read what is pending"),
+			optional(s.inbox(kmsg.ACLOperationRead, "find a record that is not routed yet")),
+			onGroup(kmsg.ACLOperationDescribe, n.RouterGroup(), "know what is routed"),
 			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "know what is delivered"),
 		}
 	case RoleResender:

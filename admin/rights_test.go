@@ -29,7 +29,7 @@ func TestRights(t *testing.T) {
 		},
 		RoleRecordReader: {
 			"READ on topic delay.dead", "READ on topic delay.resent", "READ on topic delay.parked", "READ on topic delay.level.*",
-			"DESCRIBE on group delay.forwarder",
+			"READ on topic delay.inbox (optional)", "DESCRIBE on group delay.router", "DESCRIBE on group delay.forwarder",
 		},
 		RoleResender: {
 			"READ on topic delay.dead", "READ on topic delay.resent", "WRITE on topic delay.resent", "CREATE on topic delay.resent (optional)",

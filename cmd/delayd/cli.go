@@ -40,6 +40,7 @@ type adminCmd struct {
 	Status    statusCmd    `cmd:"" help:"Print what is pending, overdue and due soon on each level, and who handles it."`
 	Dead      deadCmd      `cmd:"" help:"List the dead letters, send them again, and delete old ones."`
 	Parked    parkedCmd    `cmd:"" help:"List what waits for targets that cannot be written."`
+	Find      findCmd      `cmd:"" help:"Say where one record is, by its delay-id: exit code 0 is found, 5 not."`
 	Peek      peekCmd      `cmd:"" help:"Print what is due next on a level."`
 	Purge     purgeCmd     `cmd:"" help:"Delete what is pending on a level."`
 	Skip      skipCmd      `cmd:"" help:"Get a stopped partition past a batch of records that cannot be decoded."`

@@ -402,6 +402,7 @@ func TestExitCodes(t *testing.T) {
 		{usagef("--x: no"), exitUsage},
 		{fmt.Errorf("group: %w", forwarder.ErrFenced), exitFenced},
 		{fmt.Errorf("group: %w", router.ErrFenced), exitFenced},
+		{notFoundError{errors.New("no record")}, exitMissing},
 	} {
 		if got := exitCode(tc.err); got != tc.want {
 			t.Errorf("exit code of %v: %d, want %d", tc.err, got, tc.want)

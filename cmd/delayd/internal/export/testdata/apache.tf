@@ -802,6 +802,17 @@ resource "kafka_acl" "delayd_admin_read_topic_delay_level" {
   acl_permission_type          = "Allow"
 }
 
+# find a record that is not routed yet
+resource "kafka_acl" "delayd_admin_read_topic_delay_inbox" {
+  resource_name                = "delay.inbox"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
 # tell which were sent again
 resource "kafka_acl" "delayd_admin_write_topic_delay_resent" {
   resource_name                = "delay.resent"
@@ -898,17 +909,6 @@ resource "kafka_acl" "delayd_admin_write_topic_delay_control" {
   acl_principal                = "User:delayd-admin"
   acl_host                     = "*"
   acl_operation                = "Write"
-  acl_permission_type          = "Allow"
-}
-
-# read the batch, and tell the router where to go on
-resource "kafka_acl" "delayd_admin_read_topic_delay_inbox" {
-  resource_name                = "delay.inbox"
-  resource_type                = "Topic"
-  resource_pattern_type_filter = "Literal"
-  acl_principal                = "User:delayd-admin"
-  acl_host                     = "*"
-  acl_operation                = "Read"
   acl_permission_type          = "Allow"
 }
 

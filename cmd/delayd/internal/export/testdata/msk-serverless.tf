@@ -170,6 +170,7 @@ resource "kafka_topic" "delay_control" {
 #   READ on topic delay.resent: know which were sent again
 #   READ on topic delay.parked: read what is parked
 #   READ on topic delay.level.*: read what is pending
+#   READ on topic delay.inbox: find a record that is not routed yet
 #   WRITE on topic delay.resent: tell which were sent again
 #   CREATE on topic delay.resent: optional: create it; without it somebody else has to
 #   WRITE on topic delay.inbox: send them again
@@ -179,7 +180,6 @@ resource "kafka_topic" "delay_control" {
 #   READ on group delay.purged: tell the forwarders what is deleted
 #   DELETE on topic delay.dead: delete dead letters (Kafka has no right for records alone: it is the one to delete the topic too)
 #   WRITE on topic delay.control: pause and resume
-#   READ on topic delay.inbox: read the batch, and tell the router where to go on
 #   WRITE on topic delay.dead: write the dead letter
 #   READ on group delay.skipped: tell the service where to go on
 # User:wall: verifier, status-reader

@@ -59,15 +59,15 @@ kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --
 # DESCRIBE on topic delay.inbox: see that it is there
 # DESCRIBE_CONFIGS on topic delay.inbox: optional: check its settings; without it they count as good, with a note
 # ALTER_CONFIGS on topic delay.inbox: mend its settings
+# READ on topic delay.inbox: find a record that is not routed yet
 # WRITE on topic delay.inbox: send them again
-# READ on topic delay.inbox: read the batch, and tell the router where to go on
 # CREATE on topic delay.control: create it
 # DESCRIBE on topic delay.control: see that it is there
 # DESCRIBE_CONFIGS on topic delay.control: optional: check its settings; without it they count as good, with a note
 # ALTER_CONFIGS on topic delay.control: mend its settings
 # READ on topic delay.control: see what is paused; without it nothing can be
 # WRITE on topic delay.control: pause and resume
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --operation Describe --operation DescribeConfigs --operation AlterConfigs --operation Write --operation Read --topic delay.inbox --topic delay.control
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --operation Describe --operation DescribeConfigs --operation AlterConfigs --operation Read --operation Write --topic delay.inbox --topic delay.control
 # CREATE on topic delay.level.*: create it
 # DESCRIBE on topic delay.level.*: see that it is there
 # DESCRIBE_CONFIGS on topic delay.level.*: optional: check its settings; without it they count as good, with a note
