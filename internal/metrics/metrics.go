@@ -23,14 +23,17 @@ type Metrics struct {
 	Parked      *prometheus.CounterVec // by level
 	Clamped     *prometheus.CounterVec // by level that was granted
 	Steps       *prometheus.CounterVec // by level
+	Cancelled   *prometheus.CounterVec // by level
 	Retried     prometheus.Counter
 	Lateness    *prometheus.HistogramVec // by level
 	Rounding    *prometheus.HistogramVec // by level that was granted
 	RouterLag   prometheus.Gauge
 	Unavailable prometheus.Gauge
-	Paused      *prometheus.GaugeVec // by level or target: see Pause
-	LeaseAge    *prometheus.GaugeVec // by group
-	Skew        *prometheus.GaugeVec // by group
+	// CancelsPending is how many marks the process keeps.
+	CancelsPending prometheus.Gauge
+	Paused         *prometheus.GaugeVec // by level or target: see Pause
+	LeaseAge       *prometheus.GaugeVec // by group
+	Skew           *prometheus.GaugeVec // by group
 
 	// What the lanes of this process hold, by level.
 	Assigned, Queued, InFlight, Overdue *prometheus.GaugeVec
@@ -119,6 +122,9 @@ func Register(reg prometheus.Registerer) (*Metrics, error) {
 		}, []string{"level"}),
 		RouterLag: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "delayd_router_lag_seconds", Help: "Age of the record that the router handled last."}),
+		Cancelled: vec("delayd_cancelled_total", "Records that were cancelled or replaced, and dropped when they were due.", "level"),
+		CancelsPending: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "delayd_cancels_pending", Help: "Cancels and replacements that this instance keeps, because records may wait that they are meant for."}),
 		Unavailable: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "delayd_unavailable_targets", Help: "Targets whose records are being parked, other than those that are paused."}),
 		Paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -160,6 +166,7 @@ func Register(reg prometheus.Registerer) (*Metrics, error) {
 	m.Stalled, m.Paused = register(r, m.Stalled), register(r, m.Paused)
 	m.Purged, m.PurgeFail = register(r, m.Purged), register(r, m.PurgeFail)
 	m.Steps = register(r, m.Steps)
+	m.Cancelled, m.CancelsPending = register(r, m.Cancelled), register(r, m.CancelsPending)
 	m.DataLoss, m.Transactions = register(r, m.DataLoss), register(r, m.Transactions)
 	if r.err != nil {
 		for _, c := range r.added {
@@ -218,6 +225,7 @@ func (m *Metrics) expectLevel(name string) {
 	m.Clamped.WithLabelValues(name)
 	m.Rounding.WithLabelValues(name)
 	m.levels[name] = m.deliveries(name)
+	m.Cancelled.WithLabelValues(name)
 }
 
 func (m *Metrics) deliveries(level string) deliveries {

@@ -22,6 +22,8 @@ var requestKeys = [...]struct {
 	{levels.HeaderPartition, levels.BadPartition},
 	{levels.HeaderID, levels.BadHeader},
 	{levels.HeaderSent, levels.BadHeader},
+	{levels.HeaderCancel, levels.BadCancel},
+	{levels.HeaderReplace, levels.BadCancel},
 }
 
 // Misspelt refuses a record with a header whose key is one of a producer's but for its
