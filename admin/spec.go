@@ -170,7 +170,9 @@ func (s Spec) topics() []topic {
 }
 
 // keepCancels is for how long what is cancelled may matter.
-func (s Spec) keepCancels() time.Duration { return cancel.Keep(max(s.Ladder.Last().Delay, s.MaxDelay)) }
+func (s Spec) keepCancels() time.Duration {
+	return cancel.Keep(max(s.Ladder.Last().Delay, s.MaxDelay, levels.DefaultMaxDelay)) // no less, so that nobody has to know MaxDelay
+}
 
 // carries reports whether the topic has records of producers, which wait there or are dead.
 func (t topic) carries() bool { return t.kind != control && t.kind != cancels }

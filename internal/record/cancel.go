@@ -154,5 +154,5 @@ func (h *Headers) MisplacedCancel() *levels.Refusal {
 	if a.Cancels {
 		key = levels.HeaderCancel
 	}
-	return &levels.Refusal{Code: levels.BadCancel, Detail: key + " works on the inbox only, and this record was written to the topic of a level; write it to the inbox"}
+	return &levels.Refusal{Code: levels.BadCancel, Detail: key + " works on the inbox only, and not on the topic of a level; write the record to the inbox"}
 }
