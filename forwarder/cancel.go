@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/cancel"
@@ -19,13 +20,14 @@ type cancels struct {
 	marks *cancel.Marks
 	gate  *cancel.Gate
 	inbox string
+	log   zerolog.Logger
 }
 
 func newCancels(cfg *Config, counters *metrics.Metrics, opts ...kgo.Opt) *cancels {
 	keep := cancel.Keep(max(cfg.Ladder.Last().Delay, cfg.MaxDelay))
 	marks := cancel.NewMarks(cfg.Names.Cancel(), keep, cfg.Log, counters.CancelsPending, opts...)
 	return &cancels{
-		marks: marks, inbox: cfg.Names.Inbox(),
+		marks: marks, inbox: cfg.Names.Inbox(), log: cfg.Log,
 		gate: cancel.NewGate(cfg.Names.Inbox(), cfg.Names.RouterGroup(), marks, cfg.Log, opts...),
 	}
 }
@@ -101,5 +103,6 @@ func (s *screen) Judge(w *consume.Work, at consume.Screened) consume.Verdict {
 		return consume.Pass
 	}
 	s.dropped.Inc()
+	s.log.Debug().Bytes("id", subject.ID).Str("origin", record.Origin(rec)).Msg("record cancelled")
 	return consume.Discard
 }
