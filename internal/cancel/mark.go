@@ -84,15 +84,13 @@ func (m *Mark) Hits(s *Subject) bool {
 	return s.Place.Known && s.Place.Partition < m.Partition
 }
 
-// later reports whether m takes the place of other, which has the same name.
+// later reports whether m was asked for after other.
 func (m *Mark) later(other *Mark) bool {
 	switch {
 	case m.Partition == other.Partition:
 		return m.Offset > other.Offset
 	case m.At != other.At:
 		return m.At > other.At
-	case m.Replaces != other.Replaces:
-		return other.Replaces // a cancel hits more
 	}
 	return m.Partition > other.Partition
 }

@@ -3,4 +3,4 @@
 package cancel
 
 // seeded are the mistakes of tests, of which there are none here.
-var seeded = struct{ readLate, lostAtStart, collide, purgeEarly bool }{}
+var seeded = struct{ readLate, lostAtStart, collide, purgeEarly, openGate bool }{}

@@ -1,8 +1,8 @@
 package cancel
 
 // Table is the marks that are outstanding, one for each name: the latest, which hits all
-// that the others hit. A mark takes 40 bytes, and some 50 to 100 with the room that a
-// map keeps free. The zero value is empty.
+// that the others hit. A mark takes 40 bytes, and about 100 at most with the room that
+// a map keeps free (TestMemory). The zero value is empty.
 type Table struct {
 	byKey, byID map[Name]cut
 	most        int // marks since it was made with room for them
@@ -34,13 +34,12 @@ func (t *Table) Add(m Mark) {
 	}
 	if old, ok := (*to)[m.Name]; ok {
 		o := old.mark()
+		tied := m.At == o.At && !(m.Replaces && o.Replaces) // what ties with a cancel is hit
+		at := max(m.At, o.At)
 		if !m.later(&o) {
-			return
+			m.Partition, m.Offset, m.Replaces = o.Partition, o.Offset, o.Replaces
 		}
-		if old.at == m.At && !old.replaces {
-			m.Replaces = false // what ties with it stays hit
-		}
-		m.At = max(m.At, old.at)
+		m.At, m.Replaces = at, m.Replaces && !tied
 	}
 	(*to)[m.Name] = cut{m.At, m.Offset, m.Partition, m.Replaces}
 	t.most = max(t.most, t.Len())
