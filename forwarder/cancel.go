@@ -13,6 +13,7 @@ import (
 	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/levels"
 )
 
 // cancels is what a forwarder knows of cancelled records; see package cancel.
@@ -48,10 +49,24 @@ func (c *cancels) loaded(ctx context.Context) error {
 	return err
 }
 
+// parked reports whether a record was cancelled while it was parked.
+func (c *cancels) parked(src *kgo.Record, f *levels.Facts, counters *metrics.Metrics) bool {
+	if c.marks.Len() == 0 {
+		return false
+	}
+	s := record.SubjectOf(src, f, c.inbox)
+	if !c.marks.Hit(&s) {
+		return false
+	}
+	counters.Cancel(f.Granted)
+	c.log.Debug().Bytes("id", s.ID).Str("origin", record.OriginOf(f, src)).Msg("record cancelled")
+	return true
+}
+
 // screen keeps cancelled records of a level from being handled.
 type screen struct {
 	*cancels
-	worker  *worker // nil: of the parked topic
+	worker  *worker
 	dropped prometheus.Counter
 	// ownDue is the latest due time, in Unix milliseconds, of a record with its sender's id that
 	// was read. While none is ahead nothing is looked up.
@@ -86,19 +101,13 @@ func (s *screen) Soon() {
 // known that hold in any case; then it is looked up. One without waits for nothing.
 func (s *screen) Judge(w *consume.Work, at consume.Screened) consume.Verdict {
 	rec := w.Record
-	if s.worker != nil && record.HasOwnID(rec.Headers) && !s.gate.Knows(w.Due, at.Clock) {
+	if record.HasOwnID(rec.Headers) && !s.gate.Knows(w.Due, at.Clock) {
 		return consume.Hold
 	}
 	if s.marks.Len() == 0 {
 		return consume.Pass
 	}
-	h := record.Read(rec.Headers)
-	var subject cancel.Subject
-	if s.worker == nil {
-		subject = h.ParkedSubject(rec, s.inbox)
-	} else {
-		subject = h.Subject(rec, s.inbox, sinceEpoch(s.worker.appended(rec, w.Seen())))
-	}
+	subject := record.Read(rec.Headers).Subject(rec, s.inbox, sinceEpoch(s.worker.appended(rec, w.Seen())))
 	if !s.marks.Hit(&subject) {
 		return consume.Pass
 	}

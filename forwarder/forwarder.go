@@ -74,6 +74,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		MaxLate:           cfg.MaxLate,
 		TransactionalID:   deliver.TransactionalID(cfg.Delivery, cfg.Names.ForwarderGroup(), cfg.Instance),
 		Compression:       cfg.Compression,
+		Cancelled:         func(src *kgo.Record, facts *levels.Facts) bool { return f.cancels.parked(src, facts, counters) },
 		Owned:             func() []int32 { return f.consumer.Owned(cfg.Names.Parked()) },
 		Log:               cfg.Log,
 		Metrics:           counters,

@@ -22,7 +22,6 @@ func topics(cfg *Config, outbox *deliver.Outbox, handing *handing, counters *met
 	if handing == nil { // a handler's records are never parked
 		topics = append(topics, consume.Topic{
 			Name: cfg.Names.Parked(), Label: metrics.Parked, Handler: parked{outbox, cfg.targets()}, Aside: true,
-			Screen: &screen{cancels: cancels, dropped: counters.Cancelled.WithLabelValues(metrics.Parked)},
 		})
 	}
 	return topics

@@ -249,6 +249,14 @@ func (m *Metrics) Late(level string, due, now time.Time) {
 	}
 }
 
+// Cancel records that a parked record of level was cancelled.
+func (m *Metrics) Cancel(level string) {
+	if _, ok := m.levels[level]; !ok {
+		level = Other
+	}
+	m.Cancelled.WithLabelValues(level).Inc()
+}
+
 // Park records that a record of level was set aside.
 func (m *Metrics) Park(level string) { m.of(level).parked.Inc() }
 

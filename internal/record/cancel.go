@@ -118,13 +118,14 @@ func consumeTimeless(rec *kgo.Record) bool {
 // logAppendTime is the timestamp type of records that the broker stamped.
 const logAppendTime = 1
 
-// ParkedSubject is [Headers.Subject] of a parked record, which is keyed by its target.
-func (h *Headers) ParkedSubject(rec *kgo.Record, inbox string) cancel.Subject {
-	s := h.Subject(rec, inbox, rec.Timestamp.UnixMilli())
-	key, keyed := h.value(keyHopKey)
-	if s.Key = key; keyed && key == nil {
-		s.Key = []byte{}
+// SubjectOf is [Headers.Subject] of a record that was parked, by what is known of it.
+func SubjectOf(src *kgo.Record, f *levels.Facts, inbox string) cancel.Subject {
+	s := cancel.Subject{Key: src.Key, Accepted: f.Accepted, Place: placeOf([]byte(f.ID), inbox)}
+	if id, own := Read(src.Headers).OwnID(); own {
+		s.ID = id
+		return s
 	}
+	s.ID, s.Unique = appendID(f, nil, src), true
 	return s
 }
 
