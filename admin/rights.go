@@ -164,6 +164,8 @@ func (s Spec) rights(access Access, role Role) []Right {
 				s.level(kmsg.ACLOperationWrite, "put records where they wait"),
 				onGroup(kmsg.ACLOperationRead, n.RouterGroup(), "be a member and commit"),
 				optional(onGroup(kmsg.ACLOperationDescribe, n.SkippedGroup(), "pass what an operator has skipped")),
+				onTopic(kmsg.ACLOperationWrite, n.Cancel(), "write down what is cancelled; without it cancels wait, and what stands behind them on the inbox"),
+				onTopic(kmsg.ACLOperationRead, n.Cancel(), "count what is cancelled"),
 				onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "see when what is parked for a target has been delivered"),
 				optional(s.level(kmsg.ACLOperationDescribeConfigs, limits)),
 			}, s.delivering(access), transactions(access, n.RouterGroup()))
@@ -171,6 +173,9 @@ func (s Spec) rights(access Access, role Role) []Right {
 		return slices.Concat(
 			[]Right{
 				s.level(kmsg.ACLOperationRead, "read what waits"),
+				onTopic(kmsg.ACLOperationRead, n.Cancel(), "know what is cancelled; without it nothing is delivered"),
+				s.inbox(kmsg.ACLOperationDescribe, "know up to where the router has read cancels; without it records with a delay-id wait"),
+				onGroup(kmsg.ACLOperationDescribe, n.RouterGroup(), "the same"),
 				optional(s.level(kmsg.ACLOperationDelete, purging)),
 				optional(onTopic(kmsg.ACLOperationDelete, n.Parked(), purging)),
 				onGroup(kmsg.ACLOperationRead, n.ForwarderGroup(), "be a member and commit"),
@@ -206,6 +211,7 @@ func (s Spec) rights(access Access, role Role) []Right {
 		}
 		return append(rights,
 			optional(onTopic(kmsg.ACLOperationRead, n.Control(), paused)),
+			optional(onTopic(kmsg.ACLOperationDescribe, n.Cancel(), "count what is cancelled")),
 			onGroup(kmsg.ACLOperationDescribe, n.RouterGroup(), "see its commits and members"),
 			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "see its commits and members"))
 	case RoleRecordReader:
@@ -328,7 +334,9 @@ func transactions(access Access, group string) []Right {
 
 // onAll makes rights on each of the service's own topics, the levels as one.
 func (s Spec) onAll() []func(kmsg.ACLOperation, string) Right {
-	return append(s.onCounted(), func(op kmsg.ACLOperation, why string) Right { return onTopic(op, s.Names.Control(), why) })
+	return append(s.onCounted(),
+		func(op kmsg.ACLOperation, why string) Right { return onTopic(op, s.Names.Control(), why) },
+		func(op kmsg.ACLOperation, why string) Right { return onTopic(op, s.Names.Cancel(), why) })
 }
 
 // onCounted does the same for those that hold records of producers.

@@ -30,6 +30,11 @@ const (
 	// BadHeader: the key of a header is one of ours but for its case, as in "Delay-Id".
 	// Those that have a code of their own get that.
 	BadHeader Code = "bad-header"
+	// BadCancel: a [HeaderCancel] or [HeaderReplace] that cannot be followed, as one
+	// without an id.
+	BadCancel Code = "bad-cancel"
+	// TooManyCancels: as many cancels are outstanding as the configuration allows.
+	TooManyCancels Code = "too-many-cancels"
 	// UnknownTopic: the target did not exist for as long as one was waited for.
 	UnknownTopic Code = "unknown-topic"
 	// BadPartition: [HeaderPartition] is not a partition of the target.
@@ -57,7 +62,7 @@ const (
 // Codes returns all codes.
 func Codes() []Code {
 	return []Code{
-		BadLevel, BadTime, BadRetry, RetriesExhausted, OverMax, NoTarget, IllegalTarget, ForbiddenTarget, BadHeader, UnknownTopic, BadPartition,
+		BadLevel, BadTime, BadRetry, RetriesExhausted, OverMax, NoTarget, IllegalTarget, ForbiddenTarget, BadHeader, BadCancel, TooManyCancels, UnknownTopic, BadPartition,
 		NotAuthorized, TooLarge, Rejected, GaveUp, TooLate, Unreadable, Skipped,
 	}
 }

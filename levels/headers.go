@@ -28,6 +28,14 @@ const (
 	// through untouched: a LogAppendTime topic destroys the record's timestamp,
 	// so that only a header can keep it.
 	HeaderSent = "delay-sent"
+	// HeaderCancel makes the record a cancel: the records with this delay-id and the
+	// cancel's key (whatever their key, where the cancel has none) that were accepted before
+	// it and are not delivered yet are dropped. The cancel itself is delivered nowhere. It works on
+	// the inbox only.
+	HeaderCancel = "delay-cancel"
+	// HeaderReplace is "true" on a record with a HeaderID that takes the place of earlier ones
+	// with its id and key: they are dropped. It works on the inbox only.
+	HeaderReplace = "delay-replace"
 )
 
 // The headers of a record that is retried: one that a consumer sends back to the inbox with

@@ -142,6 +142,9 @@ func (s *sending) prepare(rec *kgo.Record, wish wish, now time.Time, id string) 
 	if refusal != nil {
 		return prepared{}, refusal
 	}
+	if refusal := record.Read(rec.Headers).MisplacedCancel(); refusal != nil {
+		return prepared{}, refusal
+	}
 	named := rec.Topic
 	if s.noTarget && s.policy.Names.Owns(named) { // a handler delays a record again as it got it
 		named = ""

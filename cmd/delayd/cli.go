@@ -46,6 +46,7 @@ type adminCmd struct {
 	Skip      skipCmd      `cmd:"" help:"Get a stopped partition past a batch of records that cannot be decoded."`
 	Pause     pauseCmd     `cmd:"" help:"Stop delivering from a level or to a target; nothing is lost."`
 	Resume    resumeCmd    `cmd:"" help:"Deliver again from a level or to a target that was paused."`
+	Cancel    cancelCmd    `cmd:"" help:"Drop a record that waits, by its delay-id."`
 }
 
 // clientFlags are the flags of the commands that talk to a running service.
@@ -116,6 +117,7 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.NamedMapper("max-late", textMapper("delay", parseMaxLate)),
 		kong.NamedMapper("above-zero", textMapper("delay", parseAboveZero)),
 		kong.NamedMapper("interval", textMapper("delay", parseInterval)),
+		kong.NamedMapper("most", textMapper("number", parseMost)),
 		kong.NamedMapper("partitions", textMapper("partitions", parsePartitions)),
 		kong.NamedMapper("replicas", textMapper("replicas", parseReplicas)),
 		kong.NamedMapper("count", textMapper("count", parseCount)),

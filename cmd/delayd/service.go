@@ -37,6 +37,7 @@ type serviceFlags struct {
 	MissingTargetWait time.Duration      `type:"wait" placeholder:"D" default:"${wait}" help:"How long a target that does not exist is waited for; 0 is without end (default: ${default})."`
 	GiveUp            time.Duration      `type:"above-zero" placeholder:"D" default:"${give_up}" help:"How long a target may refuse records before they are dead letters (default: ${default})."`
 	MaxDelay          time.Duration      `type:"above-zero" placeholder:"D" default:"30d" help:"The longest exact delay (headers delay-for and delay-until, or --rounding=exact); beyond it a record is a dead letter (default: ${default})."`
+	MaxCancels        int64              `type:"most" placeholder:"N" default:"1000000" help:"How many cancels and replacements may be outstanding, each some 100 bytes in every instance; more are dead letters (default: ${default})."`
 	MaxLate           time.Duration      `type:"max-late" placeholder:"D" default:"off" help:"How long after its due time a record may still be delivered before it is a dead letter (default: ${default})."`
 	RequireControl    bool               `help:"Deliver nothing until the control topic has been read. Without it, deliveries start after 30s as if nothing were paused."`
 	Compression       string             `type:"choice" enum:"none,gzip,snappy,lz4,zstd" placeholder:"CODEC" default:"none" help:"Codec of what is delivered to targets: ${enum} (default: ${default})."`
@@ -286,7 +287,9 @@ func (s *service) adapt(ctx context.Context, cl *kgo.Client) ([]kgo.Opt, error) 
 }
 
 func (f *serviceFlags) spec() admin.Spec {
-	return shapeFlags{f.Partitions, admin.BrokerDefault, f.clusterFlags}.spec(f.Levels, f.Prefix)
+	spec := shapeFlags{f.Partitions, admin.BrokerDefault, f.clusterFlags}.spec(f.Levels, f.Prefix)
+	spec.MaxDelay = f.MaxDelay
+	return spec
 }
 
 // check reports the first flag that is wrong.
@@ -336,7 +339,7 @@ var codecs = map[string]kgo.CompressionCodec{
 func (s *service) routerConfig() router.Config {
 	cfg := router.DefaultConfig()
 	cfg.Policy, cfg.Instance, cfg.Delivery = s.policy(), s.instance, s.Delivery
-	cfg.GiveUp = s.GiveUp
+	cfg.GiveUp, cfg.MaxCancels = s.GiveUp, s.MaxCancels
 	cfg.MissingTargetWait = cmp.Or(s.MissingTargetWait, forwarder.WaitForEver) // a flag's 0 is no default
 	cfg.PurgeAfter = cmp.Or(s.PurgeAfter, forwarder.PurgeAtOnce)
 	cfg.MaxLate, cfg.RequireControl, cfg.Compression = s.MaxLate, s.RequireControl, codecs[s.Compression]

@@ -228,7 +228,19 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 		} else if wait > surely {
 			return batch, wait / 2
 		} else if wait > 0 {
+			if l.topic.Screen != nil {
+				l.topic.Screen.Soon()
+			}
 			return batch, wait
+		}
+		if l.topic.Screen != nil {
+			dropped, ok := l.screened(w)
+			if !ok {
+				return batch, screenAgain
+			}
+			if dropped {
+				continue
+			}
 		}
 		if l.ring.take(w) {
 			l.pool.overtaking.Add(1)

@@ -25,6 +25,8 @@ var requestKeys = [...]struct {
 	{levels.HeaderAttempt, levels.BadHeader},
 	{levels.HeaderRetryPolicy, levels.BadHeader},
 	{levels.HeaderRetryCause, levels.BadHeader},
+	{levels.HeaderCancel, levels.BadCancel},
+	{levels.HeaderReplace, levels.BadCancel},
 }
 
 // Misspelt refuses a record with a header whose key is one of a producer's but for its

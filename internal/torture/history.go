@@ -201,7 +201,7 @@ func (h *history) observe(rec *kgo.Record) {
 // accepted notes when and where a broker has taken a record.
 func (h *history) accepted(rec *kgo.Record, isLevel bool) {
 	id, ok := h.mix.number(rec)
-	if !ok && h.stuck.partitions[partitionOf(rec)] {
+	if !ok && (h.stuck.partitions[partitionOf(rec)] || isBeside(rec)) {
 		return // what a row has put there
 	}
 	if !ok {
