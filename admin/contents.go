@@ -23,6 +23,8 @@ type Contents struct {
 	Key     *Preview   `json:"key"`
 	Headers []Header   `json:"headers"`
 	Value   *Preview   `json:"value"`
+	// Retried is what it says of its retries; nil for nothing.
+	Retried *Retried `json:"retried,omitempty"`
 	// Letter is what the record says as a dead letter; nil on other topics.
 	Letter *Letter `json:"letter,omitempty"`
 }
@@ -31,8 +33,23 @@ type Contents struct {
 var ErrNoRecord = errors.New("no record is there: it was deleted, or is the end of a transaction")
 
 // ReadRecord reads the record at a place on one of the service's own topics. Of its key,
-// value and each header it returns at most "most" bytes, and the length of the whole.
+// value and each header it returns at most "most" bytes, and the length of the whole. Of a
+// dead letter it reads all that was sent again; see [LetterPages.Read].
 func ReadRecord(ctx context.Context, cl *kgo.Client, names levels.Names, at Place, most int) (*Contents, error) {
+	c, err := readRecord(ctx, cl, names, at, most)
+	if err != nil || c.Letter == nil {
+		return c, err
+	}
+	all, err := readSendings(ctx, cl, names)
+	if err != nil {
+		return nil, err
+	}
+	c.Letter.tell(all)
+	return c, nil
+}
+
+// readRecord is ReadRecord without what was sent again.
+func readRecord(ctx context.Context, cl *kgo.Client, names levels.Names, at Place, most int) (*Contents, error) {
 	if !names.Owns(at.Topic) {
 		return nil, fmt.Errorf("%v: %s is no topic of this delay service", at, at.Topic)
 	}
@@ -58,13 +75,6 @@ func ReadRecord(ctx context.Context, cl *kgo.Client, names levels.Names, at Plac
 		if c == nil {
 			break
 		}
-		if at.Topic == names.Dead() {
-			all, err := readSendings(ctx, cl, names)
-			if err != nil {
-				return nil, err
-			}
-			c.Letter.tell(all)
-		}
 		return c, nil
 	}
 	return nil, fmt.Errorf("%v: %w", at, ErrNoRecord)
@@ -73,7 +83,8 @@ func ReadRecord(ctx context.Context, cl *kgo.Client, names levels.Names, at Plac
 func newContents(names levels.Names, rec *kgo.Record, most int) *Contents {
 	c := &Contents{
 		Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Time: rec.Timestamp.UTC(),
-		Key: cutPreview(rec.Key, most), Value: cutPreview(rec.Value, most), Headers: make([]Header, len(rec.Headers)),
+		Retried: newRetried(rec),
+		Key:     cutPreview(rec.Key, most), Value: cutPreview(rec.Value, most), Headers: make([]Header, len(rec.Headers)),
 	}
 	for i, h := range rec.Headers {
 		c.Headers[i] = Header{h.Key, cutPreview(h.Value, most)}

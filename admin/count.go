@@ -96,7 +96,7 @@ func (s Spec) find(ctx context.Context, cl *kgo.Client) (map[string]found, error
 	}
 	var errs []error
 	for _, t := range s.topics() {
-		if t.kind != control {
+		if t.carries() {
 			errs = append(errs, seen[t.name].err)
 		}
 	}
@@ -110,7 +110,7 @@ func (s Spec) countings(seen map[string]found) countings {
 	named := make(map[string]bool)
 	for _, t := range s.topics() {
 		named[t.name] = true
-		if t.kind == control {
+		if !t.carries() {
 			continue // nothing waits there
 		}
 		list = append(list, newCounting(s.Names, t, seen[t.name]))

@@ -125,6 +125,10 @@ func (t topic) compare(want setting, values map[string]string, f found) (d Drift
 			d.Risk = "what is paused is forgotten when its record is deleted"
 			return d, true
 		}
+		if t.kind == cancels {
+			d.Risk = "what is cancelled is forgotten when another record with its key is"
+			return d, strings.Contains(got, "compact")
+		}
 		d.Unsafe, d.Risk = true, "would delete every record but the last of its key, handled or not"
 		return d, strings.Contains(got, "compact")
 	case retentionMs:
@@ -177,6 +181,8 @@ func (t topic) compareRetention(values map[string]string) (d Drift, differs bool
 		d.Risk = fmt.Sprintf("would delete records before they are delivered: it must be longer than the level (%s), or -1 for no end", levels.FormatDelay(t.delay))
 	case t.kind == level:
 		d.Risk = fmt.Sprintf("records that are more than %s late are deleted instead of delivered", levels.FormatDelay(kept-t.delay))
+	case t.kind == cancels:
+		d.Risk = fmt.Sprintf("a record that is cancelled more than %s before it is due is delivered after all", levels.FormatDelay(kept))
 	case t.kind == dead:
 		d.Risk = fmt.Sprintf("dead letters are deleted after %s", levels.FormatDelay(kept))
 	default:

@@ -82,7 +82,7 @@ func bring(ctx context.Context, cl *kgo.Client, spec Spec, create, mend bool) (R
 	results := make(Results, len(topics))
 	for i, t := range topics {
 		results[i] = outcome(t, seen[t.name], create, refused)
-		if t.kind == control {
+		if !t.carries() {
 			results[i].dispensable()
 		}
 	}

@@ -28,6 +28,7 @@ func TestEnsureTwice(t *testing.T) {
 			"delay.parked " + outcome.String(),
 			"delay.dead " + outcome.String(),
 			"delay.control " + outcome.String(),
+			"delay.cancel " + outcome.String(),
 		}
 		if diff := cmp.Diff(want, lines(everything(t, cl, small(t)))); diff != "" {
 			t.Errorf("results (-want +got):\n%s", diff)
@@ -64,6 +65,9 @@ func TestSettingsOfNewTopics(t *testing.T) {
 		"delay.dead": {
 			"cleanup.policy=delete", "max.message.bytes=2131072", "retention.bytes=-1", "retention.ms=-1"},
 		"delay.control": {"cleanup.policy=compact", "retention.bytes=-1", "retention.ms=-1"},
+		"delay.cancel": {
+			"cleanup.policy=delete", "message.timestamp.type=LogAppendTime",
+			"retention.bytes=-1", "retention.ms=2678400000", "segment.bytes=67108864", "segment.ms=167400000"},
 	} {
 		if diff := cmp.Diff(want, settingsOf(t, cl, topic)); diff != "" {
 			t.Errorf("settings of %s (-want +got):\n%s", topic, diff)
@@ -113,7 +117,7 @@ func TestTenAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	want := map[string]int{"delay.inbox": 1, "delay.level.5s": 1, "delay.level.1m": 1, "delay.parked": 1, "delay.dead": 1, "delay.control": 1}
+	want := map[string]int{"delay.inbox": 1, "delay.level.5s": 1, "delay.level.1m": 1, "delay.parked": 1, "delay.dead": 1, "delay.control": 1, "delay.cancel": 1}
 	if diff := cmp.Diff(want, created); diff != "" {
 		t.Errorf("how often each was created (-want +got):\n%s", diff)
 	}
@@ -127,7 +131,7 @@ func TestAddedLevelIsCreatedBesideTheOthers(t *testing.T) {
 	spec.Ladder = ladder(t, "5s 10s 1m")
 	want := []string{
 		"delay.inbox existed", "delay.level.5s existed", "delay.level.10s created", "delay.level.1m existed",
-		"delay.parked existed", "delay.dead existed", "delay.control existed",
+		"delay.parked existed", "delay.dead existed", "delay.control existed", "delay.cancel existed",
 	}
 	if diff := cmp.Diff(want, lines(everything(t, cl, spec))); diff != "" {
 		t.Errorf("results (-want +got):\n%s", diff)
@@ -190,7 +194,7 @@ func TestRefusedCreation(t *testing.T) {
 			if !errors.Is(err, tc.code) {
 				t.Errorf("error %v does not wrap %v", err, tc.code)
 			}
-			if last := results[len(results)-2]; last.Outcome != OutcomeFailed { // the dead letters'
+			if last := results[len(results)-3]; last.Outcome != OutcomeFailed { // the dead letters'
 				t.Errorf("outcome %v, want failed", last.Outcome)
 			}
 		})

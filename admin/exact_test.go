@@ -35,7 +35,8 @@ func TestResendExact(t *testing.T) {
 		}
 		r := &resending{}
 		r.Level = "10s"
-		asked, refusal := record.ReadAsked(r.headers(&kgo.Record{Headers: c.headers}))
+		letter := &kgo.Record{Headers: c.headers}
+		asked, refusal := record.ReadAsked(r.headers(letter, newLetter(letter)))
 		if refusal != nil || asked.Key != levels.HeaderLevel || string(asked.Value) != "10s" {
 			t.Errorf("%v sent with another delay asks for %q, %v", c.headers, asked.Value, refusal)
 		}

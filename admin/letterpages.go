@@ -27,21 +27,26 @@ const (
 	pagePatience = 3 * time.Second
 	// pageLooked bounds how many letters a page searches while it is not full: a page of rare letters costs the brokers no more than that.
 	pageLooked = 20_000
+	// sendingsKept is how many of the newest records that say what was sent again are read
+	// and remembered. Twice as many make it forget the older ones.
+	sendingsKept = 100_000
 )
 
 // LetterPages shows dead letters page by page, the newest first, and reads no more of
-// their topic than a page takes. It remembers what was sent again, so that only the
-// first page reads all of that. One goroutine at a time may use it.
+// their topic than a page takes. It remembers what was sent again, the newest 100,000
+// times at least, so that only the first page reads all of that. One goroutine at a time
+// may use it.
 type LetterPages struct {
 	cl       *kgo.Client
 	names    levels.Names
 	sendings *sendings
 	read     map[offsets.Partition]int64 // up to where sendings goes
+	kept     int64
 }
 
 // NewLetterPages returns LetterPages that ask through cl.
 func NewLetterPages(cl *kgo.Client, names levels.Names) *LetterPages {
-	return &LetterPages{cl: cl, names: names}
+	return &LetterPages{cl: cl, names: names, kept: sendingsKept}
 }
 
 // LetterPage is a page of dead letters.
@@ -129,6 +134,20 @@ func (p *LetterPages) Page(ctx context.Context, f LetterFilter, before string) (
 	return page, nil
 }
 
+// Read reads the record at a place, as [ReadRecord] does, and reads no more than a page of
+// what was sent again for it.
+func (p *LetterPages) Read(ctx context.Context, at Place, most int) (*Contents, error) {
+	c, err := readRecord(ctx, p.cl, p.names, at, most)
+	if err != nil || c.Letter == nil {
+		return c, err
+	}
+	if err := p.refresh(ctx); err != nil {
+		return nil, err
+	}
+	c.Letter.tell(p.sendings)
+	return c, nil
+}
+
 // refresh reads what was sent again since the last time.
 func (p *LetterPages) refresh(ctx context.Context) error {
 	spans, err := readable(ctx, p.cl, p.names.Resent())
@@ -140,11 +159,11 @@ func (p *LetterPages) refresh(ctx context.Context) error {
 			p.sendings = nil
 		}
 	}
-	if p.sendings == nil || spans == nil {
+	if p.sendings == nil || spans == nil || int64(len(p.sendings.letters)) > 2*p.kept {
 		p.sendings, p.read = newSendings(), make(map[offsets.Partition]int64)
 	}
 	for _, s := range spans {
-		s.from = max(s.from, p.read[s.Partition])
+		s.from = max(s.from, p.read[s.Partition], s.to-p.kept)
 		if err := p.sendings.read(ctx, p.cl, s); err != nil {
 			p.sendings = nil
 			return err

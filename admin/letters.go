@@ -32,6 +32,8 @@ type Letter struct {
 	Target *string `json:"target"`
 	// Attempts is how often delivery was tried; nil where that is not known.
 	Attempts *int `json:"attempts"`
+	// Retried is what it says of its retries; nil for nothing.
+	Retried *Retried `json:"retried,omitempty"`
 	// ID is its delay-id.
 	ID      string   `json:"id,omitempty"`
 	Key     *Preview `json:"key"`
@@ -61,7 +63,7 @@ func newLetter(rec *kgo.Record) *Letter {
 		Code: levels.Code(text(levels.HeaderError)), Detail: text(levels.HeaderErrorDetail),
 		Origin: text(levels.HeaderOrigin), ID: text(levels.HeaderID),
 		Key: newPreview(rec.Key), Headers: newHeaders(rec.Headers), Value: newPreview(rec.Value),
-		LeftOut: record.LeftOut(rec),
+		LeftOut: record.LeftOut(rec), Retried: newRetried(rec),
 	}
 	if target, given := record.Last(rec.Headers, levels.HeaderTarget); given {
 		s := string(target)
@@ -231,6 +233,17 @@ func (t tally) summaries() []LetterSummary {
 	return list
 }
 
+// cut leaves of spans what can hold the offsets of the filter.
+func (f *LetterFilter) cut(spans []span) {
+	if len(f.Offsets) == 0 {
+		return
+	}
+	for i := range spans {
+		spans[i].from = max(spans[i].from, slices.Min(f.Offsets))
+		spans[i].to = min(spans[i].to, slices.Max(f.Offsets)+1)
+	}
+}
+
 // each visits the letters that the filter takes, until visit returns errEnough.
 func (f *LetterFilter) each(ctx context.Context, cl *kgo.Client, names levels.Names, visit func(span, *kgo.Record, *Letter) error) error {
 	left := make(map[int64]bool, len(f.Offsets))
@@ -238,7 +251,7 @@ func (f *LetterFilter) each(ctx context.Context, cl *kgo.Client, names levels.Na
 		left[offset] = true
 	}
 	enough := false
-	err := eachLetter(ctx, cl, names, func(s span, rec *kgo.Record, l *Letter) error {
+	err := eachLetterOf(ctx, cl, names, f, func(s span, rec *kgo.Record, l *Letter) error {
 		delete(left, l.Offset)
 		if !f.takes(l) {
 			return nil
@@ -280,13 +293,21 @@ func letterSpans(ctx context.Context, cl *kgo.Client, names levels.Names) ([]spa
 // eachLetter visits the dead letters. There is one partition of them unless somebody
 // has made more.
 func eachLetter(ctx context.Context, cl *kgo.Client, names levels.Names, visit func(span, *kgo.Record, *Letter) error) error {
+	return eachLetterOf(ctx, cl, names, &LetterFilter{}, visit)
+}
+
+// eachLetterOf visits those among which are all that the filter takes. It calls visit with
+// the whole span.
+func eachLetterOf(ctx context.Context, cl *kgo.Client, names levels.Names, f *LetterFilter, visit func(span, *kgo.Record, *Letter) error) error {
 	spans, err := letterSpans(ctx, cl, names)
 	if err != nil {
 		return err
 	}
+	cut := slices.Clone(spans)
+	f.cut(cut)
 	enough := false
-	for _, s := range spans {
-		err := s.read(ctx, cl, func(rec *kgo.Record) error {
+	for i, s := range spans {
+		err := cut[i].read(ctx, cl, func(rec *kgo.Record) error {
 			err := visit(s, rec, newLetter(rec))
 			enough = err == errEnough
 			return err

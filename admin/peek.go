@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -26,6 +25,8 @@ type Pending struct {
 	Due time.Time `json:"due"`
 	// Target is what it asks for; nil where it leaves that to the default.
 	Target *string `json:"target"`
+	// Retried is what it says of its retries; nil for nothing.
+	Retried *Retried `json:"retried,omitempty"`
 	// ID is the delay-id that it is delivered with.
 	ID      string   `json:"id"`
 	Key     *Preview `json:"key"`
@@ -88,6 +89,7 @@ func newPending(rec *kgo.Record, delay time.Duration) *Pending {
 	p := &Pending{
 		Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Due: dueAt(rec, delay).UTC(),
 		Key: newPreview(rec.Key), Headers: newHeaders(record.WithoutHop(rec.Headers, 0)), Value: newPreview(rec.Value),
+		Retried: newRetried(rec),
 	}
 	if target, given := record.Last(rec.Headers, levels.HeaderTarget); given {
 		s := string(target)
@@ -103,23 +105,8 @@ func newPending(rec *kgo.Record, delay time.Duration) *Pending {
 	return p
 }
 
-// dueAt is when a record of a level is due, by the forwarder's rule: what the router
-// says can only make it earlier. Of a record that asks for an exact time it is that,
-// whatever levels it has yet to wait on.
+// dueAt is when a record of a level is due.
 func dueAt(rec *kgo.Record, delay time.Duration) time.Time {
-	due := rec.Timestamp.Add(delay + dueAfter)
-	ms, exact, routed := record.HopDue(rec.Headers)
-	if exact && !routed {
-		asked, refusal := record.ReadAsked(rec.Headers)
-		if refusal == nil {
-			ms, refusal = asked.Due(rec.Timestamp.UnixMilli(), math.MaxInt64)
-		}
-		if refusal != nil {
-			return due
-		}
-	}
-	if exact || routed && time.UnixMilli(ms).Before(due) {
-		due = time.UnixMilli(ms)
-	}
+	due, _ := record.DueOn(rec, delay)
 	return due
 }

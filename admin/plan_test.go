@@ -58,7 +58,7 @@ func TestPlanOfNothingThenEnsureThenPlan(t *testing.T) {
 
 	everything(t, cl, small(t))
 	steps = planned(t, cl, small(t))
-	if steps.ToDo() || len(steps) != 6 {
+	if steps.ToDo() || len(steps) != 7 {
 		t.Errorf("after: %+v", steps)
 	}
 }

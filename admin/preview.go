@@ -25,6 +25,18 @@ type Header struct {
 	Value *Preview `json:"value"`
 }
 
+// NewPreview returns a preview of at most "most" bytes.
+func NewPreview(b []byte, most int) *Preview { return cutPreview(b, most) }
+
+// NewHeaders returns headers with previews of at most "most" bytes.
+func NewHeaders(h []kgo.RecordHeader, most int) []Header {
+	list := make([]Header, len(h))
+	for i := range h {
+		list[i] = Header{h[i].Key, cutPreview(h[i].Value, most)}
+	}
+	return list
+}
+
 func newPreview(b []byte) *Preview { return cutPreview(b, previewBytes) }
 
 // cutPreview returns a preview of at most "most" bytes.
@@ -52,10 +64,4 @@ func cutPreview(b []byte, most int) *Preview {
 	return p
 }
 
-func newHeaders(h []kgo.RecordHeader) []Header {
-	list := make([]Header, len(h))
-	for i := range h {
-		list[i] = Header{h[i].Key, newPreview(h[i].Value)}
-	}
-	return list
-}
+func newHeaders(h []kgo.RecordHeader) []Header { return NewHeaders(h, previewBytes) }

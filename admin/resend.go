@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -50,6 +51,9 @@ type Resend struct {
 	Force bool
 	// DryRun says what would be done, and does nothing.
 	DryRun bool
+	// MaxRead is how many records may be read for it; where there are more, it is a
+	// [TooManyLettersError] before anything is sent. 0: any number.
+	MaxRead int64
 
 	atOnce int // letters in a transaction; 0: resendLetters
 }
@@ -110,8 +114,12 @@ type Resent struct {
 // more, and ends with [ErrOvertaken].
 func ResendLetters(ctx context.Context, cl *kgo.Client, names levels.Names, r Resend, report func(Resent) error) error {
 	run := &resending{Resend: r, cl: cl, names: names, report: report, targets: make(map[string]target)}
-	if _, err := letterSpans(ctx, cl, names); err != nil {
+	spans, err := letterSpans(ctx, cl, names)
+	if err != nil {
 		return err // before anything is created under a prefix that is misspelt
+	}
+	if err := run.bound(ctx, spans); err != nil {
+		return err
 	}
 	if !r.DryRun {
 		if err := run.open(ctx); err != nil {
@@ -123,11 +131,44 @@ func ResendLetters(ctx context.Context, cl *kgo.Client, names levels.Names, r Re
 		return err
 	}
 	missing := new(MissingLettersError)
-	err := r.Filter.each(ctx, cl, names, func(s span, rec *kgo.Record, l *Letter) error { return run.take(ctx, s, rec, l) })
+	err = r.Filter.each(ctx, cl, names, func(s span, rec *kgo.Record, l *Letter) error { return run.take(ctx, s, rec, l) })
 	if err != nil && !errors.As(err, &missing) {
 		return err
 	}
 	return cmp.Or(run.send(ctx), err)
+}
+
+// TooManyLettersError says that a resend would read more than [Resend.MaxRead] records.
+type TooManyLettersError struct {
+	Topic        string
+	Records, Max int64
+}
+
+func (e *TooManyLettersError) Error() string {
+	return fmt.Sprintf("topic %s and what was sent again have %d records to read, more than %d", e.Topic, e.Records, e.Max)
+}
+
+// bound refuses to read more than MaxRead records. spans are those of the letters.
+func (r *resending) bound(ctx context.Context, spans []span) error {
+	if r.MaxRead == 0 {
+		return nil
+	}
+	if !r.Again { // that reads all of them, to know which have died again
+		spans = slices.Clone(spans)
+		r.Filter.cut(spans)
+	}
+	sent, err := readable(ctx, r.cl, r.names.Resent())
+	if err != nil {
+		return err
+	}
+	n := int64(0)
+	for _, s := range append(spans, sent...) {
+		n += max(0, s.to-s.from)
+	}
+	if n > r.MaxRead {
+		return &TooManyLettersError{Topic: r.names.Dead(), Records: n, Max: r.MaxRead}
+	}
+	return nil
 }
 
 // resending is one run.
@@ -252,7 +293,7 @@ func (r *resending) take(ctx context.Context, s span, rec *kgo.Record, l *Letter
 			out.Way = ""
 		}
 	}
-	headers := r.headers(rec)
+	headers := r.headers(rec, l)
 	if out.Outcome == "" && !r.Force {
 		why, err := r.wouldDie(ctx, l.Code, out.Way, rec.Value, headers)
 		if err != nil {
@@ -314,7 +355,7 @@ func (r *resending) refuse(l *Letter) (ResendOutcome, string) {
 // way is the topic that a letter came in by: the inbox, unless it was read from a
 // level. With another delay it is always the inbox.
 func (r *resending) way(l *Letter) string {
-	if origin, ok := parsePlace(l.Origin); ok && r.Level == "" {
+	if origin, ok := parsePlace(l.Origin); ok && r.Level == "" && l.Code != levels.BadRetry { // only the inbox counts retries
 		if _, isLevel := r.names.LevelDelay(origin.Topic); isLevel {
 			return origin.Topic
 		}
@@ -323,11 +364,12 @@ func (r *resending) way(l *Letter) string {
 }
 
 // headers are those that a letter is sent with.
-func (r *resending) headers(letter *kgo.Record) []kgo.RecordHeader {
+func (r *resending) headers(letter *kgo.Record, l *Letter) []kgo.RecordHeader {
 	headers := record.Revived(letter)
 	put := func(key, value string) {
 		headers = append(headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
 	}
+	headers = r.retried(headers, l)
 	if r.Level != "" {
 		headers = record.Without(headers, levels.HeaderLevel, levels.HeaderFor, levels.HeaderUntil)
 		put(levels.HeaderLevel, r.Level)

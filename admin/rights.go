@@ -34,8 +34,9 @@ const (
 	RoleProducer
 	// RoleConsumer reads what was delivered.
 	RoleConsumer
-	// RoleRecordReader looks at records: `delayd admin dead list`, `parked list` and
-	// `peek`, and `dead resend --dry-run`.
+	// RoleRecordReader looks at records: `delayd admin dead list`, `parked list`, `peek` and
+	// `find`, and `dead resend --dry-run`. To find what was delivered takes READ on the
+	// target too.
 	RoleRecordReader
 	// RoleResender sends dead letters again: `delayd admin dead resend`.
 	RoleResender
@@ -163,6 +164,8 @@ func (s Spec) rights(access Access, role Role) []Right {
 				s.level(kmsg.ACLOperationWrite, "put records where they wait"),
 				onGroup(kmsg.ACLOperationRead, n.RouterGroup(), "be a member and commit"),
 				optional(onGroup(kmsg.ACLOperationDescribe, n.SkippedGroup(), "pass what an operator has skipped")),
+				onTopic(kmsg.ACLOperationWrite, n.Cancel(), "write down what is cancelled; without it cancels wait, and what stands behind them on the inbox"),
+				onTopic(kmsg.ACLOperationRead, n.Cancel(), "count what is cancelled"),
 				onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "see when what is parked for a target has been delivered"),
 				optional(s.level(kmsg.ACLOperationDescribeConfigs, limits)),
 			}, s.delivering(access), transactions(access, n.RouterGroup()))
@@ -170,6 +173,9 @@ func (s Spec) rights(access Access, role Role) []Right {
 		return slices.Concat(
 			[]Right{
 				s.level(kmsg.ACLOperationRead, "read what waits"),
+				onTopic(kmsg.ACLOperationRead, n.Cancel(), "know what is cancelled; without it nothing is delivered"),
+				s.inbox(kmsg.ACLOperationDescribe, "know up to where the router has read cancels; without it records with a delay-id wait"),
+				onGroup(kmsg.ACLOperationDescribe, n.RouterGroup(), "the same"),
 				optional(s.level(kmsg.ACLOperationDelete, purging)),
 				optional(onTopic(kmsg.ACLOperationDelete, n.Parked(), purging)),
 				onGroup(kmsg.ACLOperationRead, n.ForwarderGroup(), "be a member and commit"),
@@ -205,6 +211,7 @@ func (s Spec) rights(access Access, role Role) []Right {
 		}
 		return append(rights,
 			optional(onTopic(kmsg.ACLOperationRead, n.Control(), paused)),
+			optional(onTopic(kmsg.ACLOperationDescribe, n.Cancel(), "count what is cancelled")),
 			onGroup(kmsg.ACLOperationDescribe, n.RouterGroup(), "see its commits and members"),
 			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "see its commits and members"))
 	case RoleRecordReader:
@@ -213,6 +220,8 @@ func (s Spec) rights(access Access, role Role) []Right {
 			onTopic(kmsg.ACLOperationRead, n.Resent(), "know which were sent again"),
 			onTopic(kmsg.ACLOperationRead, n.Parked(), "read what is parked"),
 			s.level(kmsg.ACLOperationRead, "read what is pending"),
+			optional(s.inbox(kmsg.ACLOperationRead, "find a record that is not routed yet")),
+			onGroup(kmsg.ACLOperationDescribe, n.RouterGroup(), "know what is routed"),
 			onGroup(kmsg.ACLOperationDescribe, n.ForwarderGroup(), "know what is delivered"),
 		}
 	case RoleResender:
@@ -325,7 +334,9 @@ func transactions(access Access, group string) []Right {
 
 // onAll makes rights on each of the service's own topics, the levels as one.
 func (s Spec) onAll() []func(kmsg.ACLOperation, string) Right {
-	return append(s.onCounted(), func(op kmsg.ACLOperation, why string) Right { return onTopic(op, s.Names.Control(), why) })
+	return append(s.onCounted(),
+		func(op kmsg.ACLOperation, why string) Right { return onTopic(op, s.Names.Control(), why) },
+		func(op kmsg.ACLOperation, why string) Right { return onTopic(op, s.Names.Cancel(), why) })
 }
 
 // onCounted does the same for those that hold records of producers.

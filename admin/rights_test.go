@@ -15,7 +15,8 @@ func TestRights(t *testing.T) {
 	for role, want := range map[Role][]string{
 		RoleRouter: {
 			"READ on topic delay.inbox", "DELETE on topic delay.inbox (optional)",
-			"WRITE on topic delay.level.*", "READ on group delay.router", "DESCRIBE on group delay.skipped (optional)", "DESCRIBE on group delay.forwarder",
+			"WRITE on topic delay.level.*", "READ on group delay.router", "DESCRIBE on group delay.skipped (optional)", "WRITE on topic delay.cancel", "READ on topic delay.cancel",
+			"DESCRIBE on group delay.forwarder",
 			"DESCRIBE_CONFIGS on topic delay.level.* (optional)",
 			"READ on topic delay.control (optional)", "READ on topic delay.parked", "WRITE on topic delay.parked", "WRITE on topic delay.dead",
 			"DESCRIBE_CONFIGS on topic delay.parked (optional)", "DESCRIBE_CONFIGS on topic delay.dead (optional)",
@@ -25,11 +26,11 @@ func TestRights(t *testing.T) {
 		},
 		RoleStatusReader: {
 			"DESCRIBE on topic delay.inbox", "DESCRIBE on topic delay.level.*", "DESCRIBE on topic delay.parked", "DESCRIBE on topic delay.dead",
-			"READ on topic delay.control (optional)", "DESCRIBE on group delay.router", "DESCRIBE on group delay.forwarder",
+			"READ on topic delay.control (optional)", "DESCRIBE on topic delay.cancel (optional)", "DESCRIBE on group delay.router", "DESCRIBE on group delay.forwarder",
 		},
 		RoleRecordReader: {
 			"READ on topic delay.dead", "READ on topic delay.resent", "READ on topic delay.parked", "READ on topic delay.level.*",
-			"DESCRIBE on group delay.forwarder",
+			"READ on topic delay.inbox (optional)", "DESCRIBE on group delay.router", "DESCRIBE on group delay.forwarder",
 		},
 		RoleResender: {
 			"READ on topic delay.dead", "READ on topic delay.resent", "WRITE on topic delay.resent", "CREATE on topic delay.resent (optional)",

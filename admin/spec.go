@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/delayd-io/delayd/internal/cancel"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -29,6 +30,9 @@ const (
 	// that short levels do not make a file every second.
 	minSegmentAge    = 10 * time.Minute
 	segmentsPerLevel = 4
+	// segmentsOfCancels does the same for the topic of what is cancelled, of which the
+	// retention takes the oldest segment.
+	segmentsOfCancels = 16
 
 	// The room for headers that we add, above what the inbox takes: on the way
 	// to a level, and more with the reason of a dead letter or the whole state
@@ -82,6 +86,9 @@ type Spec struct {
 	// inbox keeps records that long, and a level topic its delay longer. 0 keeps
 	// everything until it is handled.
 	OutageBudget time.Duration
+	// MaxDelay is the longest exact delay that the service allows. With the longest level it
+	// says for how long what is cancelled has to be kept. 0: levels.DefaultMaxDelay, 30 days.
+	MaxDelay time.Duration
 
 	memory *memory // nil: see Remembering
 }
@@ -97,6 +104,7 @@ func (s Spec) withDefaults() Spec {
 	s.Names.Prefix = cmp.Or(s.Names.Prefix, levels.DefaultPrefix)
 	s.Partitions = cmp.Or(s.Partitions, DefaultPartitions)
 	s.Replicas = cmp.Or(s.Replicas, BrokerDefault)
+	s.MaxDelay = cmp.Or(s.MaxDelay, levels.DefaultMaxDelay)
 	return s
 }
 
@@ -124,6 +132,7 @@ const (
 	parked
 	dead
 	control // what is paused
+	cancels // what is cancelled
 )
 
 // topic is one topic as it should be.
@@ -152,12 +161,21 @@ func (s Spec) topics() []topic {
 	list = append(list,
 		topic{name: s.Names.Parked(), kind: parked, partitions: s.Partitions, headroom: parkedHeadroom},
 		topic{name: s.Names.Dead(), kind: dead, partitions: 1, headroom: parkedHeadroom},
-		topic{name: s.Names.Control(), kind: control, partitions: 1})
+		topic{name: s.Names.Control(), kind: control, partitions: 1},
+		topic{name: s.Names.Cancel(), kind: cancels, partitions: s.Partitions, keep: s.keepCancels()})
 	for i := range list {
 		list[i].rules = s.Profile.rules()
 	}
 	return list
 }
+
+// keepCancels is for how long what is cancelled may matter.
+func (s Spec) keepCancels() time.Duration {
+	return cancel.Keep(max(s.Ladder.Last().Delay, s.MaxDelay, levels.DefaultMaxDelay)) // no less, so that nobody has to know MaxDelay
+}
+
+// carries reports whether the topic has records of producers, which wait there or are dead.
+func (t topic) carries() bool { return t.kind != control && t.kind != cancels }
 
 // setting is one setting of a topic.
 type setting struct{ key, value string }
@@ -182,6 +200,9 @@ func (t topic) settings(c cluster) []setting {
 		list[0].value = compact
 	} else if t.kind != dead {
 		age := max(minSegmentAge, t.delay/segmentsPerLevel)
+		if t.kind == cancels {
+			age = max(minSegmentAge, t.keep/segmentsOfCancels)
+		}
 		list = append(list,
 			setting{timestampType, logAppendTime},
 			setting{segmentSize, strconv.Itoa(segmentBytes)},

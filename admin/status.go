@@ -7,6 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/cancel"
 )
 
 // Status is what is on the topics of the service at one time.
@@ -17,6 +19,9 @@ type Status struct {
 	Levels []TopicStatus `json:"levels"` // from the shortest to the longest
 	Parked TopicStatus   `json:"parked"`
 	Dead   TopicStatus   `json:"dead"`
+	// CancelsPending is how many cancels and replacements are kept, because records may wait
+	// that they are meant for.
+	CancelsPending int64 `json:"cancels_pending,omitempty"`
 }
 
 // TopicStatus is what is on one topic. A topic that does not exist has no
@@ -82,7 +87,17 @@ func inspected(ctx context.Context, cl *kgo.Client, spec Spec, now time.Time) (c
 	counted.findHolders(ctx, kadm.NewClient(cl))
 	status := counted.status(now)
 	status.Clock = counted.clock(ctx, cl)
+	status.CancelsPending = cancelsPending(ctx, cl, spec.withDefaults())
 	return counted, status, err
+}
+
+// cancelsPending counts what is cancelled, 0 where it can't be: nothing depends on it.
+func cancelsPending(ctx context.Context, cl *kgo.Client, spec Spec) int64 {
+	n, err := cancel.Outstanding(ctx, kadm.NewClient(cl), spec.Names.Cancel(), spec.keepCancels())
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // Late is for how long a topic has had a record that should have been handled: for

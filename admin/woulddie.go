@@ -69,6 +69,9 @@ func cannotRead(h []kgo.RecordHeader) string {
 	case "":
 		return "it has no " + levels.HeaderLevel + "; send it with one"
 	case levels.HeaderLevel:
+		if asked.Retry() {
+			return cannotRetry(h)
+		}
 		_, err = levels.ParseRequest(string(asked.Value))
 	case levels.HeaderFor:
 		_, err = levels.ParseFor(string(asked.Value))

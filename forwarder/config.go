@@ -150,8 +150,14 @@ type Config struct {
 	// headers, which takes the right to write there. A panic of Retry makes it a dead
 	// letter.
 	Retry func(attempt int, err error) (wait time.Duration, ok bool)
+	// RetryPolicy, if it has waits, takes the place of Retry, and works as for consumers that
+	// send records back to a service: a record's own delay-retry-policy counts before it, the
+	// Handler gets delay-attempt, delay-retry-cause and delay-retry-first-cause from the
+	// second attempt on, and after the last wait the record is a dead letter,
+	// retries-exhausted, with the first and the last cause.
+	RetryPolicy levels.RetryPolicy
 	// RetryInPlace makes a record that failed wait in its place, exactly as long as
-	// Retry says, so that records stay in order. The price is that the records behind
+	// Retry or RetryPolicy says, so that records stay in order. The price is that the records behind
 	// it wait too: all of its partition, or with Concurrency those with its key, and all
 	// once as many failed as are called at a time, or eight times as many wait for their
 	// key. Ready is an error once they are overdue by ten seconds. Retry is RetryForever
@@ -201,6 +207,8 @@ func (c *Config) validate() error {
 	switch {
 	case c.Concurrency < 0:
 		return fmt.Errorf("concurrency must be 0 (one call at a time) or more, got %d", c.Concurrency)
+	case c.Retry != nil && c.RetryPolicy.Len() > 0:
+		return errors.New("retry: both Retry and RetryPolicy are set; leave one of the two out")
 	case c.MaxDelay < 0:
 		return fmt.Errorf("max delay must be 0 (30 days) or more, got %v", c.MaxDelay)
 	case c.Timeout < 0:

@@ -15,9 +15,25 @@ import (
 // as long as it asks for is taken for one with a forged due time.
 const clockSlack = time.Minute
 
+// Records that take another step do so together: at the next multiple of stepEvery after the
+// end of their level, or of a stepShare of the first level where that is less. What remains
+// is at least the first level then and is computed from the due time, so that none is
+// delivered later for it. Alone, each would cost the brokers a request and wait for its turn
+// among those that are delivered.
+const (
+	stepEvery = 50 * time.Millisecond
+	stepShare = 10
+)
+
+// stepAt returns when a record takes its next step whose level is over at end.
+func (w *worker) stepAt(end time.Time) time.Time {
+	every := max(time.Millisecond, min(stepEvery, w.ladder.First().Delay/stepShare).Truncate(time.Millisecond)).Milliseconds()
+	return time.UnixMilli((end.UnixMilli() + every - 1) / every * every)
+}
+
 // exactDue returns when a record is to be handled on this level that asks for an exact
-// time: then, where it is delivered from here, else at the end of the level. routed and ms
-// are what its hop says. is is false for any other record.
+// time: then, where it is delivered from here, else when it takes its next step. routed and
+// ms are what its hop says. is is false for any other record.
 func (w *worker) exactDue(rec *kgo.Record, appended time.Time, ms int64, routed bool) (at time.Time, is bool) {
 	if !routed {
 		asked, refusal := record.ReadAsked(rec.Headers)
@@ -33,7 +49,7 @@ func (w *worker) exactDue(rec *kgo.Record, appended time.Time, ms int64, routed 
 		return at, false
 	}
 	if end := appended.Add(w.delay); !w.ladder.LastStep(due.Sub(end)) {
-		return end, true
+		return w.stepAt(end), true
 	}
 	return due, true
 }
@@ -48,6 +64,9 @@ func (w *worker) forged(due, appended time.Time) bool {
 // exact time. is is false where it does not, or cannot be read: refusal says why.
 func (w *worker) exactFacts(rec *kgo.Record, h *record.Headers, seen time.Time) (f levels.Facts, is bool, refusal *levels.Refusal) {
 	asked, refusal := h.Asked()
+	if refusal == nil && asked.Retry() {
+		refusal = w.uncounted()
+	}
 	if refusal != nil || !asked.Exact() {
 		return f, false, refusal
 	}

@@ -45,6 +45,7 @@ type Forwarder struct {
 	transactional bool
 	handing       *handing // nil when records go to target topics
 	control       *control.Reader
+	cancels       *cancels
 	once          lifecycle.Once
 }
 
@@ -72,6 +73,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 		MaxLate:           cfg.MaxLate,
 		TransactionalID:   deliver.TransactionalID(cfg.Delivery, cfg.Names.ForwarderGroup(), cfg.Instance),
 		Compression:       cfg.Compression,
+		Cancelled:         func(src *kgo.Record, facts *levels.Facts) bool { return f.cancels.parked(src, facts, counters) },
 		Owned:             func() []int32 { return f.consumer.Owned(cfg.Names.Parked()) },
 		Log:               cfg.Log,
 		Metrics:           counters,
@@ -84,12 +86,13 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 	if cfg.handles() {
 		f.handing = newHanding(&cfg, outbox, counters)
 	}
+	f.cancels = newCancels(&cfg, counters, opts...)
 	f.consumer, err = consume.New(consume.Config{
 		Group:         cfg.Names.ForwarderGroup(),
 		Instance:      cfg.Instance,
 		LeaveOnStop:   cfg.LeaveOnStop,
-		Topics:        topics(&cfg, outbox, f.handing, counters),
-		Discover:      retired(&cfg, outbox, f.handing, counters),
+		Topics:        topics(&cfg, outbox, f.handing, counters, f.cancels),
+		Discover:      retired(&cfg, outbox, f.handing, counters, f.cancels),
 		Budget:        cfg.Budget,
 		Gather:        gather,
 		PurgeAfter:    cfg.PurgeAfter,
@@ -112,6 +115,9 @@ func New(cfg Config, opts ...kgo.Opt) (*Forwarder, error) {
 // assigned prepares new lanes: what is paused has to be known, and what is parked.
 func (f *Forwarder) assigned(ctx context.Context) error {
 	if err := f.control.Loaded(ctx); err != nil {
+		return err
+	}
+	if err := f.cancels.loaded(ctx); err != nil {
 		return err
 	}
 	return f.outbox.CloseGates(ctx)
@@ -161,6 +167,11 @@ func (f *Forwarder) Run(ctx context.Context) (err error) {
 	}
 	defer f.outbox.Close()
 	defer f.control.Start(ctx)()
+	stopCancels, err := f.cancels.start(ctx)
+	if err != nil {
+		return fmt.Errorf("forwarder: %w", err)
+	}
+	defer stopCancels()
 	if f.transactional {
 		err := f.outbox.Transact(ctx, f.consumer.TxnCommitter(false), f.consumer.TxnCommitter(true))
 		if ctx.Err() != nil {
@@ -178,7 +189,7 @@ func (f *Forwarder) Run(ctx context.Context) (err error) {
 func (f *Forwarder) Ready() error {
 	err := f.once.Running()
 	if err == nil {
-		err = cmp.Or(f.control.Ready(), f.consumer.Ready())
+		err = cmp.Or(f.control.Ready(), f.cancels.gate.Ready(), f.consumer.Ready())
 	}
 	if err != nil {
 		return fmt.Errorf("forwarder: %w", err)

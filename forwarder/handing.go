@@ -35,6 +35,7 @@ type handing struct {
 	names    levels.Names
 	ladder   levels.Ladder
 	retry    func(attempt int, err error) (time.Duration, bool)
+	policy   levels.RetryPolicy // in place of retry, unless it is empty
 	inPlace  bool
 	timeout  time.Duration
 	atOnce   int // calls for one lane
@@ -51,7 +52,7 @@ type handing struct {
 func newHanding(cfg *Config, outbox *deliver.Outbox, counters *metrics.Metrics) *handing {
 	h := &handing{
 		handler: cfg.Handler, handlers: maps.Clone(cfg.Handlers), names: cfg.Names, ladder: cfg.Ladder,
-		retry: cfg.Retry, inPlace: cfg.RetryInPlace, timeout: cfg.Timeout, atOnce: max(cfg.Concurrency, 1),
+		retry: cfg.Retry, policy: cfg.RetryPolicy, inPlace: cfg.RetryInPlace, timeout: cfg.Timeout, atOnce: max(cfg.Concurrency, 1),
 		maxLate: cfg.MaxLate, outbox: outbox, metrics: counters, tracer: cfg.Tracing,
 		log:   cfg.Log.Sample(&zerolog.BurstSampler{Burst: failureLogs, Period: time.Second}),
 		calls: make(map[context.Context]*calls),
@@ -80,6 +81,9 @@ type task struct {
 func (h *handing) hand(work *consume.Work, headers *record.Headers, f levels.Facts) {
 	src := work.Record
 	t := &task{Work: work, src: src, facts: f, retry: headers.Retry(f.Due)}
+	if h.policy.Len() > 0 {
+		t.retry.Attempts = retried(src, t.retry.Attempts)
+	}
 	t.facts.Due = t.retry.Due
 	var refusal *levels.Refusal
 	if t.target, t.handler, refusal = h.resolve(headers); refusal != nil {
@@ -154,7 +158,7 @@ func (h *handing) serve(t *task) {
 		if t.Context().Err() != nil { // the record's next owner hands it out again
 			break
 		}
-		v := h.judge(t.retry.Attempts+1, err)
+		v := h.judge(t, t.retry.Attempts+1, err)
 		if v.counts {
 			t.retry.Attempts++
 		}
@@ -207,13 +211,16 @@ type verdict struct {
 }
 
 // judge decides what becomes of a record whose attempt has failed with err.
-func (h *handing) judge(attempt int, err error) (v verdict) {
+func (h *handing) judge(t *task, attempt int, err error) (v verdict) {
 	if fatal, ok := errors.AsType[*neverError](err); ok {
 		return verdict{counts: true, refusal: &levels.Refusal{Code: levels.Rejected,
 			Detail: fmt.Sprintf("the handler refuses the record: %s", brief(fatal.err))}}
 	}
 	if later, ok := errors.AsType[*laterError](err); ok {
 		return verdict{wait: later.wait}
+	}
+	if h.policy.Len() > 0 {
+		return h.next(t, attempt, err)
 	}
 	v.counts = true
 	var again bool

@@ -24,6 +24,7 @@ type worker struct {
 	outbox   *deliver.Outbox
 	handing  *handing // nil: records go to their targets
 	metrics  *metrics.Metrics
+	screen   *screen
 }
 
 // cut is added because Kafka cuts timestamps to whole milliseconds: without it a
@@ -39,6 +40,12 @@ const cut = time.Millisecond
 // A record that asks for an exact time is due then where that is earlier, or less than the
 // first level later. It is handled by its due time, whatever its key is.
 func (w *worker) Due(rec *kgo.Record, seen time.Time) (at time.Time, free bool) {
+	at, free = w.due(rec, seen)
+	w.screen.saw(rec, at)
+	return at, free
+}
+
+func (w *worker) due(rec *kgo.Record, seen time.Time) (at time.Time, free bool) {
 	appended := w.appended(rec, seen)
 	ms, exact, routed := record.HopDue(rec.Headers)
 	if exact {
@@ -107,6 +114,9 @@ func (w *worker) Handle(works []*consume.Work) {
 func (w *worker) facts(rec *kgo.Record, h *record.Headers, due, seen time.Time) (f levels.Facts, refusal *levels.Refusal) {
 	f, routed := h.Facts()
 	if !routed {
+		if refusal = h.MisplacedCancel(); refusal != nil {
+			return levels.Facts{Partition: levels.ByKey, Granted: w.name, Accepted: sinceEpoch(rec.Timestamp), Due: sinceEpoch(due)}, refusal
+		}
 		var exact bool
 		if f, exact, refusal = w.exactFacts(rec, h, seen); exact {
 			return f, nil

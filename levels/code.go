@@ -11,6 +11,11 @@ const (
 	// BadTime: the exact time in [HeaderFor] or [HeaderUntil] cannot be read, or a record
 	// has more than one of these and [HeaderLevel].
 	BadTime Code = "bad-time"
+	// BadRetry: [HeaderAttempt] or [HeaderRetryPolicy] of a record that is to be retried
+	// cannot be read, or it was written straight to a level, where nobody counts.
+	BadRetry Code = "bad-retry"
+	// RetriesExhausted: the record was retried as often as its [RetryPolicy] says.
+	RetriesExhausted Code = "retries-exhausted"
 	// OverMax: more was asked for than the last level, and the configuration
 	// refuses that instead of clamping it; or an exact time is further away than the
 	// configuration allows.
@@ -25,6 +30,11 @@ const (
 	// BadHeader: the key of a header is one of ours but for its case, as in "Delay-Id".
 	// Those that have a code of their own get that.
 	BadHeader Code = "bad-header"
+	// BadCancel: a [HeaderCancel] or [HeaderReplace] that cannot be followed, as one
+	// without an id.
+	BadCancel Code = "bad-cancel"
+	// TooManyCancels: as many cancels are outstanding as the configuration allows.
+	TooManyCancels Code = "too-many-cancels"
 	// UnknownTopic: the target did not exist for as long as one was waited for.
 	UnknownTopic Code = "unknown-topic"
 	// BadPartition: [HeaderPartition] is not a partition of the target.
@@ -52,7 +62,7 @@ const (
 // Codes returns all codes.
 func Codes() []Code {
 	return []Code{
-		BadLevel, BadTime, OverMax, NoTarget, IllegalTarget, ForbiddenTarget, BadHeader, UnknownTopic, BadPartition,
+		BadLevel, BadTime, BadRetry, RetriesExhausted, OverMax, NoTarget, IllegalTarget, ForbiddenTarget, BadHeader, BadCancel, TooManyCancels, UnknownTopic, BadPartition,
 		NotAuthorized, TooLarge, Rejected, GaveUp, TooLate, Unreadable, Skipped,
 	}
 }

@@ -58,6 +58,9 @@ func ParseRequest(s string) (Request, error) {
 	if !isDigits(s) {
 		d, fault := parseDelay(s)
 		if fault != "" {
+			if strings.EqualFold(s, RetryLevel) {
+				return Request{}, retryError(s)
+			}
 			if what, fix := delayFault(s); what != "" {
 				return Request{}, fmt.Errorf("%s %s: %s; %s", HeaderLevel, quote(s), what, fix)
 			}
@@ -112,10 +115,8 @@ func valueError(what, value, fault, allowed string) error {
 	return fmt.Errorf("%s %s: %s; %s", what, quote(value), fault, allowed)
 }
 
-// parseDelay is ParseDelay with what is wrong in words, "" for nothing, so that
-// its callers can say what they read. It follows time.ParseDuration step by
-// step, the arithmetic of fractions included, so that both agree to the
-// nanosecond on all that both accept.
+// parseDelay is ParseDelay with what is wrong in words, "" for nothing, so that its
+// callers can say what they read.
 func parseDelay(s string) (time.Duration, string) {
 	if s == "" {
 		return 0, "empty"
@@ -123,36 +124,28 @@ func parseDelay(s string) (time.Duration, string) {
 	if s[0] == '-' || s[0] == '+' {
 		return 0, "a sign is not allowed"
 	}
-	var sum uint64 // below 1<<63, so that adding a term cannot wrap
+	var sum time.Duration
 	for s != "" {
-		t, rest, fault := cutTerm(s)
+		term, rest, fault := cutTerm(s)
 		if fault != "" {
 			return 0, fault
 		}
-		ns, ok := t.nanoseconds()
-		if !ok || sum+ns > math.MaxInt64 {
+		d, ok := termDuration(term)
+		if !ok || d > math.MaxInt64-sum {
 			return 0, tooLong
 		}
-		sum += ns
+		sum += d
 		s = rest
 	}
-	return time.Duration(sum), ""
+	return sum, ""
 }
 
 // tooLong is the fault of a delay that overflows, rounded to whole days.
 var tooLong = fmt.Sprintf("longer than %dd", time.Duration(math.MaxInt64)/day)
 
-// term is one number with its unit: delays are sums of them.
-type term struct {
-	whole    uint64        // the digits before the point
-	overflow bool          // there are more of them than whole can hold
-	fraction uint64        // the digits behind the point
-	scale    float64       // ten to the power of their count
-	unit     time.Duration // the size of the unit
-}
-
-// cutTerm takes the first term off s, which is not empty.
-func cutTerm(s string) (t term, rest, fault string) {
+// cutTerm takes the first term off s, which is not empty: a number with its unit.
+// Delays are sums of them.
+func cutTerm(s string) (term, rest, fault string) {
 	numberEnd := 0
 	for numberEnd < len(s) && isNumeric(s[numberEnd]) {
 		numberEnd++
@@ -166,69 +159,38 @@ func cutTerm(s string) (t term, rest, fault string) {
 	whole, fraction, _ := strings.Cut(number, ".")
 	switch {
 	case number == "":
-		return t, "", "does not begin with a number"
+		fault = "does not begin with a number"
 	case len(whole)+len(fraction) == 0 || !isDigitsOrEmpty(fraction):
-		return t, "", quote(number) + " is not a number"
+		fault = quote(number) + " is not a number"
 	case unit == "":
-		return t, "", quote(number) + " has no unit"
-	}
-	var ok bool
-	if t.unit, ok = unitSize(unit); !ok {
-		return t, "", "unknown unit " + quote(unit) + ", units are " + unitList
-	}
-	t.whole, t.overflow = parseWhole(whole)
-	t.fraction, t.scale = parseFraction(fraction)
-	return t, s[unitEnd:], ""
-}
-
-// nanoseconds is the size of the term, and false where it is not below 1<<63.
-func (t term) nanoseconds() (uint64, bool) {
-	unit := uint64(t.unit)
-	if t.overflow || t.whole > math.MaxInt64/unit {
-		return 0, false
-	}
-	ns := t.whole * unit
-	if t.fraction > 0 {
-		// A float holds every fraction well enough: time.ParseDuration does
-		// the same.
-		ns += uint64(float64(t.fraction) * (float64(unit) / t.scale))
-	}
-	return ns, ns <= math.MaxInt64
-}
-
-// parseWhole reads digits and says whether they overflow.
-func parseWhole(digits string) (x uint64, overflow bool) {
-	for i := range len(digits) {
-		if x > math.MaxInt64/10 {
-			return 0, true
+		fault = quote(number) + " has no unit"
+	default:
+		if _, ok := unitSize(unit); !ok {
+			fault = "unknown unit " + quote(unit) + ", units are " + unitList
 		}
-		x = x*10 + uint64(digits[i]-'0')
 	}
-	return x, x > math.MaxInt64
+	return s[:unitEnd], s[unitEnd:], fault
 }
 
-// parseFraction reads the digits behind a point, and leaves out those that no
-// longer fit: they are too small to count.
-func parseFraction(digits string) (x uint64, scale float64) {
-	scale = 1
-	for i := range len(digits) {
-		if x > math.MaxInt64/10 {
-			break
-		}
-		next := x*10 + uint64(digits[i]-'0')
-		if next > 1<<63 {
-			break
-		}
-		x = next
-		scale *= 10
+// termDuration returns the duration of a well-formed term, and false where a
+// time.Duration cannot hold it. time.ParseDuration knows all units but the day.
+func termDuration(term string) (time.Duration, bool) {
+	number, isDays := strings.CutSuffix(term, "d")
+	if !isDays {
+		d, err := time.ParseDuration(term)
+		return d, err == nil
 	}
-	return x, scale
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil { // it has a fraction, or overflows
+		hours, err := time.ParseDuration(number + "h")
+		return hours * (day / time.Hour), err == nil && hours <= math.MaxInt64/(day/time.Hour)
+	}
+	return time.Duration(n) * day, n <= int64(math.MaxInt64/day)
 }
 
-// unitSize is the size of a unit by its name.
+// unitSize returns the size of a unit by its name.
 func unitSize(name string) (time.Duration, bool) {
-	switch name {
-	case "µs", "μs": // the micro sign and the Greek letter: time.ParseDuration takes both
+	if name == "µs" || name == "μs" { // the micro sign and the Greek letter: time.ParseDuration takes both
 		return time.Microsecond, true
 	}
 	for _, u := range units {

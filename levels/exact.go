@@ -2,7 +2,6 @@ package levels
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -25,8 +24,8 @@ func ParseFor(s string) (time.Duration, error) {
 	case fault == "":
 		return d, nil
 	case isDigits(s):
-		n, overflow := parseWhole(s)
-		if overflow || n > math.MaxInt32 || n == 0 {
+		n, err := strconv.ParseInt(s, 10, 32)
+		if err != nil || n == 0 {
 			return 0, valueError(HeaderFor, s, "a number without a unit", delayForm)
 		}
 		return 0, fmt.Errorf("%s %s: a number without a unit, and a level number belongs in %s; write %ds for seconds or %dms for milliseconds",

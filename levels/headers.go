@@ -5,7 +5,7 @@ package levels
 // are taken off before the record reaches its target.
 const (
 	// HeaderLevel is what the producer asks for: a duration ("45s", "1m30s",
-	// "1d") or a level number ("3"); see [ParseRequest].
+	// "1d") or a level number ("3"), see [ParseRequest]; or [RetryLevel].
 	HeaderLevel = "delay-level"
 	// HeaderFor asks for an exact delay, to the millisecond: a duration ("45m"), counted
 	// from when a broker first accepted the record; see [ParseFor]. A record has one of
@@ -28,6 +28,35 @@ const (
 	// through untouched: a LogAppendTime topic destroys the record's timestamp,
 	// so that only a header can keep it.
 	HeaderSent = "delay-sent"
+	// HeaderCancel makes the record a cancel: the records with this delay-id and the
+	// cancel's key (whatever their key, where the cancel has none) that were accepted before
+	// it and are not delivered yet are dropped. The cancel itself is delivered nowhere. It works on
+	// the inbox only.
+	HeaderCancel = "delay-cancel"
+	// HeaderReplace is "true" on a record with a HeaderID that takes the place of earlier ones
+	// with its id and key: they are dropped. It works on the inbox only.
+	HeaderReplace = "delay-replace"
+)
+
+// The headers of a record that is retried: one that a consumer sends back to the inbox with
+// [HeaderLevel] set to [RetryLevel]. A delivered record keeps them, so that the next retry
+// knows of those before; one that is sent on in another way is a new message, and loses all
+// but HeaderRetryPolicy.
+const (
+	// HeaderAttempt is how often the record was retried: 1 on the first that comes back.
+	// The router counts it. Absent means 0.
+	HeaderAttempt = "delay-attempt"
+	// HeaderRetryPolicy replaces the service's policy for this record; see
+	// [ParseRetryHeader]. Its producer may set it, or the consumer that sends it back.
+	HeaderRetryPolicy = "delay-retry-policy"
+	// HeaderRetryCause is why the consumer failed, in words: optional, and cut where it
+	// is long.
+	HeaderRetryCause = "delay-retry-cause"
+	// HeaderRetryFirstCause is HeaderRetryCause of the first retry that had one. The
+	// router keeps it.
+	HeaderRetryFirstCause = "delay-retry-first-cause"
+	// HeaderFirstAccepted is [HeaderAccepted] of the first delivery. The router keeps it.
+	HeaderFirstAccepted = "delay-first-accepted"
 )
 
 // The headers that a delivered record carries. On an incoming record they mean

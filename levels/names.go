@@ -18,6 +18,7 @@ const (
 	deadSuffix      = ".dead"
 	resentSuffix    = ".resent"
 	controlSuffix   = ".control"
+	cancelSuffix    = ".cancel"
 	routerSuffix    = ".router"
 	forwarderSuffix = ".forwarder"
 	purgedSuffix    = ".purged"
@@ -96,6 +97,9 @@ func (n Names) Resent() string { return n.prefix() + resentSuffix }
 // Control is the topic of what operators have paused.
 func (n Names) Control() string { return n.prefix() + controlSuffix }
 
+// Cancel is the topic of the marks that keep cancelled records from being delivered.
+func (n Names) Cancel() string { return n.prefix() + cancelSuffix }
+
 // RouterGroup is the consumer group of the inbox.
 func (n Names) RouterGroup() string { return n.prefix() + routerSuffix }
 
@@ -122,7 +126,7 @@ func (n Names) Owns(topic string) bool {
 		return false
 	}
 	switch rest {
-	case inboxSuffix, parkedSuffix, deadSuffix, resentSuffix, controlSuffix:
+	case inboxSuffix, parkedSuffix, deadSuffix, resentSuffix, controlSuffix, cancelSuffix:
 		return true
 	}
 	return strings.HasPrefix(rest, levelInfix)
@@ -131,7 +135,7 @@ func (n Names) Owns(topic string) bool {
 // ServiceOf is the inverse of Owns, as far as a name can tell: the installation whose
 // topic this would be. Topics of other software may have such names too.
 func ServiceOf(topic string) (Names, bool) {
-	for _, suffix := range []string{inboxSuffix, parkedSuffix, deadSuffix, resentSuffix, controlSuffix} {
+	for _, suffix := range []string{inboxSuffix, parkedSuffix, deadSuffix, resentSuffix, controlSuffix, cancelSuffix} {
 		if prefix, ok := strings.CutSuffix(topic, suffix); ok {
 			n := Names{prefix}
 			return n, prefix != "" && n.Validate() == nil

@@ -3,6 +3,7 @@ package levels
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -76,9 +77,9 @@ func parseWord(word string) (d time.Duration, fault string) {
 	if digits == "" || !ok {
 		return 0, formFault(word, digits, unit)
 	}
-	n, overflow := parseWhole(digits)
+	n, err := strconv.ParseInt(digits, 10, 64)
 	switch {
-	case overflow || n > uint64(MaxDelay/size):
+	case err != nil || n > int64(MaxDelay/size):
 		return 0, "longer than a level can be; write " + FormatDelay(MaxDelay) + " or less"
 	case n == 0:
 		return 0, zeroFault
@@ -135,8 +136,8 @@ func mend(word string) string {
 
 // withUnits shows a number with each of the units that a ladder may use.
 func withUnits(digits string) string {
-	n, overflow := parseWhole(digits)
-	if overflow || n == 0 || n > uint64(MaxDelay/day) {
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n == 0 || n > int64(MaxDelay/day) {
 		n = 1
 	}
 	return fmt.Sprintf("%ds, %dm, %dh or %dd", n, n, n, n)

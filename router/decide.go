@@ -63,6 +63,8 @@ type Decision struct {
 	// acceptance that is.
 	Asked   time.Duration
 	Clamped bool
+	// Attempt is the number of the retry that a record asked for and waits for; 0 for none.
+	Attempt int
 }
 
 // Decide says what becomes of a record of the inbox that was accepted then, by
@@ -80,6 +82,9 @@ type Decision struct {
 //
 // A record that asks for an exact time is due then, and waits on the first level of its
 // walk; see [levels.Ladder.Step]. One that asks for the past is due when it was accepted.
+//
+// A record that asks for a retry waits as the Retry of the policy, or its own, says; see
+// [levels.RetryLevel].
 func (p *Policy) Decide(rec *kgo.Record, accepted time.Time) Decision {
 	return p.DecideAt(rec, accepted, accepted)
 }
@@ -122,6 +127,10 @@ func (p *Policy) decide(rec *kgo.Record, h *record.Headers, accepted, now time.T
 		return d
 	}
 	d.Kind, d.Level = ToLevel, granted.level
+	if d.Attempt = granted.attempt; d.Attempt > 0 {
+		rec = record.Retried(rec, d.Attempt)
+		h = record.Read(rec.Headers)
+	}
 	d.Record = h.Hop(rec, p.Names.Level(d.Level), d.Facts)
 	return d
 }
@@ -146,6 +155,7 @@ type grant struct {
 	clamped bool
 	exact   bool  // for an exact time, and no level
 	due     int64 // which is this, in Unix milliseconds
+	attempt int   // of a retry
 }
 
 // readRequest reads the request from headers and answers it.
@@ -160,6 +170,8 @@ func (p *Policy) readRequest(h *record.Headers, acceptedMs int64) (grant, *Refus
 	case asked.Exact():
 		due, r := asked.Due(acceptedMs, p.maxDelay())
 		return exactly(due, acceptedMs), r
+	case asked.Retry():
+		return p.readRetry(h, acceptedMs)
 	case asked.Key == "":
 		return grant{}, &Refusal{Code: levels.BadLevel, Detail: levels.HeaderLevel +
 			" is missing; write a duration such as 10s, 1m30s, 2h or 1d, or a level number such as 3"}

@@ -158,6 +158,7 @@ func anyPolicy() *rapid.Generator[*Policy] {
 var someKeys = []string{
 	levels.HeaderLevel, levels.HeaderTarget, levels.HeaderPartition, levels.HeaderID, levels.HeaderGranted, levels.HeaderDue,
 	record.KeyDue, record.KeyAccepted, record.KeyGranted, record.KeyID, levels.HeaderError, "", "x", "Delay-Level", "delay-foo",
+	levels.HeaderAttempt, levels.HeaderRetryPolicy, levels.HeaderRetryCause, levels.HeaderRetryFirstCause, levels.HeaderFirstAccepted,
 }
 
 // anyHeaders draws headers that make sense about every other time.
@@ -173,7 +174,7 @@ func anyHeaders() *rapid.Generator[[]kgo.RecordHeader] {
 		})
 		if rapid.Bool().Draw(t, "with a request") {
 			number := rapid.StringMatching(`[0-9]{1,3}`)
-			h = append(h, headers(levels.HeaderLevel, rapid.OneOf(word, number).Draw(t, "request"))...)
+			h = append(h, headers(levels.HeaderLevel, rapid.OneOf(word, number, rapid.Just(levels.RetryLevel)).Draw(t, "request"))...)
 		}
 		if rapid.Bool().Draw(t, "with a target") {
 			target := rapid.SampledFrom([]string{"orders", "payments", "secrets", "delay.dead", "__x", "a b", ""}).Draw(t, "target")
@@ -263,6 +264,9 @@ func checkWaits(t fataler, p *Policy, rec *kgo.Record, d Decision) {
 	if !ok || hop != want {
 		t.Fatalf("the forwarder reads %+v, want %+v", hop, want)
 	}
+	if d.Attempt > 0 {
+		rec = record.Retried(rec, d.Attempt)
+	}
 	kept := record.WithoutHop(rec.Headers, 0)
 	if !cmp.Equal(kept, d.Record.Headers[:len(kept)]) || !cmp.Equal(rec.Key, d.Record.Key) || !cmp.Equal(rec.Value, d.Record.Value) {
 		t.Fatalf("record %+v became %+v", rec, d.Record)
@@ -294,6 +298,8 @@ func FuzzDecide(f *testing.F) {
 	f.Add([]byte("delay-level\x003\x00delay-target\x00orders\x00delay-partition\x007"))
 	f.Add([]byte("delay-level\x000"))
 	f.Add([]byte("delay-level\x001d\x00delay-target\x00"))
+	f.Add([]byte("delay-level\x00retry\x00delay-target\x00orders\x00delay-attempt\x003\x00delay-retry-cause\x00timeout"))
+	f.Add([]byte("delay-level\x00retry\x00delay-retry-policy\x001s 5s\x00delay-attempt\x002\x00delay-retry-first-cause\x00\x1b[2J"))
 	p := defaults()
 	p.DefaultTarget = "fallback"
 	f.Fuzz(func(t *testing.T, encoded []byte) {

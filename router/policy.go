@@ -31,6 +31,11 @@ type Policy struct {
 	// MaxDelay bounds exact times: a request for one that is further away is refused as
 	// over-max. 0: levels.DefaultMaxDelay, 30 days.
 	MaxDelay time.Duration
+	// Retry is how long a record waits before each retry (header delay-level: retry)
+	// that brings no policy of its own. Each wait is rounded as Rounding says; one above
+	// the last level, or with levels.Exact above MaxDelay, is shortened to that. Empty:
+	// levels.DefaultRetryPolicy.
+	Retry levels.RetryPolicy
 	// DefaultTarget receives records that name no target. Empty: they are refused.
 	DefaultTarget string
 	// AllowTargets and DenyTargets are patterns of path.Match. An empty allow
@@ -38,8 +43,8 @@ type Policy struct {
 	AllowTargets, DenyTargets []string
 }
 
-// WithDefaults is the policy with a ladder, a prefix and a longest exact delay where it
-// had none.
+// WithDefaults is the policy with a ladder, a prefix, a longest exact delay and waits
+// before retries where it had none.
 func (p Policy) WithDefaults() Policy {
 	if p.Ladder.Len() == 0 {
 		p.Ladder = levels.Default()
@@ -48,6 +53,7 @@ func (p Policy) WithDefaults() Policy {
 		p.Names.Prefix = levels.DefaultPrefix
 	}
 	p.MaxDelay = cmp.Or(p.MaxDelay, levels.DefaultMaxDelay)
+	p.Retry = p.retries()
 	return p
 }
 

@@ -142,6 +142,9 @@ func (s *sending) prepare(rec *kgo.Record, wish wish, now time.Time, id string) 
 	if refusal != nil {
 		return prepared{}, refusal
 	}
+	if refusal := record.Read(rec.Headers).MisplacedCancel(); refusal != nil {
+		return prepared{}, refusal
+	}
 	named := rec.Topic
 	if s.noTarget && s.policy.Names.Owns(named) { // a handler delays a record again as it got it
 		named = ""
@@ -269,6 +272,8 @@ func identify(headers []kgo.RecordHeader, fresh string) (h []kgo.RecordHeader, i
 		switch key {
 		case levels.HeaderID, levels.HeaderPreviousID, levels.HeaderGranted, levels.HeaderRequested, levels.HeaderDue, levels.HeaderAccepted:
 			return true
+		case levels.HeaderAttempt, levels.HeaderRetryCause, levels.HeaderRetryFirstCause, levels.HeaderFirstAccepted:
+			return delivered // they are of the message that it was
 		}
 		return false
 	})

@@ -84,6 +84,9 @@ type Receipt struct {
 	Topic     string
 	Partition int32
 	Offset    int64
+	// Attempt is the number of the retry that the record waits for, see [Producer.Retry];
+	// 0 where it was sent otherwise, and where it was not retried but is a dead letter.
+	Attempt int
 }
 
 // Producer sends records that are delivered later. It makes the router's decision
@@ -193,6 +196,15 @@ func (p *Producer) SendUntil(ctx context.Context, rec *kgo.Record, at time.Time)
 
 // sendWait is Send.
 func (p *Producer) sendWait(ctx context.Context, rec *kgo.Record, wish wish) (Receipt, error) {
+	return p.await(ctx, func(err error) error { return sendError(rec, wish, err) },
+		func(ctx context.Context, callback func(Receipt, error)) Receipt {
+			return p.send(ctx, rec, wish, callback)
+		})
+}
+
+// await waits for a record that send takes. fail adds to the error of a wait what it was
+// for.
+func (p *Producer) await(ctx context.Context, fail func(error) error, send func(context.Context, func(Receipt, error)) Receipt) (Receipt, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	type result struct {
@@ -200,7 +212,7 @@ func (p *Producer) sendWait(ctx context.Context, rec *kgo.Record, wish wish) (Re
 		err     error
 	}
 	done := make(chan result, 1)
-	taken := p.send(ctx, rec, wish, func(receipt Receipt, err error) { done <- result{receipt, err} })
+	taken := send(ctx, func(receipt Receipt, err error) { done <- result{receipt, err} })
 	select {
 	case r := <-done:
 		return r.receipt, r.err
@@ -211,7 +223,7 @@ func (p *Producer) sendWait(ctx context.Context, rec *kgo.Record, wish wish) (Re
 		return r.receipt, r.err
 	default:
 		err := p.explain(fmt.Errorf("%w; the record may still be written", context.Cause(ctx)))
-		return taken, sendError(rec, wish, err)
+		return taken, fail(err)
 	}
 }
 
@@ -262,17 +274,23 @@ func (p *Producer) send(ctx context.Context, rec *kgo.Record, wish wish, callbac
 		callback = func(Receipt, error) {}
 	}
 	made, err := p.prepare(rec, wish, time.Now())
+	return p.put(ctx, made, err, func(err error) error { return sendError(rec, wish, err) }, callback)
+}
+
+// put writes what was prepared, unless that has failed. fail adds to an error what it was
+// for.
+func (p *Producer) put(ctx context.Context, made prepared, err error, fail func(error) error, callback func(Receipt, error)) Receipt {
 	if err == nil {
 		err = p.admit(ctx, made.target)
 	}
 	if err != nil {
-		callback(made.receipt, sendError(rec, wish, err))
+		callback(made.receipt, fail(err))
 		return made.receipt
 	}
 	p.client.Produce(context.WithoutCancel(ctx), made.record, func(written *kgo.Record, err error) {
 		<-p.room
 		if err != nil {
-			callback(made.receipt, sendError(rec, wish, p.writeError(written.Topic, err)))
+			callback(made.receipt, fail(p.writeError(written.Topic, err)))
 			return
 		}
 		receipt := made.receipt
@@ -344,7 +362,7 @@ func (p *Producer) admit(ctx context.Context, target string) error {
 	if ctx.Err() != nil { // with room too: select would toss a coin
 		return context.Cause(ctx)
 	}
-	if p.exists != nil {
+	if p.exists != nil && target != "" { // a dead letter has none
 		bounded, cancel := p.bounded(ctx)
 		defer cancel()
 		if err := p.exists.check(bounded, target); err != nil {

@@ -38,7 +38,7 @@ type rig struct {
 }
 
 // onVirtualTime runs a test with a broker that has the topics orders,
-// delay.level.1s and delay.level.10s.
+// delay.level.1s, delay.level.10s and delay.dead.
 func onVirtualTime(t *testing.T, cfg ProducerConfig, test func(*testing.T, *rig), opts ...kgo.Opt) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -46,7 +46,7 @@ func onVirtualTime(t *testing.T, cfg ProducerConfig, test func(*testing.T, *rig)
 		var err error
 		r.cluster, err = kfake.NewCluster(
 			kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(r.network.Listen),
-			kfake.SeedTopics(partitions, "orders", "delay.level.1s", "delay.level.10s"))
+			kfake.SeedTopics(partitions, "orders", "delay.level.1s", "delay.level.10s", "delay.dead"))
 		if err != nil {
 			t.Fatal(err)
 		}

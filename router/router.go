@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/bounds"
+	"github.com/delayd-io/delayd/internal/cancel"
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/control"
@@ -76,6 +77,10 @@ type Config struct {
 	RequireControl bool
 	// Budget bounds the bytes fetched ahead. 0: 16 MiB.
 	Budget int64
+	// MaxCancels bounds how many cancels and replacements may be outstanding: they are kept
+	// until no record waits any more that they could be meant for, in the memory of every forwarder. More are dead letters,
+	// too-many-cancels. 0: DefaultMaxCancels, 1,000,000.
+	MaxCancels int64
 
 	// Log gets what goes wrong and what is worth knowing, such as partitions that come
 	// and go, but not the lines of the Kafka clients: for those pass kgo.WithLogger. The
@@ -96,6 +101,7 @@ func DefaultConfig() Config { return Config{}.withDefaults() }
 // withDefaults fills the zero values.
 func (c Config) withDefaults() Config {
 	c.Policy = c.Policy.WithDefaults()
+	c.MaxCancels = cmp.Or(c.MaxCancels, DefaultMaxCancels)
 	c.bounds().SetDefaults()
 	return c
 }
@@ -105,6 +111,9 @@ func (c Config) withDefaults() Config {
 func (c *Config) validate() error {
 	if err := c.bounds().Validate(); err != nil {
 		return err
+	}
+	if c.MaxCancels < 0 {
+		return fmt.Errorf("max cancels must be 0 (%d) or more, got %d", DefaultMaxCancels, c.MaxCancels)
 	}
 	return c.Policy.Validate()
 }
@@ -123,6 +132,7 @@ type Router struct {
 	outbox        *deliver.Outbox
 	transactional bool
 	control       *control.Reader
+	marks         *cancel.Writer
 	once          lifecycle.Once
 }
 
@@ -156,11 +166,12 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		return nil, err
 	}
 	r := &Router{outbox: outbox, transactional: cfg.Delivery == ExactlyOnce}
+	r.marks = cancel.NewWriter(cfg.Names.Cancel(), cancel.Keep(max(cfg.Ladder.Last().Delay, cfg.MaxDelay)), cfg.MaxCancels, cfg.Log, opts...)
 	r.consumer, err = consume.New(consume.Config{
 		Group:         cfg.Names.RouterGroup(),
 		Instance:      cfg.Instance,
 		LeaveOnStop:   cfg.LeaveOnStop,
-		Topics:        []consume.Topic{{Name: cfg.Names.Inbox(), Label: metrics.Inbox, Handler: newWorker(&cfg, outbox, counters)}},
+		Topics:        []consume.Topic{{Name: cfg.Names.Inbox(), Label: metrics.Inbox, Handler: newWorker(&cfg, outbox, counters, r.marks)}},
 		Budget:        cfg.Budget,
 		Gather:        gather,
 		PurgeAfter:    cfg.PurgeAfter,
@@ -199,6 +210,11 @@ func (r *Router) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer r.outbox.Close()
+	closeMarks, err := r.marks.Start()
+	if err != nil {
+		return fmt.Errorf("router: %w", err)
+	}
+	defer closeMarks()
 	defer r.control.Start(ctx)()
 	if r.transactional {
 		err := r.outbox.Transact(ctx, r.consumer.TxnCommitter(false), nil)

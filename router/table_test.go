@@ -62,6 +62,9 @@ func describe(p *Policy, d Decision) string {
 	if d.Clamped {
 		s += ", clamped"
 	}
+	if d.Attempt > 0 {
+		s += fmt.Sprintf(", retry %d", d.Attempt)
+	}
 	return s
 }
 
@@ -74,6 +77,15 @@ func quotesFault(h []kgo.RecordHeader, r *Refusal) bool {
 		key = levels.HeaderLevel
 	case levels.BadPartition:
 		key = levels.HeaderPartition
+	case levels.BadRetry:
+		if key = levels.HeaderAttempt; !strings.HasPrefix(r.Detail, key) {
+			key = levels.HeaderRetryPolicy
+		}
+	case levels.RetriesExhausted:
+		key = levels.HeaderRetryCause
+		if value, given := record.Last(h, key); !given || len(record.Cause(value)) == 0 {
+			return true
+		}
 	}
 	if asked, two := record.ReadAsked(h); two != nil {
 		return strings.Contains(r.Detail, " and delay-")
@@ -164,6 +176,8 @@ func (c *tableCase) readPolicy(settings string) error {
 			err = p.Rounding.UnmarshalText(value)
 		case "max-delay":
 			p.MaxDelay, err = levels.ParseDelay(string(value))
+		case "retry":
+			p.Retry, err = levels.ParseRetryPolicy(string(value))
 		case "over-max":
 			err = p.OverMax.UnmarshalText(value)
 		case "default-target":

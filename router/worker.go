@@ -19,13 +19,17 @@ type worker struct {
 	outbox  *deliver.Outbox
 	metrics *metrics.Metrics
 	clamps  zerolog.Logger // at most clampLogs a second
+
+	marker     marker
+	maxCancels int64
 }
 
 // clampLogs bounds the log lines about clamped requests in a second.
 const clampLogs = 1
 
-func newWorker(cfg *Config, outbox *deliver.Outbox, counters *metrics.Metrics) *worker {
+func newWorker(cfg *Config, outbox *deliver.Outbox, counters *metrics.Metrics, marker marker) *worker {
 	return &worker{
+		marker: marker, maxCancels: cfg.MaxCancels,
 		policy: cfg.Policy, outbox: outbox, metrics: counters,
 		clamps: cfg.Log.Sample(&zerolog.BurstSampler{Burst: clampLogs, Period: time.Second}),
 	}
@@ -39,8 +43,18 @@ func (w *worker) Handle(works []*consume.Work) {
 	now := time.Now()
 	last := works[len(works)-1] // its record is gone once it is done
 	w.metrics.RouterLag.Set(max(0, last.Clock(now).Sub(last.Record.Timestamp).Seconds()))
+	done, ok := w.cancels(works, now)
+	if !ok {
+		for _, work := range works {
+			work.Leave()
+		}
+		return
+	}
 	batch := w.outbox.NewBatch(len(works))
-	for _, work := range works {
+	for i, work := range works {
+		if done != nil && done.settles(i, work, batch) {
+			continue
+		}
 		rec := work.Record
 		headers := record.Read(rec.Headers)
 		theirs := work.Clock(now)
@@ -76,6 +90,9 @@ func accepted(rec *kgo.Record, now time.Time) time.Time {
 // observe counts what was granted, and by how much it differs from the request.
 func (w *worker) observe(rec *kgo.Record, d *Decision) {
 	w.metrics.Routed.WithLabelValues(d.Facts.Granted).Inc()
+	if d.Attempt > 0 {
+		w.metrics.Retries.Inc()
+	}
 	if d.Facts.Granted == levels.GrantedExact {
 		if d.Kind == ToLevel {
 			w.metrics.Steps.WithLabelValues(d.Level.String()).Inc()

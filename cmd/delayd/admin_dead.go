@@ -150,7 +150,15 @@ func letterRow(l *admin.Letter, became string) table.Row {
 		tries = strconv.Itoa(*l.Attempts)
 	}
 	return table.Row{at, l.Died.Format(time.RFC3339), cmp.Or(string(l.Code), "-"), l.Deaths, targetOf(l.Target), tries,
-		cmp.Or(l.Origin, "-"), glance(l.Key), glance(l.Value), became, l.Detail}
+		cmp.Or(l.Origin, "-"), glance(l.Key), glance(l.Value), became, whyDied(l)}
+}
+
+// whyDied is the reason, with what the record says of its retries unless the reason has it.
+func whyDied(l *admin.Letter) string {
+	if l.Retried == nil || l.Code == levels.RetriesExhausted {
+		return l.Detail
+	}
+	return l.Detail + " (" + l.Retried.String() + ")"
 }
 
 // sentAgain says what a letter has behind it.

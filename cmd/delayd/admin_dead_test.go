@@ -348,7 +348,7 @@ func TestUsageErrorsOfLetters(t *testing.T) {
 		`--offset: "x": write an offset, a whole number from 0 on`:                                                 {"dead", "list", "--offset", "1,x"},
 		`--to: target "delay.resent" is one of the delay service's own topics; deliver to a topic of your own`:     {"dead", "resend", "--to", "delay.resent"},
 		`--level: "soon": does not begin with a number; write a duration such as 10s, 1m30s, 2h or 1d, or a level`: {"dead", "resend", "--level", "soon"},
-		`--code: "late": write bad-level, bad-time, over-max, no-target,`:                                          {"dead", "list", "--code", "late"},
+		`--code: "late": write bad-level, bad-time, bad-retry, retries-exhausted, over-max, no-target,`:            {"dead", "list", "--code", "late"},
 		`--since: "noon": write how long ago, as in 90s, 2h or 1d,`:                                                {"dead", "list", "--since", "noon"},
 	} {
 		code, stdout, stderr := runDelayd(t, "", append([]string{"admin"}, args...)...)

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -29,15 +31,24 @@ func (c *peekCmd) Run(ctx context.Context, con *console) error {
 		if c.json() {
 			return printJSON(con.out, append([]*admin.Pending{}, list...))
 		}
-		t := newTable(con.out, table.Row{"Due", "", "Target", "Partition", "Offset", "Id", "Key", "Value"}, 4, 5)
+		head := table.Row{"Due", "", "Target", "Partition", "Offset", "Id", "Key", "Value"}
+		retried := slices.ContainsFunc(list, func(p *admin.Pending) bool { return p.Retried != nil })
+		if retried {
+			head = append(head, "Retry")
+		}
+		t := newTable(con.out, head, 4, 5)
 		now := time.Now()
 		for _, p := range list {
 			target := "(default)"
 			if p.Target != nil {
 				target = short(*p.Target)
 			}
-			t.AppendRow(table.Row{p.Due.Format("2006-01-02T15:04:05.000Z"), nextDue(&p.Due, now), target, p.Partition, p.Offset,
-				short(p.ID), glance(p.Key), glance(p.Value)})
+			row := table.Row{p.Due.Format("2006-01-02T15:04:05.000Z"), nextDue(&p.Due, now), target, p.Partition, p.Offset,
+				short(p.ID), glance(p.Key), glance(p.Value)}
+			if retried {
+				row = append(row, cmp.Or(p.Retried.String(), "-"))
+			}
+			t.AppendRow(row)
 		}
 		t.Render()
 		return nil

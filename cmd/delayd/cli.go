@@ -40,11 +40,13 @@ type adminCmd struct {
 	Status    statusCmd    `cmd:"" help:"Print what is pending, overdue and due soon on each level, and who handles it."`
 	Dead      deadCmd      `cmd:"" help:"List the dead letters, send them again, and delete old ones."`
 	Parked    parkedCmd    `cmd:"" help:"List what waits for targets that cannot be written."`
+	Find      findCmd      `cmd:"" help:"Say where one record is, by its delay-id: exit code 0 is found, 5 not."`
 	Peek      peekCmd      `cmd:"" help:"Print what is due next on a level."`
 	Purge     purgeCmd     `cmd:"" help:"Delete what is pending on a level."`
 	Skip      skipCmd      `cmd:"" help:"Get a stopped partition past a batch of records that cannot be decoded."`
 	Pause     pauseCmd     `cmd:"" help:"Stop delivering from a level or to a target; nothing is lost."`
 	Resume    resumeCmd    `cmd:"" help:"Deliver again from a level or to a target that was paused."`
+	Cancel    cancelCmd    `cmd:"" help:"Drop a record that waits, by its delay-id."`
 }
 
 // clientFlags are the flags of the commands that talk to a running service.
@@ -97,6 +99,7 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.DefaultEnvars(envPrefix),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), textMapper("delay", levels.ParseDelay)),
 		kong.TypeMapper(reflect.TypeFor[levels.Ladder](), textMapper("levels", levels.Parse)),
+		kong.TypeMapper(reflect.TypeFor[levels.RetryPolicy](), textMapper("retry policy", levels.ParseRetryPolicy)),
 		kong.TypeMapper(reflect.TypeFor[levels.Rounding](), textMapper("rounding", levels.ParseRounding)),
 		kong.TypeMapper(reflect.TypeFor[router.OverMax](), textMapper("over-max", router.ParseOverMax)),
 		kong.TypeMapper(reflect.TypeFor[forwarder.Delivery](), textMapper("delivery", forwarder.ParseDelivery)),
@@ -114,6 +117,7 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.NamedMapper("max-late", textMapper("delay", parseMaxLate)),
 		kong.NamedMapper("above-zero", textMapper("delay", parseAboveZero)),
 		kong.NamedMapper("interval", textMapper("delay", parseInterval)),
+		kong.NamedMapper("most", textMapper("number", parseMost)),
 		kong.NamedMapper("partitions", textMapper("partitions", parsePartitions)),
 		kong.NamedMapper("replicas", textMapper("replicas", parseReplicas)),
 		kong.NamedMapper("count", textMapper("count", parseCount)),
@@ -132,6 +136,7 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 			"embedded":        embedded.DefaultAddr,
 			"prefix":          levels.DefaultPrefix,
 			"levels":          levels.DefaultSpec,
+			"retry":           levels.DefaultRetrySpec,
 			"partitions":      fmt.Sprint(admin.DefaultPartitions),
 			"profiles":        profileNames(),
 			"export_replicas": fmt.Sprint(exportReplicas),

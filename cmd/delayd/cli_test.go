@@ -182,6 +182,12 @@ func TestUsageErrors(t *testing.T) {
 "delayd serve --help" says what is allowed
 `,
 		}, {
+			name: "retry policy",
+			args: []string{"serve", "--retry", "1s,5s"},
+			want: `delayd: --retry: "1s,5s": wait 1 "1s,5s": waits have spaces between them and nothing else; write 1s 5s
+"delayd serve --help" says what is allowed
+`,
+		}, {
 			name: "rounding",
 			args: []string{"serve", "--rounding", "closest"},
 			want: `delayd: --rounding: "closest": write nearest, up, down or exact
@@ -396,6 +402,7 @@ func TestExitCodes(t *testing.T) {
 		{usagef("--x: no"), exitUsage},
 		{fmt.Errorf("group: %w", forwarder.ErrFenced), exitFenced},
 		{fmt.Errorf("group: %w", router.ErrFenced), exitFenced},
+		{notFoundError{errors.New("no record")}, exitMissing},
 	} {
 		if got := exitCode(tc.err); got != tc.want {
 			t.Errorf("exit code of %v: %d, want %d", tc.err, got, tc.want)

@@ -35,6 +35,7 @@ func TestNoBrokerAnswers(t *testing.T) {
 		{"admin", "dead", "list"},
 		{"admin", "dead", "resend"},
 		{"admin", "parked", "list"},
+		{"admin", "find", "an-id"},
 		{"admin", "peek", "--level", "5s"},
 		{"admin", "purge", "--level", "5s", "--yes"},
 		{"admin", "skip", "delay.inbox/0/0", "--yes"},

@@ -197,6 +197,14 @@ func parsePartitions(s string) (int32, error) {
 	return int32(n), nil
 }
 
+func parseMost(s string) (int64, error) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("%q: write a number from 1 on", s)
+	}
+	return n, nil
+}
+
 func parseReplicas(s string) (int16, error) {
 	n, err := strconv.ParseInt(s, 10, 16)
 	if err != nil || n < 1 && n != admin.BrokerDefault {

@@ -30,6 +30,7 @@ const (
 	exitToDo    = 2  // a plan that is not empty
 	exitFenced  = 3  // another process uses the same instance id
 	exitOverdue = 4  // something is overdue for longer than --fail-on-overdue
+	exitMissing = 5  // no record has the id that was searched
 	exitUsage   = 64 // EX_USAGE: the settings ask for what cannot be; 2 is what Go's crashes end with
 )
 
@@ -132,6 +133,8 @@ func exitCode(err error) int {
 		return exitFenced
 	case errors.As(err, new(overdueError)):
 		return exitOverdue
+	case errors.As(err, new(notFoundError)):
+		return exitMissing
 	}
 	return exitFailure
 }

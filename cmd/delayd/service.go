@@ -20,6 +20,7 @@ import (
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/internal/security"
+	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 	"github.com/delayd-io/delayd/telemetry"
 )
@@ -29,12 +30,14 @@ type serviceFlags struct {
 	grantFlags
 	nameFlags
 	Delivery          forwarder.Delivery `placeholder:"WHAT" default:"at-least-once" help:"What is promised: at-least-once, or exactly-once to consumers that read what is committed, some 10 ms later (default: ${default})."`
+	Retry             levels.RetryPolicy `words:"" placeholder:"WAITS" default:"${retry}" help:"How long a record that a consumer sent back (header delay-level: retry) waits before each attempt, as in \"1s 5s 30s\"; then it is a dead letter (default: ${default})."`
 	DefaultTarget     string             `type:"topic" placeholder:"TOPIC" help:"Where records without a delay-target go. Unset: to the dead letters."`
 	AllowTarget       []string           `type:"patterns" placeholder:"PATTERN" help:"Targets that may be delivered to, as in \"orders.*\"; repeatable. Unset: all."`
 	DenyTarget        []string           `type:"patterns" placeholder:"PATTERN" help:"Targets that may not, whatever is allowed; repeatable."`
 	MissingTargetWait time.Duration      `type:"wait" placeholder:"D" default:"${wait}" help:"How long a target that does not exist is waited for; 0 is without end (default: ${default})."`
 	GiveUp            time.Duration      `type:"above-zero" placeholder:"D" default:"${give_up}" help:"How long a target may refuse records before they are dead letters (default: ${default})."`
 	MaxDelay          time.Duration      `type:"above-zero" placeholder:"D" default:"30d" help:"The longest exact delay (headers delay-for and delay-until, or --rounding=exact); beyond it a record is a dead letter (default: ${default})."`
+	MaxCancels        int64              `type:"most" placeholder:"N" default:"1000000" help:"How many cancels and replacements may be outstanding, each some 100 bytes in every instance; more are dead letters (default: ${default})."`
 	MaxLate           time.Duration      `type:"max-late" placeholder:"D" default:"off" help:"How long after its due time a record may still be delivered before it is a dead letter (default: ${default})."`
 	RequireControl    bool               `help:"Deliver nothing until the control topic has been read. Without it, deliveries start after 30s as if nothing were paused."`
 	Compression       string             `type:"choice" enum:"none,gzip,snappy,lz4,zstd" placeholder:"CODEC" default:"none" help:"Codec of what is delivered to targets: ${enum} (default: ${default})."`
@@ -284,7 +287,9 @@ func (s *service) adapt(ctx context.Context, cl *kgo.Client) ([]kgo.Opt, error) 
 }
 
 func (f *serviceFlags) spec() admin.Spec {
-	return shapeFlags{f.Partitions, admin.BrokerDefault, f.clusterFlags}.spec(f.Levels, f.Prefix)
+	spec := shapeFlags{f.Partitions, admin.BrokerDefault, f.clusterFlags}.spec(f.Levels, f.Prefix)
+	spec.MaxDelay = f.MaxDelay
+	return spec
 }
 
 // check reports the first flag that is wrong.
@@ -302,6 +307,7 @@ var policyFlags = map[string]string{
 	"Policy.Rounding":      "--rounding",
 	"Policy.OverMax":       "--over-max",
 	"Policy.MaxDelay":      "--max-delay",
+	"Policy.Retry":         "--retry",
 	"Policy.DefaultTarget": "--default-target",
 	"Policy.AllowTargets":  "--allow-target",
 	"Policy.DenyTargets":   "--deny-target",
@@ -319,7 +325,7 @@ func byFlag(err error) error {
 // policy is what the flags say of routing.
 func (f *serviceFlags) policy() router.Policy {
 	return router.Policy{
-		Ladder: f.Levels, Names: f.Prefix, Rounding: f.Rounding, OverMax: f.OverMax, MaxDelay: f.MaxDelay,
+		Ladder: f.Levels, Names: f.Prefix, Rounding: f.Rounding, OverMax: f.OverMax, MaxDelay: f.MaxDelay, Retry: f.Retry,
 		DefaultTarget: f.DefaultTarget, AllowTargets: f.AllowTarget, DenyTargets: f.DenyTarget,
 	}
 }
@@ -333,7 +339,7 @@ var codecs = map[string]kgo.CompressionCodec{
 func (s *service) routerConfig() router.Config {
 	cfg := router.DefaultConfig()
 	cfg.Policy, cfg.Instance, cfg.Delivery = s.policy(), s.instance, s.Delivery
-	cfg.GiveUp = s.GiveUp
+	cfg.GiveUp, cfg.MaxCancels = s.GiveUp, s.MaxCancels
 	cfg.MissingTargetWait = cmp.Or(s.MissingTargetWait, forwarder.WaitForEver) // a flag's 0 is no default
 	cfg.PurgeAfter = cmp.Or(s.PurgeAfter, forwarder.PurgeAtOnce)
 	cfg.MaxLate, cfg.RequireControl, cfg.Compression = s.MaxLate, s.RequireControl, codecs[s.Compression]

@@ -137,6 +137,9 @@ func warnings(s statusReport) (lines []string) {
 		lines = append(lines, fmt.Sprintf("what is paused is not known: %v", s.unpaused))
 	}
 	lines = append(lines, pausedLines(s.Paused, s.At)...)
+	if s.CancelsPending > 0 {
+		lines = append(lines, fmt.Sprintf("cancels pending: %d", s.CancelsPending))
+	}
 	return append(lines, alarmLines(s.Alarms)...)
 }
 

@@ -26,6 +26,30 @@ var shown = map[string]string{
 	"sarama/main.go": "go", "franz/main.go": "go", "kafka-go/main.go": "go", "rust/src/bin/delay.rs": "rust",
 }
 
+// excerpts are the files of which the page shows the lines between marks.
+var excerpts = map[string]string{
+	"kcat-retry.sh": "sh", "java/Retry.java": "java", "java/ShareRetry.java": "java", "python/retry.py": "python",
+	"node/retry.mjs": "js", "franz/retry/main.go": "go",
+}
+
+// excerpt returns the lines of a program between the comments "begin retry" and "end
+// retry", without what all of them are indented by.
+func excerpt(t *testing.T, file string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(readFile(t, filepath.Join(programs, file)), " begin retry\n")
+	lines, _, ends := strings.Cut(rest, " end retry\n")
+	if !ok || !ends {
+		t.Fatalf("testdata/clients/%s has no lines between begin retry and end retry", file)
+	}
+	lines = lines[:strings.LastIndex(lines, "\n")+1] // the comment's own line
+	indent := lines[:len(lines)-len(strings.TrimLeft(lines, " \t"))]
+	var text strings.Builder
+	for line := range strings.Lines(lines) {
+		text.WriteString(strings.TrimPrefix(line, indent))
+	}
+	return text.String()
+}
+
 func TestDocsShowThePrograms(t *testing.T) {
 	page := readFile(t, docs)
 	for file, language := range shown {
@@ -34,8 +58,13 @@ func TestDocsShowThePrograms(t *testing.T) {
 			t.Errorf("docs/clients.md does not show testdata/clients/%s as it is", file)
 		}
 	}
-	if n := strings.Count(page, "\n```\n"); n != len(shown) {
-		t.Errorf("docs/clients.md has %d blocks, want the %d programs and nothing else", n, len(shown))
+	for file, language := range excerpts {
+		if !strings.Contains(page, "```"+language+"\n"+excerpt(t, file)+"```\n") {
+			t.Errorf("docs/clients.md does not show the lines of testdata/clients/%s as they are", file)
+		}
+	}
+	if n := strings.Count(page, "\n```\n"); n != len(shown)+len(excerpts) {
+		t.Errorf("docs/clients.md has %d blocks, want the %d programs, %d excerpts and nothing else", n, len(shown), len(excerpts))
 	}
 }
 

@@ -420,17 +420,54 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// checkOrders looks at what a program printed of the two records that it sent.
+// exactPrograms are the docs' programs that send a third record, at an exact time.
+var exactPrograms = []string{"kcat", "java", "python"}
+
+// checkOrders looks at what a program printed of the records that it sent.
 func checkOrders(t *testing.T, name, out string) {
 	t.Helper()
 	for key, value := range map[string]string{"order-1": "through the inbox", "order-2": "straight to a level"} {
-		lines := slices.DeleteFunc(strings.Split(out, "\n"), func(line string) bool { return !strings.Contains(line, value) })
-		if len(lines) != 1 || !strings.Contains(lines[0], key) {
-			t.Errorf("%s printed %q of %s %q, want one line", name, lines, key, value)
-			continue
+		if line := printedOrder(t, name, out, key, value); line != "" {
+			checkWait(t, name+": "+line, printedHeader(line, levels.HeaderDue), printedHeader(line, levels.HeaderAccepted),
+				printedHeader(line, levels.HeaderGranted), 10*time.Second)
 		}
-		checkWait(t, name+": "+lines[0], printedHeader(lines[0], levels.HeaderDue), printedHeader(lines[0], levels.HeaderAccepted),
-			printedHeader(lines[0], levels.HeaderGranted), 10*time.Second)
+	}
+	if !slices.Contains(exactPrograms, name) {
+		return
+	}
+	if line := printedOrder(t, name, out, "order-3", "at an exact time"); line != "" {
+		checkUntil(t, name, line)
+	}
+}
+
+// printedOrder is the line that a program printed of a record, "" where there is none.
+func printedOrder(t *testing.T, name, out, key, value string) string {
+	t.Helper()
+	lines := slices.DeleteFunc(strings.Split(out, "\n"), func(line string) bool { return !strings.Contains(line, value) })
+	if len(lines) != 1 || !strings.Contains(lines[0], key) {
+		t.Errorf("%s printed %q of %s %q, want one line", name, lines, key, value)
+		return ""
+	}
+	return lines[0]
+}
+
+// checkUntil checks that the record of a program which asks for an exact time was due
+// then, and did not arrive before.
+func checkUntil(t *testing.T, name, line string) {
+	t.Helper()
+	until, err := levels.ParseUntil(printedHeader(line, levels.HeaderRequested))
+	if due := printedHeader(line, levels.HeaderDue); err != nil || due != strconv.FormatInt(until.UnixMilli(), 10) ||
+		printedHeader(line, levels.HeaderGranted) != levels.GrantedExact {
+		t.Errorf("%s: %s: due %q, want %v, exactly: %v", name, line, due, until, err)
+		return
+	}
+	if complete := readTopic(t, "orders-"+name, kgo.NewOffset().AtStart(), func(r *kgo.Record) bool {
+		if string(r.Key) == "order-3" && r.Timestamp.Before(until) {
+			t.Errorf("%s: %s: arrived %v before that", name, line, until.Sub(r.Timestamp))
+		}
+		return string(r.Key) == "order-3"
+	}); !complete {
+		t.Errorf("%s: %s: is not on the target", name, line)
 	}
 }
 
@@ -450,7 +487,7 @@ func TestReadme(t *testing.T) {
 
 // printedHeader finds a header in a line, in whatever way a client prints it.
 func printedHeader(line, key string) string {
-	m := regexp.MustCompile(regexp.QuoteMeta(key) + `[=:]([0-9a-z]+)`).FindStringSubmatch(line)
+	m := regexp.MustCompile(regexp.QuoteMeta(key) + `[=:]([0-9a-zA-Z:.+-]+)`).FindStringSubmatch(line)
 	if m == nil {
 		return ""
 	}

@@ -28,6 +28,9 @@ const (
 	// are those that fail, twice as far each time up to probeAge.
 	probeAge   = 5 * time.Minute
 	probeAgain = 30 * time.Second
+	// probeDueAge takes the place of probeAge when a record is due before the next look: by
+	// then the bound is 200 µs behind for each second since the last confirmation.
+	probeDueAge = 10 * time.Second
 )
 
 // reading is a proof: at is by our monotonic clock, and by then the broker's clock
@@ -161,18 +164,24 @@ func (c *clock) jumped() {
 }
 
 // probing says whether the clock is to be probed at now, and notes that it is. waits
-// says that records wait for it.
-func (c *clock) probing(now time.Time, waits bool) bool {
+// says that records wait for it, and soon that one of them is due soon.
+func (c *clock) probing(now time.Time, waits, soon bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.known.Load()
 	fresh := r != nil && r.fresh
-	if !c.suspect && fresh && (!waits || now.Sub(c.confirmed) < probeAge) {
+	age := probeAge
+	if soon {
+		age = probeDueAge
+	}
+	if !c.suspect && fresh && (!waits || now.Sub(c.confirmed) < age) {
 		return false
 	}
-	age := probeAge
-	if c.suspect || !fresh && waits {
-		age = min(age, probeAgain<<min(c.failed, 8))
+	switch {
+	case c.suspect || !fresh && waits:
+		age = min(probeAge, probeAgain<<min(c.failed, 8))
+	case soon:
+		age = min(probeAge, probeDueAge<<min(c.failed, 8))
 	}
 	if !c.tried.IsZero() && now.Sub(c.tried) < age {
 		return false

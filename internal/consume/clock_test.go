@@ -179,7 +179,7 @@ func TestClockOfASlowNetwork(t *testing.T) {
 // every few minutes; one that a clock was set for, sooner.
 func TestClockProbing(t *testing.T) {
 	b := newBroker(0)
-	if !b.probing(b.here, false) {
+	if !b.probing(b.here, false, false) {
 		t.Error("not probed at the start")
 	}
 	b.probe(0, 0)
@@ -187,15 +187,18 @@ func TestClockProbing(t *testing.T) {
 		name  string
 		after time.Duration
 		waits bool
+		soon  bool
 		want  bool
 	}{
-		{"idle", time.Hour, false, false},
-		{"something waits", time.Second, true, true},
-		{"probed just now", probeAge - time.Second, true, false},
-		{"again", time.Second, true, true},
+		{"idle", time.Hour, false, false, false},
+		{"something waits", time.Second, true, false, true},
+		{"probed just now", probeAge - time.Second, true, false, false},
+		{"again", time.Second, true, false, true},
+		{"due soon, and probed just now", probeDueAge - time.Second, true, true, false},
+		{"due soon", time.Second, true, true, true},
 	} {
 		b.pass(c.after)
-		if got := b.probing(b.here, c.waits); got != c.want {
+		if got := b.probing(b.here, c.waits, c.soon); got != c.want {
 			t.Errorf("%s: probed %t", c.name, got)
 		}
 		if c.want {
@@ -204,13 +207,13 @@ func TestClockProbing(t *testing.T) {
 	}
 	b.jumped()
 	b.pass(probeAgain)
-	if !b.probing(b.here, false) {
+	if !b.probing(b.here, false, false) {
 		t.Error("not probed after the wall clock had jumped")
 	}
 	probes := 0
 	for range 3600 { // they fail
 		b.pass(time.Second)
-		if b.probing(b.here, true) {
+		if b.probing(b.here, true, true) {
 			probes++
 		}
 	}

@@ -106,6 +106,7 @@ type Consumer struct {
 	room         metaRoom
 	ahead, aside *pool
 	held         atomic.Bool           // some lane is held back
+	emptied      chan struct{}         // has room for one: a lane that is held back has used up what it held
 	taken        atomic.Bool           // the first assignment has its lanes
 	unjoined     atomic.Pointer[error] // why the group could not be joined; nil when it was
 	stuck        atomic.Bool           // the budget is used by records that do not move
@@ -164,6 +165,8 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		some:   make(chan struct{}, 1),
 		full:   make(chan struct{}, 1),
 		opened: make(chan struct{}),
+
+		emptied: make(chan struct{}, 1),
 
 		prober:     prober{soon: make(chan struct{}, 1), turn: make(turn, 1)},
 		committing: make(turn, 1),

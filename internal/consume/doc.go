@@ -144,4 +144,6 @@ type Topic struct {
 	// Retired is a topic that is read until it is empty and may be deleted at any
 	// time: that it is gone makes nobody unready.
 	Retired bool
+	// Screen is asked about each record that is due, before it takes a slot. Nil: all pass.
+	Screen Screen
 }

@@ -16,6 +16,9 @@ func (c *Consumer) keepHouse(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-c.emptied:
+			c.throttle(time.Now(), false)
+			continue
 		case <-timer.C:
 		}
 		now := time.Now()
@@ -80,25 +83,30 @@ func (c *Consumer) awaitAside(ctx context.Context) {
 	if !c.aside.crowded() {
 		return
 	}
-	if time.Since(c.vain) < asideRest {
-		c.throttle(time.Now(), true)
-		return
+	rests := time.Since(c.vain) < asideRest
+	wait := asideWait
+	if rests {
+		wait = asideBrief
 	}
 	c.aside.awaited.Store(true)
 	defer c.aside.awaited.Store(false)
-	timer := time.NewTimer(asideWait)
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for c.aside.crowded() {
 		select {
 		case <-c.aside.room:
 		case <-timer.C:
-			c.vain = time.Now()
-			c.throttle(c.vain, true)
+			now := time.Now()
+			if !rests {
+				c.vain = now
+			}
+			c.throttle(now, true)
 			return
 		case <-ctx.Done():
 			return
 		}
 	}
+	c.vain = time.Time{}
 }
 
 // throttle stops and starts the fetching of lanes, as their pools' budgets say.
@@ -114,10 +122,10 @@ func (c *Consumer) throttle(now time.Time, asideFull bool) {
 	for p, lanes := range reaches {
 		fetch, hold := c.share(p, lanes, now, asideFull)
 		for _, l := range hold {
-			l.hold(true, pause)
+			l.hold(true, ownPart(p.budget, len(lanes))/2, pause)
 		}
 		for _, l := range fetch {
-			l.hold(false, resume)
+			l.hold(false, 0, resume)
 		}
 	}
 	if len(pause) > 0 {
@@ -146,14 +154,14 @@ func (l *lane) isHeld() bool {
 }
 
 // hold notes whether the lane is held back, and adds it to changed when that
-// is new.
-func (l *lane) hold(paused bool, changed map[string][]int32) {
+// is new. When it has fallen to low, the house is told.
+func (l *lane) hold(paused bool, low int64, changed map[string][]int32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.paused == paused {
 		return
 	}
-	l.paused, l.fetched = paused, time.Now()
+	l.paused, l.low, l.fetched = paused, low, time.Now()
 	l.caughtUp = false
 	if paused {
 		l.pool.held.Add(l.bytes)

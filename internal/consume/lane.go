@@ -62,6 +62,7 @@ type lane struct {
 	unread     time.Time       // before which nothing is due that has not been fetched; zero: not before ring.lastDue
 	marksDirty bool            // what is first seen is not in the commit yet
 	paused     bool            // not fetched: the budget is used by nearer lanes
+	low        int64           // bytes at which one that is paused asks to be fetched again; 0: when empty
 	fetched    time.Time       // from when it is, where it is
 	caughtUp   bool            // the last fetch reached the end, and the next was not held back
 	stalled    *stall          // not read on; nil: it is
@@ -227,7 +228,19 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 		} else if wait > surely {
 			return batch, wait / 2
 		} else if wait > 0 {
+			if l.topic.Screen != nil {
+				l.topic.Screen.Soon()
+			}
 			return batch, wait
+		}
+		if l.topic.Screen != nil {
+			dropped, ok := l.screened(w)
+			if !ok {
+				return batch, screenAgain
+			}
+			if dropped {
+				continue
+			}
 		}
 		if l.ring.take(w) {
 			l.pool.overtaking.Add(1)
@@ -328,7 +341,14 @@ func (l *lane) finish(w *Work, now time.Time) {
 	l.unfinished--
 	l.finished++
 	l.moved = now
+	emptied := l.paused && l.bytes <= l.low
+	if emptied {
+		l.low = -1 // once
+	}
 	l.mu.Unlock()
+	if emptied {
+		signal(l.c.emptied)
+	}
 	if live {
 		l.pool.give(bytes)
 		l.c.handledOne()

@@ -21,12 +21,14 @@ const roomWait = 100 * time.Millisecond
 
 // asideWait is the same for memory of the pool aside. It is longer because in transactions
 // memory comes back with a commit, and no level is so short that its records, which are
-// fetched as soon as they are there, would be late for that. asideRest is how long after
-// a wait in vain there is no other: where many targets take records slowly, each lane
-// would hold up the loop in turn.
+// fetched as soon as they are there, would be late for that. For asideRest after a wait in
+// vain the others are asideBrief: where many targets take records slowly, each lane would
+// hold up the loop in turn. One that is not in vain ends that: a target that takes records
+// again gives back a budget in less.
 const (
-	asideWait = 500 * time.Millisecond
-	asideRest = 5 * time.Second
+	asideWait  = 500 * time.Millisecond
+	asideBrief = 50 * time.Millisecond
+	asideRest  = 5 * time.Second
 )
 
 // farOff is how far off the next record of a lane is that is suspended.
@@ -152,6 +154,9 @@ func (l *lane) reach() reach {
 	return r
 }
 
+// ownPart returns the part of a budget that each of so many lanes may always fill.
+func ownPart(budget int64, lanes int) int64 { return budget / 2 / int64(max(1, lanes)) }
+
 // share decides which of a pool's lanes are held back and which fetch on.
 // Every lane may fill a small part of the budget, so that none is ever without
 // a record to wait for; what is left goes to those that are due within the
@@ -166,7 +171,7 @@ func share(budget int64, lanes []reach, now time.Time, strict bool) (fetch, hold
 	slices.SortFunc(lanes, func(a, b reach) int {
 		return cmp.Or(a.next.Compare(b.next), cmp.Compare(a.bytes, b.bytes))
 	})
-	own := budget / 2 / int64(len(lanes))
+	own := ownPart(budget, len(lanes))
 	var used int64 // by all lanes: those that are far may have been near
 	for _, r := range lanes {
 		used += r.bytes
@@ -194,7 +199,7 @@ func share(budget int64, lanes []reach, now time.Time, strict bool) (fetch, hold
 // pool has been crowded for asideWait: the lanes that have not moved are held back, or
 // all if each has moved.
 func shareAside(budget int64, lanes []reach, now time.Time, timedOut bool) (fetch, hold []*lane) {
-	own := budget / 2 / int64(max(1, len(lanes)))
+	own := ownPart(budget, len(lanes))
 	var slow []*lane
 	for _, r := range lanes {
 		switch {

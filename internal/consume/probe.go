@@ -90,22 +90,31 @@ func (c *Consumer) probe(ctx context.Context) {
 	}
 }
 
-// unsure returns the brokers that lead lanes and whose clocks are to be probed.
+// unsure returns the brokers that lead lanes and whose clocks are to be probed. Records that
+// are long overdue wait for no clock.
 func (c *Consumer) unsure(now time.Time) map[int32]bool {
-	waits := make(map[int32]bool)
+	leads, waits, soon := make(map[int32]bool), make(map[int32]bool), make(map[int32]bool)
 	for _, l := range c.each() {
 		leader, epoch, err := c.client.PartitionLeader(l.topic.Name, l.partition)
 		if err != nil || leader < 0 {
 			continue
 		}
 		l.led(c.clocks.broker(leader), epoch)
+		leads[leader] = true
 		l.mu.Lock()
-		waits[leader] = waits[leader] || l.ring.waits()
+		next := l.ring.peek(true)
 		l.mu.Unlock()
+		if next == nil {
+			continue
+		}
+		waits[leader] = true
+		if wait := next.Due.Sub(l.now(now)); !l.suspended.Load() && wait > -behindAfter && wait < probeLook+probeWithin {
+			soon[leader] = true
+		}
 	}
 	ids := make(map[int32]bool)
-	for id, waiting := range waits {
-		if c.clocks.broker(id).probing(now, waiting) {
+	for id := range leads {
+		if c.clocks.broker(id).probing(now, waits[id], soon[id]) {
 			ids[id] = true
 		}
 	}

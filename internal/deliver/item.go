@@ -24,12 +24,13 @@ type item struct {
 
 	trial *trial // in transactions
 
-	attempts int
-	since    time.Time   // when it first failed, or was parked
-	err      error       // of the last attempt
-	alone    bool        // it has no company in its batch
-	small    bool        // compressed as far as possible: its topic refused it for its size
-	whole    *kgo.Record // the dead letter before it was cut down
+	attempts  int
+	since     time.Time   // when it first failed, or was parked
+	err       error       // of the last attempt
+	alone     bool        // it has no company in its batch
+	withdrawn bool        // it was cancelled
+	small     bool        // compressed as far as possible: its topic refused it for its size
+	whole     *kgo.Record // the dead letter before it was cut down
 }
 
 // As a context an item has nothing to say, and its fields are not looked at: franz-go

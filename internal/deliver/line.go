@@ -147,6 +147,10 @@ func (q *lockedQueue) gather(l *line, b *produce.Batch, now time.Time) bool {
 		if q.unwanted(it, now) || !q.self().fits(it) {
 			return false
 		}
+		if q.withdrawn(it) {
+			it.withdrawn = true
+			return false
+		}
 		size := record.BatchBytes(it.rec)
 		alone := it.alone || it.small || it.rec.Key == nil && now.Sub(q.keyless) < keylessFor
 		if l.n > 0 && (alone || l.bytes+size > q.room || l.n == l.most || l.n == maxRecords) {
@@ -175,6 +179,8 @@ func (q *lockedQueue) cull(l *line, now time.Time) {
 		case !it.owner.Live():
 			q.o.dropped(it)
 		case q.expired(it, now):
+		case it.withdrawn:
+			it.owner.Done(now)
 		case q.self().fits(it):
 			return false
 		case it.code != "":

@@ -142,6 +142,9 @@ func (l *txnLoop) write(t *transaction) {
 		if !it.owner.Live() {
 			continue // its partition is another instance's: so is the record
 		}
+		if l.withdraw(it, now) {
+			continue
+		}
 		source := it.trial.source
 		if len(held) > 0 && held[source] {
 			if l.unknown > 0 && l.unknown < lookupNames {

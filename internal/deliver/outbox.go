@@ -78,10 +78,12 @@ type Config struct {
 	// all that is written. The zero value is none.
 	Compression kgo.CompressionCodec
 	// Owned returns the partitions of the parked topic that this process drains. Nil: none.
-	Owned   func() []int32
-	Log     zerolog.Logger
-	Metrics *metrics.Metrics
-	Tracer  telemetry.Tracer // nil: no spans
+	Owned func() []int32
+	// Cancelled is asked about each parked record before it is sent. Nil: none is cancelled.
+	Cancelled Cancelled
+	Log       zerolog.Logger
+	Metrics   *metrics.Metrics
+	Tracer    telemetry.Tracer // nil: no spans
 }
 
 // owned returns the partitions of the parked topic that this process drains.

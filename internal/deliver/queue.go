@@ -271,13 +271,28 @@ func (q *lockedQueue) written(l *line, now time.Time) []*item {
 	items := l.take(l.n)
 	q.held -= len(items)
 	q.progressed(now)
-	l.backoff = 0
+	if l.backoff > 0 {
+		l.backoff = 0
+		q.hasten(now)
+	}
 	if l.most > 0 {
 		if l.most *= 2; l.most > maxRecords {
 			l.most = 0
 		}
 	}
 	return items
+}
+
+// hasten has the lines that failed tried at once: one of them has succeeded, so that what
+// they failed for may have passed. Lines that never failed hasten nothing, or a partition
+// without a leader would be tried as often as the others are.
+func (q *lockedQueue) hasten(now time.Time) {
+	for n := range q.lines {
+		if l := &q.lines[n]; now.Before(l.retry) {
+			l.retry = now
+			q.ready(int32(n))
+		}
+	}
 }
 
 // counts returns what is on its way to the target.

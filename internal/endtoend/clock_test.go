@@ -106,6 +106,39 @@ func TestClocksFromTheStart(t *testing.T) {
 	})
 }
 
+// TestClocksWhenRecordsAreRare: a record that is the only one for minutes, of a level or at
+// an exact time, is late by no more than another, although nothing has told of the broker's
+// time since it was read.
+func TestClocksWhenRecordsAreRare(t *testing.T) {
+	onEachClock(t, func(w *world, change func(*router.Config, *forwarder.Config)) {
+		s := w.serve("one", change)
+		defer s.stop()
+		s.joined()
+		got := w.watchCommitted("orders")
+		const rounds, drifted = 3, 10 * time.Millisecond
+		sent := make(accepted)
+		for range rounds {
+			w.sendAt(sent, "10m", "direct")
+			sent["exact"] = time.Now()
+			w.send(w.direct("10m", "orders", "k", "exact", kgo.RecordHeader{Key: levels.HeaderFor, Value: []byte("599s")}))
+			time.Sleep(11 * time.Minute)
+		}
+		all := got.wait(2*rounds, 2*time.Hour)
+		if len(all) != 2*rounds {
+			w.t.Errorf("%d of %d came", len(all), 2*rounds)
+		}
+		for _, a := range all[max(0, len(all)-2):] { // what was sent last
+			delay := 10 * time.Minute
+			if a.header(levels.HeaderGranted) == levels.GrantedExact {
+				delay = 599 * time.Second
+			}
+			if late := a.at.Sub(sent[string(a.Value)]) - delay; late < 0 || late > drifted {
+				w.t.Errorf("%s: %v late", a.Value, late)
+			}
+		}
+	})
+}
+
 // TestClocksAfterARestart: all records are minutes old then.
 func TestClocksAfterARestart(t *testing.T) {
 	onEachClock(t, func(w *world, change func(*router.Config, *forwarder.Config)) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -92,6 +93,58 @@ func TestOutage(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestDrainTime: records that were parked reach a target that is healthy again nearly as
+// fast as a release from a level would. What virtual time passes between their first
+// arrival and their last is what the drain waits for, whatever the machine: an idle fetch
+// that is under way has to end before partitions that were held back join the next.
+func TestDrainTime(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery func(*router.Config, *forwarder.Config), linger time.Duration) {
+		virtual(t, "1s", nil, func(w *world) {
+			const (
+				n          = 20_000 // many times the memory for them
+				budget     = 4 << 20
+				partitions = 4
+				idle       = 250 * time.Millisecond // how long an idle fetch lasts
+			)
+			if err := w.cluster.CreateTopic("ill", partitions, nil); err != nil {
+				t.Fatal(err)
+			}
+			refuse := w.cluster.Fault(kfake.Fault{
+				Keys: []kmsg.Key{kmsg.Produce}, Topic: "ill", Err: kerr.NotEnoughReplicas, Count: -1,
+			})
+			s := w.serve("one", delivery, func(_ *router.Config, fc *forwarder.Config) { fc.Budget = budget })
+			defer s.stop()
+			s.joined()
+			body := kgo.RecordHeader{Key: "body", Value: make([]byte, 500)}
+			for i := range n {
+				w.client.Produce(context.Background(), w.direct("1s", "ill", "k"+strconv.Itoa(i%500), strconv.Itoa(i+1), body), nil)
+			}
+			for w.end(w.names.Parked()) < n {
+				time.Sleep(100 * time.Millisecond)
+			}
+			got := w.watchCommitted("ill")
+			refuse.Remove()
+			all := got.wait(n, time.Minute)
+			once(t, all, n)
+			inOrder(t, all)
+			if took := all[len(all)-1].at.Sub(all[0].at); took > 2*idle+linger {
+				t.Errorf("%d records took %v", n, took)
+			}
+		})
+	})
+}
+
+// end returns how many records a topic has had.
+func (w *world) end(topic string) (n int64) {
+	w.t.Helper()
+	ends, err := w.adm.ListEndOffsets(context.Background(), topic)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ends.Each(func(o kadm.ListedOffset) { n += o.Offset })
+	return n
 }
 
 // mostShelves returns on how many partitions the records of one target were parked, at

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -461,5 +462,38 @@ func TestExactHandler(t *testing.T) {
 				t.Errorf("%s (%s) is handed out %v after its due time, want %s", c.value, c.info.Level, late, want)
 			}
 		}
+	})
+}
+
+// TestStepsTogether: records that take another step at about the same time do so in a few
+// requests, and are in time nevertheless.
+func TestStepsTogether(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery change, slack time.Duration) {
+		virtual(t, "1s 5s", []string{"orders"}, func(w *world) {
+			s := w.serve("one", delivery)
+			defer s.stop()
+			s.joined()
+			got := w.watchCommitted("orders")
+			const n = 1000
+			for i := range n { // each a millisecond later than the one before
+				rec := w.exact(levels.HeaderFor, 8*time.Second, i+1)
+				rec.Topic = w.names.Level(w.ladder.Last())
+				w.send(rec)
+				time.Sleep(time.Millisecond)
+			}
+			var requests atomic.Int64
+			w.cluster.ControlKey(kmsg.Produce.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				w.cluster.KeepControl()
+				requests.Add(1)
+				return nil, nil, false
+			})
+			time.Sleep(7*time.Second - n*time.Millisecond) // before the first is delivered, behind two steps of each
+			if most := 4*time.Second/(50*time.Millisecond) + 20; requests.Load() > int64(most) {
+				t.Errorf("%d records were written %d times in %d requests, want at most %d", n, 2*n, requests.Load(), most)
+			}
+			got.wait(n, time.Minute)
+			time.Sleep(time.Minute)
+			checkExact(t, got.now(), n, slack)
+		})
 	})
 }

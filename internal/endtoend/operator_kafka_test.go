@@ -158,7 +158,7 @@ func missingRightsOfOperators(s *secured) {
 		role     admin.Role
 		commands [][]string
 	}{
-		{"reader", admin.RoleRecordReader, [][]string{{"dead", "list"}, {"parked", "list"}, {"peek", "--level", "5s"}}},
+		{"reader", admin.RoleRecordReader, [][]string{{"dead", "list"}, {"parked", "list"}, {"peek", "--level", "5s"}, {"find", "an-id"}}},
 		{"resender", admin.RoleResender, [][]string{{"dead", "resend", "--again", "--offset", "0"}, {"dead", "resend", "--again", "--offset", "0", "--level", "0"}}},
 		{"purger", admin.RolePurger, [][]string{{"purge", "--level", "5s", "--yes"}}},
 	} {

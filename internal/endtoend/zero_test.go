@@ -17,7 +17,7 @@ import (
 func TestZeroValues(t *testing.T) {
 	virtual(t, "", []string{"orders"}, func(w *world) {
 		results, err := admin.Ensure(context.Background(), w.client, admin.Spec{})
-		if err != nil || len(results) != w.ladder.Len()+4 {
+		if err != nil || len(results) != w.ladder.Len()+5 {
 			t.Errorf("Ensure of the zero Spec: %d topics, %v", len(results), err)
 		}
 		for _, r := range results {

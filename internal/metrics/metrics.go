@@ -22,14 +22,18 @@ type Metrics struct {
 	Parked      *series.CounterVec // by level
 	Clamped     *series.CounterVec // by level that was granted
 	Steps       *series.CounterVec // by level
+	Cancelled   *series.CounterVec // by level
 	Retried     series.Counter
+	Retries     series.Counter
 	Lateness    *series.HistogramVec // by level
 	Rounding    *series.HistogramVec // by level that was granted
 	RouterLag   series.Gauge
 	Unavailable series.Gauge
-	Paused      *series.GaugeVec // by level or target: see Pause
-	LeaseAge    *series.GaugeVec // by group
-	Skew        *series.GaugeVec // by group
+	// CancelsPending is how many marks the process keeps.
+	CancelsPending series.Gauge
+	Paused         *series.GaugeVec // by level or target: see Pause
+	LeaseAge       *series.GaugeVec // by group
+	Skew           *series.GaugeVec // by group
 
 	// What the lanes of this process hold, by level.
 	Assigned, Queued, InFlight, Overdue *series.GaugeVec
@@ -128,6 +132,8 @@ func describe() *Metrics {
 			"Records on their way to an exact time that were put on a level.", "level"),
 		Retried: series.NewCounter(series.CounterOpts{
 			Name: "delayd_send_retries_total", Help: "Records sent again after a refused or unclear answer."}),
+		Retries: series.NewCounter(series.CounterOpts{
+			Name: "delayd_retries_total", Help: "Records that a consumer failed and that wait for their next attempt."}),
 		Lateness: series.NewHistogramVec(series.HistogramOpts{
 			Name:    "delayd_lateness_seconds",
 			Help:    "Time from a record's due time to the acknowledgement of its delivery.",
@@ -140,6 +146,9 @@ func describe() *Metrics {
 		}, []string{"level"}),
 		RouterLag: series.NewGauge(series.GaugeOpts{
 			Name: "delayd_router_lag_seconds", Help: "Age of the record that the router handled last."}),
+		Cancelled: vec("delayd_cancelled_total", "Records that were cancelled or replaced, and dropped when they were due.", "level"),
+		CancelsPending: series.NewGauge(series.GaugeOpts{
+			Name: "delayd_cancels_pending", Help: "Cancels and replacements that this instance keeps, because records may wait that they are meant for."}),
 		Unavailable: series.NewGauge(series.GaugeOpts{
 			Name: "delayd_unavailable_targets", Help: "Targets whose records are being parked, other than those that are paused."}),
 		Paused: series.NewGaugeVec(series.GaugeOpts{
@@ -177,7 +186,8 @@ func describe() *Metrics {
 	m.InFlight, m.Overdue = register(r, m.InFlight), register(r, m.Overdue)
 	m.Stalled, m.Paused = register(r, m.Stalled), register(r, m.Paused)
 	m.Purged, m.PurgeFail = register(r, m.Purged), register(r, m.PurgeFail)
-	m.Steps = register(r, m.Steps)
+	m.Steps, m.Retries = register(r, m.Steps), register(r, m.Retries)
+	m.Cancelled, m.CancelsPending = register(r, m.Cancelled), register(r, m.CancelsPending)
 	m.DataLoss, m.Transactions = register(r, m.DataLoss), register(r, m.Transactions)
 	m.all = r.all
 	return m
@@ -231,6 +241,7 @@ func (m *Metrics) expectLevel(name string) {
 	m.Clamped.WithLabelValues(name)
 	m.Rounding.WithLabelValues(name)
 	m.levels[name] = m.deliveries(name)
+	m.Cancelled.WithLabelValues(name)
 }
 
 func (m *Metrics) deliveries(level string) deliveries {
@@ -252,6 +263,14 @@ func (m *Metrics) Late(level string, due, now time.Time) {
 	if late := now.Sub(due); late <= maxLateness {
 		d.lateness.Observe(max(0, late.Seconds()))
 	}
+}
+
+// Cancel records that a parked record of level was cancelled.
+func (m *Metrics) Cancel(level string) {
+	if _, ok := m.levels[level]; !ok {
+		level = Other
+	}
+	m.Cancelled.WithLabelValues(level).Inc()
 }
 
 // Park records that a record of level was set aside.

@@ -19,7 +19,8 @@ const finalAdds = 6
 // exception: delay-granted shows that src was delivered before and sent on to be
 // delayed again. It is a new message then: it gets the new id, and the one that
 // it had becomes delay-previous-id. Without delay-granted a producer has given the
-// new id itself, and its delay-previous-id is kept. An empty delay-id is none.
+// new id itself, and its delay-previous-id is kept. An empty delay-id is none. What tells of
+// the retries of the message that it was is dropped; Retried takes delay-granted off.
 func Final(src *kgo.Record, f levels.Facts) *kgo.Record {
 	h := Read(src.Headers)
 	v := newValues(finalSize(src, &f))
@@ -35,9 +36,13 @@ func finalSize(src *kgo.Record, f *levels.Facts) int {
 // appendFinal appends the headers of the record that Final makes of src, whose headers
 // are h.
 func (h *Headers) appendFinal(headers []kgo.RecordHeader, v *values, src *kgo.Record, f *levels.Facts) []kgo.RecordHeader {
+	start := len(headers)
 	headers = h.appendKept(headers)
 	id, _ := h.value(keyID)
 	_, again := h.value(keyGranted)
+	if again { // the retries of the message that it was
+		headers = dropAttempts(headers, start)
+	}
 	switch {
 	case len(id) == 0:
 		headers = add(headers, levels.HeaderID, v.id(src, f))

@@ -35,9 +35,15 @@ func WithoutHop(h []kgo.RecordHeader, more int) []kgo.RecordHeader {
 	return kept
 }
 
-func lastNumber(h []kgo.RecordHeader, key string) (int64, bool) {
+// Number is the value of the last header with that key as a number from 0 to limit: digits
+// and nothing else.
+func Number(h []kgo.RecordHeader, key string, limit int64) (n int64, ok bool) {
 	value, _ := Last(h, key)
-	return parseNumber(value, math.MaxInt64)
+	return parseNumber(value, limit)
+}
+
+func lastNumber(h []kgo.RecordHeader, key string) (int64, bool) {
+	return Number(h, key, math.MaxInt64)
 }
 
 // parseNumber reads a number from 0 to limit: digits and nothing else.

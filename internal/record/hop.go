@@ -3,6 +3,7 @@ package record
 import (
 	"math"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -72,6 +73,27 @@ func HopDue(all []kgo.RecordHeader) (ms int64, exact, ok bool) {
 		return 0, h.asksExact(), false
 	}
 	return ms, exact, true
+}
+
+// DueOn returns when a record is due that waits on a level, by the forwarder's rule: what
+// the router says can only make it earlier. A record that asks for an exact time is due
+// then, whatever levels it has yet to wait on; exact reports whether it does.
+func DueOn(rec *kgo.Record, level time.Duration) (due time.Time, exact bool) {
+	due = rec.Timestamp.Add(level + CutMs*time.Millisecond)
+	ms, exact, routed := HopDue(rec.Headers)
+	if exact && !routed {
+		asked, refusal := ReadAsked(rec.Headers)
+		if refusal == nil {
+			ms, refusal = asked.Due(rec.Timestamp.UnixMilli(), math.MaxInt64)
+		}
+		if refusal != nil {
+			return due, false
+		}
+	}
+	if exact || routed && time.UnixMilli(ms).Before(due) {
+		due = time.UnixMilli(ms)
+	}
+	return due, exact
 }
 
 // tellsDue reports whether a header can say when a record is due on a level. Most have the

@@ -1,7 +1,11 @@
 package record
 
 import (
+	"bytes"
+	"math"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -15,6 +19,60 @@ import (
 func OriginID(rec *kgo.Record, acceptedMs int64) string {
 	var room [maxPlace + maxNumber]byte
 	return string(appendOriginID(room[:0], rec, acceptedMs))
+}
+
+// maxAccepted is the last millisecond of the year 9999: a later time is none.
+var maxAccepted = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli() - 1
+
+// ParseOriginID is the inverse of [OriginID]. ok is false for any other id; an id that a
+// producer made can look like one.
+func ParseOriginID(id string) (topic string, partition int32, offset, acceptedMs int64, ok bool) {
+	var numbers [3]int64
+	topic = id
+	for i := range numbers {
+		at := strings.LastIndexByte(topic, '-')
+		if at < 0 {
+			return "", 0, 0, 0, false
+		}
+		limit := [...]int64{maxAccepted, math.MaxInt64, math.MaxInt32}[i]
+		if numbers[i], ok = parseNumber([]byte(topic[at+1:]), limit); !ok {
+			return "", 0, 0, 0, false
+		}
+		topic = topic[:at]
+	}
+	rec := kgo.Record{Topic: topic, Partition: int32(numbers[2]), Offset: numbers[1]}
+	if levels.CheckTopic(topic) != nil || OriginID(&rec, numbers[0]) != id {
+		return "", 0, 0, 0, false // as with a zero in front of a number
+	}
+	return topic, rec.Partition, rec.Offset, numbers[0], true
+}
+
+// DeliveredID returns the id that a record which waits is delivered with, by the rule of
+// [Final]. src is that record, h its headers, and f what is known of it.
+func (h *Headers) DeliveredID(src *kgo.Record, f *levels.Facts) string {
+	if id := h.ownID(); len(id) > 0 {
+		return string(id)
+	}
+	return string(appendID(f, nil, src))
+}
+
+// HasID reports whether a record that waits is delivered with an id, or is the one that
+// the id names by where it was first accepted.
+func (h *Headers) HasID(src *kgo.Record, f *levels.Facts, id []byte) bool {
+	if bytes.Equal(h.ownID(), id) {
+		return true
+	}
+	var room [maxPlace + maxNumber]byte
+	return bytes.Equal(appendID(f, room[:0], src), id)
+}
+
+// ownID returns the id that the producer gave, nil for none.
+func (h *Headers) ownID() []byte {
+	id, _ := h.value(keyID)
+	if _, again := h.value(keyGranted); again {
+		return nil // it was delivered with that, and is a new message
+	}
+	return id
 }
 
 func appendOriginID(b []byte, rec *kgo.Record, acceptedMs int64) []byte {

@@ -11,6 +11,19 @@ import (
 // that the topic does not have fails the record and no other.
 func Partitioner() kgo.Partitioner { return partitioner{kgo.StickyKeyPartitioner(nil)} }
 
+// PartitionOf returns the partition, of n, that Kafka's own clients choose for a key.
+func PartitionOf(key []byte, n int32) int32 {
+	return int32(kgo.StickyKeyPartitioner(nil).ForTopic("").Partition(&kgo.Record{Key: key}, int(n)))
+}
+
+// AskedPartition returns the partition of its target that a record asks for, ByKey where
+// it asks for none that can be.
+func (h *Headers) AskedPartition() int32 {
+	value, _ := h.value(keyPartition)
+	partition, _ := parsePartition(value)
+	return partition
+}
+
 type partitioner struct{ byKey kgo.Partitioner }
 
 func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {

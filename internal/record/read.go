@@ -43,6 +43,8 @@ const (
 	keyID
 	keyGranted
 	keyPreviousID
+	keyCancel
+	keyReplace
 	keyDropped // means something on a record that leaves the service, and nothing on one that comes
 	keyHopDue
 	keyHopAccepted
@@ -86,6 +88,10 @@ func keyOf(name string) key {
 		return keyGranted
 	case levels.HeaderPreviousID:
 		return keyPreviousID
+	case levels.HeaderCancel:
+		return keyCancel
+	case levels.HeaderReplace:
+		return keyReplace
 	case levels.HeaderDue, levels.HeaderAccepted, levels.HeaderRequested,
 		// Those in deathKeys: what is delivered is no dead letter.
 		levels.HeaderError, levels.HeaderErrorDetail, levels.HeaderOrigin, levels.HeaderAttempts,

@@ -22,6 +22,11 @@ var requestKeys = [...]struct {
 	{levels.HeaderPartition, levels.BadPartition},
 	{levels.HeaderID, levels.BadHeader},
 	{levels.HeaderSent, levels.BadHeader},
+	{levels.HeaderAttempt, levels.BadHeader},
+	{levels.HeaderRetryPolicy, levels.BadHeader},
+	{levels.HeaderRetryCause, levels.BadHeader},
+	{levels.HeaderCancel, levels.BadCancel},
+	{levels.HeaderReplace, levels.BadCancel},
 }
 
 // Misspelt refuses a record with a header whose key is one of a producer's but for its

@@ -39,10 +39,13 @@ type entry struct {
 	place    uint32 // hash of the partition and offset where it was accepted
 	hop      uint32 // hash of those where the router put it, 0 for nowhere
 	told     int32  // when its producer was told that it is accepted
-	lost     bool   // it went with what a row has deleted
-	resent   bool   // it was accepted more than once: that is not delayd's doing
-	rehopped bool   // the router put it there more than once
-	apart    bool   // it stood on a partition that stuck
+	// until is the time that it asks for with delay-until, and saidUntil the same as the
+	// first arrival says.
+	until, saidUntil int32
+	lost             bool // it went with what a row has deleted
+	resent           bool // it was accepted more than once: that is not delayd's doing
+	rehopped         bool // the router put it there more than once
+	apart            bool // it stood on a partition that stuck
 }
 
 // many is where arrivals are no longer counted.
@@ -178,6 +181,9 @@ func (h *history) worst() time.Duration {
 
 // observe takes a record that a reader has found on a topic.
 func (h *history) observe(rec *kgo.Record) {
+	if isStorm(rec) {
+		return // a row's own, which it checks itself
+	}
 	names := h.mix.names
 	_, isLevel := names.LevelDelay(rec.Topic)
 	h.mu.Lock()
@@ -195,7 +201,7 @@ func (h *history) observe(rec *kgo.Record) {
 // accepted notes when and where a broker has taken a record.
 func (h *history) accepted(rec *kgo.Record, isLevel bool) {
 	id, ok := h.mix.number(rec)
-	if !ok && h.stuck.partitions[partitionOf(rec)] {
+	if !ok && (h.stuck.partitions[partitionOf(rec)] || isBeside(rec)) {
 		return // what a row has put there
 	}
 	if !ok {
@@ -223,6 +229,10 @@ func (h *history) accepted(rec *kgo.Record, isLevel bool) {
 		h.unstamped++
 	}
 	e.accepted = h.ms(rec.Timestamp.UnixMilli())
+	if text, ok := record.Last(rec.Headers, levels.HeaderUntil); ok {
+		until, _ := readUntil(text)
+		e.until = h.ms(until)
+	}
 	e.origin = hash([]byte(record.OriginID(rec, rec.Timestamp.UnixMilli())))
 	e.place = hash([]byte(place(rec)))
 }
@@ -357,6 +367,13 @@ func keyPartition(rec *kgo.Record, n int32) int32 {
 func (h *history) times(c *recipe, e *entry, rec *kgo.Record, first bool) {
 	h.ahead = time.Until(rec.Timestamp)
 	appended := rec.Timestamp.UnixMilli()
+	if c.ask != byLevel {
+		if accepted, due, ok := h.exactTimes(c, e, rec); ok && first {
+			e.said, e.appended = h.ms(accepted), h.ms(appended)
+			h.lateBy(c, e, appended, due)
+		}
+		return
+	}
 	accepted, err1 := headerNumber(rec, levels.HeaderAccepted)
 	due, err2 := headerNumber(rec, levels.HeaderDue)
 	granted, _ := record.Last(rec.Headers, levels.HeaderGranted)
@@ -381,6 +398,11 @@ func (h *history) times(c *recipe, e *entry, rec *kgo.Record, first bool) {
 	if due < accepted {
 		return // forged: it was never due
 	}
+	h.lateBy(c, e, appended, due)
+}
+
+// lateBy counts how late a record arrived.
+func (h *history) lateBy(c *recipe, e *entry, appended, due int64) {
 	late := h.late
 	if e.apart || slices.Contains(h.apart, h.mix.target(c)) {
 		late = h.aside

@@ -72,7 +72,7 @@ func (c *cluster) outgoing(id int64, in *kgo.Record) kgo.Record {
 	r := c.mix.recipe(id)
 	accepted := in.Timestamp.UnixMilli()
 	out := record.Final(in, levels.Facts{
-		Topic: c.mix.target(&r), Partition: r.partition, Accepted: accepted, Due: r.dueMs(accepted),
+		Topic: c.mix.target(&r), Partition: r.partition, Accepted: accepted, Due: c.due(&r, in),
 		Granted: r.granted(), ID: record.OriginID(in, accepted),
 	})
 	if out.Partition == byKey && r.key != nullKey {
@@ -82,10 +82,21 @@ func (c *cluster) outgoing(id int64, in *kgo.Record) kgo.Record {
 	return *out
 }
 
+// due is when a record is due.
+func (c *cluster) due(r *recipe, in *kgo.Record) int64 {
+	accepted := in.Timestamp.UnixMilli()
+	if r.ask == byLevel {
+		return r.dueMs(accepted)
+	}
+	text, _ := record.Last(in.Headers, levels.HeaderUntil)
+	until, _ := readUntil(text)
+	return r.exactDue(accepted, until)
+}
+
 // at sets the clock to when a record is due.
 func (c *cluster) at(id int64, in *kgo.Record) {
 	r := c.mix.recipe(id)
-	c.clock = r.dueMs(in.Timestamp.UnixMilli())
+	c.clock = c.due(&r, in)
 }
 
 // pick is the first number from a start on whose record is as wanted.
@@ -104,7 +115,20 @@ func plain(r recipe) bool {
 // What goes well is no violation, whatever the records are.
 func TestHistoryOfGoodRun(t *testing.T) {
 	t.Parallel()
+	goodRun(t, newCluster(t))
+}
+
+func TestHistoryOfGoodRunWithExactDelays(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
+	c.mix.alter = exactly
+	begun := time.Now() // delay-until is the producers' time
+	c.history, c.clock = newHistory(c.mix, begun), begun.UnixMilli()
+	goodRun(t, c)
+}
+
+func goodRun(t *testing.T, c *cluster) {
+	t.Helper()
 	const n = 20_000
 	var sent, abortedOnes int64
 	for id := range int64(n) {
@@ -216,6 +240,25 @@ func TestHistoryOfBadRuns(t *testing.T) {
 			c.clock = r.dueMs(accepted)
 			c.history.observe(c.append(out))
 		}},
+		"early, at an exact time": {verdict{Sent: 1, Arrived: 1, Early: 1}, func(c *cluster) {
+			c.exact(func(c *cluster, _ *kgo.Record) { c.clock-- })
+		}},
+		"at the next exact time": {verdict{Sent: 1, Arrived: 1}, func(c *cluster) {
+			c.exact(func(c *cluster, _ *kgo.Record) { c.clock++ })
+		}},
+		"exact, and due at another time": {verdict{Sent: 1, Arrived: 1, Mislabelled: 1}, func(c *cluster) {
+			c.exact(func(_ *cluster, out *kgo.Record) { set(out, levels.HeaderDue, "1") })
+		}},
+		"exact, and granted a level": {verdict{Sent: 1, Arrived: 1, Mislabelled: 1}, func(c *cluster) {
+			c.exact(func(_ *cluster, out *kgo.Record) { set(out, levels.HeaderGranted, "1s") })
+		}},
+		"exact, for another time than was asked for": {verdict{Sent: 1, Arrived: 1, Mislabelled: 1}, func(c *cluster) {
+			c.exact(func(c *cluster, out *kgo.Record) {
+				c.clock += 10_000
+				set(out, levels.HeaderDue, strconv.FormatInt(c.clock, 10))
+				set(out, levels.HeaderRequested, strconv.FormatInt(c.clock, 10))
+			})
+		}},
 		"due at another time": {verdict{Sent: 1, Arrived: 1, Mislabelled: 1}, func(c *cluster) {
 			c.one(func(out *kgo.Record) { set(out, levels.HeaderDue, "1") })
 		}},
@@ -315,6 +358,19 @@ func (c *cluster) one(alter func(*kgo.Record)) {
 	c.at(id, in)
 	out := c.outgoing(id, in)
 	alter(&out)
+	c.history.observe(c.append(out))
+}
+
+// exact delivers one record that asks for an exact time, altered.
+func (c *cluster) exact(alter func(*cluster, *kgo.Record)) {
+	c.mix.alter = exactly
+	begun := time.Now()
+	c.history, c.clock = newHistory(c.mix, begun), begun.UnixMilli()
+	id := c.pick(0, func(r recipe) bool { return !r.aborted && r.ask == delayUntil && r.rest > 0 })
+	in := c.accept(id)
+	c.at(id, in)
+	out := c.outgoing(id, in)
+	alter(c, &out)
 	c.history.observe(c.append(out))
 }
 

@@ -94,6 +94,7 @@ var randomRow = row{
 	name: randomName, about: "delayd, brokers and the network break at the same time, drawn at random",
 	nodes: randomNodes, proxied: true, deliveries: bothDeliveries,
 	instances: []string{"one", "two"}, restarts: true,
+	load: func(m *mix) { m.alter = exactly },
 	// How late records are depends on what is drawn: that all come is what counts, and
 	// that they are on time again soon after the last fault.
 	limits: limits{twice: randomTwice, last: time.Minute},

@@ -93,10 +93,12 @@ type recipe struct {
 	padding   int // bytes of the value behind what it says of itself; -1: an empty value
 	letters   int // of one kind, behind that
 	ownID     bool
-	headers   uint64 // seed of the producer's own headers
-	spelling  int    // how the level is written
-	asked     string // the level as written, "" for one of the level's own spellings
-	to        string // the topic that is asked for, "" for that of target
+	headers   uint64        // seed of the producer's own headers
+	spelling  int           // how the level is written
+	asked     string        // the level as written, "" for one of the level's own spellings
+	ask       asking        // what it asks for
+	rest      time.Duration // where that is an exact time: how long after it is sent
+	to        string        // the topic that is asked for, "" for that of target
 	// unaddressed says that no target is asked for, and askedPartition how the
 	// partition is written, "" for as it is.
 	unaddressed    bool
@@ -157,12 +159,18 @@ func (m *mix) aborts(transaction int64) bool {
 }
 
 // granted is the name of the level that a record gets.
-func (c *recipe) granted() string { return levels.FormatDelay(c.level.Delay) }
+func (c *recipe) granted() string {
+	if c.ask != byLevel {
+		return levels.GrantedExact
+	}
+	return levels.FormatDelay(c.level.Delay)
+}
 
-// dueMs is when a record is due that was accepted then, in Unix milliseconds:
-// because timestamps are cut to a millisecond, one later.
+// cut is what is added to due times because timestamps are cut to a millisecond.
+const cut = time.Millisecond
+
+// dueMs is when a record with a level is due that was accepted then, in Unix milliseconds.
 func (c *recipe) dueMs(accepted int64) int64 {
-	const cut = time.Millisecond
 	if c.level.Delay == 0 {
 		return accepted
 	}
@@ -175,9 +183,10 @@ func (m *mix) lanes() int {
 }
 
 // lane numbers what keeps its order: the same key, sent the same way in through
-// the same level to the same target. It is false for a record without a key.
+// the same level to the same target. It is false for a record without a key, and
+// for one that asks for an exact time.
 func (m *mix) lane(c *recipe) (int, bool) {
-	if c.key == nullKey {
+	if c.key == nullKey || c.ask != byLevel {
 		return 0, false
 	}
 	level := 0

@@ -36,7 +36,10 @@ func (m *mix) record(c *recipe) *kgo.Record {
 	}
 	if c.way == straight {
 		rec.Topic = m.names.Level(c.level)
-	} else {
+	}
+	if c.ask != byLevel {
+		request = append(request, c.exactRequest(time.Now()))
+	} else if c.way != straight {
 		request = append(request, kgo.RecordHeader{Key: levels.HeaderLevel, Value: []byte(m.asked(c))})
 	}
 	if asked := c.askedPartition; asked != "" {
@@ -119,7 +122,7 @@ func (m *mix) value(c *recipe) []byte {
 		end = "aborted"
 	}
 	v := fmt.Appendf(m.identity(c.id), " producer %d key %d %s %s to %s/%d %s\n",
-		c.producer, c.key, c.way, c.granted(), m.target(c), c.partition, end)
+		c.producer, c.key, c.way, c.waits(), m.target(c), c.partition, end)
 	v = append(v, noise(c.headers, c.padding)...)
 	return append(v, bytes.Repeat([]byte("a"), c.letters)...)
 }
@@ -191,6 +194,7 @@ var (
 	lettered = map[string]bool{
 		levels.HeaderID: true, levels.HeaderError: true, levels.HeaderErrorDetail: true,
 		levels.HeaderOrigin: true, levels.HeaderAttempts: true,
+		levels.HeaderUntil: true, // which its producer alone knows
 	}
 )
 

@@ -158,7 +158,7 @@ func (l limits) perCrash(rate int) int64 {
 // its own.
 func rows() []row {
 	return slices.Concat(calmRows, processRows, scaleRows, singleRows, clockRows, memoryRows,
-		brokerRows, networkRows, inputRows, unreadableRows, inventedRows, targetRows, refusingRows, outageRows, topicRows, recreateRows, rightsRows)
+		brokerRows, networkRows, inputRows, unreadableRows, inventedRows, targetRows, refusingRows, outageRows, topicRows, recreateRows, rightsRows, stormRows, exactRows, cancelRows)
 }
 
 // findRows returns the rows whose names match one of the patterns, as path.Match

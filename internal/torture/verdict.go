@@ -74,7 +74,7 @@ func (h *history) judge(v *verdict, id int64, e *entry) {
 	case e.outcome == acked && e.arrivals == 0 && !e.lost:
 		c := h.mix.recipe(id)
 		v.note(&v.Lost, "%d is lost: accepted after %d ms, key %d of producer %d, %s, %s, to %s",
-			id, e.accepted, c.key, c.producer, c.way, c.granted(), h.mix.target(&c))
+			id, e.accepted, c.key, c.producer, c.way, c.waits(), h.mix.target(&c))
 	case e.outcome == aborted && e.arrivals > 0:
 		v.note(&v.Unaborted, "%d arrived, and its transaction was aborted", id)
 	case e.outcome == unsent && e.arrivals > 0:
@@ -87,8 +87,11 @@ func (h *history) judge(v *verdict, id int64, e *entry) {
 	if e.said != e.accepted {
 		v.note(&v.Mislabelled, "%d says that it was accepted after %d ms, and was after %d ms", id, e.said, e.accepted)
 	}
-	if int64(e.appended) < int64(e.accepted)+c.level.Delay.Milliseconds() && e.said != e.accepted {
-		v.note(&v.Early, "%d was accepted after %d ms and came after %d ms, sooner than %s", id, e.accepted, e.appended, c.granted())
+	if c.ask == delayUntil && e.saidUntil != 0 && e.saidUntil != e.until {
+		v.note(&v.Mislabelled, "%d says that it was to be delivered after %d ms, and was sent for %d ms", id, e.saidUntil, e.until)
+	}
+	if e.appended < h.promised(&c, e) && e.said != e.accepted {
+		v.note(&v.Early, "%d was accepted after %d ms and came after %d ms, sooner than %s", id, e.accepted, e.appended, c.waits())
 	}
 	want, what := e.origin, "where it was accepted"
 	if c.ownID {
@@ -97,4 +100,12 @@ func (h *history) judge(v *verdict, id int64, e *entry) {
 	if e.id != want {
 		v.note(&v.Renamed, "the %s of %d is not %s", levels.HeaderID, id, what)
 	}
+}
+
+// promised is before when a record may not arrive, as entries keep it.
+func (h *history) promised(c *recipe, e *entry) int32 {
+	if c.ask != byLevel {
+		return h.ms(c.exactDue(h.unixMilli(e.accepted), h.unixMilli(e.until)))
+	}
+	return e.accepted + int32(c.level.Delay.Milliseconds())
 }

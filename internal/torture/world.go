@@ -54,6 +54,7 @@ type world struct {
 	names   levels.Names
 	history *history
 	faults  *faults
+	beside  *beside // of the rows that cancel
 	log     zerolog.Logger
 	// rand is what a row draws from: the run's seed decides.
 	rand *rand.Rand

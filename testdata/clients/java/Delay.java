@@ -1,4 +1,5 @@
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Properties;
 
@@ -13,7 +14,7 @@ import org.apache.kafka.common.serialization.StringSerializer;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 /**
- * Sends two delayed records with kafka-clients, and reads them when they are due.
+ * Sends three delayed records with kafka-clients, and reads them when they are due.
  *
  *     java -cp 'libs/*' Delay.java kafka:9092 orders
  */
@@ -32,7 +33,14 @@ public class Delay {
             // Straight to a level: one hop less, and the level is the delay.
             var level = new ProducerRecord<>("delay.level.10s", "order-2", "straight to a level");
             level.headers().add("delay-target", target.getBytes(UTF_8));
-            producer.send(level).get();
+            var second = producer.send(level);
+
+            // At an exact time, to the millisecond: in UTC, as an Instant prints it.
+            var exact = new ProducerRecord<>("delay.inbox", "order-3", "at an exact time");
+            String until = Instant.now().plusSeconds(7).toString();
+            exact.headers().add("delay-until", until.getBytes(UTF_8)).add("delay-target", target.getBytes(UTF_8));
+            producer.send(exact).get();
+            second.get();
             first.get();
         }
 
@@ -40,10 +48,11 @@ public class Delay {
         config.put("auto.offset.reset", "earliest");
         try (var consumer = new KafkaConsumer<>(config, new StringDeserializer(), new StringDeserializer())) {
             consumer.subscribe(List.of(target));
-            for (int read = 0; read < 2; ) {
+            for (int read = 0; read < 3; ) {
                 for (ConsumerRecord<String, String> r : consumer.poll(Duration.ofSeconds(1))) {
-                    System.out.printf("%s\t%s\tdelay-due=%s\tdelay-accepted=%s\tdelay-granted=%s%n", r.key(), r.value(),
-                        header(r.headers(), "delay-due"), header(r.headers(), "delay-accepted"), header(r.headers(), "delay-granted"));
+                    System.out.printf("%s\t%s\tdelay-due=%s\tdelay-accepted=%s\tdelay-granted=%s\tdelay-requested=%s%n", r.key(), r.value(),
+                        header(r.headers(), "delay-due"), header(r.headers(), "delay-accepted"), header(r.headers(), "delay-granted"),
+                        header(r.headers(), "delay-requested"));
                     read++;
                 }
             }
@@ -51,6 +60,7 @@ public class Delay {
     }
 
     static String header(Headers headers, String key) {
-        return new String(headers.lastHeader(key).value(), UTF_8);
+        var header = headers.lastHeader(key); // straight to a level nothing is requested
+        return header == null ? "" : new String(header.value(), UTF_8);
     }
 }

@@ -1,9 +1,10 @@
-"""Sends two delayed records with confluent-kafka, and reads them when they are due.
+"""Sends three delayed records with confluent-kafka, and reads them when they are due.
 
     python3 delay.py kafka:9092 orders
 """
 
 import sys
+from datetime import datetime, timedelta, timezone
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
@@ -38,6 +39,16 @@ producer.produce(
     on_delivery=acknowledged,
 )
 
+# At an exact time, to the millisecond: with its zone, or in Unix time in ms.
+until = datetime.now(timezone.utc) + timedelta(seconds=7)
+producer.produce(
+    "delay.inbox",
+    key="order-3",
+    value="at an exact time",
+    headers=[("delay-until", until.isoformat()), ("delay-target", target)],
+    on_delivery=acknowledged,
+)
+
 producer.flush()
 
 consumer = Consumer(
@@ -49,7 +60,7 @@ consumer = Consumer(
 )
 consumer.subscribe([target])
 read = 0
-while read < 2:
+while read < 3:
     message = consumer.poll(1)
     if message is None:
         continue
@@ -62,6 +73,7 @@ while read < 2:
         "delay-due=" + headers["delay-due"],
         "delay-accepted=" + headers["delay-accepted"],
         "delay-granted=" + headers["delay-granted"],
+        "delay-requested=" + headers.get("delay-requested", ""),
         sep="\t",
         flush=True,
     )

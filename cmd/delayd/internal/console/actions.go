@@ -137,14 +137,19 @@ type Preview struct {
 // maxExamples is how many letters a preview shows.
 const maxExamples = 20
 
-// previewResend counts what a resend would do. It reads every dead letter.
+// previewRead is how many records the preview of a resend reads at most: the dead letters,
+// or the part of them that is asked for by offset, and what was sent again.
+const previewRead = 200_000
+
+// previewResend counts what a resend would do. It reads every dead letter, and refuses
+// that where there are too many.
 func (c *Console) previewResend(ctx context.Context, to *cluster, r admin.Resend) (Preview, error) {
 	ctx, cancel := context.WithTimeout(ctx, previewTimeout)
 	defer cancel()
 	if r.Filter.Until.IsZero() {
 		r.Filter.Until = time.Now().UTC().Truncate(time.Second)
 	}
-	r.DryRun = true
+	r.DryRun, r.MaxRead = true, previewRead
 	p := Preview{Until: r.Filter.Until, Outcomes: map[admin.ResendOutcome]int{}, Examples: []admin.Resent{}}
 	err := to.reading.do(ctx, func() error {
 		return admin.ResendLetters(ctx, to.cl, to.names, r, func(out admin.Resent) error {
@@ -156,6 +161,9 @@ func (c *Console) previewResend(ctx context.Context, to *cluster, r admin.Resend
 			return nil
 		})
 	})
+	if many := new(admin.TooManyLettersError); errors.As(err, &many) {
+		err = httpError{http.StatusConflict, fmt.Errorf("%w: too many for a preview here; use \"delayd admin dead resend\", or delete old letters first", err)}
+	}
 	p.Send = p.Outcomes[admin.ResendSent]
 	return p, err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/internal/find"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -124,11 +125,9 @@ type cluster struct {
 
 	reading reading
 	pages   *admin.LetterPages
-	queries struct {
-		sync.Mutex
-		list []*query // the one that was asked for last, last
-	}
-	jobs jobs
+	queries queries[admin.LetterPage]
+	finds   queries[*find.Result]
+	jobs    jobs
 
 	started   snapshot
 	snapshots []snapshot // used by the look that is under way
@@ -182,14 +181,51 @@ func (r *reading) do(ctx context.Context, read func() error) error {
 	}
 }
 
-// query is a page of dead letters, for all who ask for the same one.
-type query struct {
+// query is an answer that takes reading, for all who ask for the same.
+type query[T any] struct {
 	key string
-	shared[admin.LetterPage]
+	shared[T]
+}
+
+// queries keeps some answers.
+type queries[T any] struct {
+	most int // how many
+
+	mu   sync.Mutex
+	list []*query[T] // the one that was asked for last, last
+}
+
+// get returns the answer for key, which is made as first says where nobody has asked for
+// it lately. run runs that in the background.
+func (q *queries[T]) get(ctx context.Context, key string, run func(func(context.Context)), first func() shared[T]) answer[T] {
+	q.mu.Lock()
+	i := slices.IndexFunc(q.list, func(of *query[T]) bool { return of.key == key })
+	var of *query[T]
+	if i >= 0 {
+		of = q.list[i]
+		q.list = slices.Delete(q.list, i, i+1)
+	} else {
+		made := first()
+		of = &query[T]{key: key, shared: shared[T]{every: made.every, look: made.look}}
+	}
+	q.list = append(q.list, of)
+	if more := len(q.list) - q.most; more > 0 {
+		q.list = slices.Delete(q.list, 0, more)
+	}
+	q.mu.Unlock()
+	return of.get(ctx, run)
+}
+
+// forget drops all answers.
+func (q *queries[T]) forget() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.list = nil
 }
 
 func newCluster(cl *kgo.Client, spec admin.Spec, m *metrics.Metrics, cfg Config) *cluster {
 	to := &cluster{cl: cl, names: spec.Names, spec: spec, m: m, log: cfg.Log, pages: admin.NewLetterPages(cl, spec.Names)}
+	to.queries.most, to.finds.most = queriesKept, findsKept
 	to.ctx, to.stop = context.WithCancel(context.Background())
 	to.started = takeSnapshot(m, time.Now())
 	watch, targets := admin.NewWatch(cl, spec), admin.NewParkedTargets(cl, spec.Names)
@@ -269,39 +305,24 @@ func (to *cluster) close() {
 
 // letters returns a page of dead letters, which all who ask for the same one share.
 func (to *cluster) letters(ctx context.Context, key string, f admin.LetterFilter, before string) answer[admin.LetterPage] {
-	q := &to.queries
-	q.Lock()
-	i := slices.IndexFunc(q.list, func(of *query) bool { return of.key == key })
-	var of *query
-	if i >= 0 {
-		of = q.list[i]
-		q.list = slices.Delete(q.list, i, i+1)
-	} else {
-		of = &query{key: key, shared: shared[admin.LetterPage]{every: always[admin.LetterPage](lettersEvery),
+	return to.queries.get(ctx, key, to.run, func() shared[admin.LetterPage] {
+		return shared[admin.LetterPage]{every: always[admin.LetterPage](lettersEvery),
 			look: func(ctx context.Context) (page admin.LetterPage, err error) {
 				err = to.reading.do(ctx, func() (err error) {
 					page, err = to.pages.Page(ctx, f, before)
 					return err
 				})
 				return page, err
-			}}}
-	}
-	q.list = append(q.list, of)
-	if more := len(q.list) - queriesKept; more > 0 {
-		q.list = slices.Delete(q.list, 0, more)
-	}
-	q.Unlock()
-	return of.get(ctx, to.run)
+			}}
+	})
 }
 
 // forget has all viewers see what an action has changed.
 func (to *cluster) forget() {
 	to.view.forget()
 	to.parked.forget()
-	q := &to.queries
-	q.Lock()
-	defer q.Unlock()
-	q.list = nil
+	to.queries.forget()
+	to.finds.forget()
 }
 
 // topicRate is a topic's rate, zero where it is not known yet.

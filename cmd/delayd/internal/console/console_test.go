@@ -127,7 +127,7 @@ func (w *world) die(t *testing.T, code levels.Code, rec *kgo.Record) {
 }
 
 // pages are all pages that can be looked at.
-var pages = []string{"", "due", "targets", "deadletters", "record?at=delay.dead/0/0", "level?level=1h", "instances", "drift", "login", "pause?level=5s", "resume?target=orders", "resend"}
+var pages = []string{"", "due", "targets", "deadletters", "find", "find?id=delay.inbox-0-0-7", "find?id=x&around=2h", "record?at=delay.dead/0/0", "level?level=1h", "instances", "drift", "login", "pause?level=5s", "resume?target=orders", "resend"}
 
 // Every page is complete HTML with the headers that keep others from running or
 // framing it, and nothing in it is run or styled in place.
@@ -173,7 +173,7 @@ func TestHostileRecords(t *testing.T) {
 	hostile := "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\x1b[2J\u202egnp\x00\xff"
 	w.die(t, levels.BadLevel, &kgo.Record{Key: []byte(hostile), Value: []byte(hostile),
 		Headers: []kgo.RecordHeader{{Key: hostile, Value: []byte(hostile)}, {Key: levels.HeaderTarget, Value: []byte(hostile)}, {Key: levels.HeaderID, Value: []byte(hostile)}}})
-	for _, page := range []string{"deadletters", "record?at=delay.dead/0/0", "resend?code=bad-level"} {
+	for _, page := range []string{"deadletters", "record?at=delay.dead/0/0", "resend?code=bad-level", "find?id=" + url.QueryEscape(hostile), "find?id=x&around=" + url.QueryEscape(hostile)} {
 		answer := w.ask("GET", "/console/"+page, "", w.signed)
 		body := answer.Body.String()
 		if answer.Code != http.StatusOK {
@@ -184,7 +184,7 @@ func TestHostileRecords(t *testing.T) {
 				t.Errorf("%s has %q as it is", page, bad)
 			}
 		}
-		if page != "resend?code=bad-level" && !strings.Contains(body, "&lt;script&gt;") {
+		if page != "resend?code=bad-level" && !strings.Contains(page, "around") && !strings.Contains(body, "&lt;script&gt;") {
 			t.Errorf("%s does not show the value: %s", page, body)
 		}
 	}
@@ -215,7 +215,7 @@ func TestContentsAreHidden(t *testing.T) {
 		if err := w.cl.ProduceSync(t.Context(), waits).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
-		for _, path := range []string{"/console/deadletters", "/api/v1/deadletters", "/console/record?at=delay.dead/0/0", "/api/v1/record?at=delay.dead/0/0", "/console/level?level=1h", "/api/v1/next?level=1h"} {
+		for _, path := range []string{"/console/deadletters", "/api/v1/deadletters", "/console/record?at=delay.dead/0/0", "/api/v1/record?at=delay.dead/0/0", "/console/level?level=1h", "/api/v1/next?level=1h", "/console/find?id=delay.inbox-0-0-7", "/api/v1/find?id=delay.inbox-0-0-7"} {
 			body := w.ask("GET", path, "", tc.change...).Body.String()
 			if shown := strings.Contains(body, "the-key") || strings.Contains(body, "the-value"); shown != tc.shown {
 				t.Errorf("%s, %s: shown %v\n%s", tc.name, path, shown, body)

@@ -144,7 +144,7 @@ func TestLarge(t *testing.T) {
 		}
 		for path, most := range map[string]int64{
 			"/console/": mostLook, "/console/?all=true": mostLook, "/console/due": mostLook, "/console/targets": mostRead,
-			"/console/deadletters": mostRead, "/console/record?at=delay.dead/0/0": mostRead, "/console/level?level=1h": mostRead,
+			"/console/deadletters": mostRead, "/console/record?at=delay.dead/0/0": mostRead, "/console/find?id=nobody": mostSearch, "/api/v1/find?id=delay.level.1h-0-0-7": mostSearch, "/console/level?level=1h": mostRead,
 			"/console/instances": mostLook, "/console/drift": mostRead, "/console/pause?target=orders": mostLook,
 			"/console/pause?level=5m": mostLook, "/api/v1/levels": mostLook, "/api/v1/due": mostLook, "/api/v1/targets": mostRead,
 			"/api/v1/deadletters?limit=200": mostRead, "/api/v1/instances": mostLook, "/api/v1/drift": mostRead, "/api/v1/next?level=24h": mostRead,

@@ -18,7 +18,9 @@ import (
 	"time"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/internal/find"
 	"github.com/delayd-io/delayd/internal/printable"
+	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -62,22 +64,23 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 		}
 		return someOf(words)
 	},
-	"glance":   glance,
-	"text":     text,
-	"indented": indented,
-	"dump":     dump,
-	"cut":      cut,
-	"safe":     printable.Text,
-	"clock":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
-	"stamp":    func() string { return stamp },
-	"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"glance":     glance,
+	"text":       text,
+	"indented":   indented,
+	"dump":       dump,
+	"cut":        cut,
+	"safe":       printable.Text,
+	"clock":      func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+	"stamp":      func() string { return stamp },
+	"partitions": func(of find.Searched) string { return printable.Ranges(of.Partitions) },
+	"iso":        func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 }).ParseFS(templateFiles, "templates/*.html"))
 
 // tab is a page in the navigation.
 type tab struct{ Path, Name string }
 
 var tabs = []tab{
-	{"./", "Levels"}, {"due", "The coming hour"}, {"targets", "Targets"}, {"deadletters", "Dead letters"}, {"instances", "Instances"}, {"drift", "Drift"},
+	{"./", "Levels"}, {"due", "The coming hour"}, {"targets", "Targets"}, {"deadletters", "Dead letters"}, {"find", "Find"}, {"instances", "Instances"}, {"drift", "Drift"},
 }
 
 // content is what one page shows.
@@ -396,9 +399,24 @@ func (c *Console) recordPage(req *http.Request, v viewer) (content, error) {
 	}
 	page.Body = struct {
 		*admin.Contents
-		Place string
-	}{r, admin.Place{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}.String()}
+		Place, ID string
+	}{r, admin.Place{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}.String(), idOf(r)}
 	return page, nil
+}
+
+// idOf returns the delay-id of a record as far as its headers say it, "" where they do not.
+func idOf(r *admin.Contents) (id string) {
+	for _, h := range r.Headers {
+		if h.Value != nil && h.Value.Data == nil && len(h.Value.Text) == h.Value.Bytes {
+			switch {
+			case h.Key == levels.HeaderID:
+				return h.Value.Text
+			case h.Key == record.KeyID:
+				id = h.Value.Text
+			}
+		}
+	}
+	return id
 }
 
 // levelPage is the records of a level that are due next.
@@ -457,7 +475,7 @@ func (c *Console) loginForm(req *http.Request, wrong string) content {
 // back is the page that somebody came from, if it is one of ours.
 func back(s string) string {
 	path, _, _ := strings.Cut(s, "?")
-	for _, known := range []string{"./", "due", "targets", "deadletters", "record", "level", "instances", "drift", "pause", "resume", "resend"} {
+	for _, known := range []string{"./", "due", "targets", "deadletters", "find", "record", "level", "instances", "drift", "pause", "resume", "resend"} {
 		if path == known {
 			return s
 		}

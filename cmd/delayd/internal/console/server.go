@@ -39,6 +39,7 @@ func (c *Console) Register(mux *http.ServeMux) {
 	handle("GET /console/due", c.page(c.duePage))
 	handle("GET /console/targets", c.page(c.targetsPage))
 	handle("GET /console/deadletters", c.page(c.lettersPage))
+	handle("GET /console/find", c.page(c.findPage))
 	handle("GET /console/record", c.page(c.recordPage))
 	handle("GET /console/level", c.page(c.levelPage))
 	handle("GET /console/instances", c.page(c.instancesPage))
@@ -61,6 +62,7 @@ func (c *Console) Register(mux *http.ServeMux) {
 	handle("GET /api/v1/targets", api(func(req *http.Request) (any, error) { return c.getTargets(req) }))
 	handle("GET /api/v1/deadletters", api(func(req *http.Request) (any, error) { return c.getLetters(req) }))
 	handle("GET /api/v1/next", api(func(req *http.Request) (any, error) { return c.getNext(req) }))
+	handle("GET /api/v1/find", api(func(req *http.Request) (any, error) { return c.getFind(req) }))
 	handle("GET /api/v1/record", api(func(req *http.Request) (any, error) { return c.getRecord(req) }))
 	handle("GET /api/v1/instances", api(func(req *http.Request) (any, error) { return c.getInstances(req) }))
 	handle("GET /api/v1/drift", api(func(req *http.Request) (any, error) { return c.getDrift(req) }))
@@ -298,6 +300,7 @@ func (c *Console) getLetters(req *http.Request) (Letters, error) {
 func withoutContents(l *admin.Letter) *admin.Letter {
 	hidden := *l
 	hidden.Key, hidden.Value, hidden.Headers, hidden.Detail, hidden.ID = nil, nil, nil, "", ""
+	hidden.Retried = nil
 	return &hidden
 }
 
@@ -330,7 +333,7 @@ func (c *Console) getRecord(req *http.Request) (*admin.Contents, error) {
 	}
 	var record *admin.Contents
 	err = to.reading.do(req.Context(), func() (err error) {
-		record, err = admin.ReadRecord(req.Context(), to.cl, to.names, at, contentBytes)
+		record, err = to.pages.Read(req.Context(), at, contentBytes)
 		return err
 	})
 	return record, err

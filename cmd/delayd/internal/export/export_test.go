@@ -154,7 +154,7 @@ func TestExportsAreWhatEnsureMakes(t *testing.T) {
 		e.Spec.Profile = profile
 		e.MaxMessage = 1048588 // what the fake cluster has
 		want := ensured(t, e.Spec)
-		if len(want) != 6 {
+		if len(want) != 7 {
 			t.Fatalf("%s: %d topics", profile, len(want))
 		}
 		for format, parse := range read {

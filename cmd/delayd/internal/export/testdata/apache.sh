@@ -8,10 +8,11 @@ kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties 
 kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties --create --if-not-exists --topic delay.parked --partitions 4 --replication-factor 3 --config cleanup.policy=delete --config retention.ms=-1 --config retention.bytes=-1 --config message.timestamp.type=LogAppendTime --config segment.bytes=67108864 --config segment.ms=600000 --config max.message.bytes=1179660 --config min.insync.replicas=2
 kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties --create --if-not-exists --topic delay.dead --partitions 1 --replication-factor 3 --config cleanup.policy=delete --config retention.ms=-1 --config retention.bytes=-1 --config max.message.bytes=1179660 --config min.insync.replicas=2
 kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties --create --if-not-exists --topic delay.control --partitions 1 --replication-factor 3 --config cleanup.policy=compact --config retention.ms=-1 --config retention.bytes=-1 --config min.insync.replicas=2
+kafka-topics.sh --bootstrap-server kafka:9092 --command-config admin.properties --create --if-not-exists --topic delay.cancel --partitions 4 --replication-factor 3 --config cleanup.policy=delete --config retention.ms=2678400000 --config retention.bytes=-1 --config message.timestamp.type=LogAppendTime --config segment.bytes=67108864 --config segment.ms=167400000 --config min.insync.replicas=2
 # User:delayd: router, forwarder, verifier, status-reader, publisher
 # READ on topic delay.inbox: read what producers send
 # DELETE on topic delay.inbox: optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
-# DESCRIBE on topic delay.inbox: see that it is there
+# DESCRIBE on topic delay.inbox: know up to where the router has read cancels; without it records with a delay-id wait
 # DESCRIBE_CONFIGS on topic delay.inbox: optional: check its settings; without it they count as good, with a note
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Read --operation Delete --operation Describe --operation DescribeConfigs --topic delay.inbox
 # WRITE on topic delay.level.*: put records where they wait
@@ -21,18 +22,22 @@ kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --
 # DESCRIBE on topic delay.level.*: see that it is there
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --operation DescribeConfigs --operation Read --operation Delete --operation Describe --topic delay.level. --resource-pattern-type prefixed
 # READ on group delay.router: be a member and commit
-# DESCRIBE on group delay.router: see its commits and members
+# DESCRIBE on group delay.router: the same
 # DESCRIBE on group delay.forwarder: see when what is parked for a target has been delivered
 # READ on group delay.forwarder: be a member and commit
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Read --operation Describe --group delay.router --group delay.forwarder
 # DESCRIBE on group delay.skipped: optional: pass what an operator has skipped
 # DESCRIBE on group delay.purged: optional: tell what an operator has deleted from a loss
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Describe --group delay.skipped --group delay.purged
+# WRITE on topic delay.cancel: write down what is cancelled; without it cancels wait, and what stands behind them on the inbox
+# READ on topic delay.cancel: count what is cancelled
+# DESCRIBE on topic delay.cancel: see that it is there
+# DESCRIBE_CONFIGS on topic delay.cancel: optional: check its settings; without it they count as good, with a note
 # READ on topic delay.control: optional: see what is paused; without it nothing can be
 # DESCRIBE on topic delay.control: see that it is there
 # DESCRIBE_CONFIGS on topic delay.control: optional: check its settings; without it they count as good, with a note
 # WRITE on topic delay.control: optional: let delayd admin know the service's levels; without it, it needs --levels
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Read --operation Describe --operation DescribeConfigs --operation Write --topic delay.control
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd --operation Write --operation Read --operation Describe --operation DescribeConfigs --topic delay.cancel --topic delay.control
 # READ on topic delay.parked: see for which targets records are parked, and try them again
 # WRITE on topic delay.parked: park records whose target is unavailable
 # DESCRIBE_CONFIGS on topic delay.parked: optional: know how large a record it takes before one is refused; without it that is learned from the refusal
@@ -59,15 +64,15 @@ kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --
 # DESCRIBE on topic delay.inbox: see that it is there
 # DESCRIBE_CONFIGS on topic delay.inbox: optional: check its settings; without it they count as good, with a note
 # ALTER_CONFIGS on topic delay.inbox: mend its settings
+# READ on topic delay.inbox: find a record that is not routed yet
 # WRITE on topic delay.inbox: send them again
-# READ on topic delay.inbox: read the batch, and tell the router where to go on
 # CREATE on topic delay.control: create it
 # DESCRIBE on topic delay.control: see that it is there
 # DESCRIBE_CONFIGS on topic delay.control: optional: check its settings; without it they count as good, with a note
 # ALTER_CONFIGS on topic delay.control: mend its settings
 # READ on topic delay.control: see what is paused; without it nothing can be
 # WRITE on topic delay.control: pause and resume
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --operation Describe --operation DescribeConfigs --operation AlterConfigs --operation Write --operation Read --topic delay.inbox --topic delay.control
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --operation Describe --operation DescribeConfigs --operation AlterConfigs --operation Read --operation Write --topic delay.inbox --topic delay.control
 # CREATE on topic delay.level.*: create it
 # DESCRIBE on topic delay.level.*: see that it is there
 # DESCRIBE_CONFIGS on topic delay.level.*: optional: check its settings; without it they count as good, with a note
@@ -90,6 +95,11 @@ kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --
 # DELETE on topic delay.dead: delete dead letters (Kafka has no right for records alone: it is the one to delete the topic too)
 # WRITE on topic delay.dead: write the dead letter
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --operation Describe --operation DescribeConfigs --operation AlterConfigs --operation Read --operation Delete --operation Write --topic delay.dead
+# CREATE on topic delay.cancel: create it
+# DESCRIBE on topic delay.cancel: see that it is there
+# DESCRIBE_CONFIGS on topic delay.cancel: optional: check its settings; without it they count as good, with a note
+# ALTER_CONFIGS on topic delay.cancel: mend its settings
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --operation Describe --operation DescribeConfigs --operation AlterConfigs --topic delay.cancel
 # DESCRIBE_CONFIGS on cluster kafka-cluster: optional: know how large a record the brokers take; without it Kafka's default counts
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation DescribeConfigs --cluster
 # DESCRIBE on group delay.router: see its commits and members
@@ -111,7 +121,9 @@ kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --
 # DESCRIBE_CONFIGS on topic delay.parked: optional: check its settings; without it they count as good, with a note
 # DESCRIBE on topic delay.dead: see that it is there
 # DESCRIBE_CONFIGS on topic delay.dead: optional: check its settings; without it they count as good, with a note
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:wall --operation Describe --operation DescribeConfigs --topic delay.inbox --topic delay.parked --topic delay.dead
+# DESCRIBE on topic delay.cancel: see that it is there
+# DESCRIBE_CONFIGS on topic delay.cancel: optional: check its settings; without it they count as good, with a note
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:wall --operation Describe --operation DescribeConfigs --topic delay.inbox --topic delay.parked --topic delay.dead --topic delay.cancel
 # DESCRIBE on topic delay.level.*: see that it is there
 # DESCRIBE_CONFIGS on topic delay.level.*: optional: check its settings; without it they count as good, with a note
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:wall --operation Describe --operation DescribeConfigs --topic delay.level. --resource-pattern-type prefixed

@@ -116,6 +116,24 @@ resource "kafka_topic" "delay_control" {
   }
 }
 
+resource "kafka_topic" "delay_cancel" {
+  name               = "delay.cancel"
+  partitions         = 4
+  replication_factor = 3
+  config = {
+    "cleanup.policy"         = "delete"
+    "message.timestamp.type" = "LogAppendTime"
+    "min.insync.replicas"    = "2"
+    "retention.bytes"        = "-1"
+    "retention.ms"           = "2678400000"
+    "segment.bytes"          = "67108864"
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
 # read what producers send
 resource "kafka_acl" "delayd_read_topic_delay_inbox" {
   resource_name                = "delay.inbox"
@@ -168,6 +186,28 @@ resource "kafka_acl" "delayd_describe_group_delay_skipped" {
   acl_principal                = "User:delayd"
   acl_host                     = "*"
   acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# write down what is cancelled; without it cancels wait, and what stands behind them on the inbox
+resource "kafka_acl" "delayd_write_topic_delay_cancel" {
+  resource_name                = "delay.cancel"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Write"
+  acl_permission_type          = "Allow"
+}
+
+# count what is cancelled
+resource "kafka_acl" "delayd_read_topic_delay_cancel" {
+  resource_name                = "delay.cancel"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Read"
   acl_permission_type          = "Allow"
 }
 
@@ -325,6 +365,28 @@ resource "kafka_acl" "delayd_read_topic_delay_level" {
   acl_permission_type          = "Allow"
 }
 
+# know up to where the router has read cancels; without it records with a delay-id wait
+resource "kafka_acl" "delayd_describe_topic_delay_inbox" {
+  resource_name                = "delay.inbox"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# the same
+resource "kafka_acl" "delayd_describe_group_delay_router" {
+  resource_name                = "delay.router"
+  resource_type                = "Group"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
 # optional: delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); without it disk use grows, unless the topic has a retention and --purge-after is off
 resource "kafka_acl" "delayd_delete_topic_delay_level" {
   resource_name                = "delay.level."
@@ -377,17 +439,6 @@ resource "kafka_acl" "delayd_write_transactionalid_delay_forwarder" {
   acl_principal                = "User:delayd"
   acl_host                     = "*"
   acl_operation                = "Write"
-  acl_permission_type          = "Allow"
-}
-
-# see that it is there
-resource "kafka_acl" "delayd_describe_topic_delay_inbox" {
-  resource_name                = "delay.inbox"
-  resource_type                = "Topic"
-  resource_pattern_type_filter = "Literal"
-  acl_principal                = "User:delayd"
-  acl_host                     = "*"
-  acl_operation                = "Describe"
   acl_permission_type          = "Allow"
 }
 
@@ -457,6 +508,28 @@ resource "kafka_acl" "delayd_describeconfigs_topic_delay_control" {
   acl_permission_type          = "Allow"
 }
 
+# see that it is there
+resource "kafka_acl" "delayd_describe_topic_delay_cancel" {
+  resource_name                = "delay.cancel"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# optional: check its settings; without it they count as good, with a note
+resource "kafka_acl" "delayd_describeconfigs_topic_delay_cancel" {
+  resource_name                = "delay.cancel"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
 # optional: know how large a record the brokers take; without it Kafka's default counts
 resource "kafka_acl" "delayd_describeconfigs_cluster_kafka_cluster" {
   resource_name                = "kafka-cluster"
@@ -465,17 +538,6 @@ resource "kafka_acl" "delayd_describeconfigs_cluster_kafka_cluster" {
   acl_principal                = "User:delayd"
   acl_host                     = "*"
   acl_operation                = "DescribeConfigs"
-  acl_permission_type          = "Allow"
-}
-
-# see its commits and members
-resource "kafka_acl" "delayd_describe_group_delay_router" {
-  resource_name                = "delay.router"
-  resource_type                = "Group"
-  resource_pattern_type_filter = "Literal"
-  acl_principal                = "User:delayd"
-  acl_host                     = "*"
-  acl_operation                = "Describe"
   acl_permission_type          = "Allow"
 }
 
@@ -537,6 +599,17 @@ resource "kafka_acl" "delayd_admin_create_topic_delay_dead" {
 # create it
 resource "kafka_acl" "delayd_admin_create_topic_delay_control" {
   resource_name                = "delay.control"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Create"
+  acl_permission_type          = "Allow"
+}
+
+# create it
+resource "kafka_acl" "delayd_admin_create_topic_delay_cancel" {
+  resource_name                = "delay.cancel"
   resource_type                = "Topic"
   resource_pattern_type_filter = "Literal"
   acl_principal                = "User:delayd-admin"
@@ -655,6 +728,28 @@ resource "kafka_acl" "delayd_admin_describeconfigs_topic_delay_control" {
   acl_permission_type          = "Allow"
 }
 
+# see that it is there
+resource "kafka_acl" "delayd_admin_describe_topic_delay_cancel" {
+  resource_name                = "delay.cancel"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# optional: check its settings; without it they count as good, with a note
+resource "kafka_acl" "delayd_admin_describeconfigs_topic_delay_cancel" {
+  resource_name                = "delay.cancel"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
 # optional: know how large a record the brokers take; without it Kafka's default counts
 resource "kafka_acl" "delayd_admin_describeconfigs_cluster_kafka_cluster" {
   resource_name                = "kafka-cluster"
@@ -713,6 +808,17 @@ resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_dead" {
 # mend its settings
 resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_control" {
   resource_name                = "delay.control"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "AlterConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# mend its settings
+resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_cancel" {
+  resource_name                = "delay.cancel"
   resource_type                = "Topic"
   resource_pattern_type_filter = "Literal"
   acl_principal                = "User:delayd-admin"
@@ -792,6 +898,17 @@ resource "kafka_acl" "delayd_admin_read_topic_delay_level" {
   resource_name                = "delay.level."
   resource_type                = "Topic"
   resource_pattern_type_filter = "Prefixed"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "Read"
+  acl_permission_type          = "Allow"
+}
+
+# find a record that is not routed yet
+resource "kafka_acl" "delayd_admin_read_topic_delay_inbox" {
+  resource_name                = "delay.inbox"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
   acl_principal                = "User:delayd-admin"
   acl_host                     = "*"
   acl_operation                = "Read"
@@ -894,17 +1011,6 @@ resource "kafka_acl" "delayd_admin_write_topic_delay_control" {
   acl_principal                = "User:delayd-admin"
   acl_host                     = "*"
   acl_operation                = "Write"
-  acl_permission_type          = "Allow"
-}
-
-# read the batch, and tell the router where to go on
-resource "kafka_acl" "delayd_admin_read_topic_delay_inbox" {
-  resource_name                = "delay.inbox"
-  resource_type                = "Topic"
-  resource_pattern_type_filter = "Literal"
-  acl_principal                = "User:delayd-admin"
-  acl_host                     = "*"
-  acl_operation                = "Read"
   acl_permission_type          = "Allow"
 }
 
@@ -1032,6 +1138,28 @@ resource "kafka_acl" "wall_describe_topic_delay_control" {
 # optional: check its settings; without it they count as good, with a note
 resource "kafka_acl" "wall_describeconfigs_topic_delay_control" {
   resource_name                = "delay.control"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:wall"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
+# see that it is there
+resource "kafka_acl" "wall_describe_topic_delay_cancel" {
+  resource_name                = "delay.cancel"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:wall"
+  acl_host                     = "*"
+  acl_operation                = "Describe"
+  acl_permission_type          = "Allow"
+}
+
+# optional: check its settings; without it they count as good, with a note
+resource "kafka_acl" "wall_describeconfigs_topic_delay_cancel" {
+  resource_name                = "delay.cancel"
   resource_type                = "Topic"
   resource_pattern_type_filter = "Literal"
   acl_principal                = "User:wall"

@@ -1,0 +1,89 @@
+package admin
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/levels"
+)
+
+// Retried is what a record says of its retries: its consumers failed, and sent it back.
+// Whoever may write to the inbox can write that.
+type Retried struct {
+	// Attempt is the number of the retry that it waits or waited for; 0 where the record
+	// has none, or none that can be read.
+	Attempt int `json:"attempt"`
+	// Cause is why a consumer failed last, and FirstCause why one failed at first: text of
+	// a few hundred bytes, without control characters; "" where nobody said.
+	Cause      string `json:"cause,omitempty"`
+	FirstCause string `json:"first_cause,omitempty"`
+}
+
+// newRetried is nil for a record that says nothing of retries.
+func newRetried(rec *kgo.Record) *Retried {
+	n, counted := record.Number(rec.Headers, levels.HeaderAttempt, math.MaxInt32)
+	first, last := record.Causes(rec.Headers)
+	if !counted && last == nil && first == nil {
+		return nil
+	}
+	return &Retried{Attempt: int(n), Cause: string(last), FirstCause: string(first)}
+}
+
+// String is the number and the causes in words; "" for nil.
+func (r *Retried) String() string {
+	if r == nil {
+		return ""
+	}
+	text := "not retried"
+	if r.Attempt > 0 {
+		text = fmt.Sprintf("retry %d", r.Attempt)
+	}
+	switch {
+	case r.Cause == "" && r.FirstCause == "":
+		return text
+	case r.FirstCause == "" || r.FirstCause == r.Cause:
+		return text + ": " + r.Cause
+	case r.Cause == "":
+		return text + "; at first: " + r.FirstCause
+	}
+	return text + ": " + r.Cause + "; at first: " + r.FirstCause
+}
+
+// retried changes the headers of a letter whose record a consumer sent back; others stay as
+// they are. It is the message that it was, and keeps its id. After the last retry, and with
+// another delay, its retries begin anew. On the topic of a level it waits for the retry that
+// was counted.
+func (r *resending) retried(headers []kgo.RecordHeader, l *Letter) []kgo.RecordHeader {
+	if asked, refusal := record.ReadAsked(headers); refusal != nil || !asked.Retry() {
+		return headers
+	}
+	headers = record.Without(headers, levels.HeaderGranted)
+	if l.Code == levels.RetriesExhausted || r.Level != "" {
+		headers = record.Without(headers, levels.HeaderAttempt)
+	}
+	if r.Level != "" {
+		if _, refusal := record.RetryPolicy(headers, levels.RetryPolicy{}); refusal != nil {
+			headers = record.Without(headers, levels.HeaderRetryPolicy)
+		}
+	}
+	if r.way(l) != r.names.Inbox() {
+		headers = record.Without(headers, levels.HeaderLevel)
+	}
+	return headers
+}
+
+// cannotRetry says why the router refuses a record that asks for a retry; "" where it does
+// not, as far as can be known without the service's policy.
+func cannotRetry(h []kgo.RecordHeader) string {
+	_, refusal := record.NextAttempt(h)
+	if refusal == nil {
+		_, refusal = record.RetryPolicy(h, levels.RetryPolicy{})
+	}
+	if refusal != nil {
+		return refusal.Detail + "; or send it with another delay"
+	}
+	return ""
+}

@@ -1,0 +1,101 @@
+package consume
+
+import "time"
+
+// Screen decides about works that are due, before anything is done for them. It is asked
+// with the lane's lock held, and returns at once.
+type Screen interface {
+	// Soon says that a record may be due within a second.
+	Soon()
+	// Judge decides about a work that is due.
+	Judge(w *Work, rec Screened) Verdict
+}
+
+// Screened is what a Screen may ask for about a work.
+type Screened struct{ lane *lane }
+
+// Clock is [Work.Clock].
+func (s Screened) Clock(now time.Time) time.Time { return s.lane.now(now) }
+
+// Verdict is what becomes of a work that is due.
+type Verdict uint8
+
+const (
+	// Pass: it is handled.
+	Pass Verdict = iota
+	// Hold: its lane waits, and asks again.
+	Hold
+	// Discard: nothing is done for it, and its offset is committed with those around it.
+	Discard
+)
+
+// screenAgain is how long a lane waits that is held.
+const screenAgain = 20 * time.Millisecond
+
+// screened asks the topic's screen about a work that is due. ok is false where the lane
+// has to wait. With dropped the work is handled. It needs l.mu.
+func (l *lane) screened(w *Work) (dropped, ok bool) {
+	switch l.topic.Screen.Judge(w, Screened{l}) {
+	case Hold:
+		return false, false
+	case Discard:
+		l.discard(w)
+		return true, true
+	}
+	return false, true
+}
+
+// discard makes a work that waits one that nothing is done for, like the marker of a
+// transaction. A commit passes it, in both deliveries, and lists it nowhere: whoever reads it
+// again asks again. It needs l.mu.
+func (l *lane) discard(w *Work) {
+	bytes := w.bytes
+	w.state, w.Record, w.bytes = done, nil, 0
+	l.use(-bytes)
+	l.pool.give(bytes)
+	l.moved = time.Now()
+	l.c.discarded()
+}
+
+// Drop says that nothing is to be done for the record of a work that was handed to its
+// handler. It takes the place of Done, in transactions too: its offset is committed with those
+// around it, or by itself.
+func (w *Work) Drop(now time.Time) {
+	l := w.lane
+	l.mu.Lock()
+	if w.state == done {
+		l.mu.Unlock()
+		panic("lane: work done twice")
+	}
+	bytes, behind, overtook := w.bytes, 0, w.overtook
+	if w.behind {
+		behind = 1
+	}
+	w.state, w.Record, w.bytes = done, nil, 0
+	live := l.live.Load()
+	if live {
+		l.use(-bytes)
+		l.unheld--
+		l.behind -= behind
+	}
+	if overtook && live {
+		w.overtook = false
+		l.ring.overtaken--
+	}
+	l.unfinished--
+	l.finished++
+	l.moved = now
+	l.mu.Unlock()
+	if !live {
+		return
+	}
+	if overtook {
+		l.pool.overtaking.Add(-1)
+	}
+	l.pool.release(1, behind)
+	l.pool.give(bytes)
+	l.c.discarded()
+}
+
+// discarded has a commit made soon.
+func (c *Consumer) discarded() { signal(c.some) }

@@ -1,0 +1,394 @@
+//go:build synctests
+
+package endtoend
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/forwarder"
+	"github.com/delayd-io/delayd/levels"
+	"github.com/delayd-io/delayd/router"
+)
+
+// named is a header with a record's own id.
+func named(id string) kgo.RecordHeader {
+	return kgo.RecordHeader{Key: levels.HeaderID, Value: []byte(id)}
+}
+
+var replaces = kgo.RecordHeader{Key: levels.HeaderReplace, Value: []byte("true")}
+
+// cancel is a cancel of an id, without a key where key is "".
+func (w *world) cancel(id, key string) *kgo.Record {
+	rec := &kgo.Record{Topic: w.names.Inbox(), Partition: -1, Headers: []kgo.RecordHeader{{Key: levels.HeaderCancel, Value: []byte(id)}}}
+	if key != "" {
+		rec.Key = []byte(key)
+	}
+	return rec
+}
+
+// counts returns what arrived, as a set.
+func counts(got []arrival) map[string]int {
+	set := make(map[string]int)
+	for _, a := range got {
+		set[string(a.Value)]++
+	}
+	return set
+}
+
+// checkArrived compares what arrived with what was to, each once.
+func checkArrived(t *testing.T, got []arrival, want ...string) {
+	t.Helper()
+	set := counts(got)
+	for _, v := range want {
+		if set[v] != 1 {
+			t.Errorf("%q arrived %d times, want once", v, set[v])
+		}
+		delete(set, v)
+	}
+	for v, n := range set {
+		t.Errorf("%q arrived %d times, and was cancelled", v, n)
+	}
+}
+
+// TestCancel: records are cancelled by their own and by their default id, with and without a
+// key, on a level and on their way to an exact time; all others arrive, and all offsets are
+// committed.
+func TestCancel(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery change, slack time.Duration) {
+		virtual(t, "1s 5s 10s 1m", []string{"orders"}, func(w *world) {
+			s := w.serve("one", delivery)
+			defer s.stop()
+			s.joined()
+			got := w.watchCommitted("orders")
+			exact := func(v, key string, d string, more ...kgo.RecordHeader) *kgo.Record {
+				rec := w.request("", "orders", key, v, more...)
+				rec.Headers[0] = kgo.RecordHeader{Key: levels.HeaderFor, Value: []byte(d)}
+				return rec
+			}
+			keyless := func(rec *kgo.Record) *kgo.Record { rec.Key = nil; return rec }
+			byDefault := w.request("10s", "orders", "d", "cancelled by its default id")
+			w.send(
+				w.request("10s", "orders", "a", "cancelled", named("1")),
+				w.request("10s", "orders", "b", "the same id, another key", named("1")),
+				w.request("10s", "orders", "a", "another id", named("2")),
+				w.request("10s", "orders", "c", "cancelled without a key", named("3")),
+				keyless(w.request("10s", "orders", "", "cancelled, keyless", named("4"))),
+				exact("exact, cancelled", "e", "17300ms", named("5")),
+				exact("exact", "e", "17301ms", named("6")),
+				w.direct("10s", "orders", "f", "straight to a level, cancelled", named("7")),
+				byDefault,
+				w.request("10s", "orders", "d", "no id"),
+			)
+			time.Sleep(3 * time.Second)
+			id := w.names.Inbox() + "-" + strconv.Itoa(int(byDefault.Partition)) + "-" + strconv.FormatInt(byDefault.Offset, 10) + "-" + strconv.FormatInt(byDefault.Timestamp.UnixMilli(), 10)
+			w.send(w.cancel("1", "a"), w.cancel("3", ""), w.cancel("4", ""), w.cancel("5", "e"), w.cancel("7", "f"), w.cancel(id, "d"))
+			time.Sleep(time.Second)
+			w.send(w.request("10s", "orders", "a", "after the cancel", named("1")))
+			time.Sleep(time.Minute)
+			checkArrived(t, got.now(), "the same id, another key", "another id", "exact", "no id", "after the cancel")
+			for _, a := range got.now() {
+				if late := a.late(); late < 0 || late > slack {
+					t.Errorf("%s arrived %v after its due time", a.Value, late)
+				}
+			}
+			for l := range w.ladder.All() {
+				if u := w.uncommitted(l.String()); u != 0 {
+					t.Errorf("%d offsets of level %s are not committed", u, l)
+				}
+			}
+		})
+	})
+}
+
+// TestCancelRefused: a cancel that cannot be followed is a dead letter that says why, and
+// delivers and cancels nothing.
+func TestCancelRefused(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery change, _ time.Duration) {
+		virtual(t, "1s 5s", []string{"orders"}, func(w *world) {
+			s := w.serve("one", delivery)
+			defer s.stop()
+			s.joined()
+			got, dead := w.watchCommitted("orders"), w.watchCommitted(w.names.Dead())
+			header := func(key, value string) kgo.RecordHeader { return kgo.RecordHeader{Key: key, Value: []byte(value)} }
+			empty, both := w.cancel("", "a"), w.cancel("1", "a")
+			both.Headers = append(both.Headers, replaces)
+			delayed := w.cancel("1", "a")
+			delayed.Headers = append(delayed.Headers, header(levels.HeaderLevel, "5s"))
+			misplaced := w.direct("5s", "orders", "a", "misplaced")
+			misplaced.Headers = append(misplaced.Headers, header(levels.HeaderCancel, "1"))
+			w.send(
+				w.request("5s", "orders", "a", "stays", named("1")),
+				empty, both, delayed, misplaced,
+				w.request("5s", "orders", "a", "no id", replaces),
+				w.request("5s", "orders", "a", "neither", named("1"), header(levels.HeaderReplace, "yes")),
+				w.request("5s", "orders", "a", "misspelt", named("1"), header("Delay-Replace", "true")),
+				w.request("5s", "", "a", "no target", named("1"), replaces),
+				w.request("5s", "orders", "a", "false", named("2"), header(levels.HeaderReplace, "false")),
+			)
+			time.Sleep(time.Minute)
+			checkArrived(t, got.now(), "stays", "false")
+			codes := make(map[string]int)
+			for _, a := range dead.now() {
+				codes[a.header(levels.HeaderError)]++
+				if testing.Verbose() {
+					t.Logf("%s: %s", a.header(levels.HeaderError), a.header(levels.HeaderErrorDetail))
+				}
+			}
+			if codes[string(levels.BadCancel)] != 7 || codes[string(levels.NoTarget)] != 1 || len(codes) != 2 {
+				t.Errorf("dead letters: %v", codes)
+			}
+		})
+	})
+}
+
+// TestCancelBudget: over the budget a cancel is a dead letter, and those that were taken hold.
+func TestCancelBudget(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery change, _ time.Duration) {
+		virtual(t, "1s 30s", []string{"orders"}, func(w *world) {
+			s := w.serve("one", delivery, func(rc *router.Config, _ *forwarder.Config) { rc.MaxCancels = 3 })
+			defer s.stop()
+			s.joined()
+			got, dead := w.watchCommitted("orders"), w.watchCommitted(w.names.Dead())
+			var want []string
+			for i := range 6 {
+				id := strconv.Itoa(i)
+				w.send(w.request("30s", "orders", "a", id, named(id)))
+			}
+			for i := range 6 {
+				w.send(w.cancel(strconv.Itoa(i), "a"))
+				time.Sleep(2 * time.Second)
+				if i >= 3 {
+					want = append(want, strconv.Itoa(i))
+				}
+			}
+			time.Sleep(time.Minute)
+			checkArrived(t, got.now(), want...)
+			for _, a := range dead.now() {
+				if code := a.header(levels.HeaderError); code != string(levels.TooManyCancels) {
+					t.Errorf("code %s: %s", code, a.header(levels.HeaderErrorDetail))
+				}
+			}
+			if n := len(dead.now()); n != 3 {
+				t.Errorf("%d dead letters, want 3", n)
+			}
+		})
+	})
+}
+
+// TestCancelRouterAway: while no router reads the inbox, a record with an id of its own waits, as
+// it may have been cancelled, and the instance says so; one without an id is on time. When the
+// router is back, what was cancelled is dropped, and the rest arrives.
+func TestCancelRouterAway(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery change, slack time.Duration) {
+		virtual(t, "1s 30s", []string{"orders"}, func(w *world) {
+			s := w.serve("one", delivery)
+			s.joined()
+			got := w.watchCommitted("orders")
+			w.send(
+				w.request("30s", "orders", "a", "cancelled", named("1")),
+				w.request("30s", "orders", "b", "held", named("2")),
+			)
+			time.Sleep(5 * time.Second)
+			s.stop()
+			w.send(w.direct("30s", "orders", "c", "no id"))
+			w.send(w.cancel("1", "a"))
+			fc := forwarder.DefaultConfig()
+			fc.Ladder, fc.Instance = w.ladder, "one"
+			delivery(new(router.Config), &fc)
+			fc.Ladder = w.ladder
+			f, err := forwarder.New(fc, w.opts()...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stop := w.run(f.Run)
+			time.Sleep(50 * time.Second)
+			for _, a := range got.now() {
+				if string(a.Value) != "no id" {
+					t.Errorf("%s arrived, and it was not known whether it was cancelled", a.Value)
+				}
+			}
+			if err := f.Ready(); err == nil || !strings.Contains(err.Error(), "the router") {
+				t.Errorf("ready: %v, want an error that names the router", err)
+			}
+			stop()
+			s = w.serve("one", delivery)
+			defer s.stop()
+			time.Sleep(time.Minute)
+			checkArrived(t, got.now(), "held", "no id")
+		})
+	})
+}
+
+// TestCancelUnreadable: while the cancel topic cannot be read, a record with an id of its own
+// waits and the instance is not ready; nothing is lost when it can be read again.
+func TestCancelUnreadable(t *testing.T) {
+	virtual(t, "1s 30s", []string{"orders"}, func(w *world) {
+		s := w.serve("one")
+		defer s.stop()
+		s.joined()
+		got := w.watchCommitted("orders")
+		w.send(w.request("30s", "orders", "a", "cancelled", named("1")), w.request("30s", "orders", "b", "held", named("2")))
+		time.Sleep(5 * time.Second)
+		deny := true
+		w.cluster.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			r := req.(*kmsg.ListOffsetsRequest)
+			if !deny || len(r.Topics) == 0 || r.Topics[0].Topic != w.names.Cancel() {
+				return nil, nil, false
+			}
+			return nil, errors.New("the leader is away"), true
+		})
+		w.send(w.cancel("1", "a"))
+		time.Sleep(40 * time.Second)
+		if n := len(got.now()); n > 0 {
+			t.Errorf("%d records arrived while nobody could know what is cancelled", n)
+		}
+		if err := s.forwarder.Ready(); err == nil {
+			t.Error("the forwarder is ready")
+		}
+		deny = false
+		time.Sleep(time.Minute)
+		checkArrived(t, got.now(), "held")
+	})
+}
+
+// TestReplace: of records that replace each other only the last arrives, in the middle of
+// sending and after restarts, with and without a key, also where the last asks for no delay.
+func TestReplace(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery change, _ time.Duration) {
+		virtual(t, "1s 5s 10s", []string{"orders"}, func(w *world) {
+			s := w.serve("one", delivery)
+			got := w.watchCommitted("orders")
+			keyless := func(rec *kgo.Record) *kgo.Record { rec.Key = nil; return rec }
+			for i := range 30 {
+				n := strconv.Itoa(i)
+				w.send(
+					w.request("10s", "orders", "a", "a"+n, named("1"), replaces),
+					w.request("10s", "orders", "b", "b"+n, named("1"), replaces),
+					keyless(w.request("10s", "orders", "", "none"+n, named("2"), replaces)),
+				)
+				if i < 15 {
+					w.send(w.request("10s", "orders", "z", "z"+n, named("3"), replaces))
+				}
+				if i == 15 {
+					w.send(w.request("0", "orders", "z", "at once", named("3"), replaces))
+				}
+				time.Sleep(700 * time.Millisecond)
+				if i%10 == 9 {
+					s.stop()
+					s = w.serve("one", delivery)
+				}
+			}
+			defer s.stop()
+			time.Sleep(time.Minute)
+			checkArrived(t, got.now(), "a29", "b29", "none29", "at once")
+		})
+	})
+}
+
+// TestCancelParked: a record that was cancelled in time is not parked, a parked one can be
+// cancelled before it is read again, and the target's other records arrive in order.
+func TestCancelParked(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery change, _ time.Duration) {
+		virtual(t, "1s 5s", []string{"orders"}, func(w *world) {
+			s := w.serve("one", delivery)
+			s.joined()
+			cl := w.newClient()
+			defer cl.Close()
+			if err := admin.Pause(context.Background(), cl, w.names, admin.TargetOf("orders")); err != nil {
+				t.Fatal(err)
+			}
+			got := w.watchCommitted("orders")
+			var want []string
+			for i := range 10 {
+				n := strconv.Itoa(i)
+				w.send(w.request("5s", "orders", "a", n, named(n)))
+				if i != 3 && i != 7 {
+					want = append(want, n)
+				}
+			}
+			w.send(w.cancel("3", "a"))
+			time.Sleep(20 * time.Second)
+			s.stop()
+			w.send(w.cancel("7", "a"))
+			s = w.serve("one", delivery)
+			defer s.stop()
+			s.joined()
+			if err := admin.Resume(context.Background(), cl, w.names, admin.TargetOf("orders")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(30 * time.Second)
+			checkArrived(t, got.now(), want...)
+			if !slices.IsSortedFunc(got.now(), func(a, b arrival) int { return bytes.Compare(a.Value, b.Value) }) {
+				t.Error("the rest is out of order")
+			}
+			w.send(w.request("5s", "orders", "a", "after", named("after")))
+			time.Sleep(30 * time.Second)
+			checkArrived(t, got.now(), append(want, "after")...)
+		})
+	})
+}
+
+// TestCancelProducer: a Go program cancels and replaces what it has sent straight to the levels.
+func TestCancelProducer(t *testing.T) {
+	virtual(t, "1s 10s", []string{"orders"}, func(w *world) {
+		s := w.serve("one")
+		defer s.stop()
+		s.joined()
+		got := w.watchCommitted("orders")
+		p, err := router.NewProducer(router.ProducerConfig{Policy: router.Policy{Ladder: w.ladder, Names: w.names}}, w.opts()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := context.Background()
+		defer p.Close(ctx)
+		rec := func(v string, h ...kgo.RecordHeader) *kgo.Record {
+			return &kgo.Record{Topic: "orders", Key: []byte("k"), Value: []byte(v), Headers: h}
+		}
+		receipt, err := p.Send(ctx, rec("cancelled"), 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Send(ctx, rec("replaced", named("1")), 10*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.SendFor(ctx, rec("stays"), 12*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if err := p.Cancel(ctx, receipt.ID, []byte("k")); err != nil {
+			t.Fatal(err)
+		}
+		replaced, err := p.ReplaceFor(ctx, rec("replacement", named("1")), 15*time.Second)
+		if err != nil || replaced.ID != "1" || replaced.Topic != w.names.Inbox() {
+			t.Fatal(replaced, err)
+		}
+		if _, err := p.Replace(ctx, rec("no id"), time.Second); err == nil {
+			t.Error("a record without an id replaces others")
+		}
+		if _, err := p.Send(ctx, rec("misplaced", named("1"), replaces), time.Second); err == nil {
+			t.Error("a record that replaces is sent straight to a level")
+		}
+		time.Sleep(time.Minute)
+		checkArrived(t, got.now(), "stays", "replacement")
+		for _, a := range got.now() {
+			if a.late() > 200*time.Millisecond {
+				t.Errorf("%s was %v late", a.Value, a.late())
+			}
+			if a.header(levels.HeaderReplace) != "" {
+				t.Errorf("%s is delivered with %s", a.Value, levels.HeaderReplace)
+			}
+		}
+	})
+}
