@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/consume"
+	"github.com/delayd-io/delayd/levels"
 )
 
 // Handler handles a due record, in a program that owns its delay. nil commits the
@@ -94,23 +95,11 @@ type laterError struct{ wait time.Duration }
 
 func (e *laterError) Error() string { return fmt.Sprintf("later, after %v", e.wait) }
 
-// retryWaits are the waits of RocketMQ's consumer, which are levels of its ladder.
-var retryWaits = [...]time.Duration{
-	10 * time.Second, 30 * time.Second,
-	1 * time.Minute, 2 * time.Minute, 3 * time.Minute, 4 * time.Minute, 5 * time.Minute,
-	6 * time.Minute, 7 * time.Minute, 8 * time.Minute, 9 * time.Minute, 10 * time.Minute,
-	20 * time.Minute, 30 * time.Minute, 1 * time.Hour, 2 * time.Hour,
-}
-
-// DefaultRetry is Config.Retry by default, without Config.RetryInPlace: sixteen retries
-// with the waits of RocketMQ's consumer, 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m
-// 1h 2h. That is 4 h 46 min in all on the default ladder, and less on a ladder that ends
-// below 2h.
+// DefaultRetry is Config.Retry by default, without Config.RetryInPlace: the sixteen waits of
+// [levels.DefaultRetryPolicy], those of RocketMQ's consumer. That is 4 h 46 min in all on
+// the default ladder, and less on a ladder that ends below 2h.
 func DefaultRetry(attempt int, _ error) (wait time.Duration, ok bool) {
-	if attempt < 1 || attempt > len(retryWaits) {
-		return 0, false
-	}
-	return retryWaits[attempt-1], true
+	return levels.DefaultRetryPolicy().Wait(attempt)
 }
 
 // The waits of RetryForever.

@@ -119,14 +119,20 @@ func cause(rec *kgo.Record) string {
 }
 
 // TestRetries: a consumer sends all records back, with three headers or with a Producer, in
-// both deliveries. Half of them were delayed before they came to it at first.
+// both deliveries; once with exact waits. Half of them were delayed before they came to it at
+// first.
 func TestRetries(t *testing.T) {
 	const records = 20
-	for _, way := range []string{"headers", "producer"} {
+	for _, way := range []string{"headers", "exact", "producer"} {
 		bothDeliveries(t, func(t *testing.T, delivery change, _ time.Duration) {
 			virtual(t, "1s 5s 10s", []string{"orders"}, func(w *world) {
 				policy := retries(t, "1s 4s 10s")
-				s := w.serve("one", delivery, func(rc *router.Config, _ *forwarder.Config) { rc.Retry = policy })
+				s := w.serve("one", delivery, func(rc *router.Config, _ *forwarder.Config) {
+					rc.Retry = policy
+					if way == "exact" {
+						rc.Rounding = levels.Exact
+					}
+				})
 				defer s.stop()
 				s.joined()
 				back := func(rec *kgo.Record) {
@@ -157,7 +163,11 @@ func TestRetries(t *testing.T) {
 				letters := dead.wait(records, 5*time.Minute)
 				time.Sleep(time.Minute)
 				all := got.now()
-				checkAttempts(t, all, letters, records, time.Second, 5*time.Second, 10*time.Second)
+				second := 5 * time.Second // to the nearest level
+				if way == "exact" {
+					second = 4 * time.Second
+				}
+				checkAttempts(t, all, letters, records, time.Second, second, 10*time.Second)
 			})
 		})
 	}

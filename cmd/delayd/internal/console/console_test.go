@@ -210,8 +210,10 @@ func TestContentsAreHidden(t *testing.T) {
 		{"a wrong token", false, []func(*http.Request){bearer("wrong")}, false},
 	} {
 		w := newWorld(t, func(cfg *Config) { cfg.Loopback = tc.loopback })
-		w.die(t, levels.BadLevel, &kgo.Record{Key: []byte("the-key"), Value: []byte("the-value"), Headers: []kgo.RecordHeader{{Key: "the-header"}}})
-		waits := &kgo.Record{Topic: "delay.level.1h", Key: []byte("the-key"), Value: []byte("the-value"), Headers: []kgo.RecordHeader{{Key: levels.HeaderTarget, Value: []byte("orders")}}}
+		w.die(t, levels.BadLevel, &kgo.Record{Key: []byte("the-key"), Value: []byte("the-value"), Headers: []kgo.RecordHeader{{Key: "the-header"},
+			{Key: levels.HeaderAttempt, Value: []byte("7")}, {Key: levels.HeaderRetryCause, Value: []byte("the-cause\x1b")}}})
+		waits := &kgo.Record{Topic: "delay.level.1h", Key: []byte("the-key"), Value: []byte("the-value"), Headers: []kgo.RecordHeader{{Key: levels.HeaderTarget, Value: []byte("orders")},
+			{Key: levels.HeaderAttempt, Value: []byte("7")}, {Key: levels.HeaderRetryCause, Value: []byte("the-cause\x1b")}}}
 		if err := w.cl.ProduceSync(t.Context(), waits).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
@@ -219,6 +221,9 @@ func TestContentsAreHidden(t *testing.T) {
 			body := w.ask("GET", path, "", tc.change...).Body.String()
 			if shown := strings.Contains(body, "the-key") || strings.Contains(body, "the-value"); shown != tc.shown {
 				t.Errorf("%s, %s: shown %v\n%s", tc.name, path, shown, body)
+			}
+			if strings.Contains(body, "the-cause") != tc.shown || strings.Contains(path, "/console/") && strings.Contains(body, "retry 7: the-cause\ufffd") != tc.shown {
+				t.Errorf("%s, %s: why it was retried\n%s", tc.name, path, body)
 			}
 		}
 	}
