@@ -158,6 +158,11 @@ func TestConsole(t *testing.T) {
 		}
 	})
 
+	t.Run("an unavailable target is named", func(t *testing.T) {
+		b.do(t, chromedp.Navigate(s.url+"/console/targets"))
+		b.await(t, `document.getElementById("parkedtargets").innerText.includes("nowhere") && document.getElementById("parkedtargets").innerText.includes("unavailable")`)
+	})
+
 	t.Run("a record is found, with the keyboard alone", func(t *testing.T) {
 		waits := readAll(t, brokers, "delay.level.1h")[0]
 		id := fmt.Sprintf("%s-%d-%d-%d", waits.Topic, waits.Partition, waits.Offset, waits.Timestamp.UnixMilli())
@@ -204,11 +209,6 @@ func TestConsole(t *testing.T) {
 		if found.State != "dead" {
 			t.Errorf("of the hostile letter the API says %+v", found)
 		}
-	})
-
-	t.Run("an unavailable target is named", func(t *testing.T) {
-		b.do(t, chromedp.Navigate(s.url+"/console/targets"))
-		b.await(t, `document.getElementById("parkedtargets").innerText.includes("nowhere") && document.getElementById("parkedtargets").innerText.includes("unavailable")`)
 	})
 
 	t.Run("the wrong token is refused", func(t *testing.T) {
