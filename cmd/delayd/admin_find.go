@@ -82,12 +82,15 @@ func printFound(con *console, r *find.Result) {
 	if len(r.Records) > 0 {
 		t := newTable(con.out, table.Row{"State", "Where", "Since", "Due", "Target", "Key", "Value", "Detail"})
 		for _, s := range r.Records {
-			due := "-"
+			due, detail := "-", s.Describe()
 			if s.Due != nil {
 				due = s.Due.Format(preciseTime)
 			}
+			if s.StepDue != nil && s.StepDue.Before(*s.Due) {
+				detail += ", until " + s.StepDue.Format(preciseTime)
+			}
 			t.AppendRow(table.Row{s.State, admin.Place{Topic: s.Topic, Partition: s.Partition, Offset: s.Offset}, s.Since.Format(preciseTime), due,
-				targetOf(s.Target), glance(s.Key), glance(s.Value), s.Describe()})
+				targetOf(s.Target), glance(s.Key), glance(s.Value), detail})
 		}
 		t.Render()
 	} else {

@@ -249,8 +249,8 @@ func (s *search) leads(seen []*Sighting) (leads []lead) {
 
 // near reads where a lead says that the record is likely to be.
 func (s *search) near(ctx context.Context, l lead) error {
-	if l.from.IsZero() {
-		return nil // nothing says when
+	if l.from.IsZero() || s.waitsSurely() {
+		return nil // nothing says when, or the place that the id names is where it waits
 	}
 	if err := s.expect(ctx, "levels", s.levelParts(l), l.from, l.to, false); err != nil {
 		return err

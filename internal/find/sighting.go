@@ -271,14 +271,10 @@ func (s *Sighting) Describe() string {
 		if s.StepDue == nil {
 			return "on level " + s.Level
 		}
-		text := "on level " + s.Level + " of a walk to an exact time"
-		if s.Step > 0 {
-			text = fmt.Sprintf("on level %s, step %d of %d to an exact time", s.Level, s.Step, s.Steps)
+		if s.Step == 0 {
+			return "on level " + s.Level + " of a walk to an exact time"
 		}
-		if s.StepDue.Before(*s.Due) {
-			text += ", until " + s.StepDue.Format("2006-01-02T15:04:05.000Z")
-		}
-		return text
+		return fmt.Sprintf("on level %s, step %d of %d to an exact time", s.Level, s.Step, s.Steps)
 	case Parked:
 		return "its target cannot be written, or is paused"
 	case Delivered:

@@ -73,7 +73,7 @@ func TestConsole(t *testing.T) {
 		records = append(records, rec("delay.level.1h", fmt.Sprint(i), "{}", "delay-target", "orders"), rec("delay.inbox", fmt.Sprint(i), "{}", "delay-target", "orders", "delay-level", []string{"1s", "10m"}[i%2]))
 	}
 	records = append(records,
-		rec("delay.inbox", hostile, hostile, "delay-level", hostile, "delay-target", "orders"),
+		rec("delay.inbox", hostile, hostile, "delay-level", hostile, "delay-target", "orders", "delay-id", hostile),
 		rec("delay.inbox", "k", "v", "delay-level", "soon", "delay-target", "orders"),
 		rec("delay.inbox", "k", "v", "delay-level", "1s", "delay-target", "nowhere"))
 	send(t, brokers, records...)
@@ -144,7 +144,7 @@ func TestConsole(t *testing.T) {
 	})
 
 	t.Run("a hostile dead letter is text", func(t *testing.T) {
-		for _, page := range []string{"deadletters", "record?at=delay.dead/0/0", "record?at=delay.dead/0/1"} {
+		for _, page := range []string{"deadletters", "record?at=delay.dead/0/0", "record?at=delay.dead/0/1", "find?id=" + url.QueryEscape(hostile)} {
 			b.do(t, chromedp.Navigate(s.url+"/console/"+page), chromedp.WaitVisible(chromedp.CSS("main")))
 			if n := eval[int](t, b, `document.querySelectorAll("main script, main img").length`); n > 0 {
 				t.Errorf("%s has %d elements of the record's", page, n)
@@ -161,6 +161,54 @@ func TestConsole(t *testing.T) {
 	t.Run("an unavailable target is named", func(t *testing.T) {
 		b.do(t, chromedp.Navigate(s.url+"/console/targets"))
 		b.await(t, `document.getElementById("parkedtargets").innerText.includes("nowhere") && document.getElementById("parkedtargets").innerText.includes("unavailable")`)
+	})
+
+	t.Run("a record is found, with the keyboard alone", func(t *testing.T) {
+		waits := readAll(t, brokers, "delay.level.1h")[0]
+		id := fmt.Sprintf("%s-%d-%d-%d", waits.Topic, waits.Partition, waits.Offset, waits.Timestamp.UnixMilli())
+		b.do(t, chromedp.Navigate(s.url+"/console/"), chromedp.WaitVisible(chromedp.CSS("#levels")))
+		b.tabTo(t, `nav a[href="find"]`)
+		b.press(t, kb.Enter)
+		b.await(t, `document.activeElement.id === "id"`)
+		b.press(t, id+kb.Enter)
+		b.await(t, `document.querySelector("#found .waiting")`)
+		at := fmt.Sprintf("%s/%d/%d", waits.Topic, waits.Partition, waits.Offset)
+		text := eval[string](t, b, "document.getElementById('found').innerText")
+		if !strings.Contains(text, at) || !strings.Contains(text, "on level 1h") || !strings.Contains(text, "orders") {
+			t.Errorf("the page says %q", text)
+		}
+		var found, cli struct {
+			State   string
+			Read    int
+			Records []struct {
+				Topic  string
+				Offset int64
+				Due    time.Time
+			}
+		}
+		s.get(t, "/api/v1/find?id="+id, &found)
+		s.admin(t, func(out []byte) {
+			if err := json.Unmarshal(out, &cli); err != nil {
+				t.Fatal(err)
+			}
+		}, "find", id)
+		if found.State != "waiting" || fmt.Sprint(found) != fmt.Sprint(cli) || found.Read > 10 {
+			t.Errorf("the API says %+v, the command %+v", found, cli)
+		}
+		// One that was delivered is found on its target, and one that died by what it says.
+		sent := readAll(t, brokers, "orders")[0]
+		for _, h := range sent.Headers {
+			if h.Key == "delay-id" {
+				s.get(t, "/api/v1/find?target=orders&id="+url.QueryEscape(string(h.Value)), &found)
+			}
+		}
+		if found.State != "delivered" || found.Records[0].Topic != "orders" || found.Records[0].Offset != sent.Offset {
+			t.Errorf("of a delivered record the API says %+v", found)
+		}
+		s.get(t, "/api/v1/find?id="+url.QueryEscape(hostile), &found)
+		if found.State != "dead" {
+			t.Errorf("of the hostile letter the API says %+v", found)
+		}
 	})
 
 	t.Run("the wrong token is refused", func(t *testing.T) {

@@ -81,6 +81,7 @@ func sample(t *testing.T, s *service) {
 		return l.Status.Dead.Pending == 1
 	})
 	records = append(records,
+		rec("delay.inbox", "order-4711", `{"order":4711,"remind":"survey","locale":"de-AT"}`, "delay-for", "47m", "delay-target", "orders", "delay-id", "survey-4711"),
 		rec("delay.inbox", "order-4712", `{"order":4712}`, "delay-level", "10s"),
 		rec("delay.inbox", "user-9", `{"user":9,"mail":"welcome"}`, "delay-level", "1m", "delay-target", "delay.inbox"),
 		rec("delay.inbox", "order-4713", `{"order":4713}`, "delay-level", "5m", "delay-target", "orders", "delay-partition", "first"),
@@ -130,6 +131,7 @@ var shownPages = []struct{ name, path, ready string }{
 	{"due", "due", "#chart canvas"},
 	{"targets", "targets", "#lateness"},
 	{"deadletters", "deadletters", "#letters tbody tr"},
+	{"find", "find?id=survey-4711&key=order-4711&around=10m", "#found .waiting"},
 	{"record", "record?at=delay.dead/0/0", ".facts"},
 	{"level", "level?level=1h", "main tbody tr"},
 	{"instances", "instances", "#instances h2"},

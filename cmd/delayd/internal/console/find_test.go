@@ -114,7 +114,6 @@ func TestFindsAreShared(t *testing.T) {
 			t.Errorf("twenty viewers cost %d requests, one %d", n, one)
 		}
 		t.Logf("a search costs %d requests", one)
-		before = requests.Load()
 		got := ask(100, func(i int) string { return fmt.Sprintf("/api/v1/find?id=x%d", i) })
 		if got[http.StatusOK] > maxReaders || got[http.StatusOK] == 0 || got[http.StatusServiceUnavailable] != 100-got[http.StatusOK] {
 			t.Errorf("answers to a hundred different searches: %v, want at most %d", got, maxReaders)
