@@ -71,6 +71,7 @@ func (w *worker) Handle(works []*consume.Work) {
 		}
 		return made
 	}
+	var target string // of the record before: most have the same
 	for _, work := range works {
 		rec := work.Record
 		headers := record.Read(rec.Headers)
@@ -89,12 +90,13 @@ func (w *worker) Handle(works []*consume.Work) {
 			continue
 		}
 		if refusal == nil {
-			facts.Topic, facts.Partition, refusal = w.targets.Resolve(headers)
+			facts.Topic, facts.Partition, refusal = w.targets.ResolveLike(headers, target)
 		}
 		if refusal != nil {
 			batch().Bury(work, rec, facts, *refusal)
 			continue
 		}
+		target = facts.Topic
 		batch().Deliver(work, rec, headers, facts)
 	}
 	if made != nil {
