@@ -78,6 +78,7 @@ func (w *worker) Handle(works []*consume.Work) {
 		}
 		return made
 	}
+	var target string // of the record before: most have the same
 	for _, work := range works {
 		rec := work.Record
 		headers := record.Read(rec.Headers)
@@ -96,12 +97,13 @@ func (w *worker) Handle(works []*consume.Work) {
 			continue
 		}
 		if refusal == nil {
-			facts.Topic, facts.Partition, refusal = w.targets.Resolve(headers)
+			facts.Topic, facts.Partition, refusal = w.targets.ResolveLike(headers, target)
 		}
 		if refusal != nil {
 			batch().Bury(work, rec, facts, *refusal)
 			continue
 		}
+		target = facts.Topic
 		batch().Deliver(work, rec, headers, facts)
 	}
 	if made != nil {

@@ -144,14 +144,17 @@ func (q *lockedQueue) fill(l *line, now time.Time) {
 // one that has to go first.
 func (q *lockedQueue) gather(l *line, b *produce.Batch, now time.Time) bool {
 	for _, it := range l.items {
-		if q.unwanted(it, now) || !q.self().fits(it) {
+		size := record.BatchBytes(it.rec)
+		if q.unwanted(it, now) || size > maxRecordBytes {
 			return false
 		}
 		if q.withdrawn(it) {
 			it.withdrawn = true
 			return false
 		}
-		size := record.BatchBytes(it.rec)
+		if l.n > 0 {
+			size = record.AddedBytes(size)
+		}
 		alone := it.alone || it.small || it.rec.Key == nil && now.Sub(q.keyless) < keylessFor
 		if l.n > 0 && (alone || l.bytes+size > q.room || l.n == l.most || l.n == maxRecords) {
 			return true

@@ -86,30 +86,15 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 // encode writes the records as a record batch without identity. compressor may be
 // nil: then they are not compressed.
 func (b *Batch) encode(compressor kgo.Compressor) {
-	s := scratches.Get().(*scratch)
-	defer func() {
-		if cap(s.records) <= keptScratch && s.compressed.Cap() <= keptScratch {
-			scratches.Put(s)
-		}
-	}()
-	first := b.Records[0].Timestamp.UnixMilli()
-	latest := first
-	records := slices.Grow(s.records[:0], b.size())
-	for i, rec := range b.Records {
-		at := rec.Timestamp.UnixMilli()
-		latest = max(latest, at)
-		records = appendRecord(records, rec, at-first, int64(i))
+	raw := append(slices.Grow(b.raw[:0], headerBytes), make([]byte, headerBytes)...)
+	b.codec = 0
+	if compressor == nil {
+		raw = b.appendRecords(raw) // where they stay
+		b.plain = len(raw) - headerBytes
+	} else {
+		raw = b.appendCompressed(raw, compressor)
 	}
-	s.records = records
-	b.plain, b.codec = len(records), 0
-	if compressor != nil {
-		s.compressed.Reset()
-		if compressed, codec := compressor.Compress(&s.compressed, records); compressed != nil { // nil: it failed
-			records, b.codec = compressed, uint8(codec)
-		}
-	}
-	raw := append(b.raw[:0], make([]byte, headerBytes)...)
-	raw = append(raw, records...)
+	first, latest := b.times()
 	binary.BigEndian.PutUint32(raw[lengthAt:], uint32(len(raw)-afterLength))
 	binary.BigEndian.PutUint32(raw[afterLength:], ^uint32(0)) // leader epoch: not known
 	raw[magicAt] = magic
@@ -119,6 +104,45 @@ func (b *Batch) encode(compressor kgo.Compressor) {
 	binary.BigEndian.PutUint64(raw[maxTimeAt:], uint64(latest))
 	binary.BigEndian.PutUint32(raw[countAt:], uint32(len(b.Records)))
 	b.raw = raw
+}
+
+// appendRecords appends the encoded records.
+func (b *Batch) appendRecords(dst []byte) []byte {
+	first := b.Records[0].Timestamp.UnixMilli()
+	dst = slices.Grow(dst, b.size())
+	for i, rec := range b.Records {
+		dst = appendRecord(dst, rec, rec.Timestamp.UnixMilli()-first, int64(i))
+	}
+	return dst
+}
+
+// appendCompressed does the same, and compresses them.
+func (b *Batch) appendCompressed(dst []byte, compressor kgo.Compressor) []byte {
+	s := scratches.Get().(*scratch)
+	defer func() {
+		if cap(s.records) <= keptScratch && s.compressed.Cap() <= keptScratch {
+			scratches.Put(s)
+		}
+	}()
+	s.records = b.appendRecords(s.records[:0])
+	b.plain = len(s.records)
+	s.compressed.Reset()
+	compressed, codec := compressor.Compress(&s.compressed, s.records)
+	if compressed == nil { // it failed
+		return append(dst, s.records...)
+	}
+	b.codec = uint8(codec)
+	return append(dst, compressed...)
+}
+
+// times returns the time of the first record and the latest of all, in Unix ms.
+func (b *Batch) times() (first, latest int64) {
+	first = b.Records[0].Timestamp.UnixMilli()
+	latest = first
+	for _, rec := range b.Records {
+		latest = max(latest, rec.Timestamp.UnixMilli())
+	}
+	return first, latest
 }
 
 // IfSmaller returns a compressor that leaves as it is what c would make larger.
@@ -142,16 +166,20 @@ func (b *Batch) stamp(id identity, sequence int32) {
 	binary.BigEndian.PutUint32(b.raw[crcAt:], crc32.Checksum(b.raw[attributesAt:], castagnoli))
 }
 
-// recordOverhead is what the lengths and numbers of a record, or of a header, take at
-// most beside its bytes.
-const recordOverhead = 32
+// What the lengths and numbers of a record, and of a header, take at most beside their
+// bytes: five for each length, ten and five for the record's differences in time and
+// offset, and one for its attributes.
+const (
+	recordOverhead = 4*5 + 10 + 5 + 1
+	headerOverhead = 2 * 5
+)
 
 // size is how many bytes the records take at most before compression.
 func (b *Batch) size() (n int) {
 	for _, rec := range b.Records {
 		n += recordOverhead + len(rec.Key) + len(rec.Value)
 		for i := range rec.Headers {
-			n += recordOverhead + len(rec.Headers[i].Key) + len(rec.Headers[i].Value)
+			n += headerOverhead + len(rec.Headers[i].Key) + len(rec.Headers[i].Value)
 		}
 	}
 	return n

@@ -94,18 +94,26 @@ func Quote(value []byte) string {
 // headers are wrong the target's refusal is returned, and before it that of a header
 // which is misspelt.
 func (t *Targets) Resolve(h *Headers) (topic string, partition int32, r *levels.Refusal) {
+	return t.ResolveLike(h, "")
+}
+
+// ResolveLike is Resolve with a guess: a topic that it, or Check, has allowed before. Where
+// that is right, the topic need not be checked again.
+func (t *Targets) ResolveLike(h *Headers, allowed string) (topic string, partition int32, r *levels.Refusal) {
 	if r := h.Misspelt(); r != nil {
 		return "", levels.ByKey, r
 	}
 	topic = t.Default
 	if value, given := h.Target(); given {
-		topic = string(value)
+		if topic = allowed; string(value) != allowed {
+			topic = string(value)
+		}
 		if topic == "" {
 			return "", levels.ByKey, &levels.Refusal{Code: levels.NoTarget, Detail: fmt.Sprintf(
 				`%s "" is empty; name the topic to deliver to`, levels.HeaderTarget)}
 		}
 	}
-	if r := t.Check(topic); r != nil {
+	if r := t.checkLike(topic, allowed); r != nil {
 		if what, fix := levels.TextFault(topic); what != "" && r.Code == levels.IllegalTarget {
 			r.Detail = fmt.Sprintf("%s %s: %s; %s", levels.HeaderTarget, Quote([]byte(topic)), what, fix)
 		}
@@ -125,6 +133,14 @@ func (t *Targets) Resolve(h *Headers) (topic string, partition int32, r *levels.
 			levels.HeaderPartition, Quote(value), math.MaxInt32)}
 	}
 	return topic, partition, nil
+}
+
+// checkLike is Check, where one topic has been allowed before.
+func (t *Targets) checkLike(topic, allowed string) *levels.Refusal {
+	if topic == allowed && topic != "" {
+		return nil
+	}
+	return t.Check(topic)
 }
 
 // Check reports why a topic may not be a target, nil where it may.

@@ -48,6 +48,12 @@ func TestResolve(t *testing.T) {
 			if topic != c.topic || partition != c.partition || code(r) != c.code {
 				t.Errorf("got %q %d %v, want %q %d %s", topic, partition, r, c.topic, c.partition, c.code)
 			}
+			for _, allowed := range []string{"orders", "another"} { // right or wrong, a guess changes nothing
+				topic, partition, r := c.targets.ResolveLike(Read(c.in), allowed)
+				if topic != c.topic || partition != c.partition || code(r) != c.code {
+					t.Errorf("with %s known: got %q %d %v, want %q %d %s", allowed, topic, partition, r, c.topic, c.partition, c.code)
+				}
+			}
 		})
 	}
 }
