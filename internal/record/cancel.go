@@ -129,6 +129,17 @@ func SubjectOf(src *kgo.Record, f *levels.Facts, inbox string) cancel.Subject {
 	return s
 }
 
+// CancelPartition returns the partition of the inbox by which cancels of a record on a level come
+// that have its key and are sent as it was: by which it came, or else the one with the number of its level's.
+func CancelPartition(rec *kgo.Record, inbox string) int32 {
+	if id, ok := Last(rec.Headers, KeyID); ok {
+		if p := placeOf(id, inbox); p.Known {
+			return p.Partition
+		}
+	}
+	return rec.Partition
+}
+
 // placeOf returns the place on the inbox that an id made by [OriginID] names, topic-partition-offset-time.
 func placeOf(id []byte, inbox string) (p cancel.Place) {
 	if len(id) <= len(inbox) || string(id[:len(inbox)]) != inbox || id[len(inbox)] != '-' {
