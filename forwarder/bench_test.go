@@ -6,6 +6,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/consume"
+	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -31,6 +33,25 @@ func BenchmarkDue(b *testing.B) {
 				w.Due(rec, at)
 			}
 		})
+	}
+}
+
+// BenchmarkNeverCancelled is what cancels cost a record without an id of its own, while nothing
+// is cancelled: when it is read, and when it is due.
+func BenchmarkNeverCancelled(b *testing.B) {
+	rec := record.Hop(newRecord(at, true, written...), "delay.level.10s", levels.Facts{
+		ID: "delay.inbox-0-1-1700000000000", Due: at.UnixMilli() + 9000, Accepted: at.UnixMilli() - 1000, Granted: "10s",
+	})
+	cfg := DefaultConfig()
+	w := ten()
+	s := &screen{cancels: newCancels(&cfg, metrics.New(nil)), worker: w}
+	work := &consume.Work{Record: rec, Due: at}
+	b.ReportAllocs()
+	for b.Loop() {
+		s.saw(rec, at)
+		if s.Judge(work, consume.Screened{}) != consume.Pass {
+			b.Fatal("it is held")
+		}
 	}
 }
 

@@ -99,10 +99,10 @@ func (s *screen) Soon() {
 }
 
 // Judge implements consume.Screen. A record with its sender's id waits until all cancels are
-// known that hold in any case, and is looked up then. One without waits for nothing.
+// known that hold in any case. One without waits for nothing.
 func (s *screen) Judge(w *consume.Work, at consume.Screened) consume.Verdict {
 	rec := w.Record
-	if record.HasOwnID(rec.Headers) && !s.gate.Knows(w.Due, at.Clock) {
+	if s.ownDue.Load() != 0 && record.HasOwnID(rec.Headers) && !s.gate.Knows(w.Due, record.CancelPartition(rec, s.inbox), at.Clock) {
 		return consume.Hold
 	}
 	if s.marks.Len() == 0 {

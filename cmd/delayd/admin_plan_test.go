@@ -48,7 +48,7 @@ func TestPlanAndApply(t *testing.T) {
 	args := []string{"--brokers", broker, "--levels", "1s", "--partitions", "1"}
 
 	code, plan := planOf(t, args...)
-	want := []string{"delay.inbox create", "delay.level.1s update", "delay.parked create", "delay.dead create", "delay.control create"}
+	want := []string{"delay.inbox create", "delay.level.1s update", "delay.parked create", "delay.dead create", "delay.control create", "delay.cancel create"}
 	if diff := cmp.Diff(want, plan.actions()); diff != "" || code != exitToDo || !plan.ToDo {
 		t.Errorf("exit code %d, to do %v, actions (-want +got):\n%s", code, plan.ToDo, diff)
 	}
@@ -59,7 +59,7 @@ func TestPlanAndApply(t *testing.T) {
 	}
 
 	out := succeed(t, "", append([]string{"admin", "provision", "--apply-config"}, args...)...)
-	if !strings.Contains(out, "delay.level.1s  updated  set cleanup.policy=delete retention.ms=-1 ") || strings.Count(out, "created") != 4 {
+	if !strings.Contains(out, "delay.level.1s  updated  set cleanup.policy=delete retention.ms=-1 ") || strings.Count(out, "created") != 5 {
 		t.Errorf("provision:\n%s", out)
 	}
 	code, plan = planOf(t, args...)
@@ -67,7 +67,7 @@ func TestPlanAndApply(t *testing.T) {
 		t.Errorf("afterwards: exit code %d, %+v", code, plan)
 	}
 	code, stdout, stderr := runDelayd(t, "", append([]string{"admin", "plan"}, args...)...)
-	if code != exitOK || stderr != "" || !strings.HasSuffix(stdout, "delay.control   none\n\nnothing to do\n") {
+	if code != exitOK || stderr != "" || !strings.HasSuffix(stdout, "delay.cancel    none\n\nnothing to do\n") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 }

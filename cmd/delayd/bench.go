@@ -187,6 +187,7 @@ func (c *backlogCmd) Run(ctx context.Context, con *console) error {
 type pendingCmd struct {
 	Records int            `type:"number" min:"1" max:"1000000000" placeholder:"N" default:"1000000" help:"How many records wait (default: ${default})."`
 	Level   []levels.Level `type:"spread" placeholder:"LEVELS" help:"The levels that they wait on, in turns, as in \"1h 2h\" (default: all from 5m on)."`
+	Exact   bool           `help:"Ask for an exact delay with each record, at random from the shortest to the longest of --level."`
 	Rounds  int            `type:"number" min:"1" max:"100" placeholder:"N" default:"1" help:"How often it runs (default: ${default})."`
 	benchFlags
 }
@@ -195,7 +196,7 @@ type pendingCmd struct {
 func (c *pendingCmd) Run(ctx context.Context, con *console) error {
 	return c.measure(ctx, con, bench.Config{
 		Rounds: c.Rounds, Contenders: []bench.Kind{bench.Delayd},
-		Load: bench.Load{Scenario: bench.Pending, Levels: c.Level, Records: c.Records},
+		Load: bench.Load{Scenario: bench.Pending, Levels: c.Level, Exact: c.Exact, Records: c.Records},
 	}, "")
 }
 

@@ -87,7 +87,7 @@ func TestProvisionTwiceThenStatus(t *testing.T) {
 	provision := append([]string{"admin", "provision", "--partitions", "2"}, flags...)
 
 	type row struct{ Topic, Outcome string }
-	names := []string{"shop.inbox", "shop.level.5s", "shop.level.1m", "shop.parked", "shop.dead", "shop.control"}
+	names := []string{"shop.inbox", "shop.level.5s", "shop.level.1m", "shop.parked", "shop.dead", "shop.control", "shop.cancel"}
 	for _, outcome := range []string{"created", "existed"} {
 		var want []row
 		for _, n := range names {

@@ -290,7 +290,7 @@ func TestServeRefusesATopic(t *testing.T) {
 	compact(t, broker, "delay.level.1s")
 	serve := []string{"serve", "--brokers", broker, "--http", "127.0.0.1:0", "--levels", "1s"}
 
-	const summary = "1 of 5 topics cannot be used; the log says why, and what to do"
+	const summary = "1 of 6 topics cannot be used; the log says why, and what to do"
 	code, _, stderr := runDelayd(t, "", serve...)
 	type line struct{ Level, Message, Topic, Detail, Error string }
 	var failures []line

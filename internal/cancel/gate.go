@@ -24,8 +24,9 @@ const (
 	// lookEvery is how often the gate looks while records ask for it.
 	lookEvery = 250 * time.Millisecond
 	// passedEvery is how often it asks again whether the router has passed what the inbox
-	// had accepted.
+	// had accepted, until that has taken passedFor.
 	passedEvery = 25 * time.Millisecond
+	passedFor   = time.Second
 	// openFor is how long an installation without an inbox, or without a cancel topic,
 	// counts as one.
 	openFor = 10 * time.Second
@@ -33,27 +34,44 @@ const (
 	// process is unready.
 	heldLog    = 2 * time.Second
 	readyAfter = 5 * time.Second
-	// lookTimeout bounds the wait for the marks, and how long an end of the inbox is waited
-	// for before it is looked whether the inbox still reaches so far.
-	lookTimeout = 30 * time.Second
+	// heldLogAgain is the pause between two such lines of the log.
+	heldLogAgain = 30 * time.Second
+	// readTimeout bounds the wait for the marks.
+	readTimeout = 30 * time.Second
 )
 
-// Gate knows up to which time all cancels are known that the inbox has accepted. It looks while
-// records ask for it, and never otherwise: at the end of the inbox, until the router's
-// group has committed that, and at the end of the cancel topic, until the marks are read to
-// there. All that the inbox had accepted before the look is known then.
+// Gate knows up to which time all cancels are known that the inbox has accepted, for each of
+// its partitions. It looks while records ask for it, and never otherwise: at the end of the inbox,
+// until the router's group has committed that, and at the end of the cancel topic, until the marks
+// are read to there. All that the inbox had accepted before the look is known then.
 type Gate struct {
 	inbox, group string
 	marks        *Marks
 	opts         []kgo.Opt
 	log          zerolog.Logger
 
-	want  chan struct{}             // has room for one
-	known atomic.Pointer[time.Time] // all that was accepted before it is known; host clock
+	want  chan struct{} // has room for one
+	known atomic.Pointer[known]
 	open  atomic.Pointer[time.Time] // until then nothing can be cancelled
 	since atomic.Pointer[time.Time] // records have been held from then on; nil: none are
 	last  atomic.Pointer[time.Time] // when one was held last
-	cause atomic.Pointer[error]     // why the look under way does not end
+	cause atomic.Pointer[error]     // why something is not known
+}
+
+// known is up to which times of this host all cancels are known.
+type known struct {
+	partitions []time.Time // of the inbox
+	// all is the least of them, but for partitions that stand still.
+	all time.Time
+}
+
+// of returns up to when the cancels of a record are known whose own cancels come by a
+// partition of the inbox; below 0: by any.
+func (k *known) of(partition int32) time.Time {
+	if partition >= 0 && int(partition) < len(k.partitions) && k.partitions[partition].Before(k.all) {
+		return k.partitions[partition]
+	}
+	return k.all
 }
 
 // NewGate returns a gate for the records that an inbox had accepted, which the group reads.
@@ -70,9 +88,14 @@ func (g *Gate) Want() {
 }
 
 // Knows reports whether all cancels are known that were accepted Notice before due. clock
-// turns a time of this host into one by which due counts. Where they are not the record is held.
-func (g *Gate) Knows(due time.Time, clock func(time.Time) time.Time) bool {
-	if known := g.known.Load(); known != nil && !clock(*known).Before(due.Add(-Notice)) {
+// turns a time of this host into one by which due counts. partition is that of the inbox by which
+// the record came, or would have come; below 0: not known. Where they are not the record is held.
+//
+// All partitions of the inbox count, as a cancel without a key, or from a client with another
+// partitioner, comes by any. One that stands still while others move counts only for its own
+// records: an error there must not stop everybody.
+func (g *Gate) Knows(due time.Time, partition int32, clock func(time.Time) time.Time) bool {
+	if k := g.known.Load(); k != nil && !clock(k.of(partition)).Before(due.Add(-Notice)) {
 		return true
 	}
 	if seeded.openGate {
@@ -136,6 +159,7 @@ func (g *Gate) Start(ctx context.Context) (stop func(), err error) {
 
 func (g *Gate) run(ctx context.Context, adm *kadm.Client) {
 	var logged time.Time
+	p := newPassing()
 	for {
 		select {
 		case <-g.want:
@@ -146,30 +170,35 @@ func (g *Gate) run(ctx context.Context, adm *kadm.Client) {
 			g.since.Store(nil)
 		}
 		begun := time.Now()
-		err := g.look(ctx, adm, func(cause error) {
-			g.cause.Store(&cause)
-			if now := time.Now(); g.Held(now) > heldLog && now.Sub(logged) > lookTimeout {
-				logged = now
-				g.log.Warn().Err(cause).Msg("holding records with a delay-id: it is not known which are cancelled")
-			}
-		})
+		err := g.look(ctx, adm, p)
 		if ctx.Err() != nil {
 			return
 		}
 		if err == nil {
 			g.cause.Store(nil)
 			g.since.Store(nil)
+		} else {
+			g.cause.Store(&err)
+			if now := time.Now(); g.Held(now) > heldLog && now.Sub(logged) > heldLogAgain {
+				logged = now
+				g.log.Warn().Err(err).Msg("holding records with a delay-id: it is not known which are cancelled")
+			}
+		}
+		wait := lookEvery
+		if p.waits(time.Now(), passedFor) { // the router commits every 100 ms
+			wait = passedEvery
+			g.Want()
 		}
 		select {
-		case <-time.After(max(0, lookEvery-time.Since(begun))):
+		case <-time.After(max(0, wait-time.Since(begun))):
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// look finds out what is known. waits is called with what it waits for, again and again.
-func (g *Gate) look(ctx context.Context, adm *kadm.Client, waits func(error)) error {
+// look finds out what is known. Its error says what is not.
+func (g *Gate) look(ctx context.Context, adm *kadm.Client, p *passing) error {
 	begun := time.Now()
 	ends, err := adm.ListCommittedOffsets(ctx, g.inbox)
 	if err = offsets.ListFault(ends, err); err != nil {
@@ -177,88 +206,44 @@ func (g *Gate) look(ctx context.Context, adm *kadm.Client, waits func(error)) er
 			g.opened()
 			return nil
 		}
-		err = fmt.Errorf("look up the end of the inbox: %w", connect.GrantTopic(err, connect.Describe, g.inbox))
-		waits(err)
-		return err
+		return fmt.Errorf("look up the end of the inbox: %w", connect.GrantTopic(err, connect.Describe, g.inbox))
 	}
-	for checked := begun; ; {
-		behind := g.behind(ctx, adm, ends)
-		if behind == nil {
-			break
-		}
-		waits(behind)
-		if now := time.Now(); now.Sub(checked) > lookTimeout {
-			checked = now
-			g.shorten(ctx, adm, ends)
-		}
-		select {
-		case <-time.After(passedEvery):
-		case <-ctx.Done():
-			return behind
+	commits, err := adm.FetchOffsets(ctx, g.group)
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return fmt.Errorf("look up the offsets of group %s: %w", g.group, connect.GrantGroup(err, connect.Describe, g.group))
+	}
+	starts, err := adm.ListStartOffsets(ctx, g.inbox) // what was handled is deleted, also where its commit is
+	if err = offsets.ListFault(starts, err); err != nil {
+		return fmt.Errorf("look up the start of the inbox: %w", connect.GrantTopic(err, connect.Describe, g.inbox))
+	}
+	now := make([]spot, len(ends[g.inbox]))
+	for n := range now {
+		end, _ := ends.Lookup(g.inbox, int32(n))
+		start, _ := starts.Lookup(g.inbox, int32(n))
+		now[n] = spot{end: end.Offset, passed: max(0, start.Offset)}
+		if c, ok := commits.Lookup(g.inbox, int32(n)); ok && c.Err == nil {
+			now[n].passed = max(now[n].passed, c.At)
 		}
 	}
-	read, cancel := context.WithTimeout(ctx, lookTimeout)
+	k, behind := p.look(now, begun)
+	read, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	ok, err := g.marks.Read(read, true)
 	if err != nil {
-		waits(err)
 		return err
 	}
 	if !ok {
 		g.opened()
 		return nil
 	}
-	g.known.Store(&begun)
+	g.known.Store(k)
+	if behind >= 0 {
+		return fmt.Errorf("group %s (the router) is at %d of %s/%d, whose end is %d", g.group, now[behind].passed, g.inbox, behind, now[behind].end)
+	}
 	return nil
-}
-
-// shorten lowers ends to what the inbox has now: it may have been deleted and created again.
-func (g *Gate) shorten(ctx context.Context, adm *kadm.Client, ends kadm.ListedOffsets) {
-	listed, err := adm.ListCommittedOffsets(ctx, g.inbox)
-	if offsets.ListFault(listed, err) != nil {
-		return
-	}
-	for topic, partitions := range ends {
-		for p, end := range partitions {
-			if o, _ := listed.Lookup(topic, p); o.Offset < end.Offset {
-				end.Offset = o.Offset
-				partitions[p] = end
-			}
-		}
-	}
 }
 
 func (g *Gate) opened() {
 	until := time.Now().Add(openFor)
 	g.open.Store(&until)
-}
-
-// behind returns why the router has not passed what the inbox had accepted, nil when it has.
-func (g *Gate) behind(ctx context.Context, adm *kadm.Client, ends kadm.ListedOffsets) error {
-	commits, err := adm.FetchOffsets(ctx, g.group)
-	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		return fmt.Errorf("look up the offsets of group %s: %w", g.group, connect.GrantGroup(err, connect.Describe, g.group))
-	}
-	var late []kadm.ListedOffset
-	ends.Each(func(end kadm.ListedOffset) {
-		c, ok := commits.Lookup(end.Topic, end.Partition)
-		if end.Offset > 0 && (!ok || c.Err != nil || c.At < end.Offset) {
-			late = append(late, end)
-		}
-	})
-	if len(late) == 0 {
-		return nil
-	}
-	starts, err := adm.ListStartOffsets(ctx, g.inbox) // what was handled is deleted, also where its commit is
-	if err = offsets.ListFault(starts, err); err != nil {
-		return fmt.Errorf("look up the start of the inbox: %w", connect.GrantTopic(err, connect.Describe, g.inbox))
-	}
-	for _, end := range late {
-		if start, ok := starts.Lookup(end.Topic, end.Partition); ok && start.Offset >= end.Offset {
-			continue
-		}
-		c, _ := commits.Lookup(end.Topic, end.Partition)
-		return fmt.Errorf("group %s (the router) is at %d of %s/%d, which had %d", g.group, max(0, c.At), end.Topic, end.Partition, end.Offset)
-	}
-	return nil
 }

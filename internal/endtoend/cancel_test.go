@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -388,6 +389,80 @@ func TestCancelProducer(t *testing.T) {
 			}
 			if a.header(levels.HeaderReplace) != "" {
 				t.Errorf("%s is delivered with %s", a.Value, levels.HeaderReplace)
+			}
+		}
+	})
+}
+
+// TestCancelPartitionsAdded: topics get more partitions while records wait, so that keys have
+// other ones, and cancels of these records hold.
+func TestCancelPartitionsAdded(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery change, _ time.Duration) {
+		virtual(t, "1s 2m", []string{"orders"}, func(w *world) {
+			s := w.serve("one", delivery)
+			defer s.stop()
+			s.joined()
+			got := w.watchCommitted("orders")
+			var want []string
+			for i := range 20 {
+				n := strconv.Itoa(i)
+				w.send(w.request("2m", "orders", "k"+n, n, named(n)))
+			}
+			time.Sleep(5 * time.Second)
+			topics := []string{w.names.Inbox(), w.names.Cancel(), w.names.Level(w.ladder.First()), w.names.Level(w.ladder.Last())}
+			if _, err := w.adm.UpdatePartitions(context.Background(), 11, topics...); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			cl := w.newClient()
+			defer cl.Close()
+			for i := range 20 {
+				n := strconv.Itoa(i)
+				if i%2 == 0 {
+					want = append(want, n)
+				} else if err := cl.ProduceSync(context.Background(), w.cancel(n, "k"+n)).FirstErr(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(3 * time.Minute)
+			checkArrived(t, got.now(), want...)
+		})
+	})
+}
+
+// TestCancelHandler: a record is not handed to a Handler any more once it is cancelled, neither
+// when it is due nor between two attempts.
+func TestCancelHandler(t *testing.T) {
+	virtual(t, "1s 5s 10s", nil, func(w *world) {
+		var mu sync.Mutex
+		calls := make(map[string]int)
+		s := w.serve("one", func(_ *router.Config, fc *forwarder.Config) {
+			fc.Handler = func(_ context.Context, rec *kgo.Record) error {
+				mu.Lock()
+				defer mu.Unlock()
+				calls[string(rec.Value)]++
+				if strings.HasPrefix(string(rec.Value), "fails") && calls[string(rec.Value)] < 3 {
+					return errors.New("not yet")
+				}
+				return nil
+			}
+			fc.Retry = func(int, error) (time.Duration, bool) { return 10 * time.Second, true }
+		})
+		defer s.stop()
+		s.joined()
+		w.send(
+			w.request("5s", "orders", "a", "cancelled", named("1")), w.request("5s", "orders", "a", "stays", named("2")),
+			w.request("5s", "orders", "a", "fails, cancelled", named("3")), w.request("5s", "orders", "a", "fails", named("4")),
+		)
+		w.send(w.cancel("1", "a"))
+		time.Sleep(10 * time.Second)
+		w.send(w.cancel("3", "a"))
+		time.Sleep(2 * time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
+		for value, want := range map[string]int{"cancelled": 0, "stays": 1, "fails, cancelled": 1, "fails": 3} {
+			if calls[value] != want {
+				t.Errorf("%q was handed out %d times, want %d", value, calls[value], want)
 			}
 		}
 	})

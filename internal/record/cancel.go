@@ -56,10 +56,12 @@ func (h *Headers) CancelAsked() (a CancelAsked, r *levels.Refusal) {
 
 // AsksCancel reports whether a record has one of the headers that [Headers.CancelAsked] reads.
 func AsksCancel(all []kgo.RecordHeader) bool {
-	for i := range all {
-		switch all[i].Key {
-		case levels.HeaderCancel, levels.HeaderReplace:
-			return true
+	for i := range all { // for each record: most keys have another length
+		switch h := &all[i]; len(h.Key) {
+		case len(levels.HeaderCancel), len(levels.HeaderReplace):
+			if h.Key == levels.HeaderCancel || h.Key == levels.HeaderReplace {
+				return true
+			}
 		}
 	}
 	return false
@@ -75,12 +77,16 @@ func (h *Headers) OwnID() (id []byte, own bool) {
 
 // HasOwnID is whether [Headers.OwnID] has one, of headers of which nothing else is asked.
 func HasOwnID(all []kgo.RecordHeader) (own bool) {
-	for i := range all {
-		switch all[i].Key {
-		case levels.HeaderID:
-			own = len(all[i].Value) > 0
-		case levels.HeaderGranted:
-			return false
+	for i := range all { // for each record: most keys have another length
+		switch h := &all[i]; len(h.Key) {
+		case len(levels.HeaderID):
+			if h.Key == levels.HeaderID {
+				own = len(h.Value) > 0
+			}
+		case len(levels.HeaderGranted):
+			if h.Key == levels.HeaderGranted {
+				return false
+			}
 		}
 	}
 	return own
@@ -127,6 +133,17 @@ func SubjectOf(src *kgo.Record, f *levels.Facts, inbox string) cancel.Subject {
 	}
 	s.ID, s.Unique = appendID(f, nil, src), true
 	return s
+}
+
+// CancelPartition returns the partition of the inbox by which cancels of a record on a level come
+// that have its key and are sent as it was: by which it came, or else the one with the number of its level's.
+func CancelPartition(rec *kgo.Record, inbox string) int32 {
+	if id, ok := Last(rec.Headers, KeyID); ok {
+		if p := placeOf(id, inbox); p.Known {
+			return p.Partition
+		}
+	}
+	return rec.Partition
 }
 
 // placeOf returns the place on the inbox that an id made by [OriginID] names, topic-partition-offset-time.

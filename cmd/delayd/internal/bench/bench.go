@@ -107,7 +107,7 @@ type Load struct {
 	Through  string
 	// Levels are what records wait on, in turns, record by record.
 	Levels     []levels.Level
-	Exact      bool          // each asks for an exact delay, of up to the longest of Levels; steady
+	Exact      bool          // each asks for an exact delay, of up to the longest of Levels; steady, pending
 	Rate       int           // records a second; steady
 	Duration   time.Duration // steady, without the warm-up
 	Records    int           // backlog, pending

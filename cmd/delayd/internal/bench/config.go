@@ -81,8 +81,8 @@ func (cfg *Config) check() error {
 		return fmt.Errorf("a flood and a sick target are for the scenario %s", Steady)
 	case l.Scenario != Backlog && cfg.Kills > 0:
 		return fmt.Errorf("kills are for the scenario %s", Backlog)
-	case l.Exact && (l.Scenario != Steady || cfg.Flood > 0 || cfg.Sick || !slices.Equal(cfg.Contenders, []Kind{Delayd})):
-		return fmt.Errorf("exact delays are for %s alone, in the scenario %s without a flood and a sick target", Delayd, Steady)
+	case l.Exact && (l.Scenario == Backlog || cfg.Flood > 0 || cfg.Sick || !slices.Equal(cfg.Contenders, []Kind{Delayd})):
+		return fmt.Errorf("exact delays are for %s alone, in the scenarios %s and %s without a flood and a sick target", Delayd, Steady, Pending)
 	case l.Exact && longest(l.Levels) <= exactFrom:
 		return fmt.Errorf("exact delays of up to %v: use a level above %v", longest(l.Levels), exactFrom)
 	case cfg.Flood > 0 && cfg.Sick:

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -35,21 +36,23 @@ type deck struct {
 	keys    int
 	targets int
 	// exact is the longest delay of records that ask for an exact one each, and wait on
-	// whatever levels that takes; 0: they wait on levels.
-	exact time.Duration
+	// whatever levels that takes; 0: they wait on levels. from is the shortest, where it is
+	// not exactFrom.
+	exact, from time.Duration
 }
 
-// exactFrom is the shortest delay that a record asks for exactly.
+// exactFrom is the shortest delay that a record asks for exactly, but for pending ones.
 const exactFrom = time.Second
 
 // delay is how long the record of a number waits: its level, or a random delay, the same
-// in every run, from exactFrom to exact.
+// in every run.
 func (d deck) delay(id int64) time.Duration {
 	if d.exact == 0 {
 		return d.levels[d.level(id)].Delay
 	}
-	random := rand.New(rand.NewPCG(uint64(id), 1)).Int64N((d.exact - exactFrom).Milliseconds() + 1)
-	return exactFrom + time.Duration(random)*time.Millisecond
+	from := cmp.Or(d.from, exactFrom)
+	random := rand.New(rand.NewPCG(uint64(id), 1)).Int64N((d.exact - from).Milliseconds() + 1)
+	return from + time.Duration(random)*time.Millisecond
 }
 
 func (d deck) level(id int64) int { return int(id % int64(len(d.levels))) }

@@ -35,6 +35,12 @@ func TestDeckDelaysExactly(t *testing.T) {
 	if len(seen) < 8000 {
 		t.Errorf("%d different delays of 10,000", len(seen))
 	}
+	d.from = 30 * time.Second
+	for id := range int64(10_000) {
+		if delay := d.delay(id); delay < d.from || delay > d.exact {
+			t.Fatalf("record %d waits %v", id, delay)
+		}
+	}
 	if d.exact = 0; d.delay(7) != time.Minute {
 		t.Errorf("without exact it waits %v", d.delay(7))
 	}

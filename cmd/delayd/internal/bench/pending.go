@@ -34,6 +34,9 @@ func (b *bench) pending(ctx context.Context, t turn) (Result, error) {
 	}
 
 	d := deck{levels: b.Load.Levels, keys: b.Load.Keys, targets: 1}
+	if b.Load.Exact {
+		d.exact, d.from = longest(b.Load.Levels), shortest(b.Load.Levels)
+	}
 	n := b.records(t.kind)
 	before, began := c.cpu(), time.Now()
 	b.Progress.Start(b.say(t, "filling"), n)

@@ -224,7 +224,11 @@ func (l Load) sentence() string {
 		names = append(names, level.String())
 	}
 	if l.Exact {
-		add("exact delays of %s to %s", levels.FormatDelay(exactFrom), levels.FormatDelay(longest(l.Levels)))
+		from := exactFrom
+		if l.Scenario == Pending {
+			from = shortest(l.Levels)
+		}
+		add("exact delays of %s to %s", levels.FormatDelay(from), levels.FormatDelay(longest(l.Levels)))
 	} else if len(names) == 1 {
 		add("level %s", names[0])
 	} else if len(names) > 1 {

@@ -1,0 +1,89 @@
+package cancel
+
+import "time"
+
+// standsAfter is how long the router may not move on a partition of the inbox, while it does on
+// others, until the partition counts as standing still: longer than a crashed router's
+// partitions take to move.
+const standsAfter = 10 * time.Second
+
+// spot is where a partition of the inbox ends, and up to where the router has passed it.
+type spot struct{ end, passed int64 }
+
+// passing follows how the router passes what the inbox had accepted. It is pure: it knows no
+// client and no clock but what it is given.
+type passing struct {
+	partitions []partition
+	moved      time.Time // when the router moved last, on any of them
+}
+
+// partition is one of the inbox.
+type partition struct {
+	known  time.Time // all that was accepted before is passed
+	asked  time.Time // since when aim is waited for; zero: it is not
+	aim    int64     // the end at that time
+	passed int64     // at the last look
+	moved  time.Time // when passed has changed, or there was nothing to pass
+}
+
+func newPassing() *passing { return &passing{} }
+
+// waits reports whether something is waited for since less than a time.
+func (p *passing) waits(now time.Time, less time.Duration) bool {
+	for i := range p.partitions {
+		if asked := p.partitions[i].asked; !asked.IsZero() && now.Sub(asked) < less {
+			return true
+		}
+	}
+	return false
+}
+
+// look takes what a look has found that began at a time. It returns up to when everything is
+// passed, and a partition that is behind, -1 for none.
+func (p *passing) look(now []spot, begun time.Time) (k *known, behind int) {
+	for len(p.partitions) < len(now) {
+		p.partitions = append(p.partitions, partition{moved: begun})
+	}
+	p.partitions = p.partitions[:len(now)]
+	behind = -1
+	for i := range now {
+		at := &p.partitions[i]
+		if now[i].passed != at.passed {
+			at.passed, at.moved, p.moved = now[i].passed, begun, begun
+		}
+		if !at.asked.IsZero() && at.aim > now[i].end {
+			at.aim = now[i].end // the inbox was deleted and created again
+		}
+		if !at.asked.IsZero() && at.passed >= at.aim {
+			at.known, at.asked = at.asked, time.Time{}
+		}
+		switch {
+		case at.passed >= now[i].end:
+			at.known, at.moved, at.asked = begun, begun, time.Time{}
+		case at.asked.IsZero():
+			at.asked, at.aim = begun, now[i].end
+		}
+		if !at.asked.IsZero() && (behind < 0 || at.asked.Before(p.partitions[behind].asked)) {
+			behind = i
+		}
+	}
+	return p.snapshot(begun), behind
+}
+
+// snapshot is what is known at a time.
+func (p *passing) snapshot(now time.Time) *known {
+	k := &known{partitions: make([]time.Time, len(p.partitions)), all: now}
+	for i := range p.partitions {
+		at := &p.partitions[i]
+		k.partitions[i] = at.known
+		if !p.stands(at, now) && at.known.Before(k.all) {
+			k.all = at.known
+		}
+	}
+	return k
+}
+
+// stands reports whether the router has not moved on a partition for long, and moves on others.
+func (p *passing) stands(at *partition, now time.Time) bool {
+	return now.Sub(at.moved) >= standsAfter && now.Sub(p.moved) < standsAfter
+}

@@ -1,0 +1,54 @@
+package cancel
+
+import (
+	"testing"
+	"time"
+)
+
+// TestPassing: what is known follows from what the router has passed. Times are in seconds.
+func TestPassing(t *testing.T) {
+	t.Parallel()
+	at := func(s float64) time.Time { return time.Unix(1000, 0).Add(time.Duration(s * float64(time.Second))) }
+	p := newPassing()
+	for i, step := range []struct {
+		at     float64
+		now    []spot
+		known  []float64 // of each partition; below 0: nothing
+		all    float64
+		behind int
+		why    string
+	}{
+		{0, []spot{{10, 10}, {5, 3}}, []float64{0, -1}, -1, 1, "one is passed, one is not"},
+		{1, []spot{{12, 10}, {9, 4}}, []float64{0, -1}, -1, 1, "new records; the aim of 0 s stays"},
+		{2, []spot{{12, 11}, {9, 5}}, []float64{0, 0}, 0, 0, "the second has passed what it had at 0 s"},
+		{3, []spot{{12, 12}, {9, 5}}, []float64{3, 0}, 0, 1, "the first has caught up; the second aims at 9 since 2 s"},
+		{11.9, []spot{{20, 20}, {9, 5}}, []float64{11.9, 0}, 0, 1, "the second has not moved for 10 s since 2 s, but not longer than the limit"},
+		{12.5, []spot{{21, 21}, {9, 5}}, []float64{12.5, 0}, 12.5, 1, "it stands still, and counts for its own records only"},
+		{30, []spot{{22, 21}, {9, 5}}, []float64{12.5, 0}, 0, 1, "nothing moves any more: the router is away, and all wait"},
+		{31, []spot{{22, 22}, {9, 9}}, []float64{31, 31}, 31, -1, "it is back"},
+		{32, []spot{{1, 0}, {9, 9}}, []float64{31, 32}, 31, 0, "the inbox is a new one"},
+		{33, []spot{{0, 0}, {9, 9}, {4, 0}}, []float64{33, 33, -1}, -1, 2, "and emptied; a partition is new"},
+	} {
+		k, behind := p.look(step.now, at(step.at))
+		if behind != step.behind {
+			t.Errorf("step %d, %s: %d is behind, want %d", i, step.why, behind, step.behind)
+		}
+		want := func(s float64) time.Time {
+			if s < 0 {
+				return time.Time{}
+			}
+			return at(s)
+		}
+		for n, s := range step.known {
+			if !k.partitions[n].Equal(want(s)) {
+				t.Errorf("step %d, %s: partition %d is known to %v, want %v", i, step.why, n, k.partitions[n].Sub(at(0)), s)
+			}
+		}
+		if !k.all.Equal(want(step.all)) {
+			t.Errorf("step %d, %s: all are known to %v, want %v", i, step.why, k.all.Sub(at(0)), step.all)
+		}
+		if own := k.of(1); own.After(k.partitions[1]) {
+			t.Errorf("step %d: a record of partition 1 goes by %v", i, own.Sub(at(0)))
+		}
+	}
+}
