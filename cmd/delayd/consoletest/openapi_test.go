@@ -30,7 +30,7 @@ func TestVendored(t *testing.T) {
 			t.Fatalf("%v: run npm ci in consoletest", err)
 		}
 		if !bytes.Equal(have, want) {
-			t.Errorf("internal/console/assets/%s is not uplot's %s: copy it", embedded, of)
+			t.Errorf("cmd/delayd/internal/console/assets/%s is not uplot's %s: copy it", embedded, of)
 		}
 	}
 }
