@@ -106,7 +106,7 @@ type Consumer struct {
 	room         metaRoom
 	ahead, aside *pool
 	held         atomic.Bool           // some lane is held back
-	emptied      chan struct{}         // has room for one: a lane that is held back has used up what it held
+	eased        chan struct{}         // has room for one: memory is free that lanes are held back for
 	taken        atomic.Bool           // the first assignment has its lanes
 	unjoined     atomic.Pointer[error] // why the group could not be joined; nil when it was
 	stuck        atomic.Bool           // the budget is used by records that do not move
@@ -166,7 +166,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		full:   make(chan struct{}, 1),
 		opened: make(chan struct{}),
 
-		emptied: make(chan struct{}, 1),
+		eased: make(chan struct{}, 1),
 
 		prober:     prober{soon: make(chan struct{}, 1), turn: make(turn, 1)},
 		committing: make(turn, 1),
@@ -179,6 +179,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		suspects:   make(chan struct{}, 1),
 		lanes:      make(map[partition]*lane),
 	}
+	c.ahead.eased = c.eased
 	for i := range cfg.Topics {
 		c.topics[cfg.Topics[i].Name] = &cfg.Topics[i]
 	}

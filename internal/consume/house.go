@@ -16,7 +16,8 @@ func (c *Consumer) keepHouse(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.emptied:
+		case <-c.eased:
+			c.unstick()
 			c.throttle(time.Now(), false)
 			continue
 		case <-timer.C:
@@ -40,14 +41,19 @@ func (c *Consumer) keepHouse(ctx context.Context) {
 		c.cfg.Metrics.LeaseAge.WithLabelValues(c.cfg.Group).Set(c.lease.age(now).Seconds())
 		c.measure(now)
 		every := houseEvery
-		if !c.ahead.pressed() {
-			c.stuck.Store(false)
-		}
+		c.unstick()
 		if c.held.Load() || c.ahead.pressed() {
 			c.throttle(now, false)
 			every = throttleEvery
 		}
 		timer.Reset(every)
+	}
+}
+
+// unstick notes that records move again, where they have given back half of the budget.
+func (c *Consumer) unstick() {
+	if !c.ahead.pressed() {
+		c.stuck.Store(false)
 	}
 }
 
@@ -63,10 +69,16 @@ func (c *Consumer) awaitRoom(ctx context.Context) {
 	}
 	timer := time.NewTimer(roomWait)
 	defer timer.Stop()
+	before := c.ahead.bytes.Load()
 	for c.ahead.full() {
 		select {
 		case <-c.ahead.room:
 		case <-timer.C:
+			if now := c.ahead.bytes.Load(); before-now >= c.ahead.budget/roomParts {
+				before = now
+				timer.Reset(roomWait)
+				continue
+			}
 			c.stuck.Store(true)
 			c.throttle(time.Now(), false)
 			return

@@ -60,6 +60,7 @@ type lane struct {
 	finished   int64           // how many works have been done
 	listed     int64           // the same when the commit was made that lists those ahead
 	unread     time.Time       // before which nothing is due that has not been fetched; zero: not before ring.lastDue
+	unstamped  int64           // the last offset of a record that the broker has not stamped
 	marksDirty bool            // what is first seen is not in the commit yet
 	paused     bool            // not fetched: the budget is used by nearer lanes
 	low        int64           // bytes at which one that is paused asks to be fetched again; 0: when empty
@@ -121,7 +122,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 		if Stamped(rec) {
 			w.Due, w.free = l.topic.Handler.Due(rec, theirs)
 		} else {
-			w.seen = firstSeen(l.marks, rec.Offset, theirs)
+			w.seen, l.unstamped = firstSeen(l.marks, rec.Offset, theirs), rec.Offset
 			w.Due, w.free = l.topic.Handler.Due(rec, w.seen)
 			if l.topic.Wait > 0 {
 				l.marksDirty = true
@@ -347,7 +348,7 @@ func (l *lane) finish(w *Work, now time.Time) {
 	}
 	l.mu.Unlock()
 	if emptied {
-		signal(l.c.emptied)
+		signal(l.c.eased)
 	}
 	if live {
 		l.pool.give(bytes)
@@ -414,7 +415,7 @@ func (l *lane) upTo(n int, all bool) prefix {
 	if l.refused.bare {
 		return p
 	}
-	if l.topic.Wait > 0 {
+	if l.topic.Wait > 0 && l.unstamped >= p.at.Offset { // else there is nothing to mark
 		p.meta += " " + formatMarks(l.ring.works[p.n:])
 	}
 	a, fresh := l.overtaken(p.n, p.at.Offset, all)

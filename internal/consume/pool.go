@@ -16,8 +16,12 @@ import (
 const horizon = 750 * time.Millisecond
 
 // roomWait is how long the poll loop waits for memory to come back before it
-// holds back the lanes that use it, and goes on with the others.
-const roomWait = 100 * time.Millisecond
+// holds back the lanes that use it, and goes on with the others. It waits on while one of
+// roomParts of the budget comes back in that time.
+const (
+	roomWait  = 100 * time.Millisecond
+	roomParts = 8
+)
 
 // asideWait is the same for memory of the pool aside. It is longer because in transactions
 // memory comes back with a commit, and no level is so short that its records, which are
@@ -50,6 +54,7 @@ type pool struct {
 	// behind them.
 	behind  *semaphore.Weighted
 	room    chan struct{} // has room for one: a quarter of the budget is free again
+	eased   chan struct{} // the same for half of it; nil: nobody is told
 	awaited atomic.Bool   // somebody waits until the pool is not crowded
 
 	// overtaking is how many works were sent before a record in front of them, and are
@@ -122,6 +127,9 @@ func (p *pool) crowded() bool {
 func (p *pool) give(n int64) {
 	low := p.budget / 4 * 3
 	after := p.bytes.Add(-n)
+	if half := p.budget / 2; after < half && after+n >= half {
+		signal(p.eased)
+	}
 	if after < low && after+n >= low || p.awaited.Load() && !p.crowded() {
 		signal(p.room)
 	}

@@ -5,7 +5,9 @@ package endtoend
 import (
 	"context"
 	"math/rand/v2"
+	"net"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -133,6 +135,52 @@ func TestDrainTime(t *testing.T) {
 				t.Errorf("%d records took %v", n, took)
 			}
 		})
+	})
+}
+
+// TestReleaseTime: with a broker that is 5 ms away, a release waits for nothing but its
+// answers: a little more than each record's share of a batch. What virtual time passes
+// does not depend on the machine.
+func TestReleaseTime(t *testing.T) {
+	virtual(t, "1s", nil, func(w *world) {
+		const (
+			n          = 100_000
+			partitions = 4
+			away       = 5 * time.Millisecond
+			within     = 500 * time.Millisecond
+		)
+		if err := w.cluster.CreateTopic("out", partitions, nil); err != nil {
+			t.Fatal(err)
+		}
+		body := kgo.RecordHeader{Key: "body", Value: make([]byte, 200)}
+		for i := range n {
+			w.client.Produce(context.Background(), w.direct("1s", "out", "k"+strconv.Itoa(i%500), strconv.Itoa(i+1), body), nil)
+		}
+		if err := w.client.Flush(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second) // all are due
+		dial, none := w.dial, new(atomic.Bool)
+		w.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return &lossyConn{conn, away, none}, nil
+		}
+		s := w.serve("one")
+		defer s.stop()
+		w.dial = dial
+		var first time.Time
+		for have := int64(0); have < n; have = w.end("out") {
+			if have > 0 && first.IsZero() {
+				first = time.Now()
+			}
+			time.Sleep(time.Millisecond)
+		}
+		if took := time.Since(first); took > within {
+			t.Errorf("%d records took %v", n, took)
+		}
 	})
 }
 
