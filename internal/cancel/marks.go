@@ -27,12 +27,16 @@ const (
 	// it was cancelled.
 	KeepAfter = 24 * time.Hour
 
-	// fetchWait is how long an idle fetch waits at the broker. The first mark ends it.
-	fetchWait = 30 * time.Second
+	// fetchWait is how long an idle fetch waits at the broker. The first mark ends it. A
+	// partition that is added joins with the next fetch, and records wait for that.
+	fetchWait = 5 * time.Second
 	// followAgain is the pause before a topic that cannot be read is read again, and
 	// absentAgain before one that is not there is looked for.
 	followAgain = 250 * time.Millisecond
 	absentAgain = 10 * time.Second
+	// startsAfter is how long marks may not come until it is looked whether the topic still has
+	// them.
+	startsAfter = time.Second
 	// purgeEvery is how often marks are purged.
 	purgeEvery = time.Minute
 	// shards is in how many parts the table is locked, so that nobody waits for a purge.
@@ -352,10 +356,27 @@ func (m *Marks) await(ctx context.Context, client *kgo.Client, ends map[int32]in
 		}
 		select {
 		case <-moved:
+		case <-time.After(startsAfter):
+			m.skip(ctx, client)
 		case <-ctx.Done():
 			return false
 		}
 	}
+}
+
+// skip passes what the topic does not have any more.
+func (m *Marks) skip(ctx context.Context, client *kgo.Client) {
+	starts, err := kadm.NewClient(client).ListStartOffsets(ctx, m.topic)
+	if offsets.ListFault(starts, err) != nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	starts.Each(func(o kadm.ListedOffset) {
+		if next, known := m.next[o.Partition]; known && m.client == client {
+			m.next[o.Partition] = max(next, o.Offset)
+		}
+	})
 }
 
 // adopt has partitions be read that were added to the topic.

@@ -5,7 +5,7 @@ import "time"
 // standsAfter is how long the router may not move on a partition of the inbox, while it does on
 // others, until the partition counts as standing still: longer than a crashed router's
 // partitions take to move.
-const standsAfter = 10 * time.Second
+const standsAfter = 20 * time.Second
 
 // spot is where a partition of the inbox ends, and up to where the router has passed it.
 type spot struct{ end, passed int64 }

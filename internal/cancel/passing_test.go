@@ -22,12 +22,12 @@ func TestPassing(t *testing.T) {
 		{1, []spot{{12, 10}, {9, 4}}, []float64{0, -1}, -1, 1, "new records; the aim of 0 s stays"},
 		{2, []spot{{12, 11}, {9, 5}}, []float64{0, 0}, 0, 0, "the second has passed what it had at 0 s"},
 		{3, []spot{{12, 12}, {9, 5}}, []float64{3, 0}, 0, 1, "the first has caught up; the second aims at 9 since 2 s"},
-		{11.9, []spot{{20, 20}, {9, 5}}, []float64{11.9, 0}, 0, 1, "the second has not moved for 10 s since 2 s, but not longer than the limit"},
-		{12.5, []spot{{21, 21}, {9, 5}}, []float64{12.5, 0}, 12.5, 1, "it stands still, and counts for its own records only"},
-		{30, []spot{{22, 21}, {9, 5}}, []float64{12.5, 0}, 0, 1, "nothing moves any more: the router is away, and all wait"},
-		{31, []spot{{22, 22}, {9, 9}}, []float64{31, 31}, 31, -1, "it is back"},
-		{32, []spot{{1, 0}, {9, 9}}, []float64{31, 32}, 31, 0, "the inbox is a new one"},
-		{33, []spot{{0, 0}, {9, 9}, {4, 0}}, []float64{33, 33, -1}, -1, 2, "and emptied; a partition is new"},
+		{21.9, []spot{{20, 20}, {9, 5}}, []float64{21.9, 0}, 0, 1, "the second has not moved since 2 s, and not for longer than the limit"},
+		{22.5, []spot{{21, 21}, {9, 5}}, []float64{22.5, 0}, 22.5, 1, "it stands still, and counts for its own records only"},
+		{45, []spot{{22, 21}, {9, 5}}, []float64{22.5, 0}, 0, 1, "nothing moves any more: the router is away, and all wait"},
+		{46, []spot{{22, 22}, {9, 9}}, []float64{46, 46}, 46, -1, "it is back"},
+		{47, []spot{{1, 0}, {9, 9}}, []float64{46, 47}, 46, 0, "the inbox is a new one"},
+		{48, []spot{{0, 0}, {9, 9}, {4, 0}}, []float64{48, 48, -1}, -1, 2, "and emptied; a partition is new"},
 	} {
 		k, behind := p.look(step.now, at(step.at))
 		if behind != step.behind {

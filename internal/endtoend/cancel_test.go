@@ -467,3 +467,38 @@ func TestCancelHandler(t *testing.T) {
 		}
 	})
 }
+
+// TestCancelBehindTransaction: a cancel that the inbox has accepted behind somebody's open
+// transaction holds, though the router can't read it when the record is due.
+func TestCancelBehindTransaction(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery change, _ time.Duration) {
+		virtual(t, "1s 10s", []string{"orders"}, func(w *world) {
+			s := w.serve("one", delivery)
+			defer s.stop()
+			s.joined()
+			got := w.watchCommitted("orders")
+			w.send(w.request("10s", "orders", "a", "cancelled", named("1")), w.request("10s", "orders", "b", "stays", named("2")))
+			time.Sleep(2 * time.Second)
+			cl := w.newClient(kgo.TransactionalID("somebody"), kgo.TransactionTimeout(40*time.Second))
+			defer cl.Close()
+			if err := cl.BeginTransaction(); err != nil {
+				t.Fatal(err)
+			}
+			for _, key := range []string{"a", "b", "c", "d", "e"} {
+				if err := cl.ProduceSync(context.Background(), w.request("1s", "orders", key, "open "+key)).FirstErr(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.send(w.cancel("1", "a"))
+			time.Sleep(15 * time.Second)
+			if n := len(got.now()); n > 0 {
+				t.Errorf("%d records arrived while cancels could not be read", n)
+			}
+			if err := cl.EndTransaction(context.Background(), kgo.TryAbort); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Second)
+			checkArrived(t, got.now(), "stays")
+		})
+	})
+}

@@ -1,0 +1,91 @@
+//go:build synctests
+
+package cancel
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// TestMarksRead: all marks are known that were written before Read was called, also those of
+// partitions that are new, and what the topic does not have any more is not waited for. A topic that is
+// not there is none to wait for.
+func TestMarksRead(t *testing.T) {
+	t.Parallel()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "marks"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	at := kgo.SeedBrokers(c.ListenAddrs()...)
+	cl, err := kgo.NewClient(at, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	now, n := time.Now().UnixMilli(), 0
+	write := func(partition int32) {
+		t.Helper()
+		n++
+		mark := Mark{Name: NameOf(fmt.Append(nil, n), []byte("k")), At: now, Partition: partition, Offset: int64(n)}
+		if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "marks", Partition: partition, Value: []byte(mark.String())}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := NewMarks("marks", time.Hour, nopLog, nopGauge, at)
+	defer m.Start(ctx)()
+	none := NewMarks("none", time.Hour, nopLog, nopGauge, at)
+	defer none.Start(ctx)()
+	read := func() {
+		t.Helper()
+		if ok, err := m.Read(ctx, false); !ok || err != nil {
+			t.Fatalf("read: %v, %v", ok, err)
+		}
+		if got := m.Len(); got != int64(n) {
+			t.Fatalf("%d marks, want %d", got, n)
+		}
+	}
+	read()
+	for range 50 {
+		write(0)
+		write(1)
+	}
+	read()
+	if _, err := adm.UpdatePartitions(ctx, 3, "marks"); err != nil {
+		t.Fatal(err)
+	}
+	cl.ForceMetadataRefresh()
+	time.Sleep(100 * time.Millisecond)
+	write(2)
+	read()
+	if ok, err := none.Read(ctx, false); ok || err != nil {
+		t.Errorf("a topic that is not there: %v, %v", ok, err)
+	}
+
+	deleted := kadm.Offsets{}
+	deleted.Add(kadm.Offset{Topic: "marks", Partition: 0, At: 50})
+	if _, err := adm.DeleteRecords(ctx, deleted); err != nil {
+		t.Fatal(err)
+	}
+	m.mu.Lock()
+	m.next[0] = 10 // as if it had lagged
+	m.mu.Unlock()
+	read()
+	s := Subject{ID: []byte("7"), Key: []byte("k"), Accepted: now - 1}
+	if !m.Hit(&s) {
+		t.Error("a mark that was read hits nothing")
+	}
+	m.purge(time.Now().Add(2 * time.Hour))
+	if m.Len() != 0 {
+		t.Errorf("%d marks after all were purged", m.Len())
+	}
+}
