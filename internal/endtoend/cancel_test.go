@@ -502,3 +502,47 @@ func TestCancelBehindTransaction(t *testing.T) {
 		})
 	})
 }
+
+// TestCancelLateStep: an exact record whose last step is skipped, because it is late, waits for
+// the cancels before its due time and not only for those before the end of its step.
+func TestCancelLateStep(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery change, _ time.Duration) {
+		virtual(t, "1s 30s", []string{"orders"}, func(w *world) {
+			s := w.serve("one", delivery)
+			s.joined()
+			got := w.watchCommitted("orders")
+			for i, id := range []string{"1", "2"} {
+				rec := w.request("", "orders", "k"+id, []string{"cancelled", "stays"}[i], named(id))
+				rec.Headers[0] = kgo.RecordHeader{Key: levels.HeaderFor, Value: []byte("35s")} // 30s, and then five times 1s
+				w.send(rec)
+			}
+			time.Sleep(20 * time.Second)
+			if err := w.client.ProduceSync(context.Background(), w.request("1h", "orders", "k1", "routed", named("9"))).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Second)
+			s.stop()
+			time.Sleep(7 * time.Second) // the step is over, the due time is not
+			w.send(w.cancel("1", "k1"))
+			time.Sleep(20 * time.Second)
+			fc := forwarder.DefaultConfig()
+			fc.Ladder, fc.Instance = w.ladder, "one"
+			delivery(new(router.Config), &fc)
+			fc.Ladder = w.ladder
+			f, err := forwarder.New(fc, w.opts()...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stop := w.run(f.Run)
+			time.Sleep(20 * time.Second)
+			if n := len(got.now()); n > 0 {
+				t.Errorf("%d records arrived before it was known which are cancelled", n)
+			}
+			stop()
+			s = w.serve("one", delivery)
+			defer s.stop()
+			time.Sleep(time.Minute)
+			checkArrived(t, got.now(), "routed", "stays")
+		})
+	})
+}
