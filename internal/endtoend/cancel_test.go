@@ -503,46 +503,59 @@ func TestCancelBehindTransaction(t *testing.T) {
 	})
 }
 
-// TestCancelLateStep: an exact record whose last step is skipped, because it is late, waits for
-// the cancels before its due time and not only for those before the end of its step.
+// TestCancelLateStep: an exact record whose last steps are skipped, because it is late, waits for
+// the cancels before its due time, and not only for those before the end of its step.
 func TestCancelLateStep(t *testing.T) {
 	bothDeliveries(t, func(t *testing.T, delivery change, _ time.Duration) {
 		virtual(t, "1s 30s", []string{"orders"}, func(w *world) {
-			s := w.serve("one", delivery)
-			s.joined()
+			rc, fc := router.DefaultConfig(), forwarder.DefaultConfig()
+			rc.Ladder, fc.Ladder, rc.Instance, fc.Instance = w.ladder, w.ladder, "one", "one"
+			delivery(&rc, &fc)
+			routing := func() (stop func()) {
+				r, err := router.New(rc, w.opts()...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return w.run(r.Run)
+			}
+			f, err := forwarder.New(fc, w.opts()...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.run(f.Run)()
+			stopRouter := routing()
 			got := w.watchCommitted("orders")
+			time.Sleep(20 * time.Second)
+			begun := time.Now()
+			until := func(second float64) { time.Sleep(time.Until(begun.Add(time.Duration(second * float64(time.Second))))) }
 			for i, id := range []string{"1", "2"} {
 				rec := w.request("", "orders", "k"+id, []string{"cancelled", "stays"}[i], named(id))
 				rec.Headers[0] = kgo.RecordHeader{Key: levels.HeaderFor, Value: []byte("35s")} // 30s, and then five times 1s
 				w.send(rec)
 			}
-			time.Sleep(20 * time.Second)
-			if err := w.client.ProduceSync(context.Background(), w.request("1h", "orders", "k1", "routed", named("9"))).FirstErr(); err != nil {
+			cl := w.newClient()
+			defer cl.Close()
+			until(20)
+			if err := admin.Pause(context.Background(), cl, w.names, admin.LevelOf(30*time.Second)); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(5 * time.Second)
-			s.stop()
-			time.Sleep(7 * time.Second) // the step is over, the due time is not
+			until(29.6)
+			w.send(w.request("1s", "orders", "k1", "has the forwarder look", named("9")))
+			until(31.5)
+			stopRouter()
 			w.send(w.cancel("1", "k1"))
-			time.Sleep(20 * time.Second)
-			fc := forwarder.DefaultConfig()
-			fc.Ladder, fc.Instance = w.ladder, "one"
-			delivery(new(router.Config), &fc)
-			fc.Ladder = w.ladder
-			f, err := forwarder.New(fc, w.opts()...)
-			if err != nil {
+			until(40)
+			if err := admin.Resume(context.Background(), cl, w.names, admin.LevelOf(30*time.Second)); err != nil {
 				t.Fatal(err)
 			}
-			stop := w.run(f.Run)
-			time.Sleep(20 * time.Second)
-			if n := len(got.now()); n > 0 {
-				t.Errorf("%d records arrived before it was known which are cancelled", n)
+			until(60)
+			if n := len(got.now()); n != 1 {
+				t.Errorf("%d records arrived before it was known which are cancelled, want 1", n)
 			}
-			stop()
-			s = w.serve("one", delivery)
-			defer s.stop()
-			time.Sleep(time.Minute)
-			checkArrived(t, got.now(), "routed", "stays")
+			stopRouter = routing()
+			until(120)
+			stopRouter()
+			checkArrived(t, got.now(), "has the forwarder look", "stays")
 		})
 	})
 }
