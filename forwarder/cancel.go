@@ -98,6 +98,12 @@ func (s *screen) Soon() {
 	}
 }
 
+// knows reports whether a record may be delivered that is late and was not judged by its due
+// time, but by the end of a step before that.
+func (s *screen) knows(w *consume.Work, due time.Time) bool {
+	return s == nil || !record.HasOwnID(w.Record.Headers) || s.gate.Knows(due, record.CancelPartition(w.Record, s.inbox), w.Clock)
+}
+
 // Judge implements consume.Screen. A record with its sender's id waits until all cancels are
 // known that hold in any case. One without waits for nothing.
 func (s *screen) Judge(w *consume.Work, at consume.Screened) consume.Verdict {

@@ -89,7 +89,10 @@ func (w *worker) step(work *consume.Work, h *record.Headers, f *levels.Facts) (n
 			due.UTC().Format(time.RFC3339Nano), levels.FormatDelay(w.maxDelay))}
 	}
 	rest := due.Sub(work.Clock(time.Now()))
-	if !work.Due.Before(due) || rest <= 0 {
+	if !work.Due.Before(due) {
+		return next, false, nil
+	}
+	if rest <= 0 && w.screen.knows(work, due) { // else it waits on the first level until that is known
 		return next, false, nil
 	}
 	if f.ID == "" && w.handing == nil { // nobody has looked at its target yet

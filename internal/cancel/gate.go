@@ -66,7 +66,7 @@ type known struct {
 }
 
 // of returns up to when the cancels of a record are known whose own cancels come by a
-// partition of the inbox; below 0: by any.
+// partition of the inbox; below 0: by any. A zero time is none.
 func (k *known) of(partition int32) time.Time {
 	if partition >= 0 && int(partition) < len(k.partitions) && k.partitions[partition].Before(k.all) {
 		return k.partitions[partition]
@@ -95,8 +95,10 @@ func (g *Gate) Want() {
 // partitioner, comes by any. One that stands still while others move counts only for its own
 // records: an error there must not stop everybody.
 func (g *Gate) Knows(due time.Time, partition int32, clock func(time.Time) time.Time) bool {
-	if k := g.known.Load(); k != nil && !clock(k.of(partition)).Before(due.Add(-Notice)) {
-		return true
+	if k := g.known.Load(); k != nil {
+		if at := k.of(partition); !at.IsZero() && !clock(at).Before(due.Add(-Notice)) { // no clock can tell the zero time
+			return true
+		}
 	}
 	if seeded.openGate {
 		return true
@@ -219,8 +221,14 @@ func (g *Gate) look(ctx context.Context, adm *kadm.Client, p *passing) error {
 		return fmt.Errorf("look up the start of the inbox: %w", connect.GrantTopic(err, connect.Describe, g.inbox))
 	}
 	now := make([]spot, len(ends[g.inbox]))
+	if len(now) == 0 {
+		return fmt.Errorf("look up the end of the inbox: topic %s has no partitions", g.inbox)
+	}
 	for n := range now {
-		end, _ := ends.Lookup(g.inbox, int32(n))
+		end, known := ends.Lookup(g.inbox, int32(n))
+		if !known {
+			return fmt.Errorf("look up the end of the inbox: no answer for %s/%d", g.inbox, n)
+		}
 		start, _ := starts.Lookup(g.inbox, int32(n))
 		now[n] = spot{end: end.Offset, passed: max(0, start.Offset)}
 		if c, ok := commits.Lookup(g.inbox, int32(n)); ok && c.Err == nil {

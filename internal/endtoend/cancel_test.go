@@ -502,3 +502,60 @@ func TestCancelBehindTransaction(t *testing.T) {
 		})
 	})
 }
+
+// TestCancelLateStep: an exact record whose last steps are skipped, because it is late, waits for
+// the cancels before its due time, and not only for those before the end of its step.
+func TestCancelLateStep(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery change, _ time.Duration) {
+		virtual(t, "1s 30s", []string{"orders"}, func(w *world) {
+			rc, fc := router.DefaultConfig(), forwarder.DefaultConfig()
+			rc.Ladder, fc.Ladder, rc.Instance, fc.Instance = w.ladder, w.ladder, "one", "one"
+			delivery(&rc, &fc)
+			routing := func() (stop func()) {
+				r, err := router.New(rc, w.opts()...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return w.run(r.Run)
+			}
+			f, err := forwarder.New(fc, w.opts()...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.run(f.Run)()
+			stopRouter := routing()
+			got := w.watchCommitted("orders")
+			time.Sleep(20 * time.Second)
+			begun := time.Now()
+			until := func(second float64) { time.Sleep(time.Until(begun.Add(time.Duration(second * float64(time.Second))))) }
+			for i, id := range []string{"1", "2"} {
+				rec := w.request("", "orders", "k"+id, []string{"cancelled", "stays"}[i], named(id))
+				rec.Headers[0] = kgo.RecordHeader{Key: levels.HeaderFor, Value: []byte("35s")} // 30s, and then five times 1s
+				w.send(rec)
+			}
+			cl := w.newClient()
+			defer cl.Close()
+			until(20)
+			if err := admin.Pause(context.Background(), cl, w.names, admin.LevelOf(30*time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			until(29.6)
+			w.send(w.request("1s", "orders", "k1", "has the forwarder look", named("9")))
+			until(31.5)
+			stopRouter()
+			w.send(w.cancel("1", "k1"))
+			until(40)
+			if err := admin.Resume(context.Background(), cl, w.names, admin.LevelOf(30*time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			until(60)
+			if n := len(got.now()); n != 1 {
+				t.Errorf("%d records arrived before it was known which are cancelled, want 1", n)
+			}
+			stopRouter = routing()
+			until(120)
+			stopRouter()
+			checkArrived(t, got.now(), "has the forwarder look", "stays")
+		})
+	})
+}
