@@ -83,7 +83,7 @@ func readRecord(ctx context.Context, cl *kgo.Client, names levels.Names, at Plac
 func newContents(names levels.Names, rec *kgo.Record, most int) *Contents {
 	c := &Contents{
 		Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Time: rec.Timestamp.UTC(),
-		Retried: newRetried(rec),
+		Retried: NewRetried(rec),
 		Key:     cutPreview(rec.Key, most), Value: cutPreview(rec.Value, most), Headers: make([]Header, len(rec.Headers)),
 	}
 	for i, h := range rec.Headers {

@@ -63,7 +63,7 @@ func newLetter(rec *kgo.Record) *Letter {
 		Code: levels.Code(text(levels.HeaderError)), Detail: text(levels.HeaderErrorDetail),
 		Origin: text(levels.HeaderOrigin), ID: text(levels.HeaderID),
 		Key: newPreview(rec.Key), Headers: newHeaders(rec.Headers), Value: newPreview(rec.Value),
-		LeftOut: record.LeftOut(rec), Retried: newRetried(rec),
+		LeftOut: record.LeftOut(rec), Retried: NewRetried(rec),
 	}
 	if target, given := record.Last(rec.Headers, levels.HeaderTarget); given {
 		s := string(target)

@@ -89,7 +89,7 @@ func newPending(rec *kgo.Record, delay time.Duration) *Pending {
 	p := &Pending{
 		Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Due: dueAt(rec, delay).UTC(),
 		Key: newPreview(rec.Key), Headers: newHeaders(record.WithoutHop(rec.Headers, 0)), Value: newPreview(rec.Value),
-		Retried: newRetried(rec),
+		Retried: NewRetried(rec),
 	}
 	if target, given := record.Last(rec.Headers, levels.HeaderTarget); given {
 		s := string(target)

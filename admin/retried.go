@@ -22,8 +22,8 @@ type Retried struct {
 	FirstCause string `json:"first_cause,omitempty"`
 }
 
-// newRetried is nil for a record that says nothing of retries.
-func newRetried(rec *kgo.Record) *Retried {
+// NewRetried returns what a record says of its retries, nil for nothing.
+func NewRetried(rec *kgo.Record) *Retried {
 	n, counted := record.Number(rec.Headers, levels.HeaderAttempt, math.MaxInt32)
 	first, last := record.Causes(rec.Headers)
 	if !counted && last == nil && first == nil {

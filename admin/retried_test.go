@@ -32,7 +32,7 @@ func TestRetriedInWords(t *testing.T) {
 		{pairs("delay-attempt", "2", "delay-retry-cause", "\x1b[2J\xff"+strings.Repeat("\u202e", 10)), "retry 2: \ufffd[2J\ufffd" + strings.Repeat("\ufffd", 10)},
 	} {
 		rec := &kgo.Record{Headers: c.headers}
-		if got := newRetried(rec).String(); got != c.want {
+		if got := NewRetried(rec).String(); got != c.want {
 			t.Errorf("%q: %q, want %q", c.headers, got, c.want)
 		}
 		if l := newLetter(rec); (l.Retried == nil) != (c.want == "") {

@@ -84,6 +84,14 @@ func (m *Mark) Hits(s *Subject) bool {
 	return s.Place.Known && s.Place.Partition < m.Partition
 }
 
+// Names reports whether the mark has the name of a record.
+func (m *Mark) Names(s *Subject) bool {
+	if m.AnyKey {
+		return m.Name == NameOf(s.ID, nil)
+	}
+	return s.Key != nil && m.Name == NameOf(s.ID, s.Key)
+}
+
 // later reports whether m was asked for after other.
 func (m *Mark) later(other *Mark) bool {
 	switch {

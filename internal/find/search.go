@@ -120,6 +120,9 @@ func Find(ctx context.Context, cl *kgo.Client, cfg Config, q Query) (*Result, er
 	if err := s.run(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.cancels(ctx); err != nil {
+		return nil, err
+	}
 	return s.result(), nil
 }
 
@@ -201,7 +204,7 @@ func (s *search) origin(ctx context.Context) (lead, error) {
 		if p.Partition.Partition != n || offset < p.start || offset >= p.end {
 			continue
 		}
-		if err := s.readRanges(ctx, "the place that the id names", []*part{p}, []interval{{offset, offset + 1}}, window{}); err != nil {
+		if err := s.readRanges(ctx, "the place that the id names", []*part{p}, []interval{{offset, offset + 1}}, window{}, s.visit); err != nil {
 			return base, err
 		}
 	}
@@ -441,7 +444,7 @@ func (s *search) allOfTarget(ctx context.Context, l lead) error {
 			ranges[i] = interval{parts[i].end - share, parts[i].end}
 			parts[i].wanted = parts[i].wanted.with(parts[i].retained())
 		}
-		return s.readRanges(ctx, "topic "+parts[0].Topic, parts, ranges, window{})
+		return s.readRanges(ctx, "topic "+parts[0].Topic, parts, ranges, window{}, s.visit)
 	}
 	oldest, err := earliest(ctx, s.cl, parts)
 	if err != nil {
@@ -528,8 +531,7 @@ func (s *search) sentAgain(ctx context.Context) error {
 			chunks = append(chunks, chunk{parts[i].Partition, r})
 		}
 		err = readChunks(ctx, s.cl, chunks, func(int64) {}, func(rec *kgo.Record) {
-			s.read++
-			s.of(topic).Records++
+			s.count(rec)
 			var of admin.Sending
 			if json.Unmarshal(rec.Value, &of) == nil && of.Letter == letter.place() && of.Died == letter.Since.UnixMilli() {
 				letter.SentAgain, letter.SentTo = when(rec.Timestamp), of.To.String()
@@ -565,12 +567,12 @@ func (s *search) readWindow(ctx context.Context, what string, parts []*part, w w
 			ranges[i].from = max(ranges[i].from, p.pending().from)
 		}
 	}
-	return s.readRanges(ctx, what, parts, ranges, w)
+	return s.readRanges(ctx, what, parts, ranges, w, s.visit)
 }
 
 // readRanges reads ranges of partitions, but for what was read before, as far as the limit
 // allows.
-func (s *search) readRanges(ctx context.Context, what string, parts []*part, want []interval, w window) error {
+func (s *search) readRanges(ctx context.Context, what string, parts []*part, want []interval, w window, visit func(*kgo.Record)) error {
 	var chunks []chunk
 	wishes := make([]int64, len(parts))
 	gaps := make([][]interval, len(parts))
@@ -607,13 +609,12 @@ func (s *search) readRanges(ctx context.Context, what string, parts []*part, wan
 		if s.cfg.Progress != nil {
 			s.cfg.Progress.Add(n)
 		}
-	}, s.visit)
+	}, visit)
 }
 
 // visit keeps a sighting of a record that has the id.
 func (s *search) visit(rec *kgo.Record) {
-	s.read++
-	s.of(rec.Topic).Records++
+	s.count(rec)
 	found := s.look(rec)
 	if found == nil {
 		return
@@ -630,6 +631,12 @@ func (s *search) visit(rec *kgo.Record) {
 	*kept++
 	s.seen = append(s.seen, found)
 	s.eye.learn(found)
+}
+
+// count counts a record that was read.
+func (s *search) count(rec *kgo.Record) {
+	s.read++
+	s.of(rec.Topic).Records++
 }
 
 // look returns a sighting of a record that has the id.
@@ -687,6 +694,12 @@ func (s *search) note(format string, args ...any) {
 // result is what was found.
 func (s *search) result() *Result {
 	kept, left := settle(s.seen)
+	if left != nil && left.conclude() {
+		kept, left = []*Sighting{left}, nil
+	}
+	for _, k := range kept {
+		k.conclude()
+	}
 	r := &Result{ID: s.q.ID, State: NotFound, Records: kept, Left: left, Read: s.read, Searched: []Searched{}, More: s.more}
 	if len(kept) == 0 {
 		r.Records = []*Sighting{}

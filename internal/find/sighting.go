@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/internal/cancel"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -27,6 +28,8 @@ const (
 	Delivered State = "delivered"
 	// Dead is a dead letter.
 	Dead State = "dead"
+	// Cancelled is dropped when it is due, or was.
+	Cancelled State = "cancelled"
 	// NotFound is at none of the places that were searched.
 	NotFound State = "not-found"
 )
@@ -66,6 +69,11 @@ type Sighting struct {
 	SentAgain *time.Time `json:"sent_again,omitempty"`
 	SentTo    string     `json:"sent_to,omitempty"`
 
+	// Retried is what it says of its retries; nil for nothing.
+	Retried *admin.Retried `json:"retried,omitempty"`
+	// Cancel is what cancelled it; nil for nothing.
+	Cancel *Cancel `json:"cancel,omitempty"`
+
 	Key     *admin.Preview `json:"key"`
 	Headers []admin.Header `json:"headers"`
 	Value   *admin.Preview `json:"value"`
@@ -73,8 +81,10 @@ type Sighting struct {
 	handled bool   // the service has committed it: it is not there any more
 	origin  string // the id of where it was first accepted; "" where that is not known
 	key     []byte
-	asks    int32 // the partition of the target, or ByKey
-	direct  bool  // written straight to a level
+	asks    int32          // the partition of the target, or ByKey
+	direct  bool           // written straight to a level
+	subject cancel.Subject // what a cancel has to know of it, of one that waits
+	cancel  *Cancel        // the first that hits it
 }
 
 func (s *Sighting) place() admin.Place {
@@ -153,6 +163,7 @@ func (e *eye) waiting(rec *kgo.Record, delay time.Duration) *Sighting {
 		}
 		return s
 	}
+	s.subject = h.Subject(rec, e.names.Inbox(), f.Accepted)
 	s.Level, s.Granted = levels.FormatDelay(delay), f.Granted
 	due, exact := record.DueOn(rec, delay)
 	if s.Due = when(due); s.Due == nil || !exact {
@@ -183,6 +194,7 @@ func (e *eye) parked(rec *kgo.Record) *Sighting {
 	s := e.sighting(src, h, Parked)
 	s.Topic, s.Partition, s.Offset, s.Since = rec.Topic, rec.Partition, rec.Offset, rec.Timestamp.UTC()
 	s.ID, s.origin, s.Origin = h.DeliveredID(src, &f), f.ID, f.Origin
+	s.subject = record.SubjectOf(src, &f, e.names.Inbox())
 	s.Due, s.Accepted, s.Granted, s.Target, s.asks = moment(f.Due), moment(f.Accepted), f.Granted, &f.Topic, f.Partition
 	return s
 }
@@ -248,7 +260,7 @@ func (e *eye) sighting(rec *kgo.Record, h *record.Headers, state State) *Sightin
 	s := &Sighting{
 		State: state, ID: string(e.id), Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Since: rec.Timestamp.UTC(),
 		Key: admin.NewPreview(rec.Key, e.bytes), Headers: admin.NewHeaders(shown, e.bytes), Value: admin.NewPreview(rec.Value, e.bytes),
-		key: bytes.Clone(rec.Key), asks: h.AskedPartition(),
+		Retried: admin.NewRetried(rec), key: bytes.Clone(rec.Key), asks: h.AskedPartition(),
 	}
 	if t := when(s.Since); t == nil {
 		s.Since = time.Time{}
@@ -275,6 +287,12 @@ func (s *Sighting) Describe() string {
 			return "on level " + s.Level + " of a walk to an exact time"
 		}
 		return fmt.Sprintf("on level %s, step %d of %d to an exact time", s.Level, s.Step, s.Steps)
+	case Cancelled:
+		word := "cancelled"
+		if s.Cancel.Replaces {
+			word = "replaced"
+		}
+		return fmt.Sprintf("%s at %s by partition %d, offset %d of the inbox", word, s.Cancel.At.Format(time.RFC3339Nano), s.Cancel.Partition, s.Cancel.Offset)
 	case Parked:
 		return "its target cannot be written, or is paused"
 	case Delivered:

@@ -12,8 +12,7 @@ import (
 // was that is nowhere now.
 //
 // A record that has left a level and is nowhere else was delivered to a topic that was not
-// searched or does not keep it, or was purged, or was cancelled. This is the place to tell
-// the last from the others, once cancelled records leave something to be read.
+// searched or does not keep it, or was purged, or was cancelled: see [Sighting.conclude].
 func settle(all []*Sighting) (kept []*Sighting, left *Sighting) {
 	for _, s := range all {
 		switch {

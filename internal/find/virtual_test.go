@@ -220,6 +220,58 @@ func TestStates(t *testing.T) {
 	})
 }
 
+// TestCancelled: a record whose cancel was accepted in time is cancelled, while it waits and
+// after that. What was delivered is not, and neither is what nobody can know of any more.
+func TestCancelled(t *testing.T) {
+	virtual(t, "1s 10s 1m 10m", func(w *world) {
+		w.start()
+		asked := func(id, delay string) string {
+			return w.send("k", "delay-level", delay, "delay-target", "orders", "delay-id", id)
+		}
+		sent, origin := time.Now(), asked("early", "1m")
+		asked("parked", "10s")
+		asked("replaced", "1m")
+		asked("late", "10s")
+		made := w.send("k", "delay-level", "10m", "delay-target", "orders")
+		if err := admin.Pause(context.Background(), w.Client, w.Names, admin.Paused{Target: "orders"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(15 * time.Second)
+		for _, id := range []string{"early", "parked", made} {
+			w.send("k", "delay-cancel", id)
+		}
+		w.send("k", "delay-cancel", "another")
+		w.send("k", "delay-level", "10m", "delay-target", "orders", "delay-id", "replaced", "delay-replace", "true")
+		time.Sleep(2 * time.Second)
+		for _, id := range []string{"early", origin} {
+			r := w.want(find.Query{ID: id}, "cancelled; cancelled on delay.level.1m")
+			if s := r.Records[0]; s.Cancel == nil || s.Cancel.Replaces || s.Cancel.At.Before(*s.Accepted) {
+				t.Errorf("%q: %+v", id, s.Cancel)
+			}
+		}
+		w.want(find.Query{ID: made}, "cancelled; cancelled on delay.level.10m")
+		w.want(find.Query{ID: "parked"}, "cancelled; cancelled on delay.parked")
+		w.want(find.Query{ID: "late"}, "parked; parked on delay.parked")
+		r := w.want(find.Query{ID: "replaced"}, "waiting; waiting on delay.level.10m; cancelled on delay.level.1m")
+		if s := r.Records[1]; s.Cancel == nil || !s.Cancel.Replaces {
+			t.Errorf("replaced: %+v", s.Cancel)
+		}
+		if err := admin.Resume(context.Background(), w.Client, w.Names, admin.Paused{Target: "orders"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Minute)
+		w.want(find.Query{ID: origin}, "cancelled; cancelled on delay.level.1m")
+		w.want(find.Query{ID: "early", Around: sent}, "cancelled; cancelled on delay.level.1m")
+		w.want(find.Query{ID: "late", Target: "orders"}, "delivered; delivered on orders")
+		w.send("k", "delay-cancel", "late")
+		time.Sleep(2 * time.Second)
+		w.want(find.Query{ID: "late", Target: "orders"}, "delivered; delivered on orders")
+		if r := w.find(find.Query{ID: "late", Around: sent, Target: "others"}); r.Left == nil {
+			t.Errorf("a cancel that came too late: %s", says(r))
+		}
+	})
+}
+
 // TestWalk finds an exact record on each step, by an id that says when it was accepted and
 // by one that says nothing; also where the levels before are purged.
 func TestWalk(t *testing.T) {
