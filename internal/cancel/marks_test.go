@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -17,14 +18,18 @@ import (
 // partitions that are new, and what the topic does not have any more is not waited for. A topic that is
 // not there is none to wait for.
 func TestMarksRead(t *testing.T) {
-	t.Parallel()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "marks"))
+	synctest.Test(t, marksRead)
+}
+
+func marksRead(t *testing.T) {
+	network := new(kfake.VirtualNetwork)
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ListenFn(network.Listen), kfake.Ports(9092), kfake.SeedTopics(2, "marks"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	at := kgo.SeedBrokers(c.ListenAddrs()...)
-	cl, err := kgo.NewClient(at, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	at := []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...), kgo.Dialer(network.DialContext)}
+	cl, err := kgo.NewClient(append(at, kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,9 +46,9 @@ func TestMarksRead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	m := NewMarks("marks", time.Hour, nopLog, nopGauge, at)
+	m := NewMarks("marks", time.Hour, nopLog, nopGauge, at...)
 	defer m.Start(ctx)()
-	none := NewMarks("none", time.Hour, nopLog, nopGauge, at)
+	none := NewMarks("none", time.Hour, nopLog, nopGauge, at...)
 	defer none.Start(ctx)()
 	read := func() {
 		t.Helper()
