@@ -100,7 +100,7 @@ func printFound(con *console, r *find.Result) {
 		con.note("more records have this id")
 	}
 	if s := r.Left; s != nil {
-		con.note("it was on %s/%d/%d, accepted there at %s, and has left: it was delivered to %s, or deleted",
+		con.note("it was on %s/%d/%d, accepted there at %s, and has left: it was delivered to %s, or cancelled, or deleted",
 			s.Topic, s.Partition, s.Offset, s.Since.Format(preciseTime), targetOf(s.Target))
 	}
 	for _, note := range r.Notes {
