@@ -179,6 +179,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Router, error) {
 		Transactional: r.transactional,
 		Unstable:      outbox.Unstable,
 		Assigned:      r.assigned,
+		Stalled:       func(_ string, partition int32, offset int64) { r.marks.Stalls(partition, offset) },
 		Log:           cfg.Log,
 		Metrics:       counters,
 	}, opts...)

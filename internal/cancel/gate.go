@@ -92,8 +92,8 @@ func (g *Gate) Want() {
 // the record came, or would have come; below 0: not known. Where they are not the record is held.
 //
 // All partitions of the inbox count, as a cancel without a key, or from a client with another
-// partitioner, comes by any. One that stands still while others move counts only for its own
-// records: an error there must not stop everybody.
+// partitioner, comes by any. One that stalls counts only for its own records: an error there must
+// not stop everybody.
 func (g *Gate) Knows(due time.Time, partition int32, clock func(time.Time) time.Time) bool {
 	if k := g.known.Load(); k != nil {
 		if at := k.of(partition); !at.IsZero() && !clock(at).Before(due.Add(-Notice)) { // no clock can tell the zero time
@@ -235,7 +235,7 @@ func (g *Gate) look(ctx context.Context, adm *kadm.Client, p *passing) error {
 			now[n].passed = max(now[n].passed, c.At)
 		}
 	}
-	k, behind := p.look(now, begun)
+	k, behind := p.look(now, begun, g.marks.stalls())
 	read, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	ok, err := g.marks.Read(read, true)

@@ -125,6 +125,28 @@ func (m Mark) String() string {
 	return fmt.Sprintf("%s %x %d %d %d", word, m.Name[:], m.At, m.Partition, m.Offset)
 }
 
+// stallText says that the router cannot go on in a partition of the inbox, "stall PARTITION OFFSET".
+func stallText(partition int32, offset int64) string {
+	return fmt.Sprintf("%s%d %d", stallPrefix, partition, offset)
+}
+
+const stallPrefix = "stall "
+
+// parseStall reads what stallText wrote. ok is false for any other text.
+func parseStall(text string) (partition int32, offset int64, ok bool) {
+	text, ok = strings.CutPrefix(text, stallPrefix)
+	if !ok {
+		return 0, 0, false
+	}
+	number, place, _ := strings.Cut(text, " ")
+	n, err := strconv.ParseInt(number, 10, 32)
+	if err != nil {
+		return 0, 0, false
+	}
+	offset, err = strconv.ParseInt(place, 10, 64)
+	return int32(n), offset, err == nil
+}
+
 // Parse reads what String wrote.
 func Parse(text string) (m Mark, err error) {
 	fields := strings.Split(text, " ")

@@ -70,6 +70,9 @@ type Marks struct {
 	since  time.Time     // it is not
 	absent bool          // for the reason that it is not there
 	told   string
+	// stalled is where routers have said that partitions of the inbox stall: the last of each.
+	// Whether one still does is seen by what the router has committed.
+	stalled map[int32]int64
 }
 
 // NewMarks returns marks of a topic; Start reads them. keep is how long a mark counts. gauge
@@ -77,7 +80,7 @@ type Marks struct {
 func NewMarks(topic string, keep time.Duration, log zerolog.Logger, gauge series.Gauge, opts ...kgo.Opt) *Marks {
 	return &Marks{
 		topic: topic, keep: keep, opts: opts, log: log, gauge: gauge,
-		next: make(map[int32]int64), moved: make(chan struct{}),
+		next: make(map[int32]int64), moved: make(chan struct{}), stalled: make(map[int32]int64),
 	}
 }
 
@@ -268,6 +271,12 @@ func (m *Marks) take(fetches kgo.Fetches) {
 		if rec.Attrs.IsControl() {
 			return
 		}
+		if partition, offset, ok := parseStall(string(rec.Value)); ok {
+			m.mu.Lock()
+			m.stalled[partition] = offset
+			m.mu.Unlock()
+			return
+		}
 		mark, err := Parse(string(rec.Value))
 		if err != nil {
 			m.log.Warn().Err(err).Str("topic", m.topic).Int32("partition", rec.Partition).Int64("offset", rec.Offset).
@@ -287,6 +296,13 @@ func (m *Marks) take(fetches kgo.Fetches) {
 	defer m.mu.Unlock()
 	maps.Copy(m.next, next)
 	m.wakeLocked()
+}
+
+// stalls returns where routers have said that partitions of the inbox stall.
+func (m *Marks) stalls() map[int32]int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.stalled)
 }
 
 // Read waits until all marks are known that were written before it was called. ok is false

@@ -23,6 +23,7 @@ type partition struct {
 	asked  time.Time // since when aim is waited for; zero: it is not
 	aim    int64     // the end at that time
 	passed int64     // at the last look
+	stalls bool      // a router has said that it stalls there
 	moved  time.Time // when passed has changed, or there was nothing to pass
 }
 
@@ -39,8 +40,9 @@ func (p *passing) waits(now time.Time, less time.Duration) bool {
 }
 
 // look takes what a look has found that began at a time. It returns up to when everything is
-// passed, and a partition that is behind, -1 for none.
-func (p *passing) look(now []spot, begun time.Time) (k *known, behind int) {
+// passed, and a partition that is behind, -1 for none. stalls are the offsets at which routers
+// have said that a partition stalls.
+func (p *passing) look(now []spot, begun time.Time, stalls map[int32]int64) (k *known, behind int) {
 	for len(p.partitions) < len(now) {
 		p.partitions = append(p.partitions, partition{moved: begun})
 	}
@@ -51,6 +53,8 @@ func (p *passing) look(now []spot, begun time.Time) (k *known, behind int) {
 		if now[i].passed != at.passed {
 			at.passed, at.moved, p.moved = now[i].passed, begun, begun
 		}
+		offset, told := stalls[int32(i)]
+		at.stalls = told && offset == at.passed
 		if !at.asked.IsZero() && at.aim > now[i].end {
 			at.aim = now[i].end // the inbox was deleted and created again
 		}
@@ -83,7 +87,8 @@ func (p *passing) snapshot(now time.Time) *known {
 	return k
 }
 
-// stands reports whether the router has not moved on a partition for long, and moves on others.
+// stands reports whether a partition stalls, by what its router says, or because the router has
+// not moved on it for long, and moves on others.
 func (p *passing) stands(at *partition, now time.Time) bool {
-	return now.Sub(at.moved) >= standsAfter && now.Sub(p.moved) < standsAfter
+	return at.stalls || now.Sub(at.moved) >= standsAfter && now.Sub(p.moved) < standsAfter
 }

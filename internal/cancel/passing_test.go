@@ -13,23 +13,27 @@ func TestPassing(t *testing.T) {
 	for i, step := range []struct {
 		at     float64
 		now    []spot
+		stalls map[int32]int64
 		known  []float64 // of each partition; below 0: nothing
 		all    float64
 		behind int
 		why    string
 	}{
-		{0, []spot{{10, 10}, {5, 3}}, []float64{0, -1}, -1, 1, "one is passed, one is not"},
-		{1, []spot{{12, 10}, {9, 4}}, []float64{0, -1}, -1, 1, "new records; the aim of 0 s stays"},
-		{2, []spot{{12, 11}, {9, 5}}, []float64{0, 0}, 0, 0, "the second has passed what it had at 0 s"},
-		{3, []spot{{12, 12}, {9, 5}}, []float64{3, 0}, 0, 1, "the first has caught up; the second aims at 9 since 2 s"},
-		{21.9, []spot{{20, 20}, {9, 5}}, []float64{21.9, 0}, 0, 1, "the second has not moved since 2 s, and not for longer than the limit"},
-		{22.5, []spot{{21, 21}, {9, 5}}, []float64{22.5, 0}, 22.5, 1, "it stands still, and counts for its own records only"},
-		{45, []spot{{22, 21}, {9, 5}}, []float64{22.5, 0}, 0, 1, "nothing moves any more: the router is away, and all wait"},
-		{46, []spot{{22, 22}, {9, 9}}, []float64{46, 46}, 46, -1, "it is back"},
-		{47, []spot{{1, 0}, {9, 9}}, []float64{46, 47}, 46, 0, "the inbox is a new one"},
-		{48, []spot{{0, 0}, {9, 9}, {4, 0}}, []float64{48, 48, -1}, -1, 2, "and emptied; a partition is new"},
+		{0, []spot{{10, 10}, {5, 3}}, nil, []float64{0, -1}, -1, 1, "one is passed, one is not"},
+		{1, []spot{{12, 10}, {9, 4}}, nil, []float64{0, -1}, -1, 1, "new records; the aim of 0 s stays"},
+		{2, []spot{{12, 11}, {9, 5}}, nil, []float64{0, 0}, 0, 0, "the second has passed what it had at 0 s"},
+		{3, []spot{{12, 12}, {9, 5}}, nil, []float64{3, 0}, 0, 1, "the first has caught up; the second aims at 9 since 2 s"},
+		{21.9, []spot{{20, 20}, {9, 5}}, nil, []float64{21.9, 0}, 0, 1, "the second has not moved since 2 s, and not for longer than the limit"},
+		{22.5, []spot{{21, 21}, {9, 5}}, nil, []float64{22.5, 0}, 22.5, 1, "it stands still, and counts for its own records only"},
+		{45, []spot{{22, 21}, {9, 5}}, nil, []float64{22.5, 0}, 0, 1, "nothing moves any more: the router is away, and all wait"},
+		{46, []spot{{22, 22}, {9, 9}}, nil, []float64{46, 46}, 46, -1, "it is back"},
+		{47, []spot{{1, 0}, {9, 9}}, nil, []float64{46, 47}, 46, 0, "the inbox is a new one"},
+		{48, []spot{{0, 0}, {9, 9}, {4, 0}}, nil, []float64{48, 48, -1}, -1, 2, "and emptied; a partition is new"},
+		{49, []spot{{3, 2}, {9, 9}, {4, 2}}, map[int32]int64{2: 2}, []float64{48, 49, -1}, 48, 2, "the new one stalls, by what its router says: it counts for its own records only"},
+		{50, []spot{{3, 3}, {9, 9}, {6, 2}}, map[int32]int64{2: 2}, []float64{50, 50, -1}, 50, 2, "so it does from then on"},
+		{51, []spot{{3, 3}, {9, 9}, {6, 3}}, map[int32]int64{2: 2}, []float64{51, 51, -1}, -1, 2, "it moves again"},
 	} {
-		k, behind := p.look(step.now, at(step.at))
+		k, behind := p.look(step.now, at(step.at), step.stalls)
 		if behind != step.behind {
 			t.Errorf("step %d, %s: %d is behind, want %d", i, step.why, behind, step.behind)
 		}

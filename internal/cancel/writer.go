@@ -119,6 +119,17 @@ func (w *Writer) Write(ctx context.Context, asked []Asked) error {
 	}
 }
 
+// Stalls tells the forwarders that a router cannot go on in a partition of the inbox, at an offset.
+// It returns at once. Where that cannot be written they find it out by themselves, after a while.
+func (w *Writer) Stalls(partition int32, offset int64) {
+	rec := &kgo.Record{Topic: w.topic, Partition: -1, Value: []byte(stallText(partition, offset))}
+	w.client.Produce(context.Background(), rec, func(_ *kgo.Record, err error) {
+		if err != nil && !Missing(err) {
+			w.log.Warn().Err(connect.GrantWrite(err, w.topic)).Str("topic", w.topic).Msg("cannot write that a partition stalls")
+		}
+	})
+}
+
 // Room returns how many more marks may be written, from the offsets of the topic: what may
 // count is what was written since the longest wait ago. Several routers can exceed the bound by
 // what they write in ten seconds.

@@ -82,6 +82,9 @@ type Config struct {
 	// Assigned is called before lanes of a new assignment start. Its error is
 	// retried. Nil: nothing.
 	Assigned func(context.Context) error
+	// Stalled is called once for each stall of a partition: where it cannot be read on. It
+	// returns at once. Nil: nothing.
+	Stalled func(topic string, partition int32, offset int64)
 
 	// ProbeTopic is a topic of the service on which a record may be written that asks
 	// a broker for its time. It is read as Aside, or by nobody. "": none.

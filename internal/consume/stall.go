@@ -37,6 +37,7 @@ type stall struct {
 	logged time.Time
 	tried  time.Time // of the fetch under way; zero: not fetched
 	left   bool      // the brokers' fetch sessions (see leaveSessions)
+	told   bool      // to Config.Stalled
 }
 
 // passing reports whether the stall will most likely be over soon. Then nobody need know.
@@ -112,10 +113,32 @@ func (c *Consumer) watchStalls(ctx context.Context) {
 		case <-c.stalls:
 			c.stallUndecoded()
 			c.leaveSessions()
+			c.tellStalls()
 			c.skipStalled(ctx)
 		case <-tick.C:
 			c.skipStalled(ctx)
 			c.retryStalls(time.Now())
+			c.tellStalls()
+		}
+	}
+}
+
+// tellStalls calls Config.Stalled for stalls that nobody has been told of.
+func (c *Consumer) tellStalls() {
+	if c.cfg.Stalled == nil {
+		return
+	}
+	now := time.Now()
+	for _, l := range c.each() {
+		l.mu.Lock()
+		s := l.stalled
+		tell, offset := s != nil && !s.told && !s.passing(now), int64(0)
+		if tell {
+			s.told, offset = true, s.offset
+		}
+		l.mu.Unlock()
+		if tell {
+			c.cfg.Stalled(l.topic.Name, l.partition, offset)
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
+	"github.com/delayd-io/delayd/internal/rawbatch"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 )
@@ -227,6 +228,46 @@ func TestCancelRouterAway(t *testing.T) {
 			defer s.stop()
 			time.Sleep(time.Minute)
 			checkArrived(t, got.now(), "held", "no id")
+		})
+	})
+}
+
+// TestCancelStall: a batch that cannot be read holds up the records with an id that came by its
+// partition of the inbox, whose cancels may be behind it, and no others.
+func TestCancelStall(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery change, slack time.Duration) {
+		virtual(t, "1s 10s", []string{"orders"}, func(w *world) {
+			s := w.serve("one", delivery)
+			defer s.stop()
+			s.joined()
+			got := w.watchCommitted("orders")
+			w.send(w.request("10s", "orders", keyOn(badPartition), "held", named("held")))
+			bad := rawbatch.Corrupt(rawbatch.New(kgo.CodecGzip, &kgo.Record{Value: []byte("v")}))
+			if _, err := rawbatch.Produce(context.Background(), w.client, w.names.Inbox(), badPartition, rawbatch.Seal(bad)); err != nil {
+				t.Fatal(err)
+			}
+			var want []string
+			for i := range 100 {
+				n := strconv.Itoa(i)
+				want = append(want, n)
+				if i%2 == 0 {
+					w.send(w.request("10s", "orders", keyOn(1-badPartition), n, named(n)))
+				} else {
+					w.send(w.direct("10s", "orders", keyOn(1-badPartition), n, named(n)))
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+			time.Sleep(8 * time.Second)
+			for _, a := range got.now() {
+				if a.late() > slack+100*time.Millisecond {
+					t.Errorf("%s was %v late", a.Value, a.late())
+				}
+			}
+			time.Sleep(10 * time.Second)
+			checkArrived(t, got.now(), want...)
+			if err := s.forwarder.Ready(); err == nil || !strings.Contains(err.Error(), w.names.Inbox()) {
+				t.Errorf("ready: %v, want an error that names the partition", err)
+			}
 		})
 	})
 }
