@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os/exec"
 	"regexp"
@@ -54,7 +55,10 @@ func unreadableRow(name, about string, always bool, batches ...*kmsg.RecordBatch
 		confined:   true,
 		partitions: unreadablePartitions,
 		least:      45 * time.Second,
-		limits:     limits{worst: 2 * time.Second, drain: skippedWait},
+		// Records with an id of their own wait while cancels of them may stand behind the batch
+		// on the inbox, and others behind those on their level: docs/cancel.md.
+		load:   func(m *mix) { m.alter = func(c *recipe, _ *rand.Rand) { c.ownID = false } },
+		limits: limits{worst: 2 * time.Second, drain: skippedWait},
 		run: func(ctx context.Context, w *world) error {
 			if !w.whileLoad(ctx, warmUp) {
 				return errLoadOver
