@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -130,17 +129,18 @@ func TestKeylessSpread(t *testing.T) {
 	})
 }
 
-// countBatches counts the batches that are written from now on.
+// countBatches counts the batches that are written from now on, to a broker that takes a
+// millisecond to answer: while it does, records gather. One that takes no time gets as
+// many batches as the scheduler has the sender run.
 func (w *world) countBatches() *atomic.Int64 {
 	n := new(atomic.Int64)
-	w.cluster.Fault(kfake.Fault{
-		Keys: []kmsg.Key{kmsg.Produce}, Count: -1, Observe: true, TopLevel: true,
-		When: func(req kmsg.Request) bool {
-			for _, t := range req.(*kmsg.ProduceRequest).Topics {
-				n.Add(int64(len(t.Partitions)))
-			}
-			return false
-		},
+	w.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		for _, t := range req.(*kmsg.ProduceRequest).Topics {
+			n.Add(int64(len(t.Partitions)))
+		}
+		w.cluster.SleepControl(func() { time.Sleep(time.Millisecond) })
+		return nil, nil, false
 	})
 	return n
 }
