@@ -22,8 +22,15 @@ test: ## every test that needs no Kafka, on virtual time
 # use one context of the race detector at once, which ends the process
 # (runtime.(*timer).maybeRunChan). What the detector finds does not depend on it, and
 # packages still run in parallel.
+#
+# The tests of endtoend are half of it: they are run in two parts, one beside all others.
 race: ## the same under the race detector (needs gcc)
-	go test -race -cpu 1 -tags synctests -timeout 45m work
+	@set -ex; detect="go test -race -cpu 1 -tags synctests -timeout 45m"; \
+	$$detect -run '$(halves)' ./internal/endtoend & half=$$!; \
+	$$detect $$(go list -tags synctests work | grep -v '/internal/endtoend$$'); \
+	$$detect -skip '$(halves)' ./internal/endtoend; \
+	wait $$half
+halves := ^Test[A-D]
 
 # One package at a time: each starts brokers of its own.
 kafka: ## the tests on a real Apache Kafka, which they start (Java 17, Maven, kcat, Python 3, npm, libfaketime)

@@ -286,7 +286,7 @@ func runCancelModel(t *testing.T, seed uint64, delivery change, exactly, crashes
 // and deliver it before a late cancel: there the last is checked without crashes.
 func TestCancelModel(t *testing.T) {
 	bothDeliveries(t, func(t *testing.T, delivery change, slack time.Duration) {
-		for seed := range uint64(6) {
+		for seed := range uint64(max(2, 6/lighter)) {
 			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 				exactly := slack == time.Second
 				for _, fault := range runCancelModel(t, seed, delivery, exactly, seed%2 == 0, 300) {

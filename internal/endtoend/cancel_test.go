@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -282,11 +283,12 @@ func TestCancelUnreadable(t *testing.T) {
 		got := w.watchCommitted("orders")
 		w.send(w.request("30s", "orders", "a", "cancelled", named("1")), w.request("30s", "orders", "b", "held", named("2")))
 		time.Sleep(5 * time.Second)
-		deny := true
+		var deny atomic.Bool
+		deny.Store(true)
 		w.cluster.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
 			w.cluster.KeepControl()
 			r := req.(*kmsg.ListOffsetsRequest)
-			if !deny || len(r.Topics) == 0 || r.Topics[0].Topic != w.names.Cancel() {
+			if !deny.Load() || len(r.Topics) == 0 || r.Topics[0].Topic != w.names.Cancel() {
 				return nil, nil, false
 			}
 			return nil, errors.New("the leader is away"), true
@@ -299,7 +301,7 @@ func TestCancelUnreadable(t *testing.T) {
 		if err := s.forwarder.Ready(); err == nil {
 			t.Error("the forwarder is ready")
 		}
-		deny = false
+		deny.Store(false)
 		time.Sleep(time.Minute)
 		checkArrived(t, got.now(), "held")
 	})
