@@ -42,7 +42,7 @@ func provisionTwice(t *testing.T, brokers []string, spec Spec) {
 	cl := client(t, brokers)
 	for _, outcome := range []Outcome{OutcomeCreated, OutcomeExisted} {
 		results := everything(t, cl, spec)
-		if len(results) != spec.Ladder.Len()+4 {
+		if len(results) != spec.Ladder.Len()+5 {
 			t.Errorf("%d results for %d levels", len(results), spec.Ladder.Len())
 		}
 		for _, r := range results {
@@ -146,7 +146,7 @@ func refuseUnsafe(t *testing.T, brokers []string, spec Spec) {
 func fixDrifts(t *testing.T, brokers []string, spec Spec) {
 	cl := client(t, brokers)
 	spec.Ladder = ladder(t, "5s 1m")
-	if steps := planned(t, cl, spec); len(steps) != 6 || steps[0].Action != ActionCreate || steps[0].Err != nil {
+	if steps := planned(t, cl, spec); len(steps) != 7 || steps[0].Action != ActionCreate || steps[0].Err != nil {
 		t.Errorf("plan of nothing: %+v", steps)
 	}
 	create(t, cl, "drift.inbox", 4)
@@ -172,7 +172,7 @@ func fixDrifts(t *testing.T, brokers []string, spec Spec) {
 		outcomes = append(outcomes, r.Topic+" "+r.Outcome.String())
 	}
 	want = []string{"drift.inbox updated", "drift.level.5s updated", "drift.level.1m created", "drift.parked updated", "drift.dead created",
-		"drift.control created"}
+		"drift.control created", "drift.cancel created"}
 	if diff := cmp.Diff(want, outcomes); diff != "" {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
 	}

@@ -652,7 +652,7 @@ func (s *secured) client(user string) *kgo.Client {
 func (s *secured) deleteTopics() {
 	s.Helper()
 	n := s.spec.Names
-	if _, err := s.adm.DeleteTopics(s.Context(), n.Inbox(), n.Parked(), n.Dead(), n.Control(), n.LevelPrefix()+"1s", n.LevelPrefix()+"5s"); err != nil {
+	if _, err := s.adm.DeleteTopics(s.Context(), n.Inbox(), n.Parked(), n.Dead(), n.Control(), n.Cancel(), n.LevelPrefix()+"1s", n.LevelPrefix()+"5s"); err != nil {
 		s.Fatal(err)
 	}
 }
