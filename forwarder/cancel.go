@@ -8,12 +8,11 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/series"
-
 	"github.com/delayd-io/delayd/internal/cancel"
 	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/series"
 	"github.com/delayd-io/delayd/levels"
 )
 

@@ -71,7 +71,7 @@ func (w *worker) exactFacts(rec *kgo.Record, h *record.Headers, seen time.Time) 
 		return f, false, refusal
 	}
 	f = levels.Facts{Partition: levels.ByKey, Granted: levels.GrantedExact, Accepted: sinceEpoch(w.appended(rec, seen))}
-	if consume.Timeless(rec) {
+	if record.Timeless(rec) {
 		f.ID = record.OriginID(rec, 0) // another instance may see it at another time
 	}
 	due, refusal := asked.Due(f.Accepted, w.maxDelay)

@@ -62,7 +62,7 @@ func (w *worker) due(rec *kgo.Record, seen time.Time) (at time.Time, free bool) 
 
 // appended is when the record was appended to the level's topic, as far as that is known.
 func (w *worker) appended(rec *kgo.Record, seen time.Time) time.Time {
-	if !consume.Stamped(rec) && (seen.Before(rec.Timestamp) || consume.Timeless(rec)) {
+	if !record.Stamped(rec) && (seen.Before(rec.Timestamp) || record.Timeless(rec)) {
 		return seen
 	}
 	return rec.Timestamp
@@ -124,7 +124,7 @@ func (w *worker) facts(rec *kgo.Record, h *record.Headers, due, seen time.Time) 
 			return f, nil
 		}
 		f = levels.Facts{Accepted: sinceEpoch(rec.Timestamp)}
-		if consume.Timeless(rec) {
+		if record.Timeless(rec) {
 			f.Accepted = sinceEpoch(due.Add(-w.delay - cut))
 			f.ID = record.OriginID(rec, 0) // another instance may see it at another time
 		}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -99,7 +98,7 @@ func (p *Policy) DecideAt(rec *kgo.Record, accepted, now time.Time) Decision {
 func (p *Policy) decide(rec *kgo.Record, h *record.Headers, accepted, now time.Time) Decision {
 	acceptedMs := accepted.UnixMilli()
 	d := Decision{Facts: levels.Facts{Partition: levels.ByKey, Accepted: acceptedMs}}
-	if consume.Timeless(rec) { // accepted is a guess, and duplicates have the same id
+	if record.Timeless(rec) { // accepted is a guess, and duplicates have the same id
 		d.Facts.ID = record.OriginID(rec, 0)
 	}
 	granted, refusal := p.readRequest(h, acceptedMs)

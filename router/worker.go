@@ -78,8 +78,8 @@ func (w *worker) Handle(works []*consume.Work) {
 // 1970 counts as 1970.
 func accepted(rec *kgo.Record, now time.Time) time.Time {
 	switch epoch := time.UnixMilli(0); {
-	case consume.Stamped(rec):
-	case rec.Timestamp.After(now), consume.Timeless(rec):
+	case record.Stamped(rec):
+	case rec.Timestamp.After(now), record.Timeless(rec):
 		return now
 	case rec.Timestamp.Before(epoch):
 		return epoch

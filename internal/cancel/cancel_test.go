@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/delayd-io/delayd/internal/record"
 )
 
 // TestHits goes by the table, which has a reason per line.
@@ -23,9 +25,9 @@ func TestHits(t *testing.T) {
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		var kind, place, record, who, verdict string
-		m, s := Mark{}, Subject{}
-		if _, err := fmt.Sscan(line, &kind, &m.At, &place, &s.Accepted, &record, &who, &verdict); err != nil {
+		var kind, place, target, who, verdict string
+		m, s := Mark{}, record.Subject{}
+		if _, err := fmt.Sscan(line, &kind, &m.At, &place, &s.Accepted, &target, &who, &verdict); err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}
 		m.Replaces, s.Unique = kind == "replace", who == "default"
@@ -35,8 +37,8 @@ func TestHits(t *testing.T) {
 			}
 		}
 		scan(place, &m.Partition, &m.Offset)
-		if s.Place.Known = record != "-"; s.Place.Known {
-			scan(record, &s.Place.Partition, &s.Place.Offset)
+		if s.Place.Known = target != "-"; s.Place.Known {
+			scan(target, &s.Place.Partition, &s.Place.Offset)
 		}
 		if got := m.Hits(&s); got != (verdict == "hit") {
 			t.Errorf("%s\ngot hit: %v", line, got)
@@ -51,7 +53,7 @@ func TestReplacementsSpareOne(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	for range 20_000 {
 		n := 2 + random.IntN(4)
-		marks, subjects := make([]Mark, n), make([]Subject, n)
+		marks, subjects := make([]Mark, n), make([]record.Subject, n)
 		var table Table
 		next := make(map[int32]int64)
 		at := int64(1000)
@@ -60,7 +62,7 @@ func TestReplacementsSpareOne(t *testing.T) {
 			next[p]++
 			at += int64(random.IntN(2)) // ties are frequent; a partition's times never fall
 			marks[i] = Mark{Name: NameOf([]byte("id"), []byte("k")), Replaces: true, At: at, Partition: p, Offset: next[p]}
-			subjects[i] = Subject{ID: []byte("id"), Key: []byte("k"), Accepted: at, Place: Place{p, next[p], true}}
+			subjects[i] = record.Subject{ID: []byte("id"), Key: []byte("k"), Accepted: at, Place: record.Place{Partition: p, Offset: next[p], Known: true}}
 		}
 		for _, i := range random.Perm(n) { // marks of different partitions are read in any order
 			table.Add(marks[i])
@@ -106,7 +108,7 @@ func TestTableIsTheTwin(t *testing.T) {
 		for range 100 {
 			id, k := fmt.Appendf(nil, "id%d", random.IntN(3)), key(random.IntN(3))
 			i := random.IntN(30) // times rise with the offset, as on the inbox
-			s := Subject{ID: id, Key: k, Accepted: marks[i].At, Place: Place{marks[i].Partition, marks[i].Offset, true}}
+			s := record.Subject{ID: id, Key: k, Accepted: marks[i].At, Place: record.Place{Partition: marks[i].Partition, Offset: marks[i].Offset, Known: true}}
 			want, certain := false, true
 			for j := range marks {
 				named := names[j] == fmt.Sprintf("%s/%s", id, k) || names[j] == fmt.Sprintf("%s/", id)
@@ -173,7 +175,7 @@ func TestPurge(t *testing.T) {
 	if purged := table.Purge(n - 1000); purged != n-1000 || table.Len() != 1000 {
 		t.Errorf("%d purged, %d left", purged, table.Len())
 	}
-	s := Subject{ID: []byte("99500"), Key: []byte("k"), Accepted: 1}
+	s := record.Subject{ID: []byte("99500"), Key: []byte("k"), Accepted: 1}
 	if !table.Hit(&s) {
 		t.Error("a mark that stays hits nothing")
 	}
@@ -213,7 +215,7 @@ func BenchmarkHit(b *testing.B) {
 	for i := range 1_000_000 {
 		m.add(Mark{Name: NameOf(fmt.Append(nil, i), []byte("k"))})
 	}
-	s := Subject{ID: []byte("an id of some length, as a UUID"), Key: []byte("a key")}
+	s := record.Subject{ID: []byte("an id of some length, as a UUID"), Key: []byte("a key")}
 	b.ReportAllocs()
 	for b.Loop() {
 		m.Hit(&s)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/delayd-io/delayd/internal/record"
 )
 
 // Name stands for the records that a mark can hit: a hash of 128 bits of their delay-id and
@@ -32,13 +34,6 @@ func NameOf(id, key []byte) Name {
 	return Name(sum[:len(Name{})])
 }
 
-// Place is where a record stands on the inbox. Its zero value is no place.
-type Place struct {
-	Partition int32
-	Offset    int64
-	Known     bool
-}
-
 // Mark says which records may not be delivered: those with its name that the inbox accepted
 // before it. See [Mark.Hits].
 type Mark struct {
@@ -54,23 +49,12 @@ type Mark struct {
 	Offset    int64
 }
 
-// Subject is what is known of a record that may be hit.
-type Subject struct {
-	ID, Key []byte // a nil key is none
-	// Accepted is when it was first accepted, in Unix milliseconds, and Place where on the
-	// inbox.
-	Accepted int64
-	Place    Place
-	// Unique says that the service made the id: no other record has it.
-	Unique bool
-}
-
 // Hits reports whether the mark hits a record that has its name. Of two records in one
 // partition of the inbox the offsets say which was accepted first, otherwise the brokers'
 // times do. In the same millisecond a cancel hits, and a replacement hits the record of the lower
 // partition, so that no two records replace each other. A record whose id nobody else has is hit
 // in any case: who knows the id knows that it was accepted.
-func (m *Mark) Hits(s *Subject) bool {
+func (m *Mark) Hits(s *record.Subject) bool {
 	switch {
 	case s.Place.Known && s.Place.Partition == m.Partition:
 		return s.Place.Offset < m.Offset
@@ -85,7 +69,7 @@ func (m *Mark) Hits(s *Subject) bool {
 }
 
 // Names reports whether the mark has the name of a record.
-func (m *Mark) Names(s *Subject) bool {
+func (m *Mark) Names(s *record.Subject) bool {
 	if m.AnyKey {
 		return m.Name == NameOf(s.ID, nil)
 	}

@@ -14,10 +14,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/series"
-
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/offsets"
+	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/series"
 	"github.com/delayd-io/delayd/internal/unpack"
 )
 
@@ -98,14 +98,14 @@ func (m *Marks) Start(ctx context.Context) (stop func()) {
 func (m *Marks) Len() int64 { return m.n.Load() }
 
 // Hit reports whether a mark hits a record.
-func (m *Marks) Hit(s *Subject) bool {
+func (m *Marks) Hit(s *record.Subject) bool {
 	if s.Key != nil && m.hit(NameOf(s.ID, s.Key), s, true) {
 		return true
 	}
 	return m.hit(NameOf(s.ID, nil), s, false)
 }
 
-func (m *Marks) hit(name Name, s *Subject, byKey bool) bool {
+func (m *Marks) hit(name Name, s *record.Subject, byKey bool) bool {
 	shard := &m.tables[name[0]%shards]
 	shard.RLock()
 	defer shard.RUnlock()

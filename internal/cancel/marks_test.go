@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/record"
 )
 
 // TestMarksRead: all marks are known that were written before Read was called, also those of
@@ -85,7 +87,7 @@ func marksRead(t *testing.T) {
 	m.next[0] = 10 // as if it had lagged
 	m.mu.Unlock()
 	read()
-	s := Subject{ID: []byte("7"), Key: []byte("k"), Accepted: now - 1}
+	s := record.Subject{ID: []byte("7"), Key: []byte("k"), Accepted: now - 1}
 	if !m.Hit(&s) {
 		t.Error("a mark that was read hits nothing")
 	}

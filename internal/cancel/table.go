@@ -1,5 +1,7 @@
 package cancel
 
+import "github.com/delayd-io/delayd/internal/record"
+
 // Table is the marks that are outstanding, one for each name: the latest, which hits all
 // that the others hit. A mark takes 40 bytes, and about 100 at most with the room that
 // a map keeps free (TestMemory). The zero value is empty.
@@ -46,7 +48,7 @@ func (t *Table) Add(m Mark) {
 }
 
 // hits reports whether a mark with a name hits a record.
-func hits(marks map[Name]cut, name Name, s *Subject) bool {
+func hits(marks map[Name]cut, name Name, s *record.Subject) bool {
 	c, ok := marks[name]
 	if !ok {
 		return false
@@ -56,7 +58,7 @@ func hits(marks map[Name]cut, name Name, s *Subject) bool {
 }
 
 // Hit reports whether a mark hits a record.
-func (t *Table) Hit(s *Subject) bool {
+func (t *Table) Hit(s *record.Subject) bool {
 	if len(t.byKey) > 0 && s.Key != nil && hits(t.byKey, NameOf(s.ID, s.Key), s) {
 		return true
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/record"
 )
 
 // sendBatch is how many due works a lane takes at once: one look at the clock, the
@@ -119,7 +121,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 		if rec.Attrs.IsTransactional() {
 			l.open.note(rec)
 		}
-		if Stamped(rec) {
+		if record.Stamped(rec) {
 			w.Due, w.free = l.topic.Handler.Due(rec, theirs)
 		} else {
 			w.seen, l.unstamped = firstSeen(l.marks, rec.Offset, theirs), rec.Offset

@@ -30,6 +30,9 @@ func newTestLane() *lane {
 	}
 }
 
+// logAppendTime is the timestamp type of records that the broker stamped.
+const logAppendTime = 1
+
 func newRecord(offset int64, at time.Time, attrs kgo.RecordAttrsOpts) *kgo.Record {
 	return &kgo.Record{Offset: offset, Timestamp: at, Attrs: kgo.NewRecordAttrs(attrs)}
 }

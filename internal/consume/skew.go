@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/record"
 )
 
 const (
@@ -27,7 +29,7 @@ func (l *lane) led(c *clock, epoch int32) {
 // nothing else is known.
 func (l *lane) observe(last *kgo.Record, now time.Time, tail bool) (raised time.Duration) {
 	switch {
-	case Stamped(last):
+	case record.Stamped(last):
 		l.stamped.Store(true)
 	case last.Attrs.IsControl():
 		return 0

@@ -10,7 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
-	"github.com/delayd-io/delayd/internal/cancel"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -83,7 +82,7 @@ type Sighting struct {
 	key     []byte
 	asks    int32          // the partition of the target, or ByKey
 	direct  bool           // written straight to a level
-	subject cancel.Subject // what a cancel has to know of it, of one that waits
+	subject record.Subject // what a cancel has to know of it, of one that waits
 	cancel  *Cancel        // the first that hits it
 }
 

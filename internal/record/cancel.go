@@ -6,7 +6,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/cancel"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -92,10 +91,28 @@ func HasOwnID(all []kgo.RecordHeader) (own bool) {
 	return own
 }
 
+// Place is where a record stands on the inbox. Its zero value is no place.
+type Place struct {
+	Partition int32
+	Offset    int64
+	Known     bool
+}
+
+// Subject is what is known of a record that may be hit.
+type Subject struct {
+	ID, Key []byte // a nil key is none
+	// Accepted is when it was first accepted, in Unix milliseconds, and Place where on the
+	// inbox.
+	Accepted int64
+	Place    Place
+	// Unique says that the service made the id: no other record has it.
+	Unique bool
+}
+
 // Subject returns what a cancel has to know of a record on a level. accepted is when the
 // level accepted it, in Unix milliseconds; it counts where the record did not come by the inbox.
-func (h *Headers) Subject(rec *kgo.Record, inbox string, accepted int64) cancel.Subject {
-	s := cancel.Subject{Key: rec.Key, Accepted: accepted}
+func (h *Headers) Subject(rec *kgo.Record, inbox string, accepted int64) Subject {
+	s := Subject{Key: rec.Key, Accepted: accepted}
 	_, routed := h.Facts()
 	origin, _ := h.value(keyHopID)
 	if routed {
@@ -108,7 +125,7 @@ func (h *Headers) Subject(rec *kgo.Record, inbox string, accepted int64) cancel.
 		s.ID = id
 	case routed:
 		s.ID, s.Unique = origin, true
-	case consumeTimeless(rec):
+	case Timeless(rec):
 		s.ID, s.Unique = appendOriginID(nil, rec, 0), true
 	default:
 		s.ID, s.Unique = appendOriginID(nil, rec, accepted), true
@@ -116,17 +133,9 @@ func (h *Headers) Subject(rec *kgo.Record, inbox string, accepted int64) cancel.
 	return s
 }
 
-// consumeTimeless is consume.Timeless, which this package does not import.
-func consumeTimeless(rec *kgo.Record) bool {
-	return rec.Attrs.TimestampType() != logAppendTime && rec.Timestamp.UnixMilli() == -1
-}
-
-// logAppendTime is the timestamp type of records that the broker stamped.
-const logAppendTime = 1
-
 // SubjectOf is [Headers.Subject] of a record that was parked, by what is known of it.
-func SubjectOf(src *kgo.Record, f *levels.Facts, inbox string) cancel.Subject {
-	s := cancel.Subject{Key: src.Key, Accepted: f.Accepted, Place: placeOf([]byte(f.ID), inbox)}
+func SubjectOf(src *kgo.Record, f *levels.Facts, inbox string) Subject {
+	s := Subject{Key: src.Key, Accepted: f.Accepted, Place: placeOf([]byte(f.ID), inbox)}
 	if id, own := Read(src.Headers).OwnID(); own {
 		s.ID = id
 		return s
@@ -147,7 +156,7 @@ func CancelPartition(rec *kgo.Record, inbox string) int32 {
 }
 
 // placeOf returns the place on the inbox that an id made by [OriginID] names, topic-partition-offset-time.
-func placeOf(id []byte, inbox string) (p cancel.Place) {
+func placeOf(id []byte, inbox string) (p Place) {
 	if len(id) <= len(inbox) || string(id[:len(inbox)]) != inbox || id[len(inbox)] != '-' {
 		return p
 	}
@@ -158,7 +167,7 @@ func placeOf(id []byte, inbox string) (p cancel.Place) {
 	if !okPartition || !okOffset {
 		return p
 	}
-	return cancel.Place{Partition: int32(n), Offset: at, Known: true}
+	return Place{Partition: int32(n), Offset: at, Known: true}
 }
 
 // MisplacedCancel refuses a record that was written straight to a level and has a header that

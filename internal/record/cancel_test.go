@@ -8,7 +8,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/cancel"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -85,8 +84,8 @@ func TestSubject(t *testing.T) {
 	const inbox, accepted = "delay.inbox", int64(1_700_000_000_000)
 	src := &kgo.Record{Topic: inbox, Partition: 3, Offset: 17, Key: []byte("k"), Timestamp: time.UnixMilli(accepted), Headers: with("delay-id", "own")}
 	f := levels.Facts{Partition: levels.ByKey, Accepted: accepted, Due: accepted + 5001, Granted: "5s", Topic: "orders"}
-	place := cancel.Place{Partition: 3, Offset: 17, Known: true}
-	check := func(form string, got, want cancel.Subject) {
+	place := Place{Partition: 3, Offset: 17, Known: true}
+	check := func(form string, got, want Subject) {
 		t.Helper()
 		if string(got.ID) != string(want.ID) || string(got.Key) != string(want.Key) || (got.Key == nil) != (want.Key == nil) ||
 			got.Accepted != want.Accepted || got.Place != want.Place || got.Unique != want.Unique {
@@ -97,13 +96,13 @@ func TestSubject(t *testing.T) {
 		name string
 		key  []byte
 		hs   []kgo.RecordHeader
-		want cancel.Subject
+		want Subject
 	}{
-		{"own", []byte("k"), with("delay-id", "own"), cancel.Subject{ID: []byte("own")}},
-		{"default", []byte("k"), nil, cancel.Subject{ID: []byte("delay.inbox-3-17-1700000000000"), Unique: true}},
-		{"null key", nil, with("delay-id", "own"), cancel.Subject{ID: []byte("own")}},
-		{"empty key", []byte{}, with("delay-id", "own"), cancel.Subject{ID: []byte("own")}},
-		{"delivered before", []byte("k"), with("delay-id", "old", "delay-granted", "5s"), cancel.Subject{ID: []byte("delay.inbox-3-17-1700000000000"), Unique: true}},
+		{"own", []byte("k"), with("delay-id", "own"), Subject{ID: []byte("own")}},
+		{"default", []byte("k"), nil, Subject{ID: []byte("delay.inbox-3-17-1700000000000"), Unique: true}},
+		{"null key", nil, with("delay-id", "own"), Subject{ID: []byte("own")}},
+		{"empty key", []byte{}, with("delay-id", "own"), Subject{ID: []byte("own")}},
+		{"delivered before", []byte("k"), with("delay-id", "old", "delay-granted", "5s"), Subject{ID: []byte("delay.inbox-3-17-1700000000000"), Unique: true}},
 	} {
 		rec, want := *src, tc.want
 		rec.Key, rec.Headers = tc.key, tc.hs
@@ -127,10 +126,10 @@ func TestSubject(t *testing.T) {
 		check(tc.name+" parked", SubjectOf(back, &known, inbox), want)
 	}
 	direct := &kgo.Record{Topic: "delay.level.5s", Partition: 2, Offset: 4, Key: []byte("k"), Timestamp: time.UnixMilli(accepted), Headers: with("delay-id", "own")}
-	check("straight to a level", Read(direct.Headers).Subject(direct, inbox, accepted), cancel.Subject{ID: []byte("own"), Key: []byte("k"), Accepted: accepted})
+	check("straight to a level", Read(direct.Headers).Subject(direct, inbox, accepted), Subject{ID: []byte("own"), Key: []byte("k"), Accepted: accepted})
 	direct.Headers = nil
 	check("straight to a level, default", Read(direct.Headers).Subject(direct, inbox, accepted),
-		cancel.Subject{ID: []byte("delay.level.5s-2-4-1700000000000"), Unique: true, Key: []byte("k"), Accepted: accepted})
+		Subject{ID: []byte("delay.level.5s-2-4-1700000000000"), Unique: true, Key: []byte("k"), Accepted: accepted})
 	if p := CancelPartition(direct, inbox); p != 2 {
 		t.Errorf("cancels of a direct record come by partition %d, want 2", p)
 	}

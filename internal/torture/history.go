@@ -11,7 +11,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -225,7 +224,7 @@ func (h *history) accepted(rec *kgo.Record, isLevel bool) {
 		h.counts.Resent++
 		return
 	}
-	if !consume.Stamped(rec) {
+	if !record.Stamped(rec) {
 		h.unstamped++
 	}
 	e.accepted = h.ms(rec.Timestamp.UnixMilli())
