@@ -34,14 +34,12 @@ func (h *handing) next(t *task, attempt int, err error) verdict {
 	src := *t.src
 	src.Headers = append(t.asGiven(),
 		kgo.RecordHeader{Key: levels.HeaderRetryCause, Value: record.Cause([]byte(brief(err)))})
-	policy, refusal := record.RetryPolicy(src.Headers, h.policy)
+	wait, refusal := record.RetryWait(src.Headers, h.policy, attempt)
 	if refusal != nil {
+		if refusal.Code == levels.RetriesExhausted {
+			t.src = &src
+		}
 		return verdict{counts: true, refusal: refusal}
-	}
-	wait, ok := policy.Wait(attempt)
-	if !ok {
-		t.src = &src
-		return verdict{counts: true, refusal: record.Exhausted(src.Headers, policy)}
 	}
 	t.src = record.Retried(&src, attempt)
 	if h.inPlace {

@@ -78,17 +78,13 @@ func (s *sending) retry(rec *kgo.Record, cause error, now time.Time, id string) 
 	if text := causeText(cause); text != nil {
 		src.Headers = append(rec.Headers[:len(rec.Headers):len(rec.Headers)], kgo.RecordHeader{Key: levels.HeaderRetryCause, Value: text})
 	}
-	attempt, refusal := record.NextAttempt(src.Headers)
-	if refusal != nil {
+	attempt, wait, refusal := record.NextRetry(src.Headers, s.policy.Retry)
+	switch {
+	case refusal == nil:
+	case refusal.Code == levels.RetriesExhausted:
+		return s.exhausted(&src, refusal), nil
+	default:
 		return retrying{}, refusal
-	}
-	policy, refusal := record.RetryPolicy(src.Headers, s.policy.Retry)
-	if refusal != nil {
-		return retrying{}, refusal
-	}
-	wait, ok := policy.Wait(attempt)
-	if !ok {
-		return s.exhausted(&src, record.Exhausted(src.Headers, policy)), nil
 	}
 	most := s.policy.Ladder.Last().Delay
 	if s.policy.Rounding == levels.Exact {

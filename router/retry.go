@@ -18,17 +18,9 @@ func (p *Policy) retries() levels.RetryPolicy {
 // readRetry answers a record that a consumer sent back: with the wait before its next
 // retry, or where there is none with a refusal.
 func (p *Policy) readRetry(h *record.Headers, acceptedMs int64) (grant, *Refusal) {
-	attempt, refusal := h.Attempt()
+	attempt, wait, refusal := h.NextRetry(p.retries())
 	if refusal != nil {
 		return grant{}, refusal
-	}
-	policy, refusal := h.RetryPolicy(p.retries())
-	if refusal != nil {
-		return grant{}, refusal
-	}
-	wait, ok := policy.Wait(attempt)
-	if !ok {
-		return grant{}, h.Exhausted(policy)
 	}
 	g := p.grantWait(wait, acceptedMs)
 	g.attempt = attempt

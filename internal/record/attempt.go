@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -31,11 +32,36 @@ func (a Asked) Retry() bool {
 	return a.Key == levels.HeaderLevel && string(a.Value) == levels.RetryLevel
 }
 
-// Attempt returns the number of the retry that the record asks for: one more than it has
-// been retried.
-func (h *Headers) Attempt() (int, *levels.Refusal) { return NextAttempt(h.all) }
+// NextRetry is [NextRetry] of the record.
+func (h *Headers) NextRetry(standard levels.RetryPolicy) (attempt int, wait time.Duration, r *levels.Refusal) {
+	return NextRetry(h.all, standard)
+}
 
-// NextAttempt is [Headers.Attempt] of headers that nobody has read.
+// NextRetry returns the number of the retry that a record asks for, and how long it waits, by
+// its own policy or else by standard. The refusal is [levels.RetriesExhausted] where the policy
+// has no more retries.
+func NextRetry(all []kgo.RecordHeader, standard levels.RetryPolicy) (attempt int, wait time.Duration, r *levels.Refusal) {
+	if attempt, r = NextAttempt(all); r == nil {
+		wait, r = RetryWait(all, standard, attempt)
+	}
+	return attempt, wait, r
+}
+
+// RetryWait returns how long a record waits for a retry, as [NextRetry] does.
+func RetryWait(all []kgo.RecordHeader, standard levels.RetryPolicy, attempt int) (time.Duration, *levels.Refusal) {
+	policy, refusal := RetryPolicy(all, standard)
+	if refusal != nil {
+		return 0, refusal
+	}
+	wait, ok := policy.Wait(attempt)
+	if !ok {
+		return 0, exhausted(all, policy)
+	}
+	return wait, nil
+}
+
+// NextAttempt returns the number of the retry that a record asks for: one more than it has
+// been retried.
 func NextAttempt(all []kgo.RecordHeader) (int, *levels.Refusal) {
 	value, given := Last(all, levels.HeaderAttempt)
 	if !given {
@@ -53,12 +79,7 @@ func NextAttempt(all []kgo.RecordHeader) (int, *levels.Refusal) {
 	return 0, &levels.Refusal{Code: levels.BadRetry, Detail: fmt.Sprintf("%s %s: %s; %s", levels.HeaderAttempt, Quote(value), fault, fix)}
 }
 
-// RetryPolicy returns the record's own policy, or standard where it brings none.
-func (h *Headers) RetryPolicy(standard levels.RetryPolicy) (levels.RetryPolicy, *levels.Refusal) {
-	return RetryPolicy(h.all, standard)
-}
-
-// RetryPolicy is [Headers.RetryPolicy] of headers that nobody has read.
+// RetryPolicy returns a record's own policy, or standard where it brings none.
 func RetryPolicy(all []kgo.RecordHeader, standard levels.RetryPolicy) (levels.RetryPolicy, *levels.Refusal) {
 	value, given := Last(all, levels.HeaderRetryPolicy)
 	if !given {
@@ -71,12 +92,9 @@ func RetryPolicy(all []kgo.RecordHeader, standard levels.RetryPolicy) (levels.Re
 	return p, nil
 }
 
-// Exhausted is the refusal of a record that was retried as often as its policy says.
-func (h *Headers) Exhausted(p levels.RetryPolicy) *levels.Refusal { return Exhausted(h.all, p) }
-
-// Exhausted is [Headers.Exhausted] of headers that nobody has read. It has the first and
-// the last cause.
-func Exhausted(all []kgo.RecordHeader, p levels.RetryPolicy) *levels.Refusal {
+// exhausted is the refusal of a record that was retried as often as its policy says. It has
+// the first and the last cause.
+func exhausted(all []kgo.RecordHeader, p levels.RetryPolicy) *levels.Refusal {
 	detail := "the record was retried once"
 	if n := p.Len(); n > 1 {
 		detail = fmt.Sprintf("the record was retried %d times", n)

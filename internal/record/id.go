@@ -50,7 +50,7 @@ func ParseOriginID(id string) (topic string, partition int32, offset, acceptedMs
 // DeliveredID returns the id that a record which waits is delivered with, by the rule of
 // [Final]. src is that record, h its headers, and f what is known of it.
 func (h *Headers) DeliveredID(src *kgo.Record, f *levels.Facts) string {
-	if id := h.ownID(); len(id) > 0 {
+	if id, own := h.OwnID(); own {
 		return string(id)
 	}
 	return string(appendID(f, nil, src))
@@ -59,20 +59,11 @@ func (h *Headers) DeliveredID(src *kgo.Record, f *levels.Facts) string {
 // HasID reports whether a record that waits is delivered with an id, or is the one that
 // the id names by where it was first accepted.
 func (h *Headers) HasID(src *kgo.Record, f *levels.Facts, id []byte) bool {
-	if bytes.Equal(h.ownID(), id) {
+	if has, own := h.OwnID(); own && bytes.Equal(has, id) {
 		return true
 	}
 	var room [maxPlace + maxNumber]byte
 	return bytes.Equal(appendID(f, room[:0], src), id)
-}
-
-// ownID returns the id that the producer gave, nil for none.
-func (h *Headers) ownID() []byte {
-	id, _ := h.value(keyID)
-	if _, again := h.value(keyGranted); again {
-		return nil // it was delivered with that, and is a new message
-	}
-	return id
 }
 
 func appendOriginID(b []byte, rec *kgo.Record, acceptedMs int64) []byte {
