@@ -226,7 +226,7 @@ func (c *Consumer) lost(_ context.Context, _ *kgo.Client, gone map[string][]int3
 	}
 	c.lease.lose()
 	c.forget(gone)
-	c.log.Warn().Msg("partitions lost: what was on its way may be delivered twice")
+	c.log.Warn().Msg("partitions lost: records in flight may be delivered again")
 }
 
 func (c *Consumer) pick(parts map[string][]int32) []*lane {

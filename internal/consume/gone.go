@@ -225,7 +225,7 @@ func (c *Consumer) abandon(topic string, err error) {
 			Msg("topic was deleted: what was pending in it is gone; it is read as soon as it exists again, and all others go on")
 	default:
 		c.log.Error().Err(connect.GrantTopic(err, connect.Describe, topic)).Str("topic", topic).
-			Msg("topic cannot be looked up: retried, and all others go on")
+			Msg("cannot describe the topic: retrying, and all others go on")
 	}
 	// Both wait: one for whoever commits, who may wait for a broker, the other for
 	// franz-go's metadata loop. The poll loop must not.

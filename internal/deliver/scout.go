@@ -106,7 +106,7 @@ func (o *Outbox) askTopics(ctx context.Context, topics []string) (map[string]top
 	return askTopics(ctx, o.client, mayCreate(o.client), topics, foreign, func(topic string, err error) {
 		if connect.Denied(err) {
 			o.lookErrors.Warn().Err(connect.GrantTopic(err, connect.DescribeConfigs, topic)).Str("topic", topic).
-				Msg("how large a record the topic takes cannot be looked up: a larger one is only told by its refusal")
+				Msg("cannot read the topic's max.message.bytes: only a refusal shows that a record is too large")
 		}
 	})
 }

@@ -134,8 +134,8 @@ func (s *sender) finish(ctx context.Context) error {
 	return err
 }
 
-// pace sends n records at so many a second. The clock decides how many are due:
-// after a pause it catches up, as real producers together would.
+// pace sends n records at a rate, in records a second. The clock decides how many
+// are due: after a pause it catches up, as real producers together would.
 func pace(ctx context.Context, opts []kgo.Opt, m *maker, rate int, n int64) (took time.Duration, sent int64, err error) {
 	s, ctx, err := newSender(ctx, append(opts[:len(opts):len(opts)], kgo.ProducerLinger(0)))
 	if err != nil {
