@@ -29,7 +29,7 @@ type worker struct {
 
 // cut is added because Kafka cuts timestamps to whole milliseconds: without it a
 // record could be delivered up to a millisecond early.
-const cut = time.Millisecond
+const cut = record.CutMs * time.Millisecond
 
 // Due is the record's timestamp plus the level. What the router says in a
 // private header can only make that shorter, and on a topic that keeps its

@@ -167,36 +167,17 @@ func TestExactThroughRestarts(t *testing.T) {
 // delivered once, and never early.
 func TestExactFaults(t *testing.T) {
 	const records = 1500
-	faults, cut := transactionFaults()
 	for seed := range uint64(2) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			virtual(t, "1s 5s", []string{"orders"}, func(w *world) {
 				random := rand.New(rand.NewPCG(2, seed))
 				one := w.serve("one", exactly)
-				var two *service
 				got, dead := w.watchCommitted("orders"), w.watchCommitted(w.names.Dead())
-				for i := range records {
-					switch {
-					case i%500 == 250:
-						two = w.serve("two", exactly)
-					case i%500 == 499:
-						two.stop()
-					}
-					if i%10 == 5 {
-						w.cluster.Fault(faults[random.IntN(len(faults))])
-					}
-					if i%50 == 25 {
-						w.cluster.ControlKey(cut[random.IntN(len(cut))].Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
-							if !transactional(req) {
-								return nil, nil, false
-							}
-							return nil, errors.New("the connection is gone"), true
-						})
-					}
+				w.disturbed(random, records, func(i int) {
 					w.send(w.exact(levels.HeaderFor, time.Duration(1+random.Int64N(10_000))*time.Millisecond, i+1))
 					time.Sleep(time.Duration(random.IntN(50)) * time.Millisecond)
-				}
+				})
 				got.wait(records, time.Hour)
 				time.Sleep(time.Minute)
 				one.stop()

@@ -115,41 +115,49 @@ func transactionFaults() (faults []kfake.Fault, cut []kmsg.Key) {
 	return faults, cut
 }
 
+// disturbed calls send for each record, while requests of transactions fail, connections are
+// cut, and a second instance comes and goes.
+func (w *world) disturbed(random *rand.Rand, records int, send func(i int)) {
+	faults, cut := transactionFaults()
+	var two *service
+	for i := range records {
+		switch {
+		case i%500 == 250:
+			two = w.serve("two", exactly)
+		case i%500 == 499:
+			two.stop()
+		}
+		if i%10 == 5 {
+			w.cluster.Fault(faults[random.IntN(len(faults))])
+		}
+		if i%50 == 25 {
+			w.cluster.ControlKey(cut[random.IntN(len(cut))].Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				if !transactional(req) {
+					return nil, nil, false
+				}
+				return nil, errors.New("the connection is gone"), true
+			})
+		}
+		send(i)
+	}
+}
+
 // TestExactlyOnceFaults has every request of a transaction fail, in every way, while
 // two instances hand partitions to each other.
 func TestExactlyOnceFaults(t *testing.T) {
 	const records = 1000
-	faults, cut := transactionFaults()
 	for seed := range uint64(3) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			virtual(t, "1s 5s", []string{"orders", "mails"}, func(w *world) {
 				random := rand.New(rand.NewPCG(1, seed))
 				one := w.serve("one", exactly)
-				var two *service
 				got, dead := w.watchCommitted("orders", "mails"), w.watchCommitted(w.names.Dead())
-				for i := range records {
-					switch {
-					case i%500 == 250:
-						two = w.serve("two", exactly)
-					case i%500 == 499:
-						two.stop()
-					}
-					if i%10 == 5 {
-						w.cluster.Fault(faults[random.IntN(len(faults))])
-					}
-					if i%50 == 25 {
-						w.cluster.ControlKey(cut[random.IntN(len(cut))].Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
-							if !transactional(req) {
-								return nil, nil, false
-							}
-							return nil, errors.New("the connection is gone"), true
-						})
-					}
+				w.disturbed(random, records, func(i int) {
 					w.send(w.request("1s", "orders", strconv.Itoa(i%7), strconv.Itoa(i+1)),
 						w.direct("5s", "mails", strconv.Itoa(i%7), strconv.Itoa(i+1)))
 					time.Sleep(time.Duration(random.IntN(100)) * time.Millisecond)
-				}
+				})
 				got.onceInOrder(t, 2*records)
 				if n := len(dead.now()); n > 0 {
 					t.Errorf("%d dead letters", n)

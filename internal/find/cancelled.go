@@ -70,9 +70,6 @@ func (s *search) cancels(ctx context.Context) error {
 	})
 }
 
-// promise is how long before the due time a cancel has to be accepted to hold in any case.
-const promise = time.Second
-
 // conclude says of a record that is where it waits that it is cancelled. Of one that has left it
 // says so only where the cancel was certain to hold: otherwise it may have been delivered before.
 func (k *Sighting) conclude() (cancelled bool) {
@@ -80,7 +77,7 @@ func (k *Sighting) conclude() (cancelled bool) {
 		return false
 	}
 	own := k.ID != k.origin
-	if k.handled && (!own || k.Due == nil || k.Due.Sub(k.cancel.At) < promise) {
+	if k.handled && (!own || k.Due == nil || k.Due.Sub(k.cancel.At) < cancel.Notice) {
 		return false
 	}
 	k.State, k.Cancel = Cancelled, k.cancel

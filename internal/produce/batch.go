@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/record"
 )
 
 // Batch is the records of one partition that are written together.
@@ -88,61 +90,55 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 func (b *Batch) encode(compressor kgo.Compressor) {
 	raw := append(slices.Grow(b.raw[:0], headerBytes), make([]byte, headerBytes)...)
 	b.codec = 0
+	var latest int64
 	if compressor == nil {
-		raw = b.appendRecords(raw) // where they stay
+		raw, latest = b.appendRecords(raw) // where they stay
 		b.plain = len(raw) - headerBytes
 	} else {
-		raw = b.appendCompressed(raw, compressor)
+		raw, latest = b.appendCompressed(raw, compressor)
 	}
-	first, latest := b.times()
 	binary.BigEndian.PutUint32(raw[lengthAt:], uint32(len(raw)-afterLength))
 	binary.BigEndian.PutUint32(raw[afterLength:], ^uint32(0)) // leader epoch: not known
 	raw[magicAt] = magic
 	binary.BigEndian.PutUint16(raw[attributesAt:], uint16(b.codec))
 	binary.BigEndian.PutUint32(raw[lastDeltaAt:], uint32(len(b.Records)-1))
-	binary.BigEndian.PutUint64(raw[firstTimeAt:], uint64(first))
+	binary.BigEndian.PutUint64(raw[firstTimeAt:], uint64(b.Records[0].Timestamp.UnixMilli()))
 	binary.BigEndian.PutUint64(raw[maxTimeAt:], uint64(latest))
 	binary.BigEndian.PutUint32(raw[countAt:], uint32(len(b.Records)))
 	b.raw = raw
 }
 
-// appendRecords appends the encoded records.
-func (b *Batch) appendRecords(dst []byte) []byte {
+// appendRecords appends the encoded records, and returns the latest of their times, in
+// Unix ms.
+func (b *Batch) appendRecords(dst []byte) (_ []byte, latest int64) {
 	first := b.Records[0].Timestamp.UnixMilli()
+	latest = first
 	dst = slices.Grow(dst, b.size())
 	for i, rec := range b.Records {
-		dst = appendRecord(dst, rec, rec.Timestamp.UnixMilli()-first, int64(i))
+		at := rec.Timestamp.UnixMilli()
+		latest = max(latest, at)
+		dst = appendRecord(dst, rec, at-first, int64(i))
 	}
-	return dst
+	return dst, latest
 }
 
 // appendCompressed does the same, and compresses them.
-func (b *Batch) appendCompressed(dst []byte, compressor kgo.Compressor) []byte {
+func (b *Batch) appendCompressed(dst []byte, compressor kgo.Compressor) (_ []byte, latest int64) {
 	s := scratches.Get().(*scratch)
 	defer func() {
 		if cap(s.records) <= keptScratch && s.compressed.Cap() <= keptScratch {
 			scratches.Put(s)
 		}
 	}()
-	s.records = b.appendRecords(s.records[:0])
+	s.records, latest = b.appendRecords(s.records[:0])
 	b.plain = len(s.records)
 	s.compressed.Reset()
 	compressed, codec := compressor.Compress(&s.compressed, s.records)
 	if compressed == nil { // it failed
-		return append(dst, s.records...)
+		return append(dst, s.records...), latest
 	}
 	b.codec = uint8(codec)
-	return append(dst, compressed...)
-}
-
-// times returns the time of the first record and the latest of all, in Unix ms.
-func (b *Batch) times() (first, latest int64) {
-	first = b.Records[0].Timestamp.UnixMilli()
-	latest = first
-	for _, rec := range b.Records {
-		latest = max(latest, rec.Timestamp.UnixMilli())
-	}
-	return first, latest
+	return append(dst, compressed...), latest
 }
 
 // IfSmaller returns a compressor that leaves as it is what c would make larger.
@@ -166,20 +162,12 @@ func (b *Batch) stamp(id identity, sequence int32) {
 	binary.BigEndian.PutUint32(b.raw[crcAt:], crc32.Checksum(b.raw[attributesAt:], castagnoli))
 }
 
-// What the lengths and numbers of a record, and of a header, take at most beside their
-// bytes: five for each length, ten and five for the record's differences in time and
-// offset, and one for its attributes.
-const (
-	recordOverhead = 4*5 + 10 + 5 + 1
-	headerOverhead = 2 * 5
-)
-
 // size is how many bytes the records take at most before compression.
 func (b *Batch) size() (n int) {
 	for _, rec := range b.Records {
-		n += recordOverhead + len(rec.Key) + len(rec.Value)
+		n += record.RecordBytes + len(rec.Key) + len(rec.Value)
 		for i := range rec.Headers {
-			n += headerOverhead + len(rec.Headers[i].Key) + len(rec.Headers[i].Value)
+			n += record.HeaderBytes + len(rec.Headers[i].Key) + len(rec.Headers[i].Value)
 		}
 	}
 	return n

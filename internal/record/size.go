@@ -10,10 +10,13 @@ const (
 	// what the client writes at once (kgo.BrokerMaxWriteBytes, 100 MiB).
 	MaxBatchBytes = 1 << 26
 
-	// recordBytes is the most that a record takes in a batch beside its key, value and
+	// RecordBytes is the most that a record takes in a batch beside its key, value and
 	// headers: the lengths of these and of itself (5 each), attributes (1), and the
 	// differences to the batch's time (10) and offset (5).
-	recordBytes = 4*5 + 1 + 10 + 5
+	RecordBytes = 4*5 + 1 + 10 + 5
+	// HeaderBytes is the most that a header takes beside its key and value: the length
+	// of each.
+	HeaderBytes = 2 * 5
 )
 
 // BatchBytes returns the most bytes that a batch of rec alone can take, before
@@ -28,7 +31,7 @@ func BatchBytes(rec *kgo.Record) int64 {
 
 // AddedBytes returns the most bytes that a record adds to a batch of others, before
 // compression, where BatchBytes returns alone for it.
-func AddedBytes(alone int64) int64 { return alone - MinBatchBytes + recordBytes }
+func AddedBytes(alone int64) int64 { return alone - MinBatchBytes + RecordBytes }
 
 // headerBytes returns the most bytes that a header can take.
-func headerBytes(h kgo.RecordHeader) int { return len(h.Key) + len(h.Value) + 10 }
+func headerBytes(h kgo.RecordHeader) int { return len(h.Key) + len(h.Value) + HeaderBytes }
