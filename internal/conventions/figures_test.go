@@ -28,7 +28,7 @@ func figures(page string) []string {
 
 // withoutCode returns a page without what stands in code.
 func withoutCode(page string) string {
-	return regexp.MustCompile("(?s)```.*?```|`[^`\n]*`").ReplaceAllString(page, "…")
+	return regexp.MustCompile("(?s)```.*?```|`(?:[^`\n]|\n[^`\n])*`").ReplaceAllString(page, "…")
 }
 
 func TestFindsFigures(t *testing.T) {

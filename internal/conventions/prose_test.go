@@ -49,13 +49,13 @@ var forUsers = append([]rule{
 	{regexp.MustCompile(`\b[Ww]e\b`), "delayd, or the passive voice where it does not matter who"},
 }, everywhere...)
 
-// maxWords is how many words a sentence of a comment has at most, of a text for users too.
+// maxWords is how many words a sentence has at most, in code and in pages but their tables.
 // Semicolons and colons end one.
 const maxWords = 30
 
 // longSentences reports each sentence of a text with more than maxWords words.
 func longSentences(text string) (found []string) {
-	for _, sentence := range regexp.MustCompile(`[.;:?!]["')]?\s|\n\n`).Split(text, -1) {
+	for _, sentence := range regexp.MustCompile(`[.;:?!]["')*]*\s|\n\s*\n`).Split(text, -1) {
 		if words := strings.Fields(sentence); len(words) > maxWords {
 			found = append(found, fmt.Sprintf("%q… has %d words: write two sentences, of at most %d", strings.Join(words[:8], " "), len(words), maxWords))
 		}
@@ -116,10 +116,17 @@ func TestProseOfPages(t *testing.T) {
 		if name == filepath.Join("docs", "glossary.md") {
 			text, _, _ = strings.Cut(text, "## Ruled-out words")
 		}
-		for _, found := range check(withoutCode(text), forUsers) {
+		text = withoutCode(text)
+		for _, found := range append(check(text, forUsers), longSentences(items(text))...) {
 			t.Errorf("%s: %s", name, found)
 		}
 	}
+}
+
+// items returns a page without its tables, and with each item of a list as a paragraph.
+func items(page string) string {
+	page = regexp.MustCompile(`(?m)^\s*\|.*$`).ReplaceAllString(page, "")
+	return regexp.MustCompile(`(?m)^\s*([-*#>]+|\d+\.) `).ReplaceAllString(page, "\n\n")
 }
 
 // documented are the packages of the library, whose exported documentation users read.
