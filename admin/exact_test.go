@@ -12,7 +12,7 @@ import (
 )
 
 // TestResendExact: a letter that asked for an exact time, in a form that cannot be read or
-// in two, is told of before it dies again; another delay takes the place of all of them.
+// in two, is reported before it dies again; another delay takes the place of all of them.
 func TestResendExact(t *testing.T) {
 	h := func(kv ...string) (headers []kgo.RecordHeader) {
 		for i := 0; i < len(kv); i += 2 {

@@ -36,7 +36,7 @@ type Sending struct {
 	At time.Time `json:"-"`
 }
 
-// parseSending reads what is told of one sending.
+// parseSending reads what is recorded of one sending.
 func parseSending(rec *kgo.Record) (Sending, error) {
 	dec := json.NewDecoder(bytes.NewReader(rec.Value))
 	var s Sending
@@ -155,7 +155,7 @@ func createResent(ctx context.Context, cl *kgo.Client, names levels.Names) error
 		return f.err
 	}
 	spec := Spec{Replicas: BrokerDefault}
-	_ = c.defaults(ctx, cl, spec) // what cannot be told is the profile's
+	_ = c.defaults(ctx, cl, spec) // what is unknown is the profile's
 	answers := createTopics(ctx, cl, spec, c, []topic{t}, false)
 	if seen, err = appear(ctx, cl, []topic{t}, answers); err != nil {
 		return err

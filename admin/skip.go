@@ -118,7 +118,7 @@ func skippable(ctx context.Context, cl *kgo.Client, names levels.Names, at Place
 	return s, nil
 }
 
-// skipped returns an error if the service is told of all that is to be skipped. A commit
+// skipped returns an error if all that is to be skipped is committed already. A commit
 // for a later batch does not help a service that stands before this one.
 func (s *Skip) skipped(ctx context.Context, cl *kgo.Client) error {
 	group := s.names.SkippedGroup()

@@ -40,7 +40,7 @@ func puts(t *testing.T, cl *kgo.Client, topic string, partition int32, b *kmsg.R
 	return Place{topic, partition, offset}
 }
 
-// toldOf returns what the service is told of a partition, as "OFFSET METADATA".
+// toldOf returns what is committed for the service of a partition, as "OFFSET METADATA".
 func toldOf(t *testing.T, cl *kgo.Client, at Place) string {
 	t.Helper()
 	told, err := kadm.NewClient(cl).FetchOffsetsForTopics(t.Context(), "delay.skipped", at.Topic)

@@ -64,7 +64,7 @@ func verify(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, seen map[
 	}
 }
 
-// unverified says why a topic's settings cannot be told, nil where they can.
+// unverified says why a topic's settings are unknown, nil where they are known.
 func unverified(topic string, d described, err error) error {
 	if err = cmp.Or(err, connect.GrantTopic(d.err, connect.DescribeConfigs, topic)); err != nil {
 		return fmt.Errorf("settings not verified: %w", err)

@@ -42,7 +42,8 @@ waiting  delay.level.5s/0/0  2026-03-01T12:00:00.000Z  2026-03-01T12:00:10.000Z 
 	}
 }
 
-// TestFindExitCodes: that there is no such record is told from a cluster that cannot be asked.
+// TestFindExitCodes: that there is no such record is distinguished from a cluster that cannot
+// be asked.
 func TestFindExitCodes(t *testing.T) {
 	t.Parallel()
 	broker := letterBroker(t)

@@ -19,7 +19,7 @@ import (
 	"github.com/delayd-io/delayd/router"
 )
 
-// badInputs hold what people get wrong, and what they are told; README.md there
+// badInputs hold what people get wrong, and what the answer is; README.md there
 // describes the form. -update writes the answers anew, for somebody to read.
 const badInputs = "../../testdata/bad-input"
 

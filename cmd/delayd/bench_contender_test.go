@@ -17,7 +17,7 @@ import (
 )
 
 // The scenarios with real processes, at a size that says nothing of speed: that
-// every contender gets its load, carries it, and is told from the others.
+// every contender gets its load, carries it, and is distinguished from the others.
 func TestBenchScenarios(t *testing.T) {
 	t.Setenv(asDelayd, "1") // the processes that the bench starts are this test binary
 	program, err := os.Executable()

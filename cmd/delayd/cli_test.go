@@ -12,7 +12,7 @@ import (
 	"github.com/delayd-io/delayd/router"
 )
 
-// Every mistake is told with the flag as it was typed and what is allowed.
+// Every mistake is reported with the flag as it was typed and what is allowed.
 func TestUsageErrors(t *testing.T) {
 	for _, tc := range []struct {
 		name string

@@ -119,7 +119,7 @@ func TestWhichFileCounts(t *testing.T) {
 	}
 }
 
-// A wrong value is told in the words in which the command line tells it, with the
+// A wrong value is reported in the words of the command line, with the
 // place that it is at.
 func TestWrongValuesInTheFile(t *testing.T) {
 	for _, tc := range []struct{ setting, value string }{

@@ -43,7 +43,7 @@ func FuzzCommandLine(f *testing.F) {
 }
 
 // FuzzHTTP sends raw requests. No request without the token gets a profile, and none
-// is told the token.
+// is given the token.
 func FuzzHTTP(f *testing.F) {
 	for _, request := range []string{
 		"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",

@@ -116,7 +116,7 @@ func (e usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// loggedError marks an error that the log has told already.
+// loggedError marks an error that the log has already.
 type loggedError struct{ error }
 
 func (e loggedError) Unwrap() error { return e.error }

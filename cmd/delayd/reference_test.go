@@ -51,7 +51,7 @@ func TestConfigurationPage(t *testing.T) {
 	}
 }
 
-// manyCommands is in how many commands a flag has to be for being told of once.
+// manyCommands is in how many commands a flag has to be to be described once.
 const manyCommands = 3
 
 // reference is all flags of all commands. Those that many commands have come first.

@@ -55,7 +55,7 @@ const (
 	limitedMemory = 112 << 20
 )
 
-// Run serves until ctx ends. What the flags ask for and cannot have is told to
+// Run serves until ctx ends. What the flags ask for and cannot have is reported to
 // people; all that goes wrong after that is part of the log.
 func (c *serveCmd) Run(ctx context.Context, con *console, config *cli, parsed *kong.Context) error {
 	if c.PrintConfig {

@@ -240,7 +240,7 @@ func (r statusReport) nowhere() error {
 	return fmt.Errorf("there is no delayd with --prefix %s: none of its topics exists", r.known.spec.Names.Prefix)
 }
 
-// absent is an error where topics are missing without which nothing can be told.
+// absent is an error where topics are missing without which nothing is known.
 func (r statusReport) absent() error {
 	if err := r.nowhere(); err != nil {
 		return err

@@ -21,7 +21,7 @@ func TestVersionOf(t *testing.T) {
 		{"", built("v1.2.3"), "v1.2.3 (go1.26.8)"}, // go install …@v1.2.3
 		{"", built("(devel)"), "devel (go1.26.8)"}, // no repository
 		{"", built("", commit), "devel 0123456789ab (go1.26.8)"},
-		{"v1.2.4", built("(devel)", commit), "v1.2.4 (go1.26.8)"}, // the linker was told
+		{"v1.2.4", built("(devel)", commit), "v1.2.4 (go1.26.8)"}, // set by the linker
 		{"v1.2.4", built("v1.2.3"), "v1.2.4 (go1.26.8)"},
 	} {
 		if got := versionOf(c.release, c.info); got != c.want {

@@ -12,7 +12,7 @@ import (
 	"github.com/delayd-io/delayd/admin"
 )
 
-// What changes on a topic is told once: as an error where it would lose records, as
+// What changes on a topic is reported once: as an error where it would lose records, as
 // a warning where it would not, and when it is over.
 func TestWatchTellsWhatChanges(t *testing.T) {
 	t.Parallel()

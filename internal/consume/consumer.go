@@ -43,7 +43,7 @@ func fetching() []kgo.Opt {
 	)
 }
 
-// What is tried again ten times a second is told of so often.
+// What is retried ten times a second is logged this often.
 const (
 	tryLogs      = 3
 	tryLogPeriod = 30 * time.Second

@@ -166,7 +166,7 @@ func (l *lane) isHeld() bool {
 }
 
 // hold notes whether the lane is held back, and adds it to changed when that
-// is new. When it has fallen to low, the house is told.
+// is new. When it has fallen to low, the house is notified.
 func (l *lane) hold(paused bool, low int64, changed map[string][]int32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

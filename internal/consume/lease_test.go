@@ -11,7 +11,7 @@ import (
 
 // wallStep is t with the wall clock set forward by d, in whole seconds, and the
 // monotonic clock as it was. The time package has no such thing, because it cannot
-// be told from the outside; to a process it happens when a machine was suspended,
+// be seen from the outside; to a process it happens when a machine was suspended,
 // or when somebody sets the clock.
 func wallStep(t *testing.T, at time.Time, d time.Duration) time.Time {
 	t.Helper()

@@ -26,8 +26,8 @@ func (l *lane) missed(p *kgo.FetchPartition) (lost, start int64) {
 }
 
 // passed says how many offsets below start will never be fetched, and takes them for
-// told. What was fetched and not yet polled is not lost: there has to be no progress
-// from one look to the next.
+// reported. What was fetched and not yet polled is not lost: there has to be no
+// progress from one look to the next.
 func (l *lane) passed(start int64) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()

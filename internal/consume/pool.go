@@ -54,7 +54,7 @@ type pool struct {
 	// behind them.
 	behind  *semaphore.Weighted
 	room    chan struct{} // has room for one: a quarter of the budget is free again
-	eased   chan struct{} // the same for half of it; nil: nobody is told
+	eased   chan struct{} // the same for half of it; nil: nobody is notified
 	awaited atomic.Bool   // somebody waits until the pool is not crowded
 
 	// overtaking is how many works were sent before a record in front of them, and are

@@ -245,7 +245,7 @@ func TestPoolRoom(t *testing.T) {
 	}
 }
 
-// TestReach: a pool is told when a lane's first and last record are due, not which
+// TestReach: a pool knows when a lane's first and last record are due, not which
 // of them may overtake.
 func TestReach(t *testing.T) {
 	var l lane

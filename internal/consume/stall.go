@@ -123,7 +123,7 @@ func (c *Consumer) watchStalls(ctx context.Context) {
 	}
 }
 
-// tellStalls calls Config.Stalled for stalls that nobody has been told of.
+// tellStalls calls Config.Stalled for stalls that were not reported yet.
 func (c *Consumer) tellStalls() {
 	if c.cfg.Stalled == nil {
 		return

@@ -177,7 +177,7 @@ func TestCommitTxnGap(t *testing.T) {
 }
 
 // TestCommitTxnOvertaken: a transaction that holds only records that overtook leaves the
-// committed offset where it was. Its outcome is told by the metadata, which lists them.
+// committed offset where it was. Its outcome is in the metadata, which lists them.
 func TestCommitTxnOvertaken(t *testing.T) {
 	for name, test := range map[string]struct {
 		txn  txn

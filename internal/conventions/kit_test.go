@@ -132,3 +132,12 @@ func TestLinks(t *testing.T) {
 		}
 	}
 }
+
+// TestReadmeLength: the README is read at one sitting. More belongs in docs.
+func TestReadmeLength(t *testing.T) {
+	t.Parallel()
+	const most = 900 // words, commands included
+	if n := len(strings.Fields(readFile(t, "README.md"))); n > most {
+		t.Errorf("README.md has %d words, want at most %d", n, most)
+	}
+}

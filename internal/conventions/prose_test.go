@@ -28,6 +28,7 @@ type rule struct {
 var everywhere = []rule{
 	{regexp.MustCompile(`\bit (is|was) (looked|told|tried)\b|\bit (is|was) waited (until|that|whether)\b`), "the subject first: the router retries"},
 	{regexp.MustCompile(`\b(is|are|was|were|be|being) looked (up|for|at)\b`), "who does it, and how: checks, reads, searches, asks the broker"},
+	{regexp.MustCompile(`\b(is|are|was|were|be|been) told( (of|in|with|at|by|from|as|what|that|once|so|where|how|when|before|the|it)\b|[.,:;)]|$)`), "reported, known, recorded, called"},
 	{regexp.MustCompile(`(?i)\bmend(s|ed|ing)?\b`), "fix"},
 	{regexp.MustCompile(`\bby now\b`), "the state: due and not delivered yet"},
 	{regexp.MustCompile(`\bso many (a|at|of|percent|records|bytes|[a-z]+s)\b`), "the number, or at a rate of"},
@@ -79,7 +80,7 @@ func TestCheck(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]int{
 		"The router retries. A mended topic\nis what is\naside.": 2, "It has them wait for whoever asks.": 2, "Recommended, amended.": 0,
-		"What we were told comes\ntwice.": 1, "Topics are looked\nup.": 1, "An error has it already.": 0,
+		"What we were told comes\ntwice.": 1, "The loss is told by the log, levels are told apart.": 1, "Topics are looked\nup.": 1, "An error has it already.": 0,
 	} {
 		if got := check(text, everywhere); len(got) != want {
 			t.Errorf("%q: found %q, want %d", text, got, want)

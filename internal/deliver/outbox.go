@@ -95,7 +95,7 @@ func (o *Outbox) owned() []int32 {
 }
 
 // Outbox writes records to their topics. It returns at once; a record that is
-// written, parked or dead is told to its owner. Records for one topic keep
+// written, parked or dead is reported to its owner. Records for one topic keep
 // their order through every retry; a record that dies leaves it.
 type Outbox struct {
 	cfg    Config
@@ -260,8 +260,8 @@ func producerOptions(opts []kgo.Opt) []kgo.Opt {
 	)
 }
 
-// Close ends the outbox that Start has started. What is still on its way is dropped: its owner has not
-// been told, so that it is read and delivered again.
+// Close ends the outbox that Start has started. What is still on its way is dropped: its owner
+// has not been called, so that it is read and delivered again.
 func (o *Outbox) Close() {
 	o.stop()
 	o.producer.Close()

@@ -135,7 +135,7 @@ func (o *owner) Done(time.Time) {
 	}
 }
 
-// after is how long after start the owner was told; an hour when it was not.
+// after is how long after start the owner was called; an hour when it was not.
 func (o *owner) after(start time.Time) time.Duration {
 	if done := o.done.Load(); done != nil {
 		return done.Sub(start)
@@ -170,7 +170,7 @@ func (w *world) deliverAll(topic string, n int) []*owner {
 	return owners
 }
 
-// told is how many owners were told.
+// told is how many owners were called.
 func told(owners []*owner) (n int) {
 	for _, o := range owners {
 		if o.done.Load() != nil {

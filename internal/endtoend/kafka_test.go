@@ -321,7 +321,7 @@ func TestPurge(t *testing.T) {
 	if s := start(); s != 12 {
 		t.Errorf("the log starts at %d: beyond the commit of another group, 12", s)
 	}
-	// The group that has looked is told of, and keeps nobody from starting.
+	// The group that has looked is reported, and keeps nobody from starting.
 	d = c.serve()
 	send(1)
 	c.eventually("it delivers", func() bool { return c.status().Levels[0].Pending == 0 })

@@ -599,8 +599,8 @@ func waitFor(d time.Duration, ok func() bool) bool {
 	return false
 }
 
-// TestMissingRightsOfAdmins: those who create topics, and those who look, are told
-// what they lack too.
+// TestMissingRightsOfAdmins: those who create topics, and those who look, see what
+// they lack too.
 func TestMissingRightsOfAdmins(t *testing.T) {
 	s := newSecured(t, "maker", "viewer")
 	made, seen := s.spec.Rights(admin.Access{}, admin.RoleProvisioner), s.spec.Rights(admin.Access{}, admin.RoleStatusReader)
@@ -609,7 +609,7 @@ func TestMissingRightsOfAdmins(t *testing.T) {
 	maker, viewer := s.client("maker"), s.client("viewer")
 	for _, right := range made {
 		if right.Resource == kmsg.ACLResourceTypeCluster {
-			continue // nobody is told: Kafka's default is as good as known
+			continue // nothing is logged: Kafka's default is as good as known
 		}
 		s.revoke("maker", right)
 		s.eventually("asked for "+right.String(), func() bool {

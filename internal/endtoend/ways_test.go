@@ -121,7 +121,7 @@ func TestConsumerOwns(t *testing.T) {
 	})
 }
 
-// TestSameInstance starts two processes with one instance id: the first is told.
+// TestSameInstance starts two processes with one instance id: the first ends with an error.
 func TestSameInstance(t *testing.T) {
 	virtual(t, "5s 1m", []string{"orders"}, func(w *world) {
 		cfg := forwarder.DefaultConfig()

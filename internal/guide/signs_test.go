@@ -18,7 +18,7 @@ import (
 	"github.com/delayd-io/delayd/router"
 )
 
-// TestSigns: the mistakes of a first program are told, by an error of Send or in the
+// TestSigns: the mistakes of a first program are reported, by an error of Send or in the
 // log, with the words that the page quotes.
 func TestSigns(t *testing.T) {
 	delaydtest.Run(t, delaydtest.Config{}, func(t *testing.T, env *delaydtest.Env) {

@@ -39,7 +39,7 @@ type Config struct {
 // and passes on to Node is in between a client that starts from Advertised and
 // all that it talks to.
 type Route struct {
-	Advertised string // where clients are told that the node is; nothing listens there yet
+	Advertised string // the node's address in answers to clients; nothing listens there yet
 	Node       string // where the node takes what comes that way
 }
 

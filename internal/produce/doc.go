@@ -9,7 +9,7 @@
 // franz-go's producer can't give that guarantee. When a broker refuses a batch it
 // fails everything buffered for the partition and runs the promises later; records
 // produced in between overtake those that failed. It also judges sizes before
-// compression, and keeps asking for every topic it was ever told of. So franz-go
+// compression, and keeps asking for every topic that it ever had. So franz-go
 // supplies connections and metadata requests here, and this package the batches.
 //
 // A record takes this way: a [Feed] says that a partition has something to send

@@ -61,7 +61,7 @@ func (p *Producer) Leave(name string, feed Feed) {
 }
 
 // Refuse has topics refused that exist. vet is asked for those that were just found; its
-// errors are what their feeds are told, by topic. It is set before the first Locate.
+// errors are what their feeds get, by topic. It is set before the first Locate.
 func (p *Producer) Refuse(vet func(ctx context.Context, topics []string) (map[string]error, error)) {
 	p.vet = vet
 }

@@ -177,7 +177,7 @@ func (s Config) Options(log zerolog.Logger) ([]kgo.Opt, error) {
 }
 
 // login is the mechanism of SASL, nil for none. Secrets are read for each login,
-// and once here, so that a mistake is told at the start.
+// and once here, so that a mistake shows at the start.
 func (s Config) login() (sasl.Mechanism, error) {
 	switch s.mechanism() {
 	case NoSASL:

@@ -66,7 +66,7 @@ func TestSecurityThatDoesNotGoTogether(t *testing.T) {
 	}
 }
 
-// A file that is wrong is told at the start, with its flag, its name, and nothing
+// A wrong file is reported at the start, with its flag, its name, and nothing
 // of what is in it.
 func TestSecurityFilesThatAreWrong(t *testing.T) {
 	t.Parallel()
@@ -334,7 +334,7 @@ func TestHintAtACertificate(t *testing.T) {
 	}
 }
 
-// A certificate for another name is told with its names, and one without any as such.
+// A certificate for another name is reported with its names, and one without any as such.
 func TestHintOfNames(t *testing.T) {
 	many := []string{"k1", "k2", "k3", "k4", "k5", "k6", "k7"}
 	for _, tc := range []struct {

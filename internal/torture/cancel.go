@@ -17,9 +17,9 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// cancelRows cancel and replace records of their own, beside the load, while delayd is
-// broken. What was cancelled a second before it was due, as its producer was told, never arrives; what
-// was not cancelled arrives.
+// cancelRows cancel and replace records of their own, beside the load, while delayd is broken.
+// What was cancelled a second before it was due, by the answer to its producer, never arrives;
+// what was not cancelled arrives.
 var cancelRows = []row{{
 	name:       "cancel-race",
 	about:      "records are cancelled and replaced at any time, up to their due times and after them",

@@ -3,8 +3,9 @@
 //
 // It starts real delayd processes against a real Apache Kafka on this machine. A
 // row is one kind of fault: what is broken, how, and what is allowed to come of it.
-// What is checked is a history, as Jepsen's tests of Kafka do it: what producers
-// were told, and what is on the targets and among the dead letters afterwards.
+// What is checked is a history, as Jepsen's tests of Kafka do it: what brokers
+// answered producers, and what is on the targets and among the dead letters
+// afterwards.
 //
 //	load ──▶ inbox, level topics ──▶ delayd ──▶ targets, dead letters
 //	  │              │               ▲  kill, freeze, cut …   │

@@ -37,7 +37,7 @@ type entry struct {
 	id       uint32 // hash of the first arrival's id
 	place    uint32 // hash of the partition and offset where it was accepted
 	hop      uint32 // hash of those where the router put it, 0 for nowhere
-	told     int32  // when its producer was told that it is accepted
+	told     int32  // when its producer had the acknowledgement
 	// until is the time that it asks for with delay-until, and saidUntil the same as the
 	// first arrival says.
 	until, saidUntil int32

@@ -71,7 +71,7 @@ func inventedRow(name, prefix, what string, code levels.Code) row {
 		},
 		limits: limits{worst: inventedLate},
 		before: func(ctx context.Context, w *world) error {
-			// Whoever may not even know of a topic is not told that there is none.
+			// Whoever may not even know of a topic does not learn that there is none.
 			denied := kadm.NewACLs().Topics(deniedPrefix).ResourcePatternType(kadm.ACLPatternPrefixed).
 				Deny("User:ANONYMOUS").DenyHosts("*").Operations(kadm.OpDescribe, kadm.OpWrite)
 			if err := w.createACLs(ctx, denied); err != nil {

@@ -26,8 +26,8 @@ func newLetter(rec *kgo.Record) *letter {
 	return &letter{origin: string(origin), attempts: err == nil}
 }
 
-// sendingAgain tells that a dead letter is sent once more. It is false where that
-// was told before.
+// sendingAgain tells that a dead letter is sent once more. It is false where the
+// history has that already.
 func (h *history) sendingAgain(id int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -175,7 +175,7 @@ func (w *world) recreateTarget(ctx context.Context) error {
 }
 
 // due is when an acknowledged record is due, in Unix milliseconds. One that readers
-// have not seen was accepted when its producer was told so, at the latest.
+// have not seen was accepted when its producer got the answer, at the latest.
 func (h *history) due(c *recipe, e *entry) int64 {
 	accepted := e.accepted
 	if accepted == 0 {

@@ -105,7 +105,7 @@ func (h *history) drop(which func(c *recipe, e *entry) bool) (n int64) {
 	return n
 }
 
-// told reports whether a record's producer was told by then that it is accepted.
+// told reports whether a record's producer knew by then that it is accepted.
 func (h *history) told(e *entry, by time.Time) bool { return h.unixMilli(e.told) <= by.UnixMilli() }
 
 // apart are the targets and partitions whose records' lateness is kept aside.

@@ -52,7 +52,7 @@ func TestStuckPartition(t *testing.T) {
 func TestStanding(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
-	c.history.begun = time.Now() // what producers are told is by this clock
+	c.history.begun = time.Now() // the answers to producers are by this clock
 	c.clock = c.history.begun.UnixMilli()
 	var ids []int64
 	for id := int64(0); len(ids) < 4; id++ {

@@ -187,7 +187,7 @@ func (w *world) provision(ctx context.Context) error {
 // partitions is how many the service's topics begin with.
 func (w *world) partitions() int32 { return cmp.Or(w.row.partitions, targetPartitions) }
 
-// topics are all that the history is told of.
+// topics are all that the history knows.
 func (w *world) topics() []string {
 	m := w.history.mix
 	topics := append([]string{m.names.Inbox(), m.names.Dead()}, m.targets...)

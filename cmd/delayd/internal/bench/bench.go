@@ -88,7 +88,7 @@ type Config struct {
 	Delivery levels.Delivery
 	// ServeArgs are more flags for the service.
 	ServeArgs []string
-	// Progress is told how far a run is; nil tells nobody.
+	// Progress is called with how far a run is, unless it is nil.
 	Progress Progress
 	Log      zerolog.Logger
 }

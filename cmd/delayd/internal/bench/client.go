@@ -15,7 +15,7 @@ func newClient(opts []kgo.Opt, more ...kgo.Opt) (*kgo.Client, error) {
 	return client, nil
 }
 
-// quiet is the progress that nobody is told of.
+// quiet is the progress that goes nowhere.
 type quiet struct{}
 
 func (quiet) Start(string, int64) {}

@@ -101,7 +101,7 @@ type sender struct {
 	fail   context.CancelCauseFunc
 }
 
-// acknowledged is told of each record what became of it.
+// acknowledged gets the outcome of each record.
 func (s *sender) acknowledged(rec *kgo.Record, err error) {
 	if err != nil {
 		s.fail(fmt.Errorf("send to %s: %w", rec.Topic, err))

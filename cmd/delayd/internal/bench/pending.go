@@ -9,7 +9,7 @@ import (
 const (
 	// calm is how long a service is left alone before it is measured.
 	calm = 5 * time.Second
-	// watch is how long CPU time is counted: a process's is told in hundredths
+	// watch is how long CPU time is counted: a process's is counted in hundredths
 	// of a second.
 	watch = 10 * time.Second
 )

@@ -51,7 +51,7 @@ type Due struct {
 // Targets is how deliveries go.
 type Targets struct {
 	Seen
-	// Instance has made the deliveries that are told in Lateness, since From.
+	// Instance has made the deliveries that Lateness counts, since From.
 	Instance string     `json:"instance"`
 	From     time.Time  `json:"from"`
 	Lateness []Lateness `json:"lateness"`
@@ -104,7 +104,7 @@ func (t *Targets) pick(q targetQuery) {
 // The states of a target.
 const paused, unavailable = "paused", "unavailable"
 
-// Target is a target with something to say of it: one that delivers on time is not told.
+// Target is a target with something to say of it: one that delivers on time is left out.
 type Target struct {
 	Target string `json:"target"` // "" is the default target where there is none
 	// State is paused, or unavailable: its records are parked and tried again.

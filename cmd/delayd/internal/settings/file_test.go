@@ -55,7 +55,7 @@ func write(t *testing.T, content string) string {
 	return name
 }
 
-// What is wrong with a file is told with its line, and all of it at once.
+// What is wrong with a file is reported with its line, and all of it at once.
 func TestFilesThatAreWrong(t *testing.T) {
 	for _, tc := range []struct{ name, file, want string }{
 		{"a key that is none", "brokrs: a\n", `F:1: unknown setting "brokrs", did you mean "brokers"?`},
@@ -176,7 +176,7 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// A variable that sets nothing is told with the one that was meant, and never its value.
+// A variable that sets nothing is reported with the one that was meant, and never its value.
 func TestVariables(t *testing.T) {
 	_, parser := newProgram(t)
 	for _, tc := range []struct{ name, entry, want string }{
