@@ -64,17 +64,19 @@ func newCancel(inbox string, id, key []byte) *kgo.Record {
 	return &kgo.Record{Topic: inbox, Key: key, Headers: []kgo.RecordHeader{{Key: levels.HeaderCancel, Value: id}}}
 }
 
-// canceller cancels records of a steady load, each cancelAfter it was sent. The sender
-// calls it; acknowledged alone is called from elsewhere. A nil one cancels nothing.
+// canceller cancels records of a steady load, each cancelAfter it was sent and not before a broker
+// has it: a cancel that is accepted before its record hits nothing. A nil one cancels nothing.
 type canceller struct {
 	deck
 	inbox string
 	keys  [][]byte
-	queue []sending // in the order in which they were sent
 
-	inTime atomic.Int64 // acknowledged cancel.Notice before their record was due
-	mu     sync.Mutex
-	late   map[int64]bool // guarded by mu: the records of those that were acknowledged later
+	inTime atomic.Int64 // cancels that were acknowledged cancel.Notice before their record was due
+
+	mu    sync.Mutex     // guards what follows
+	open  int            // records that were sent, and have to be cancelled yet
+	queue []sending      // those of them that a broker has, in the order of its answers
+	late  map[int64]bool // records whose cancel was acknowledged too late to count
 }
 
 // sending is a record, and when it was sent.
@@ -87,22 +89,44 @@ func newCanceller(m *maker, inbox string) *canceller {
 	return &canceller{deck: m.deck, inbox: inbox, keys: m.keys, late: make(map[int64]bool)}
 }
 
-// sent notes that a record is sent.
-func (c *canceller) sent(id int64, now time.Time) {
-	if c != nil && c.cancels(id) {
+// sends notes that a record is sent, and returns what to call when a broker has it; nil for
+// nothing.
+func (c *canceller) sends(id int64, now time.Time) (accepted func()) {
+	if c == nil || !c.cancels(id) {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open++
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		c.queue = append(c.queue, sending{id, now})
 	}
 }
 
 // idle reports whether no record is left to be cancelled.
-func (c *canceller) idle() bool { return c == nil || len(c.queue) == 0 }
+func (c *canceller) idle() bool {
+	if c == nil {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open == 0
+}
 
 // due returns the next record that has to be cancelled by now.
 func (c *canceller) due(now time.Time) (s sending, ok bool) {
-	if c.idle() || now.Sub(c.queue[0].at) < cancelAfter {
+	if c == nil {
+		return s, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) == 0 || now.Sub(c.queue[0].at) < cancelAfter {
 		return s, false
 	}
 	s, c.queue = c.queue[0], c.queue[1:]
+	c.open--
 	return s, true
 }
 

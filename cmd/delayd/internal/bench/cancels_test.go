@@ -85,14 +85,23 @@ func TestTallyOfCancelled(t *testing.T) {
 	}
 }
 
-// A cancel goes out a second after its record, and counts where the broker had it a second
-// before that is due.
+// A cancel goes out a second after its record, once a broker has that, and counts where it was
+// acknowledged a second before the record is due.
 func TestCanceller(t *testing.T) {
 	t.Parallel()
 	m := newMaker(cancelDeck, idSize, func(int64) (string, []kgo.RecordHeader) { return "level", nil })
 	c, sent := newCanceller(m, "inbox"), accepted
+	var brokers []func()
 	for id := range int64(32) {
-		c.sent(id, sent.Add(time.Duration(id)*time.Millisecond))
+		if accepted := c.sends(id, sent.Add(time.Duration(id)*time.Millisecond)); accepted != nil {
+			brokers = append(brokers, accepted)
+		}
+	}
+	if _, ok := c.due(sent.Add(time.Hour)); ok || c.idle() {
+		t.Errorf("before a broker has any record: one is cancelled: %v, none is left: %v", ok, c.idle())
+	}
+	for _, accepted := range brokers {
+		accepted()
 	}
 	if _, ok := c.due(sent.Add(cancelAfter - time.Millisecond)); ok {
 		t.Error("a cancel is due too soon")

@@ -159,8 +159,13 @@ func pace(ctx context.Context, opts []kgo.Opt, m *maker, rate int, n int64, c *c
 		}
 		now := time.Now()
 		for due := dueBy(now.Sub(start), rate, n); id < due; id++ {
-			c.sent(id, now)
-			s.client.Produce(ctx, m.record(id), s.acknowledged)
+			accepted := c.sends(id, now)
+			s.client.Produce(ctx, m.record(id), func(rec *kgo.Record, err error) {
+				s.acknowledged(rec, err)
+				if err == nil && accepted != nil {
+					accepted()
+				}
+			})
 		}
 		s.cancel(ctx, c, now)
 		if id == n && took == 0 {
