@@ -2,6 +2,7 @@
 
 # Pinned, so that a new release of a tool turns no build red.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GORELEASER := github.com/goreleaser/goreleaser/v2@v2.14.0
 # Modules outside of the workspace of go.work: they need programs that "make test" does not.
 MODULES := deploy watermill
 
@@ -10,7 +11,7 @@ MODULES := deploy watermill
 alone := GOWORK=off
 
 .DEFAULT_GOAL := help
-.PHONY: help test race kafka torture lint modules console tidy
+.PHONY: help test race kafka torture lint modules console release tidy
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -57,7 +58,7 @@ lint: ## gofmt, go vet and staticcheck, with each build tag and in each module
 tidy: ## go mod tidy in every module, which releases of our own need not exist for
 	.ci/tidy
 
-modules: ## the tests of the manifests, the unit and the adapter for watermill (need systemd-analyze)
+modules: ## the tests of the manifests, the unit, .goreleaser.yaml and the adapter for watermill (need systemd-analyze)
 	@set -ex; for module in $(MODULES); do \
 		(cd $$module && $(alone) go test -count=1 ./...) || exit 1; \
 	done
@@ -69,3 +70,8 @@ console: ## the console in Chromium, on a real Kafka (needs chromium and npm)
 	cd cmd/delayd/consoletest && npm ci --no-audit --no-fund
 	cd cmd/delayd/consoletest && export $(alone) && go vet -tags realkafka ./... && go run $(STATICCHECK) -tags realkafka ./...
 	cd cmd/delayd/consoletest && $(alone) go test -tags realkafka -count=1 -timeout 10m ./...
+
+# Not a part of .ci/run: to compile goreleaser takes five minutes of a processor. There the
+# test of the module deploy reads the file with goreleaser's own types ("make modules").
+release: ## goreleaser's own check of .goreleaser.yaml, with all defaults
+	$(alone) go run $(GORELEASER) check

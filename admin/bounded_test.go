@@ -13,8 +13,8 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// buried writes n dead letters, and says of each that it was sent again.
-func buried(t *testing.T, cl *kgo.Client, n int) {
+// resent writes n dead letters, and records that each was sent again.
+func resent(t *testing.T, cl *kgo.Client, n int) {
 	t.Helper()
 	for i := range n {
 		src := &kgo.Record{Topic: "delay.inbox", Offset: int64(i), Value: fmt.Append(nil, i)}
@@ -41,7 +41,7 @@ func TestPagesReadABoundedPartOfSendings(t *testing.T) {
 	if err := createResent(t.Context(), cl, spec.Names); err != nil {
 		t.Fatal(err)
 	}
-	buried(t, cl, 12)
+	resent(t, cl, 12)
 	p := NewLetterPages(cl, spec.Names)
 	p.kept = 5
 	for offset, known := range map[int64]bool{0: false, 6: false, 7: true, 11: true} {
@@ -75,7 +75,7 @@ func TestResendIsBounded(t *testing.T) {
 	if err := createResent(t.Context(), cl, spec.Names); err != nil {
 		t.Fatal(err)
 	}
-	buried(t, cl, 12)
+	resent(t, cl, 12)
 	run := func(r Resend) (n int, err error) {
 		r.DryRun = true
 		err = ResendLetters(t.Context(), cl, spec.Names, r, func(Resent) error { n++; return nil })

@@ -31,7 +31,7 @@ type Clock struct {
 	Source
 }
 
-// Source is whose clock was looked at.
+// Source is whose clock was compared.
 type Source string
 
 const (
@@ -39,10 +39,9 @@ const (
 	// of its quorum, so that the difference is known to within the time that the
 	// answer took. It needs KRaft and the right DESCRIBE on the cluster.
 	SourceController Source = "controller"
-	// SourceNewestRecord: a broker stamped it before we asked, so that this machine is at
-	// most ahead by the record's age, and surely behind where the record is not
-	// written yet by our clock. On a topic with the producers' timestamps it says
-	// nothing.
+	// SourceNewestRecord: a broker stamped it before the count, so this machine is ahead
+	// by the record's age at most. It is behind if by its clock the record is not written
+	// yet. On a topic with the producers' timestamps it says nothing.
 	SourceNewestRecord Source = "newest record"
 )
 

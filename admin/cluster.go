@@ -14,7 +14,7 @@ import (
 	"github.com/delayd-io/delayd/internal/connect"
 )
 
-// cluster is what we know of the brokers.
+// cluster is what is known of the brokers.
 type cluster struct {
 	brokers    int
 	node       int32 // one of them
@@ -24,7 +24,7 @@ type cluster struct {
 
 // found is what the brokers know of a topic.
 type found struct {
-	err        error // why it cannot be looked at; nil also where it does not exist
+	err        error // why it cannot be described; nil also where it does not exist
 	partitions int32 // 0: it does not exist
 	replicas   int   // of the partition that has the fewest
 	inSync     int   // replicas that are in sync, of the partition that has the fewest

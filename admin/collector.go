@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// scrapeTimeout is how long a scrape waits for the brokers. Prometheus gives
-	// up after 10 s unless configured. A count may take longer: franz-go has a
-	// request wait for the connection that it goes over, which a broker that is
-	// cut off holds up for tens of seconds whatever the request's own context says.
+	// scrapeTimeout is how long a scrape waits for the brokers. Prometheus gives up
+	// after 10 s unless configured. A count may take longer: in franz-go a request
+	// waits for its connection. A broker that is cut off holds that up for tens of
+	// seconds, whatever the request's own context says.
 	scrapeTimeout = 5 * time.Second
 	// scrapeAge is how old a count may be for a scrape: several Prometheuses, or
 	// someone who reloads the page, cost the cluster one count.

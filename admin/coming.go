@@ -151,7 +151,7 @@ func (e edges) span(c *counting, a ahead, from, now time.Time) *comingSpan {
 	return s
 }
 
-// next is the first time that has to be looked up.
+// next is the first time that has to be asked of the brokers.
 func (s *comingSpan) next() (int64, bool) {
 	for k, at := range s.at {
 		if at == unlooked {

@@ -3,11 +3,11 @@
 //
 // [Ensure] creates what is missing and looks at what is there; it never shrinks,
 // deletes or changes a topic that someone has made. What would lose records is an
-// error that says what to do; everything else that differs is in the
-// [Result]. [Plan] says beforehand what there is to do, [Apply] also sets what can
-// be set without a risk, and an [Export] is the same topics, and the rights of
-// all who use them, for other tools. [Inspect] counts from offsets alone, without
-// reading records. [Letters], [Parked] and [Peek] read them, [ResendLetters] sends
-// dead letters again, a [Purge] deletes what is pending, and a [Skip] gets a partition
-// past a batch that cannot be decoded.
+// error that says what to do; everything else that differs is in the [Result]. [Plan]
+// says beforehand what there is to do, and [Apply] also sets what can be set without a
+// risk. An [Export] is the same topics, and the rights of all who use them, for other
+// tools. [Inspect] counts from offsets alone, without reading records. [Letters],
+// [Parked] and [Peek] read them, [ResendLetters] sends dead letters again, a [Purge]
+// deletes what is pending, and a [Skip] gets a partition past a batch that cannot be
+// decoded.
 package admin

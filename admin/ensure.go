@@ -56,7 +56,7 @@ func Verify(ctx context.Context, cl *kgo.Client, spec Spec) (Results, error) {
 	return bring(ctx, cl, spec, false, false)
 }
 
-func bring(ctx context.Context, cl *kgo.Client, spec Spec, create, mend bool) (Results, error) {
+func bring(ctx context.Context, cl *kgo.Client, spec Spec, create, fix bool) (Results, error) {
 	if err := spec.check(); err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func bring(ctx context.Context, cl *kgo.Client, spec Spec, create, mend bool) (R
 			results[i].dispensable()
 		}
 	}
-	verify(ctx, cl, spec, c, seen, results, mend)
+	verify(ctx, cl, spec, c, seen, results, fix)
 	within(ctx, ownersTimeout, func(ctx context.Context) { owners(ctx, cl, spec, results) })
 	within(ctx, lookTimeout, func(ctx context.Context) { results = append(results, spec.retired(ctx, cl)...) })
 	return results, results.Err()
@@ -117,8 +117,8 @@ func names(topics []topic) []string {
 	return list
 }
 
-// outcome is what became of a topic before its settings are looked at. refused
-// has an entry for each topic that was to be created, nil where it was.
+// outcome is what became of a topic before its settings are checked. refused has
+// an entry for each topic that was to be created, nil where it was.
 func outcome(t topic, f found, create bool, refused map[string]error) Result {
 	r := Result{Topic: t.name, Outcome: OutcomeExisted}
 	why, tried := refused[t.name]

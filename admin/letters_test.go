@@ -451,7 +451,7 @@ func TestLettersOfANewTopicWereNotSent(t *testing.T) {
 	}
 }
 
-// What cannot be read is not taken for nothing: letters would be sent twice.
+// Unreadable is not the same as absent: letters would be sent again.
 func TestSendingsThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	cl, spec := threeLetters(t)

@@ -73,7 +73,7 @@ func owners(ctx context.Context, cl *kgo.Client, spec Spec, results Results) {
 const describedAtOnce = 100
 
 // assigned finds one of groups for every one of topics that has a partition assigned to
-// a member of it. Groups that cannot be looked at count as none: most have offsets too
+// a member of it. Groups that cannot be described count as none: most have offsets too
 // and are found by those.
 func assigned(ctx context.Context, adm *kadm.Client, groups, topics []string) map[string]string {
 	readers := make(map[string]string)

@@ -34,10 +34,9 @@ type Pending struct {
 	Value   *Preview `json:"value"`
 }
 
-// Peek shows the next n records that wait on a level, by when they are due. They are
-// looked for among the first n of each partition: due times rise with the offset but
-// for what was routed late. What was delivered and is not committed yet is among
-// them.
+// Peek shows the next n records that wait on a level, by when they are due. Peek
+// searches the first n of each partition: due times rise with the offset but for
+// what was routed late. What was delivered and is not committed yet is among them.
 func Peek(ctx context.Context, cl *kgo.Client, names levels.Names, delay time.Duration, n int) ([]*Pending, error) {
 	spans, err := pendingOn(ctx, cl, names, levelTopic(names, delay))
 	if err != nil {

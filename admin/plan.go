@@ -28,7 +28,8 @@ const (
 	ActionConflict
 	// ActionStray: it is spelled like one of the service's, and nothing reads it.
 	ActionStray
-	// ActionUnknown: it could not be looked at, so that what is to do is not known.
+	// ActionUnknown: the topic could not be described, so nobody knows what it
+	// needs.
 	ActionUnknown
 )
 
@@ -60,7 +61,7 @@ type Step struct {
 	Commands []string
 	// Drifts are all in which it differs, those that may stay included.
 	Drifts []Drift
-	// Err says what is in the way: why it cannot be looked at, why this user
+	// Err says what is in the way: why it cannot be described, why this user
 	// could not create it, or who else reads it. nil is nothing.
 	Err error
 	// Note says what else is not known; "" is nothing.
@@ -92,7 +93,8 @@ func (steps Steps) ToDo() bool {
 	return slices.ContainsFunc(steps, func(s Step) bool { return s.Action != ActionNone && s.Action != ActionUnknown })
 }
 
-// Err joins what could not be looked at; nil when all was.
+// Err joins the errors of topics that could not be described; nil if there are
+// none.
 func (steps Steps) Err() error {
 	var errs []error
 	for _, s := range steps {

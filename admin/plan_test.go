@@ -186,7 +186,7 @@ func TestPlanNamesWhoElseReads(t *testing.T) {
 }
 
 // A right that is missing is named: where it keeps a topic from being created the
-// plan is complete, and where it keeps one from being looked at it is not.
+// plan is complete, and where it keeps one from being described it is not.
 func TestPlanNamesRights(t *testing.T) {
 	t.Parallel()
 	broker := fake(t, kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "root", "pw"), kfake.User("PLAIN", "maker", "pw",

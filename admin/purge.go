@@ -74,7 +74,7 @@ func (p *Purge) Do(ctx context.Context, cl *kgo.Client) error {
 	group := p.names.PurgedGroup()
 	if err := kadm.NewClient(cl).CommitAllOffsets(ctx, group, told); err != nil {
 		err = connect.GrantTopic(connect.GrantGroup(err, connect.Read, group), connect.Read, p.Topic)
-		return fmt.Errorf("tell the forwarders by the offsets of group %s: %w; nothing was deleted", group, err)
+		return fmt.Errorf("commit the purge for group %s: %w; nothing was deleted", group, err)
 	}
 	return deleteRecords(ctx, cl, p.Topic, upTo)
 }

@@ -105,13 +105,13 @@ type Resent struct {
 // their death put on are taken off, so that a consumer knows them by their delay-id.
 // Nothing is written to a target: that is left to the service, with all of its checks.
 //
-// No letter is sent twice, whatever is killed when, unless Again says so. What was
-// sent is recorded on a topic of its own, in the transaction that sends it: both are
-// there, or neither. It is recorded there and not among the letters, whose readers would
-// take it for one, and not in a group's offsets, which could not hold it. The
-// transactional id is the same for all: who begins has the transaction of everyone
-// before it ended, and only then reads what was sent. The earlier process can send no
-// more, and ends with [ErrOvertaken].
+// No letter is sent again, whatever is killed when, unless Again says so. What was sent
+// is recorded on a topic of its own, in the transaction that sends it: both are there,
+// or neither. It is recorded there and not among the letters, whose readers would take
+// it for one, and not in a group's offsets, which could not hold it. The transactional
+// id is the same for all: who begins has the transaction of everyone before it ended,
+// and only then reads what was sent. The earlier process can send no more, and ends with
+// [ErrOvertaken].
 func ResendLetters(ctx context.Context, cl *kgo.Client, names levels.Names, r Resend, report func(Resent) error) error {
 	run := &resending{Resend: r, cl: cl, names: names, report: report, targets: make(map[string]target)}
 	spans, err := letterSpans(ctx, cl, names)
@@ -458,7 +458,7 @@ func (r *resending) write(ctx context.Context) ([]Sending, error) {
 		}
 	}
 	if _, err := r.produce(ctx, records); err != nil {
-		return nil, fmt.Errorf("tell on %s what was sent again: %w", r.names.Resent(), err)
+		return nil, fmt.Errorf("record on %s what was sent again: %w", r.names.Resent(), err)
 	}
 	return told, nil
 }

@@ -64,7 +64,7 @@ func parseSending(rec *kgo.Record) (Sending, error) {
 func (s Sending) record(topic string) (*kgo.Record, error) {
 	value, err := json.Marshal(s)
 	if err != nil {
-		return nil, fmt.Errorf("tell that %v was sent again: %w", s.Letter, err)
+		return nil, fmt.Errorf("record that %v was sent again: %w", s.Letter, err)
 	}
 	return &kgo.Record{Topic: topic, Key: []byte(s.Letter.String()), Value: value}, nil
 }
@@ -164,7 +164,7 @@ func createResent(ctx context.Context, cl *kgo.Client, names levels.Names) error
 	case seen[t.name].exists():
 		return nil
 	case connect.Denied(why):
-		return fmt.Errorf("topic %s, which tells what was sent again, does not exist: %w, "+
+		return fmt.Errorf("topic %s, which records what was sent again, does not exist: %w, "+
 			"or let someone create it with one partition, cleanup.policy=delete, retention.ms=-1 and retention.bytes=-1",
 			t.name, why)
 	case why != nil:

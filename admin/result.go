@@ -18,7 +18,8 @@ type Outcome int
 const (
 	// OutcomeCreated: it was missing and is there now.
 	OutcomeCreated Outcome = iota
-	// OutcomeExisted: it was there and is as it should be, as far as we may look.
+	// OutcomeExisted: it was there and is as it should be, as far as rights allow
+	// to see.
 	OutcomeExisted
 	// OutcomeDrifted: it was there and differs in a way that the service can live
 	// with; the detail says what it risks.
@@ -57,7 +58,7 @@ type Result struct {
 	Topic   string
 	Outcome Outcome
 	// Detail says in sentences, separated by "; ", what differs and what that
-	// risks, and what could not be looked at. "" is nothing.
+	// risks, and what could not be described. "" is nothing.
 	Detail string
 	// Err says why the outcome is Failed and what to do; nil otherwise.
 	Err error

@@ -191,7 +191,7 @@ func (s Spec) rights(access Access, role Role) []Right {
 	case RoleConfigurer:
 		rights := s.rights(access, RoleProvisioner)
 		for _, on := range s.onAll() {
-			rights = append(rights, on(kmsg.ACLOperationAlterConfigs, "mend its settings"))
+			rights = append(rights, on(kmsg.ACLOperationAlterConfigs, "fix its settings"))
 		}
 		return rights
 	case RoleVerifier:
@@ -301,7 +301,7 @@ const (
 	limits    = "know how large a record it takes before one is refused; without it that is learned from the refusal"
 )
 
-// delivering is what both workers need to write records, park them and bury them.
+// delivering is what both workers need to write, park and dead-letter records.
 func (s Spec) delivering(access Access) []Right {
 	n := s.Names
 	rights := []Right{

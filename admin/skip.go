@@ -165,7 +165,7 @@ func (s *Skip) handled(ctx context.Context, cl *kgo.Client) error {
 // other batch is one dead letter for each of its records. Where Do fails after the
 // letters are written, Do again writes them again.
 func (s *Skip) Do(ctx context.Context, cl *kgo.Client) error {
-	if err := s.bury(ctx, cl); err != nil {
+	if err := s.deadLetter(ctx, cl); err != nil {
 		return fmt.Errorf("write the dead letters of %v: %w; nothing is skipped", s.At, err)
 	}
 	if err := s.commit(ctx, cl); err != nil {
@@ -214,8 +214,8 @@ func (s *Skip) refusal(more string) levels.Refusal {
 		s.First, s.Last, s.Records, s.Bytes, s.Codec, s.Fault, more)}
 }
 
-// bury writes the dead letters and waits until the broker has them.
-func (s *Skip) bury(ctx context.Context, cl *kgo.Client) error {
+// deadLetter writes the dead letters and waits until the broker has them.
+func (s *Skip) deadLetter(ctx context.Context, cl *kgo.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, skipPatience)
 	defer cancel()
 	dead := s.names.Dead()
@@ -272,7 +272,7 @@ func (s *Skip) commit(ctx context.Context, cl *kgo.Client) error {
 	told.Add(o)
 	if err := adm.CommitAllOffsets(ctx, group, told); err != nil {
 		err = connect.GrantTopic(connect.GrantGroup(err, connect.Read, group), connect.Read, o.Topic)
-		return fmt.Errorf("tell the service by the offset of group %s: %w", group, err)
+		return fmt.Errorf("commit the skip for group %s: %w", group, err)
 	}
 	read, err := adm.FetchOffsetsForTopics(ctx, group, o.Topic)
 	if err != nil {

@@ -51,7 +51,7 @@ const (
 	minISR         = 2
 )
 
-// The names of the topic settings that we set or look at.
+// The names of the topic settings that admin sets or checks.
 const (
 	cleanupPolicy  = "cleanup.policy"
 	retentionMs    = "retention.ms"

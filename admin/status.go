@@ -56,7 +56,7 @@ type TopicStatus struct {
 	// DueWithin is what becomes due soon; nil but for levels.
 	DueWithin *DueWithin `json:"due_within,omitempty"`
 	// Members is how many members of the group have a partition of it assigned,
-	// -1 when the group could not be looked at.
+	// -1 when the group could not be described.
 	Members int `json:"members"`
 	// Holders are those members, by instance id.
 	Holders []Holder `json:"holders,omitempty"`

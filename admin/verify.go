@@ -19,8 +19,8 @@ import (
 const describeTries = 20
 
 // verify compares every topic that exists with what is wanted, and tells the
-// results. With mend it first sets what can be set without a risk.
-func verify(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, seen map[string]found, results Results, mend bool) {
+// results. With fix it first sets what can be set without a risk.
+func verify(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, seen map[string]found, results Results, fix bool) {
 	var there []string
 	for _, r := range results {
 		if r.Outcome != OutcomeFailed && seen[r.Topic].exists() {
@@ -33,7 +33,7 @@ func verify(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, seen map[
 	settings, err := topicSettings(ctx, cl, there)
 	c.follow(settings[spec.Names.Inbox()])
 	topics, k := spec.topics(), toolsFor(cl)
-	if mend && err == nil {
+	if fix && err == nil {
 		amend(ctx, cl, topics, results, settings, func(t topic) []setting {
 			return safe(t.drifts(spec, c, seen[t.name], settings[t.name].values, k))
 		})

@@ -84,7 +84,7 @@ func (t *tracer) Ended(of telemetry.End) {
 // name is the operation and where to, as OpenTelemetry names the spans of messaging.
 func (e *end) name() string {
 	if e.Code != "" {
-		return "bury " + e.Record.Topic
+		return "dead-letter " + e.Record.Topic
 	}
 	return "deliver " + e.Record.Topic
 }

@@ -99,7 +99,7 @@ func TestDied(t *testing.T) {
 		t.Fatalf("%d spans, want 1", len(spans))
 	}
 	span := spans[0]
-	if span.Name != "bury delay.dead" || span.Status.Code != codes.Error || span.Status.Description != "bad-level" {
+	if span.Name != "dead-letter delay.dead" || span.Status.Code != codes.Error || span.Status.Description != "bad-level" {
 		t.Errorf("span %q, %v", span.Name, span.Status)
 	}
 	if !span.StartTime.Equal(late.Now) || !span.EndTime.Equal(late.Now) {

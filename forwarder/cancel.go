@@ -68,8 +68,8 @@ type screen struct {
 	*cancels
 	worker  *worker
 	dropped series.Counter
-	// ownDue is the latest due time, in Unix milliseconds, of a record with its sender's id that
-	// was read. While none is ahead nothing is looked up.
+	// ownDue is the latest due time, in Unix milliseconds, of a record with its sender's id
+	// that was read. While none is ahead, the index is not searched.
 	ownDue atomic.Int64
 }
 

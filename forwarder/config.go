@@ -108,7 +108,8 @@ type Config struct {
 	// want of the right to write. 0: DefaultGiveUp.
 	GiveUp time.Duration
 	// MaxLate is how long after its due time a record may still be delivered; later
-	// it is a dead letter, which is looked at before each attempt. 0: however late.
+	// it is a dead letter. The bound is checked before each attempt. 0: however
+	// late.
 	MaxLate time.Duration
 	// MaxDelay bounds exact times (headers delay-for and delay-until): a record on a level
 	// whose due time is further away is a dead letter, over-max. It should be the router's.
@@ -151,17 +152,17 @@ type Config struct {
 	// letter.
 	Retry func(attempt int, err error) (wait time.Duration, ok bool)
 	// RetryPolicy, if it has waits, takes the place of Retry, and works as for consumers that
-	// send records back to a service: a record's own delay-retry-policy counts before it, the
-	// Handler gets delay-attempt, delay-retry-cause and delay-retry-first-cause from the
-	// second attempt on, and after the last wait the record is a dead letter,
+	// send records back to a service: a record's own delay-retry-policy counts before it.
+	// From the second attempt on the Handler gets delay-attempt, delay-retry-cause and
+	// delay-retry-first-cause. After the last wait the record is a dead letter,
 	// retries-exhausted, with the first and the last cause.
 	RetryPolicy levels.RetryPolicy
-	// RetryInPlace makes a record that failed wait in its place, exactly as long as
-	// Retry or RetryPolicy says, so that records stay in order. The price is that the records behind
-	// it wait too: all of its partition, or with Concurrency those with its key, and all
-	// once as many failed as are called at a time, or eight times as many wait for their
-	// key. Ready is an error once they are overdue by ten seconds. Retry is RetryForever
-	// where it is nil.
+	// RetryInPlace makes a record that failed wait in its place, exactly as long as Retry or
+	// RetryPolicy says, so that records stay in order. The price is that the records behind it
+	// wait too: all of its partition, or with Concurrency those with its key. All of them wait
+	// once as many failed as are called at a time, or eight times as many wait for their key.
+	// Ready is an error once they are overdue by ten seconds. Retry is RetryForever where it is
+	// nil.
 	RetryInPlace bool
 
 	// Budget bounds the bytes fetched ahead, over all lanes. One batch a lane

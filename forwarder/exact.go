@@ -11,8 +11,8 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// clockSlack is how far the clocks of two brokers may differ before a record that may wait
-// as long as it asks for is taken for one with a forged due time.
+// clockSlack is how far the clocks of two brokers may differ. Beyond it, a record whose
+// wait is allowed counts as one with a forged due time.
 const clockSlack = time.Minute
 
 // Records that take another step do so together: at the next multiple of stepEvery after the

@@ -1,11 +1,10 @@
 // Package forwarder delivers delayed records when they are due.
 //
 // Delivery is at least once: a record is committed only when its target has
-// acknowledged it (or it is a dead letter), so a crash repeats what was delivered
+// acknowledged it, or it is a dead letter. So a crash repeats what was delivered
 // and not yet committed, and loses nothing; exactly once where Config.Delivery asks
-// for it. Never early: a record is due a
-// millisecond after its acceptance plus the level's delay, because Kafka cuts
-// times to whole milliseconds.
+// for it. Never early: a record is due a millisecond after its acceptance plus the
+// level's delay, because Kafka cuts times to whole milliseconds.
 //
 // A program that owns its delay sets Config.Handler, or Handlers: each due record is
 // handed to a function, and written to no target. A record whose call fails waits on a

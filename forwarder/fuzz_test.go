@@ -14,8 +14,8 @@ import (
 
 // FuzzLevelRecord reads headers from bytes, keys and values between zeros: anyone
 // who may write to a level's topic chooses them. Whatever they are, the record waits
-// no longer than its level, goes to a target that may be delivered to or is a dead
-// letter, keeps what is not ours, and can be parked and found again.
+// no longer than its level, and goes to an allowed target or is a dead letter. It
+// keeps what is not ours, and can be parked and found again.
 func FuzzLevelRecord(f *testing.F) {
 	for _, seed := range []string{
 		"delay-target\x00orders",

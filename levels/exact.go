@@ -152,7 +152,7 @@ func hasForm(s, form string) bool {
 }
 
 // untilFault says what is wrong with a time that is not in the form of RFC 3339, and shows
-// the value mended where its form tells what was meant.
+// the corrected value where its form shows what was meant.
 func untilFault(s string) string {
 	if s == "" {
 		return "empty; " + untilForm

@@ -167,13 +167,13 @@ func TestOrderFaultShowsTheMend(t *testing.T) {
 		if err == nil {
 			return
 		}
-		_, mend, ok := strings.Cut(err.Error(), "; write ")
+		_, suggestion, ok := strings.Cut(err.Error(), "; write ")
 		if !ok {
-			t.Fatalf("no mend in %q", err)
+			t.Fatalf("no suggestion in %q", err)
 		}
-		ladder, err := levels.Parse(mend)
+		ladder, err := levels.Parse(suggestion)
 		if err != nil {
-			t.Fatalf("the mend is refused: %v", err)
+			t.Fatalf("the suggestion is refused: %v", err)
 		}
 		for _, word := range words {
 			d, err := levels.ParseDelay(word)
@@ -181,7 +181,7 @@ func TestOrderFaultShowsTheMend(t *testing.T) {
 				t.Fatal(err)
 			}
 			if level, ok := ladder.AtLeast(d); !ok || level.Delay != d {
-				t.Errorf("the mend %q has no level %s", mend, word)
+				t.Errorf("the suggestion %q has no level %s", suggestion, word)
 			}
 		}
 	})
@@ -263,7 +263,7 @@ func FuzzParse(f *testing.F) {
 			if ladder.Len() != 0 {
 				t.Errorf("Parse(%q): a ladder beside the error %v", spec, err)
 			}
-			// The mend of a full ladder is the longest thing to say.
+			// The suggestion for a full ladder is the longest thing to say.
 			if len(err.Error()) > 2000 {
 				t.Errorf("Parse(%q): an error of %d bytes", spec, len(err.Error()))
 			}

@@ -93,27 +93,27 @@ func wordUnit(name string) (time.Duration, bool) {
 	return size, ok && size >= time.Second
 }
 
-// formFault says what is wrong with a word that is not a whole number and a
-// unit of a ladder. It knows the ways in which people are likely to have meant
-// one, so as to show them their own word mended.
+// formFault says what is wrong with a word that is not a whole number and a unit
+// of a ladder. It knows the ways in which people are likely to have meant one, so
+// as to show them their own word corrected.
 func formFault(word, digits, unit string) string {
 	if strings.ContainsAny(word, ",;") {
 		return "levels have spaces between them and nothing else; write " + withSpaces(word)
 	}
 	if unsigned := strings.TrimLeft(word, "+-"); unsigned != word {
-		return "has a sign; " + mend(unsigned)
+		return "has a sign; " + suggest(unsigned)
 	}
 	if digits != "" && unit == "" {
 		return "no unit; write " + withUnits(digits)
 	}
 	if _, ok := wordUnit(strings.ToLower(unit)); ok && digits != "" {
-		return "units are lower case; " + mend(strings.ToLower(word))
+		return "units are lower case; " + suggest(strings.ToLower(word))
 	}
 	if d, wrong := parseDelay(word); wrong == "" {
 		if d == 0 {
 			return zeroFault
 		}
-		return "not one whole number with one of the units s, m, h and d; " + mend(word)
+		return "not one whole number with one of the units s, m, h and d; " + suggest(word)
 	}
 	if digits == "" {
 		return "no number before the unit; write " + withUnits("1")
@@ -121,9 +121,9 @@ func formFault(word, digits, unit string) string {
 	return "unknown unit " + quote(unit) + "; write " + withUnits(digits)
 }
 
-// mend shows a level that says what word, which is not one, is likely to mean:
+// suggest returns a level that says what word, which is not one, is likely to mean:
 // the same delay, in whole seconds and not zero.
-func mend(word string) string {
+func suggest(word string) string {
 	d, fault := parseDelay(word)
 	if fault != "" || d <= 0 || d > MaxDelay {
 		return "write " + withUnits("1")

@@ -200,10 +200,10 @@ func (s *sending) atOnce(rec *kgo.Record, f levels.Facts) *kgo.Record {
 	return record.Final(rec, f)
 }
 
-// grant returns the level for a delay. Other than the router it does not clamp unless it
-// is told to: there is a caller to tell. For an exact time it is the first of its walk. One
-// that is over waits on the first level, where the service sees by the broker's clock
-// whether it is.
+// grant returns the level for a delay. Unlike the router it clamps only if configured to:
+// there is a caller to tell. For an exact time it is the first of its walk. One that is
+// over waits on the first level, where the service sees by the broker's clock whether it
+// is.
 func (s *sending) grant(wish wish, now time.Time) (level levels.Level, clamped bool, refusal *Refusal) {
 	delay := wish.delay
 	if delay < 0 {

@@ -56,7 +56,7 @@ type ProducerConfig struct {
 	// CheckTarget makes the first send to a target ask the brokers whether that topic
 	// exists, and fail as unknown-topic where it does not. Otherwise the sender does not
 	// hear of it: the record becomes a dead letter when it is due. A target that was
-	// there once is not looked up again. It takes the right to DESCRIBE the target,
+	// there once is not checked again. It takes the right to DESCRIBE the target,
 	// without which the target counts as there.
 	CheckTarget bool
 	// Log is warned, at most once a minute, when a delay above the last level
@@ -101,7 +101,7 @@ type Producer struct {
 	sending sending
 	client  *kgo.Client
 	faults  *faults
-	exists  *existing     // nil: targets are not looked up
+	exists  *existing     // nil: targets are not checked
 	bound   time.Duration // of a wait whose context has none; 0 is without end
 	log     zerolog.Logger
 	// room has an element for each record in flight. franz-go has such a limit
@@ -250,10 +250,10 @@ func (p *Producer) await(ctx context.Context, fail func(error) error, send func(
 // unless the policy has OverMaxClamp.
 //
 // SendAsync blocks while as many records are in flight as kgo.MaxBufferedRecords
-// allows, and while a target is looked up (ProducerConfig.CheckTarget). The end of ctx
-// ends this wait. It does not recall a record that was taken: in Kafka that fails the
-// records behind it too. A record fails after kgo.RecordDeliveryTimeout, unless it was
-// sent to a broker that went away before it answered.
+// allows, and while it checks that the target exists (ProducerConfig.CheckTarget). The
+// end of ctx ends this wait. It does not recall a record that was taken: in Kafka that
+// fails the records behind it too. A record fails after kgo.RecordDeliveryTimeout,
+// unless it was sent to a broker that went away before it answered.
 func (p *Producer) SendAsync(ctx context.Context, rec *kgo.Record, delay time.Duration, callback func(Receipt, error)) {
 	p.send(ctx, rec, wish{delay: delay}, callback)
 }
@@ -400,17 +400,17 @@ func (p *Producer) explain(cause error) error {
 
 // writeError says what to do about an error of the client's, where that is known.
 func (p *Producer) writeError(topic string, cause error) error {
-	mend := ""
+	fix := ""
 	switch {
 	case errors.Is(cause, kerr.UnknownTopicOrPartition), errors.Is(cause, kerr.UnknownTopicID):
-		mend = "; create the topic"
+		fix = "; create the topic"
 		if p.sending.policy.Names.Owns(topic) {
-			mend = "; create the topics with delayd admin provision or admin.Ensure, and use the Ladder and Names of the service"
+			fix = "; create the topics with delayd admin provision or admin.Ensure, and use the Ladder and Names of the service"
 		}
 	case errors.Is(cause, kerr.MessageTooLarge):
-		mend = "; send a smaller record, or raise the topic's max.message.bytes and kgo.ProducerBatchMaxBytes"
+		fix = "; send a smaller record, or raise the topic's max.message.bytes and kgo.ProducerBatchMaxBytes"
 	case errors.Is(cause, kgo.ErrClientClosed):
-		mend = "; the producer is closed"
+		fix = "; the producer is closed"
 	}
-	return fmt.Errorf("write to topic %s: %w%s", topic, p.explain(connect.GrantWrite(cause, topic)), mend)
+	return fmt.Errorf("write to topic %s: %w%s", topic, p.explain(connect.GrantWrite(cause, topic)), fix)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/delayd-io/delayd/admin"
 )
 
-// topicFlags are the flags of the commands that look after the topics.
+// topicFlags are the flags of the commands that manage the topics.
 type topicFlags struct {
 	clientFlags
 	nameFlags

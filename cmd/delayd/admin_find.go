@@ -20,7 +20,7 @@ type findCmd struct {
 	ID      string        `arg:"" name:"id" help:"The delay-id of the record: the one that its producer set, or the one that delayd made, as in delay.inbox-3-4711-1798099200000."`
 	Key     *string       `env:"-" placeholder:"K" help:"The record's key. It narrows the search to the partitions that Kafka's default partitioner (murmur2) chooses for it."`
 	Around  time.Time     `type:"moment" env:"-" placeholder:"TIME" help:"About when the record was sent: 2h is two hours ago; or a day, 2026-03-01, or \"2026-03-01 12:00\", in UTC. An id that delayd made says it itself."`
-	Within  time.Duration `type:"above-zero" placeholder:"D" default:"10m" help:"How far from --around the record is looked for (default: ${default})."`
+	Within  time.Duration `type:"above-zero" placeholder:"D" default:"10m" help:"How far before and after --around to search (default: ${default})."`
 	Target  string        `type:"topic" placeholder:"TOPIC" help:"The topic that it was delivered to. Default: as the record says, where that can still be read."`
 	MaxRead int           `type:"count" placeholder:"N" default:"1000000" help:"Read no more than N records; 0 is no limit (default: ${default})."`
 	knownLadderFlags

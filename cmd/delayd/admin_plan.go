@@ -148,17 +148,17 @@ func printCommands(w io.Writer, steps admin.Steps) {
 		}
 		return
 	}
-	create, mend := false, false
+	create, fix := false, false
 	var commands []string
 	for _, s := range steps {
 		commands = append(commands, s.Commands...)
 		create = create || s.Action == admin.ActionCreate
 		for _, d := range s.Drifts {
-			mend = mend || d.Safe
+			fix = fix || d.Safe
 		}
 	}
 	switch {
-	case mend:
+	case fix:
 		fmt.Fprintln(w, "\n\"delayd admin provision --apply-config\", with the same flags, creates what is missing and fixes what is safe to fix.")
 	case create:
 		fmt.Fprintln(w, "\n\"delayd admin provision\", with the same flags, creates what is missing.")

@@ -179,7 +179,7 @@ func (c *steadyCmd) chooseFloodLevel() error {
 type backlogCmd struct {
 	Records         int            `type:"number" min:"1" max:"1000000000" placeholder:"N" default:"1000000" help:"How many records are overdue (default: ${default})."`
 	Level           []levels.Level `type:"spread" placeholder:"LEVELS" default:"1s" help:"The level that they wait on, or several, in turns, as in \"1s 5s\" (default: ${default})."`
-	Kills           int            `type:"number" min:"0" max:"100" placeholder:"N" help:"End the service by kill -9 this often on the way, and start it again at once. Then records may arrive twice."`
+	Kills           int            `type:"number" min:"0" max:"100" placeholder:"N" help:"End the service by kill -9 this often on the way, and start it again at once. Then there may be duplicates."`
 	comparisonFlags `set:"yardstick=copy loop, which reads one topic and writes another,"`
 	benchFlags
 }

@@ -53,7 +53,7 @@ const envPrefix = "DELAYD"
 var secretVariables = []string{security.PasswordEnv, tokenEnv}
 
 // printConfig writes all settings of the service. What they cannot be together is
-// the error: it is told beside them.
+// the error: the error beside them says so.
 func (c *serveCmd) printConfig(w io.Writer, file *settings.File, parsed *kong.Context) error {
 	var page bytes.Buffer
 	fmt.Fprintf(&page, "# %s: the settings in force, and where each comes from.\n", parsed.Selected().FullPath())

@@ -145,7 +145,7 @@ func TestWrongValuesInTheFile(t *testing.T) {
 		if diff := cmp.Diff(want, stderr); diff != "" || code != exitUsage || stdout != "" {
 			t.Errorf("%s: exit code %d, stdout %q, stderr (-want +got):\n%s", tc.setting, code, stdout, diff)
 		}
-		// What counts before it is not looked for there.
+		// What counts before it is not searched there.
 		if tc.setting != "brokers" {
 			continue
 		}

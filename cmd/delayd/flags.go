@@ -18,9 +18,8 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// How flags are read. What is wrong with a value by itself is found here, where
-// kong puts the flag in front of the error and, behind it, the variable of the
-// environment that the value came from.
+// How flags are read. Each value is checked here. Kong puts the flag in front of
+// the error and, after it, the environment variable that the value came from.
 
 // textMapper reads a flag with parse. kong puts the flag in front of an error,
 // which makes the noun that parse begins it with one too many.

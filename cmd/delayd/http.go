@@ -21,8 +21,8 @@ import (
 
 const (
 	// headerTimeout and readTimeout bound how long a client may take to send the
-	// headers of a request and all of it, idleTimeout how long it may keep a
-	// connection without one, so that connections cannot pile up. Scrapes come more
+	// headers of a request and all of it. idleTimeout bounds how long it may keep a
+	// connection without one. So connections cannot pile up. Scrapes come more
 	// often than idleTimeout.
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second

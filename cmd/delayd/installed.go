@@ -25,7 +25,7 @@ const (
 	certain                   // by the service
 )
 
-// installed is what a command knows of the service that it looks after.
+// installed is what a command knows of the service that it manages.
 type installed struct {
 	spec      admin.Spec // that the command goes by
 	levels    sureness

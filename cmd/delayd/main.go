@@ -1,9 +1,9 @@
 // Command delayd is the delay service: it delivers records to their Kafka topic
 // after the delay that their producer asked for.
 //
-// `delayd serve` runs the service, and the other commands send, watch and look
-// after it; `delayd --help` lists them. Everything that decides lives in the
-// packages that this one wires together.
+// `delayd serve` runs the service, and the other commands send records, show what
+// waits, and manage topics; `delayd --help` lists them. Everything that decides
+// lives in the packages that this one wires together.
 package main
 
 import (
@@ -109,7 +109,7 @@ func withHelp(err error) error {
 	return fmt.Errorf("%w\n\"%s --help\" says what is allowed", err, command)
 }
 
-// usageError marks an error that the person who typed the command can mend.
+// usageError marks an error that the person who typed the command can fix.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }

@@ -18,10 +18,10 @@ import (
 type securityFlags struct {
 	TLS     bool   `name:"tls" help:"Connect to the brokers by TLS."`
 	TLSCA   string `name:"tls-ca" placeholder:"FILE" help:"Certificates (PEM) that may have signed those of the brokers (default: those that this machine trusts). Read again for each connection."`
-	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Our own certificate (PEM), for brokers that ask for one. Read again for each connection."`
+	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Client certificate (PEM), for brokers that ask for one. Read again for each connection."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The key of --tls-cert (PEM, without a password). Read again for each connection."`
 
-	SASL             string `name:"sasl" type:"choice" enum:"off,plain,scram-sha-256,scram-sha-512,oauthbearer,aws-msk-iam" default:"off" help:"How we log in: ${enum} (default: ${default}). aws-msk-iam takes what the environment says of AWS."`
+	SASL             string `name:"sasl" type:"choice" enum:"off,plain,scram-sha-256,scram-sha-512,oauthbearer,aws-msk-iam" default:"off" help:"How to log in: ${enum} (default: ${default}). aws-msk-iam takes what the environment says of AWS."`
 	SASLUser         string `name:"sasl-user" placeholder:"USER" help:"Who logs in by a password."`
 	SASLPasswordFile string `name:"sasl-password-file" placeholder:"FILE" help:"Holds the password; or it is in the environment as DELAYD_SASL_PASSWORD. Read again for each login."`
 	SASLTokenFile    string `name:"sasl-token-file" placeholder:"FILE" help:"Holds the token of oauthbearer. Read again for each login."`

@@ -140,7 +140,7 @@ func TestBenchLogsIn(t *testing.T) {
 	}
 }
 
-// A wrong password is no reason to end: somebody may be about to mend it. Whoever
+// A wrong password is no reason to end: somebody may be about to fix it. Whoever
 // looks at the instance is told what it waits for.
 func TestReadyzSaysWhatIsWrongWithTheLogin(t *testing.T) {
 	t.Parallel()

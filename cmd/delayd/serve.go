@@ -46,7 +46,7 @@ const gcPercent = 200
 // memoryLimit is from where on Go collects as often as it takes to use no more, unless
 // GOMEMLIMIT says otherwise: a release of large records holds many times what is
 // fetched ahead. 256 MiB of resident memory have to hold. With 160 MiB the collector takes a
-// third of the processor time of a release exactly once, and with 112 half of it while what
+// third of the processor time of a release exactly once. With 112 it takes half while what
 // was parked is delivered beside what comes due.
 //
 // limitedMemory is the same where addresses are limited: 256 MiB of them have to hold

@@ -34,7 +34,7 @@ type serviceFlags struct {
 	DefaultTarget     string             `type:"topic" placeholder:"TOPIC" help:"Where records without a delay-target go. Unset: to the dead letters."`
 	AllowTarget       []string           `type:"patterns" placeholder:"PATTERN" help:"Targets that may be delivered to, as in \"orders.*\"; repeatable. Unset: all."`
 	DenyTarget        []string           `type:"patterns" placeholder:"PATTERN" help:"Targets that may not, whatever is allowed; repeatable."`
-	MissingTargetWait time.Duration      `type:"wait" placeholder:"D" default:"${wait}" help:"How long a target that does not exist is waited for; 0 is without end (default: ${default})."`
+	MissingTargetWait time.Duration      `type:"wait" placeholder:"D" default:"${wait}" help:"How long to wait for a target that does not exist; 0 is without end (default: ${default})."`
 	GiveUp            time.Duration      `type:"above-zero" placeholder:"D" default:"${give_up}" help:"How long a target may refuse records before they are dead letters (default: ${default})."`
 	MaxDelay          time.Duration      `type:"above-zero" placeholder:"D" default:"30d" help:"The longest exact delay (headers delay-for and delay-until, or --rounding=exact); beyond it a record is a dead letter (default: ${default})."`
 	MaxCancels        int64              `type:"most" placeholder:"N" default:"1000000" help:"How many cancels and replacements may be outstanding, each some 100 bytes in every instance; more are dead letters (default: ${default})."`
@@ -122,7 +122,7 @@ func (s *service) run(ctx context.Context) error {
 }
 
 // openPages has the console show the cluster, over a client of its own: reading records
-// is no business of the client that looks after the topics.
+// is no business of the client that manages the topics.
 func (s *service) openPages() (closePages func(), err error) {
 	counters, err := metrics.Register(delaydprom.Registry(s.registry)) // those that router and forwarder count with
 	if err != nil {
@@ -153,7 +153,7 @@ func (s *service) publish(ctx context.Context, cl *kgo.Client) {
 		}
 		if told != err.Error() {
 			told = err.Error()
-			s.log.Info().Err(err).Msg("delayd admin is not told the levels, and needs --levels: tried again")
+			s.log.Info().Err(err).Msg("cannot publish the levels, so delayd admin needs --levels: retrying")
 		}
 		select {
 		case <-ctx.Done():
@@ -231,7 +231,7 @@ func (s *service) attempt(ctx context.Context, cl *kgo.Client) ([]kgo.Opt, error
 
 const noAnswer = "no answer from the cluster"
 
-// topics looks after the topics, and logs what is worth knowing.
+// topics checks and creates the topics, and logs what is worth knowing.
 func (s *service) topics(ctx context.Context, cl *kgo.Client) error {
 	ensure := admin.Ensure
 	if s.NoProvision {

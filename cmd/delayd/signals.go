@@ -10,8 +10,8 @@ import (
 )
 
 // heedSignals sets what signals do to serve besides those that stop it, until the
-// returned function is called. A log that nobody reads any more is no reason to stop,
-// and without a terminal neither is SIGHUP, which other services reload for, nor
+// returned function is called. A log that nobody reads any more is no reason to stop.
+// Without a terminal neither is SIGHUP, which makes other services reload, nor
 // SIGQUIT, which asks a JVM for what its threads do. On a terminal both mean that the
 // person there is done.
 func heedSignals(con *console, log zerolog.Logger) (stop func()) {

@@ -69,7 +69,7 @@ func parseInterval(s string) (time.Duration, error) {
 // lookFunc looks at the cluster once.
 type lookFunc func(context.Context) (statusReport, error)
 
-// look is what one look after the other has to remember.
+// look is what each look at the cluster hands to the next.
 type look struct {
 	cl    *kgo.Client
 	cmd   *statusCmd
@@ -92,7 +92,7 @@ type statusReport struct {
 	brokers  string // as a command of Kafka's own tools names them
 }
 
-// now counts. The topics' settings are looked at as seldom as a running service
+// now counts. The topics' settings are checked as seldom as a running service
 // does: that asks for the offsets of every group there is.
 func (l *look) now(ctx context.Context) (statusReport, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)

@@ -202,7 +202,7 @@ func (s statusReport) screen(wide bool, width, height int) string {
 	return fit(text.String(), width, height)
 }
 
-// fit cuts a text to so many columns and lines, 0 for any.
+// fit cuts a text to a number of columns and lines, 0 for any.
 func fit(text string, width, height int) string {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if more := len(lines) - height; height > 0 && more > 0 {

@@ -118,9 +118,9 @@ func (c *tailCmd) await(ctx context.Context, cl *kgo.Client) (exists bool, err e
 	return exists, err
 }
 
-// places are the offsets to begin at. The end is looked up rather than left to
-// the client, so that nothing is missed that is written once Run has said that
-// it watches.
+// places are the offsets to begin at. The end is asked of the brokers rather than
+// left to the client, so that nothing is missed that is written once Run has said
+// that it watches.
 func places(ctx context.Context, cl *kadm.Client, topic string, fromStart bool) (map[int32]kgo.Offset, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()

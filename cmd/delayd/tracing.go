@@ -8,9 +8,10 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
@@ -31,7 +32,15 @@ const (
 	otelExporter = "OTEL_TRACES_EXPORTER"
 )
 
-var otelEndpoints = []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}
+// The first that is set counts: its kind of telemetry before all kinds.
+var (
+	otelEndpoints = []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}
+	otelProtocols = []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"}
+)
+
+// otelProtocol is the one protocol of OTLP that the program has: gRPC makes it 1.5 MB
+// larger, and collectors take both.
+const otelProtocol = "http/protobuf"
 
 // tracesWanted names the variable that asks for traces, "" where none does. Without
 // any OpenTelemetry would send to localhost.
@@ -59,9 +68,9 @@ func startTracing(ctx context.Context, log zerolog.Logger) (tracer telemetry.Tra
 	if by == "" {
 		return nil, func() {}, nil
 	}
-	exporter, err := autoexport.NewSpanExporter(ctx)
+	exporter, err := newExporter(ctx, os.Getenv)
 	if err != nil {
-		return nil, nil, usagef("%s=%q: %w; set %s=otlp or console, or none for no traces", by, os.Getenv(by), err, otelExporter)
+		return nil, nil, err
 	}
 	res, err := resource.New(ctx,
 		resource.WithTelemetrySDK(),
@@ -84,4 +93,23 @@ func startTracing(ctx context.Context, log zerolog.Logger) (tracer telemetry.Tra
 			log.Warn().Err(err).Msg("the last spans could not be exported")
 		}
 	}, nil
+}
+
+// newExporter returns what sends spans to where OpenTelemetry's variables say.
+func newExporter(ctx context.Context, getenv func(string) string) (sdktrace.SpanExporter, error) {
+	switch exporter := getenv(otelExporter); exporter {
+	case "", "otlp":
+		for _, name := range otelProtocols {
+			if protocol := getenv(name); protocol == otelProtocol {
+				break
+			} else if protocol != "" {
+				return nil, usagef("%s=%q: only %s is supported; unset it, and name the collector's port for HTTP, usually 4318", name, protocol, otelProtocol)
+			}
+		}
+		return otlptracehttp.New(ctx)
+	case "console":
+		return stdouttrace.New()
+	default:
+		return nil, usagef("%s=%q: unknown exporter; set %s=otlp or console, or none for no traces", otelExporter, exporter, otelExporter)
+	}
 }

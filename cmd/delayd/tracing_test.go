@@ -83,11 +83,18 @@ func TestServeTraces(t *testing.T) {
 }
 
 func TestServeRefusesAnExporterThatThereIsNot(t *testing.T) {
-	t.Setenv("OTEL_TRACES_EXPORTER", "jaeger")
-	code, _, stderr := runDelayd(t, "", "serve", "--brokers", "127.0.0.1:1", "--http", "127.0.0.1:0")
-	for _, want := range []string{`OTEL_TRACES_EXPORTER="jaeger"`, "set OTEL_TRACES_EXPORTER=otlp or console, or none"} {
-		if code != exitUsage || !strings.Contains(stderr, want) {
-			t.Errorf("exit code %d, %s; want %s", code, stderr, want)
-		}
+	for name, tc := range map[string]struct{ value, want string }{
+		"OTEL_TRACES_EXPORTER":               {"jaeger", `OTEL_TRACES_EXPORTER="jaeger": unknown exporter; set OTEL_TRACES_EXPORTER=otlp or console, or none for no traces`},
+		"OTEL_EXPORTER_OTLP_PROTOCOL":        {"grpc", `OTEL_EXPORTER_OTLP_PROTOCOL="grpc": only http/protobuf is supported; unset it`},
+		"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": {"http/json", `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL="http/json": only http/protobuf is supported; unset it`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+			t.Setenv(name, tc.value)
+			code, _, stderr := runDelayd(t, "", "serve", "--brokers", "127.0.0.1:1", "--http", "127.0.0.1:0")
+			if code != exitUsage || !strings.Contains(stderr, tc.want) {
+				t.Errorf("exit code %d, %s; want %s", code, stderr, tc.want)
+			}
+		})
 	}
 }

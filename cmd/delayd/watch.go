@@ -13,12 +13,12 @@ import (
 
 // watchEvery is how often a running service looks whether its topics are still as
 // they should be. A broker looks for records to delete every five minutes unless
-// configured: there is time to mend a retention before it does.
+// configured: there is time to fix a retention before it does.
 const watchEvery = 30 * time.Second
 
-// watch looks after the topics of a running service: somebody may change their
-// settings at any time. Nothing stops for it, because to stop would not save what a
-// setting is about to delete.
+// watch checks the topics of a running service: somebody may change their settings
+// at any time. Nothing stops for it, because to stop would not save what a setting
+// is about to delete.
 type watch struct {
 	s               *service
 	spec            admin.Spec
@@ -53,12 +53,12 @@ func (w *watch) run(ctx context.Context, cl *kgo.Client) {
 		if len(results) > 0 && ctx.Err() == nil {
 			w.tell(results)
 		} else if ctx.Err() == nil {
-			w.s.log.Warn().Err(err).Msg("looking after the topics: tried again")
+			w.s.log.Warn().Err(err).Msg("cannot check the topics: retrying")
 		}
 	}
 }
 
-// tell sets the gauges, and logs what has changed since it was told last.
+// tell sets the gauges, and logs what has changed since the last call.
 func (w *watch) tell(results admin.Results) {
 	drifted, unsafe := 0, 0
 	for _, r := range results {

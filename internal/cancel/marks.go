@@ -31,11 +31,11 @@ const (
 	// partition that is added joins with the next fetch, and records wait for that.
 	fetchWait = 5 * time.Second
 	// followAgain is the pause before a topic that cannot be read is read again, and
-	// absentAgain before one that is not there is looked for.
+	// absentAgain before the reader asks again for one that does not exist.
 	followAgain = 250 * time.Millisecond
 	absentAgain = 10 * time.Second
-	// startsAfter is how long marks may not come until it is looked whether the topic still has
-	// them.
+	// startsAfter is how long no marks may arrive before the reader checks that the topic still
+	// has them.
 	startsAfter = time.Second
 	// purgeEvery is how often marks are purged.
 	purgeEvery = time.Minute

@@ -17,7 +17,7 @@ import (
 )
 
 // TestMarksRead: all marks are known that were written before Read was called, also those of
-// partitions that are new, and what the topic does not have any more is not waited for. A topic that is
+// new partitions. Read does not wait for what the topic does not have any more. A topic that is
 // not there is none to wait for.
 func TestMarksRead(t *testing.T) {
 	synctest.Test(t, marksRead)

@@ -92,7 +92,7 @@ func (w *Writer) Write(ctx context.Context, asked []Asked) error {
 		var err error
 		select {
 		case err = <-written:
-		case <-ctx.Done(): // what is on its way may be written: that is early, not wrong
+		case <-ctx.Done(): // marks in flight may be written: that is early, not wrong
 			return ctx.Err()
 		}
 		if err == nil {

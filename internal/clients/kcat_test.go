@@ -67,7 +67,7 @@ func (k kcat) send(t *testing.T, codec, end string, recs []record) {
 const stdinBlock = 8192
 
 // abort interrupts kcat when the broker has its record. It leaves its transaction
-// open then, and the next call, with the same transactional id, has it aborted.
+// open then, and the next call, with the same transactional id, aborts it.
 func (k kcat) abort(t *testing.T, cmd *exec.Cmd, input []byte, r record) {
 	t.Helper()
 	var errs bytes.Buffer

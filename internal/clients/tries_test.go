@@ -25,8 +25,8 @@ type try struct {
 	record
 }
 
-// compressible is the try that no client sends uncompressed when it was told to
-// compress: librdkafka and others leave as it is what would not get smaller.
+// compressible is the try that no client sends uncompressed when it is configured
+// to compress: librdkafka and others leave as it is what would not get smaller.
 const compressible = "100 KB of text"
 
 // largeValue is a size that fits a broker's default limit of 1,048,588 bytes,

@@ -34,10 +34,10 @@ var javaClasses = map[string]string{
 // testLimit bounds everything that the test asks of its programs.
 const testLimit = 90 * time.Second
 
-// TestComposeRuns runs docker-compose.yml by hand: a broker from the jars with
-// the file's settings and no others, then the file's commands and health checks
-// in its order, until the consumer has printed what the producer sent. Only
-// addresses and folders are moved to this machine.
+// TestComposeRuns runs docker-compose.yml by hand: first a broker from the jars
+// with the file's settings and no others. Then the file's commands and health
+// checks run in its order, until the consumer has printed what the producer sent.
+// Only addresses and folders are moved to this machine.
 func TestComposeRuns(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
 	defer cancel()

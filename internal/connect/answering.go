@@ -20,9 +20,9 @@ var errSilent = errors.New("no answer")
 // says why the others are left out.
 //
 // A client that starts from a list asks one broker after the other, and later returns to
-// the list from time to time. A broker there that takes connections and never answers,
-// or does not even refuse them, costs it ten seconds each time, and may be the only one
-// that it gets to within a bounded time.
+// the list from time to time. A broker there that accepts or drops connections and never
+// answers costs it ten seconds each time. That may be the only one that it gets to
+// within a bounded time.
 func Answering(ctx context.Context, brokers []string, timeout time.Duration, opts ...kgo.Opt) (good []string, others error) {
 	// franz-go does not look at the context while it connects.
 	opts = append(slices.Clip(opts), kgo.DialTimeout(timeout), kgo.RequestTimeoutOverhead(timeout))

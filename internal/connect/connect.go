@@ -68,7 +68,7 @@ func Timing() []kgo.Opt {
 // Serving are Timing and what suits clients that go on for as long as the service
 // does. A broker that starts, stops or is cut off can close a connection before it
 // has said anything; franz-go takes that for wrong settings, and never again fetches
-// a partition that meets it, unless it is told to try again.
+// a partition that meets it, unless it is configured to retry.
 func Serving() []kgo.Opt { return append(Timing(), kgo.AlwaysRetryEOF()) }
 
 // retryBackoff is the wait before attempt number tries+1. It is spread over the

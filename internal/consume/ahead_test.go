@@ -13,8 +13,8 @@ import (
 )
 
 // TestAheadRoundTrip: the next owner of a lane passes what the one before has
-// handled, and nothing else, also when it has read only a part of it before it hands
-// the lane on.
+// handled, and nothing else. That also holds when it has read only a part of it
+// before it hands the lane on.
 func TestAheadRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 60).Draw(t, "records")

@@ -108,7 +108,7 @@ func TestAsideStops(t *testing.T) {
 }
 
 // TestAsideMovesAgain: what has filled the budget and did not move for a while goes on
-// soon after it moves again, also where that is soon after it was waited for in vain.
+// soon after it moves again. That also holds soon after a wait in vain.
 func TestAsideMovesAgain(t *testing.T) {
 	for _, stuckFor := range []time.Duration{2 * asideWait, time.Minute} {
 		t.Run(stuckFor.String(), func(t *testing.T) {

@@ -102,7 +102,7 @@ func (c *Consumer) newLane(topic string, n int32) *lane {
 
 // prime reads where lanes start: the last commit, or the log's start where there is
 // none or it was made for a topic that is no more. What was first seen when comes from
-// the commit's metadata. Lanes of topics that cannot be looked up are taken out.
+// the commit's metadata. Lanes of topics that cannot be described are taken out.
 func (c *Consumer) prime(ctx context.Context, lanes map[partition]*lane, patient bool) error {
 	ids, found, err := c.identify(ctx, topicsOf(lanes))
 	if err == nil {
@@ -226,7 +226,7 @@ func (c *Consumer) lost(_ context.Context, _ *kgo.Client, gone map[string][]int3
 	}
 	c.lease.lose()
 	c.forget(gone)
-	c.log.Warn().Msg("partitions lost: what was on its way may be delivered twice")
+	c.log.Warn().Msg("partitions lost: records in flight may be delivered again")
 }
 
 func (c *Consumer) pick(parts map[string][]int32) []*lane {

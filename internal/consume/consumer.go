@@ -232,7 +232,7 @@ func retryTimeout(key int16) time.Duration {
 }
 
 // Run joins the group and handles records until ctx ends, then stops taking,
-// lets what is on its way end (DrainTimeout), commits, and returns nil. Any error
+// waits for records in flight (DrainTimeout), commits, and returns nil. Any error
 // means that this process must not go on: ErrFenced, or a fault that a TxnCommitter reports.
 func (c *Consumer) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)

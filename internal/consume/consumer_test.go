@@ -148,7 +148,7 @@ func unstable(req *kmsg.OffsetFetchRequest) *kmsg.OffsetFetchResponse {
 	return resp
 }
 
-// TestHandOver: what is on its way when a second member joins ends and is
+// TestHandOver: records in flight when a second member joins end and are
 // committed before the partitions go to it. Nothing is handled twice.
 func TestHandOver(t *testing.T) {
 	for _, c := range []struct {

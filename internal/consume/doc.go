@@ -1,11 +1,11 @@
 // Package consume reads topics in a consumer group and handles each record when
 // it is due.
 //
-// A lane is one assigned partition: the records that were fetched ahead of
-// their due time, a goroutine that sleeps until the next one is due, and the
-// order in which they were read, so that only a contiguous handled prefix is
-// ever committed. A record that was merely polled is never committed. The metadata of
-// each commit lists what was handled ahead of a record that waits.
+// A lane is one assigned partition: the records that were fetched ahead of their due
+// time, a goroutine that sleeps until the next one is due, and the order in which
+// they were read. So only a contiguous handled prefix is ever committed. A record
+// that was merely polled is never committed. The metadata of each commit lists what
+// was handled ahead of a record that waits.
 //
 // The rules that keep a delivery service safe live here, once, for the router's
 // inbox and for the forwarder's levels:

@@ -15,11 +15,11 @@ import (
 )
 
 // A topic can be deleted while it is read, and created again. Its lanes end then, so
-// that nothing of the former topic is committed for the new one, and as soon as there
-// is a topic with that name it is read as one that nothing is known of.
+// that nothing of the former topic is committed for the new one. As soon as there is
+// a topic with that name it is read as an unknown one.
 
 const (
-	// topicCheck is how often topics are looked up that may be gone, or are. Longer
+	// topicCheck is how often the broker is asked for topics that may be gone, or are. Longer
 	// makes a recreated topic wait.
 	topicCheck = 2 * time.Second
 	// topicMisses is in how many checks in a row a topic has to be missing before it
@@ -30,7 +30,7 @@ const (
 // errRecreated says that another topic has taken the place of the one that was read.
 var errRecreated = errors.New("topic was deleted and created again")
 
-// gone is a topic that is not read because it does not exist, or cannot be looked up.
+// gone is a topic that is not read because it does not exist, or cannot be described.
 type gone struct {
 	topic  *Topic
 	err    error
@@ -132,7 +132,7 @@ const (
 	back
 )
 
-// judge decides what to do about a topic that was looked up, with an error or the
+// judge decides what to do about a topic that was described, with an error or the
 // identity that it has now.
 func (c *Consumer) judge(name string, err error, now identity) verdict {
 	c.mu.Lock()
@@ -190,7 +190,7 @@ func (c *Consumer) reread(ctx context.Context, name string) {
 }
 
 // abandon ends the lanes of a topic, of which nothing is committed any more. It is read
-// again when it can be looked up, but for a retired topic that was deleted, which
+// again when it can be described, but for a retired topic that was deleted, which
 // discover finds if it comes back.
 func (c *Consumer) abandon(topic string, err error) {
 	c.mu.Lock()
@@ -225,9 +225,9 @@ func (c *Consumer) abandon(topic string, err error) {
 			Msg("topic was deleted: what was pending in it is gone; it is read as soon as it exists again, and all others go on")
 	default:
 		c.log.Error().Err(connect.GrantTopic(err, connect.Describe, topic)).Str("topic", topic).
-			Msg("topic cannot be looked up: retried, and all others go on")
+			Msg("cannot describe the topic: retrying, and all others go on")
 	}
-	// Both wait: one for whoever commits, who may wait for a broker, the other for
+	// Both wait: one for a commit in progress, which may wait for a broker, the other for
 	// franz-go's metadata loop. The poll loop must not.
 	c.asides.Go(func() {
 		c.forget(ended)
@@ -263,9 +263,9 @@ func (c *Consumer) missing(now time.Time) error {
 	return nil
 }
 
-// unreadable takes out of lanes, which are new, those of topics that cannot be looked
-// up, and returns the errors of topics that are worth another try. patient says that a
-// topic that a broker does not know is.
+// unreadable takes out of lanes, which are new, those of topics that cannot be
+// described, and returns the errors of topics that are worth another try. patient says
+// that a topic that a broker does not know is.
 func (c *Consumer) unreadable(lanes map[partition]*lane, found kadm.TopicDetails, patient bool) error {
 	var again []error
 	for name, t := range found {

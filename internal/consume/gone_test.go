@@ -211,7 +211,7 @@ func TestCommitOfAnotherCluster(t *testing.T) {
 	}
 }
 
-// TestUnreadableTopicAtStart: a topic that cannot be looked up keeps no other from
+// TestUnreadableTopicAtStart: a topic that cannot be described keeps no other from
 // starting.
 func TestUnreadableTopicAtStart(t *testing.T) {
 	virtual(t, 1, func(w *world) {

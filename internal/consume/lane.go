@@ -525,8 +525,8 @@ func (l *lane) end() {
 	l.pool.give(bytes)
 }
 
-// idle says that nothing is on its way that is worth waiting for at a hand-over.
-// In transactions what is aside is dropped: nothing of it is delivered then.
+// idle reports whether nothing in flight is worth waiting for at a hand-over. In
+// transactions records set aside are dropped: none of them is delivered then.
 func (l *lane) idle() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 
 // lease is the right to handle records: the last successful commit is younger
 // than leaseTime. The broker gives our partitions away a whole session after it
-// last heard of us, so a process that was frozen finds its lease run out before
+// last heard of us. So a process that was frozen finds its lease run out before
 // it can repeat what its successor has delivered.
 type lease struct {
 	mu      sync.Mutex

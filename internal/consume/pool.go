@@ -24,11 +24,11 @@ const (
 )
 
 // asideWait is the same for memory of the pool aside. It is longer because in transactions
-// memory comes back with a commit, and no level is so short that its records, which are
-// fetched as soon as they are there, would be late for that. For asideRest after a wait in
-// vain the others are asideBrief: where many targets take records slowly, each lane would
-// hold up the loop in turn. One that is not in vain ends that: a target that takes records
-// again gives back a budget in less.
+// memory comes back with a commit. No level is so short that its records would be late for
+// that: they are fetched as soon as they are there. For asideRest after a wait in vain the
+// others are asideBrief: where many targets take records slowly, each lane would hold up
+// the loop in turn. One that is not in vain ends that: a target that takes records again
+// gives back a budget in less.
 const (
 	asideWait  = 500 * time.Millisecond
 	asideBrief = 50 * time.Millisecond
@@ -162,7 +162,7 @@ func (l *lane) reach() reach {
 	return r
 }
 
-// ownPart returns the part of a budget that each of so many lanes may always fill.
+// ownPart returns the part of a budget that each of a number of lanes may always fill.
 func ownPart(budget int64, lanes int) int64 { return budget / 2 / int64(max(1, lanes)) }
 
 // share decides which of a pool's lanes are held back and which fetch on.

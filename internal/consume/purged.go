@@ -14,7 +14,7 @@ import (
 const purgedWithin = 2 * time.Second
 
 // purged reads up to where an operator has deleted what was pending, by partition.
-// What cannot be read is not there: then it is told as a loss, with the error.
+// What cannot be read is not there: then it is reported as a loss, with the error.
 func (c *Consumer) purged(ctx context.Context, parts map[string][]int32) (map[partition]int64, error) {
 	if c.cfg.PurgedGroup == "" {
 		return nil, nil

@@ -103,7 +103,7 @@ func (c *Consumer) refusedAll(prefixes []prefix) bool {
 }
 
 // refusedFor returns why the lane's commits have been refused for so long that
-// somebody has to look after it, nil if they are not.
+// somebody has to fix the cause, nil if they are not.
 func (l *lane) refusedFor(now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 //
 // Due times nearly always rise with the offset, so the next work is the first
 // that waits. What is due before a record in front of it (routed late, or stamped
-// by another producer's clock) also stands in early and overtakes, unless a
+// by another producer's clock) also stands in early. It overtakes, unless a
 // record with the same key would be overtaken.
 //
 // Works that are free are due in any order. They stand in exact, and neither wait for

@@ -14,7 +14,7 @@ import (
 // epoch is when the time of these tests begins.
 var epoch = time.UnixMilli(1_700_000_000_000)
 
-// seconds is a time so many seconds after epoch.
+// seconds is a time n seconds after epoch.
 func seconds(n int) time.Time { return epoch.Add(time.Duration(n) * time.Second) }
 
 // twin is a ring that looks at everything each time. It does not say which work

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// discoverEvery is how often it is looked for retired topics: another instance
+	// discoverEvery is how often an instance searches for retired topics: another instance
 	// may have a ladder of its own while they are restarted one by one. It asks for
 	// all topics of the cluster. What comes to a topic that this instance does not
 	// know is the others' until then.

@@ -199,7 +199,7 @@ func (c *Consumer) committed(prefixes []prefix, from time.Time) {
 }
 
 // refuseAll notes that the group's coordinator has refused offsets. Where it is for one
-// partition, the records of that one are left out until it is tried again.
+// partition, the records of that one are left out until the next try.
 func (c *Consumer) refuseAll(resp *kmsg.TxnOffsetCommitResponse, prefixes []prefix) {
 	names := make(map[[16]byte]string)
 	for _, p := range prefixes {

@@ -21,7 +21,7 @@ func newTransactionalLane() *lane {
 }
 
 // Whatever is aborted and tried again, a transaction commits the records that it
-// handled and no others, an ordinary commit none at all, and in the end everything
+// handled and no others, an ordinary commit none at all. In the end everything
 // that was held has been given back.
 func TestTxnCommitProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

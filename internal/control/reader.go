@@ -20,8 +20,8 @@ const (
 	// fetchWait is how long an idle fetch waits at the broker. The first record ends
 	// it, so that a pause is heard of at once; lower costs an idle service requests.
 	fetchWait = 30 * time.Second
-	// retryEvery is how often a topic is looked for that is not there or cannot be
-	// read. Nothing is paused then.
+	// retryEvery is how often the reader retries a topic that does not exist or
+	// cannot be read. Nothing is paused then.
 	retryEvery = 10 * time.Second
 	// loadWithin is how long the start of deliveries waits for what is paused: so
 	// long a restart with a broker away may take. After it they start as if nothing

@@ -15,9 +15,8 @@ import (
 
 // replay is what the topic says, as far as it has been read. It is fed all records with
 // the markers of transactions, and judges by itself what was committed: to a client
-// that reads committed records a transaction that somebody has left open hides every
-// pause after it, and a marker or an aborted record at the end looks like an end that
-// never comes.
+// that reads committed records an open transaction hides every pause after it. A marker
+// or an aborted record at the end looks like an end that never comes.
 type replay struct {
 	state State
 	open  map[int64][]*kgo.Record // of transactions that have not ended, by producer id

@@ -87,7 +87,7 @@ func TestWords(t *testing.T) {
 func TestGlossary(t *testing.T) {
 	t.Parallel()
 	page := readFile(t, "docs/glossary.md")
-	head, tail, ok := strings.Cut(page, "## Words that we do not use")
+	head, tail, ok := strings.Cut(page, "## Ruled-out words")
 	if !ok {
 		t.Fatal("docs/glossary.md rules out nothing")
 	}

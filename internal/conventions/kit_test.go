@@ -40,6 +40,15 @@ func TestGoVersions(t *testing.T) {
 	}
 }
 
+// TestGoreleaser: "make release" checks with the version whose types the test of the module
+// deploy reads .goreleaser.yaml with.
+func TestGoreleaser(t *testing.T) {
+	t.Parallel()
+	if got, want := find(t, "Makefile", `goreleaser/v2@(v\S+)`), find(t, "deploy/go.mod", `goreleaser/v2 (v\S+)`); got != want {
+		t.Errorf("the Makefile runs goreleaser %s, deploy/go.mod requires %s", got, want)
+	}
+}
+
 // ours matches a requirement on a module of ours, in a go.mod file.
 var ours = regexp.MustCompile(`(?m)^\t?(?:require )?(github\.com/delayd-io/delayd\S*) (v\S+)`)
 

@@ -12,8 +12,8 @@ import (
 )
 
 // Batch is records that are due together. What they need on their way is
-// allocated together, and used again for another batch when all have arrived,
-// because in a release allocations are most of what a record costs.
+// allocated together, and reused for another batch when all have arrived: in a
+// release allocations are most of what a record costs.
 type Batch struct {
 	o       *Outbox
 	items   []item
@@ -131,8 +131,8 @@ func (b *Batch) try() {
 }
 
 // post is batches on their way to franz-go. Records that are due in the same
-// millisecond come from many lanes at once; one goroutine that passes them all on
-// has them go out in one request, where a request for each would cost more than
+// millisecond come from many lanes at once; one goroutine passes them all on, so
+// that they go out in one request, where a request for each would cost more than
 // everything else that is done for them.
 type post struct {
 	ready chan struct{} // has room for one: there are batches

@@ -19,14 +19,14 @@ import (
 )
 
 const (
-	// watchEvery is how often queues and gates are looked at; reopenEvery the
+	// watchEvery is how often queues and gates are checked; reopenEvery the
 	// same while a gate is about to open, when records wait for it.
 	watchEvery  = 250 * time.Millisecond
 	reopenEvery = 50 * time.Millisecond
 	// idleEvery is how often when nothing is on its way.
 	idleEvery = time.Second
 	// parkedReadTimeout is how long the next parked records are waited for when
-	// gates are closed, before it is looked again whether there are any.
+	// gates are closed, before the next check whether there are any.
 	parkedReadTimeout = 10 * time.Second
 )
 

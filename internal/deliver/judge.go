@@ -108,7 +108,7 @@ func (l *txnLoop) judgeQueue(q *queue, failed []*item) {
 }
 
 // inTransaction returns the situation of records that failed in a transaction. One that
-// is sent alone once more, after its topic's limit was looked up, counts as compressed:
+// is sent alone once more, after its topic's limit was read, counts as compressed:
 // the broker has the last word. Their age is left out: see giveUp.
 func (q *queue) inTransaction(failed []*item) target.Situation {
 	s, tr := q.situation(failed[0]), failed[0].trial

@@ -35,7 +35,7 @@ func (p *place) missing() bool { return target.Absent(p.answer) }
 // refused reports whether there can be no topic of that name.
 func (p *place) refused() bool { return errors.Is(p.answer, kerr.InvalidTopicException) }
 
-// locate has it wait until the topic's partitions are known.
+// locate makes it wait until the topic's partitions are known.
 func (q *lockedQueue) locate(it *item, now time.Time) {
 	q.hold(it, now)
 	switch {

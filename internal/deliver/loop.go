@@ -26,9 +26,9 @@ const (
 // transaction with them is committed; one that is aborted leaves all to the next.
 //
 // A transaction writes a run of records of every partition that they come from, in the
-// order in which they became due and without a gap, so that what it commits of a partition
-// is exactly what it writes. So nothing is sent again within one: whatever fails aborts
-// it, and what was found out about the record or the target decides how the next treats it
+// order in which they became due and without a gap. So what it commits of a partition is
+// exactly what it writes. And nothing is sent again within one: whatever fails aborts it,
+// and what was found out about the record or the target decides how the next treats it
 // (see judge). Records of targets that cannot be written are parked, and are the other
 // loop's, which tries what is parked.
 type txnLoop struct {
@@ -127,8 +127,8 @@ func (l *txnLoop) take() {
 }
 
 // write writes the pending records that may go, and keeps the rest: after a record that
-// has to wait, its whole source does. Meanwhile the topics of what has to wait are looked
-// up, so that a source is not held up by one name after the other.
+// has to wait, its whole source does. Meanwhile the topics of what has to wait are asked
+// for, so that a source is not held up by one name after the other.
 func (l *txnLoop) write(t *transaction) {
 	now := time.Now()
 	l.last, l.unknown, l.present = nil, 0, ""

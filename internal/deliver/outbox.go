@@ -33,8 +33,8 @@ const (
 	// DefaultGiveUp is how long a target may refuse what it could take later.
 	DefaultGiveUp = 24 * time.Hour
 
-	// maxBuffered is only there so that franz-go never blocks a produce: what
-	// is on its way is bounded by the lanes.
+	// maxBuffered is only there so that franz-go never blocks a produce: records
+	// in flight are bounded by the lanes.
 	maxBuffered = 1 << 20
 	// defaultBatchBytes is what a record batch may hold until the topic's own
 	// limit is known: Kafka's default of max.message.bytes.
@@ -102,7 +102,7 @@ type Outbox struct {
 	cfg    Config
 	log    zerolog.Logger
 	deaths *burst // at most deathLogs a second: the metric counts them all
-	// lookErrors is at most lookLogs each lookLogPeriod: it is looked all the time.
+	// lookErrors logs at most lookLogs each lookLogPeriod: the checks never stop.
 	lookErrors zerolog.Logger
 	// targetLog is at most targetLogs a second: names of targets can be invented.
 	targetLog *burst

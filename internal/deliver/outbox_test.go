@@ -208,8 +208,8 @@ func TestDeadTopicRefuses(t *testing.T) {
 	}
 }
 
-// TestLimits: franz-go's limit of 1 MB is not the topic's, which is looked up when
-// a record does not go through.
+// TestLimits: franz-go's limit of 1 MB is not the topic's, which is read when a
+// record does not go through.
 func TestLimits(t *testing.T) {
 	for _, c := range []struct {
 		name        string

@@ -11,7 +11,7 @@ import (
 // packing is how the records of a transaction are sent. franz-go judges the size of a
 // record before it is compressed, by a limit that a client has for good; a broker judges
 // it after. So a record above its topic's limit is sent in a batch of its own, by a
-// client without that limit that compresses as well as the record's consumers can be
+// client without that limit. It compresses as well as the record's consumers can be
 // expected to read: the broker decides.
 type packing int
 

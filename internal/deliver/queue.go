@@ -66,7 +66,7 @@ type queue struct {
 	unanswered atomic.Int32
 	limit      int64 // a batch that is larger is refused
 	keyed      bool  // the topic is compacted: a record without a key is refused
-	mending    bool  // new records wait until the topic is looked up
+	mending    bool  // new records wait until the topic is described
 }
 
 // lockedQueue is a queue whose lock is held. What needs the lock is a method of it, so
@@ -120,7 +120,7 @@ func (q *lockedQueue) enter(it *item, now time.Time) {
 	}
 }
 
-// hold has it wait until there is a line for it.
+// hold makes it wait until there is a line for it.
 func (q *lockedQueue) hold(it *item, now time.Time) {
 	q.grow(1, now)
 	q.waiting = append(q.waiting, it)
@@ -295,7 +295,7 @@ func (q *lockedQueue) hasten(now time.Time) {
 	}
 }
 
-// counts returns what is on its way to the target.
+// counts returns the counts that decide whether the target is stalled.
 func (q *lockedQueue) counts(now time.Time) target.Counts {
 	return target.Counts{Held: q.held, InFlight: q.inFlight, Sent: q.o.passed.Load(), Failing: q.behind(now)}
 }

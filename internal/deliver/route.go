@@ -36,7 +36,7 @@ func (l *txnLoop) route(it *item, now time.Time) bool {
 	return l.pack(it)
 }
 
-// find returns the queue of its topic: none while the topic has to be looked up. One
+// find returns the queue of its topic: none while the broker has to be asked for the topic. One
 // is made only for a topic that exists, or that may be waited for. What is parked has
 // been waited for already.
 func (l *txnLoop) find(it *item, now time.Time) (*queue, *Refusal) {

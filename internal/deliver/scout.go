@@ -13,7 +13,7 @@ import (
 
 const (
 	// scoutEvery is how old what is known of a topic may be when a record is
-	// refused for it, and how often it is looked whether a topic is there.
+	// refused for it, and how often it asks whether a topic is there.
 	scoutEvery = time.Second
 )
 
@@ -22,7 +22,7 @@ const (
 // the queue's mu.
 type scouted struct {
 	wanted     time.Time // when a look-up was asked for: older answers do not count
-	at         time.Time // when it was looked up
+	at         time.Time // when the broker answered
 	partitions int32     // 0: not known
 	err        error     // why nothing can be written
 	gone       time.Time // since when the topic is missing, as far as is known
@@ -37,7 +37,7 @@ func (q *lockedQueue) scout() {
 	q.o.topics.want(q.topic)
 }
 
-// learned takes over what was looked up.
+// learned takes over what the broker said.
 func (q *lockedQueue) learned(info topicInfo) {
 	s := &q.scouted
 	if info.limit > 0 {
@@ -106,12 +106,12 @@ func (o *Outbox) askTopics(ctx context.Context, topics []string) (map[string]top
 	return askTopics(ctx, o.client, mayCreate(o.client), topics, foreign, func(topic string, err error) {
 		if connect.Denied(err) {
 			o.lookErrors.Warn().Err(connect.GrantTopic(err, connect.DescribeConfigs, topic)).Str("topic", topic).
-				Msg("how large a record the topic takes cannot be looked up: a larger one is only told by its refusal")
+				Msg("cannot read the topic's max.message.bytes: only a refusal shows that a record is too large")
 		}
 	})
 }
 
-// looked tells the queues of topics that they were looked up, and the loops, which
+// looked tells the queues of topics that there is an answer, and the loops, which
 // have held records.
 func (o *Outbox) looked(topics []string) {
 	now := time.Now()

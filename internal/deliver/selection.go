@@ -103,7 +103,7 @@ func (s *selection) take(c candidate) {
 // suspectGroup returns the group of the i-th of n suspects.
 func suspectGroup(i, n int) int { return 1 + i*suspectGroups/n }
 
-// abortBackoff returns the longest wait after so many aborts in a row: none after the
+// abortBackoff returns the longest wait after n aborts in a row: none after the
 // first ones, each of which shows what the next transaction has to do otherwise.
 func abortBackoff(aborts int) time.Duration {
 	if aborts <= freeAborts {

@@ -7,7 +7,7 @@ import (
 )
 
 // tick finds what makes no progress, and what may be tried again. It returns whether
-// the queue has to be looked at again soon.
+// the queue has to be checked again soon.
 func (q *queue) tick(now time.Time) (busy bool) {
 	lq := q.lock()
 	defer lq.unlock()

@@ -25,7 +25,7 @@ const (
 	// wait for one. At 300 bytes each they take 10 MB.
 	maxAbsent = 1 << 15
 	// maxAwaited bounds the missing targets that are waited for at a time. Each has a
-	// queue, and is looked up once in absentFor.
+	// queue, and is asked for once in absentFor.
 	maxAwaited = 1000
 	// topicIdle is how long an existing topic that nobody looks up is remembered.
 	topicIdle = time.Minute
@@ -46,8 +46,8 @@ type topicInfo struct {
 func (i topicInfo) missing() bool { return target.Absent(i.err) }
 
 // topicTable knows which topics exist. A name comes from anyone who may write to the
-// inbox, so nothing else is made for one (no queue, no goroutine, no place in a
-// client) before the table says that it exists or that it may be waited for.
+// inbox. So nothing else is made for one (no queue, no goroutine, no place in a
+// client) before the table knows it: it exists, or may be waited for.
 //
 // lookup returns what is known. Where that is nothing, or is too old for the caller,
 // it calls want, keeps its record, and looks again after changed was called with the

@@ -118,7 +118,7 @@ func (w *world) refuse(topic string, err *kerr.Error) *kfake.FaultHandle {
 	return w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: err, Count: -1})
 }
 
-// owner is a record's owner that notes when it was told.
+// owner is a record's owner that notes when its calls came.
 type owner struct {
 	gone atomic.Bool // the partition is another instance's
 	done atomic.Pointer[time.Time]

@@ -300,7 +300,7 @@ const (
 	mostMemory = 256 << 20
 	// softLimit is the limit that `delayd serve` sets.
 	softLimit = 160 << 20
-	// memoryEvery is how often the memory in use is looked at, by the real clock.
+	// memoryEvery is how often the memory in use is sampled, by the real clock.
 	memoryEvery = 2 * time.Millisecond
 )
 

@@ -280,10 +280,11 @@ func runCancelModel(t *testing.T, seed uint64, delivery change, exactly, crashes
 	return faults
 }
 
-// TestCancelModel: what was cancelled a second before it was due never arrives, what was not
-// cancelled arrives, and what arrives is not reported as cancelled, through crashes of routers
-// and forwarders, hand-overs, and clean stops. At least once, a crash can leave a record on a level twice,
-// and deliver it before a late cancel: there the last is checked without crashes.
+// TestCancelModel: what was cancelled a second before it was due never arrives. What was not
+// cancelled arrives, and what arrives is not reported as cancelled. It goes through crashes of
+// routers and forwarders, hand-overs, and clean stops. At least once, a crash can leave a
+// record on a level twice, and deliver it before a late cancel: there the last is checked
+// without crashes.
 func TestCancelModel(t *testing.T) {
 	bothDeliveries(t, func(t *testing.T, delivery change, slack time.Duration) {
 		for seed := range uint64(max(2, 6/lighter)) {

@@ -307,8 +307,9 @@ func TestCancelUnreadable(t *testing.T) {
 	})
 }
 
-// TestReplace: of records that replace each other only the last arrives, in the middle of
-// sending and after restarts, with and without a key, also where the last asks for no delay.
+// TestReplace: of records that replace each other only the last arrives. That holds in the
+// middle of sending and after restarts, with and without a key, also where the last asks for
+// no delay.
 func TestReplace(t *testing.T) {
 	bothDeliveries(t, func(t *testing.T, delivery change, _ time.Duration) {
 		virtual(t, "1s 5s 10s", []string{"orders"}, func(w *world) {
@@ -546,8 +547,8 @@ func TestCancelBehindTransaction(t *testing.T) {
 	})
 }
 
-// TestCancelLateStep: an exact record whose last steps are skipped, because it is late, waits for
-// the cancels before its due time, and not only for those before the end of its step.
+// TestCancelLateStep: the last steps of a late exact record are skipped. It waits for the
+// cancels before its due time, and not only for those before the end of its step.
 func TestCancelLateStep(t *testing.T) {
 	bothDeliveries(t, func(t *testing.T, delivery change, _ time.Duration) {
 		virtual(t, "1s 30s", []string{"orders"}, func(w *world) {

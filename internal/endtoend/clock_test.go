@@ -107,8 +107,8 @@ func TestClocksFromTheStart(t *testing.T) {
 }
 
 // TestClocksWhenRecordsAreRare: a record that is the only one for minutes, of a level or at
-// an exact time, is late by no more than another, although nothing has told of the broker's
-// time since it was read.
+// an exact time, is late by no more than another. Nothing has carried the broker's time
+// since it was read.
 func TestClocksWhenRecordsAreRare(t *testing.T) {
 	onEachClock(t, func(w *world, change func(*router.Config, *forwarder.Config)) {
 		s := w.serve("one", change)

@@ -351,8 +351,8 @@ func TestExactRefused(t *testing.T) {
 }
 
 // TestExactProducer: a Go program's producer asks for exact delays and times on the levels'
-// own topics, rounded by the policy or by each call, and a record that a handler owner
-// delays is handed to it in time.
+// own topics, rounded by the policy or by each call. A record that a handler's owner delays
+// reaches the handler in time.
 func TestExactProducer(t *testing.T) {
 	virtual(t, "1s 5s 10s", []string{"orders"}, func(w *world) {
 		s := w.serve("one")

@@ -42,7 +42,7 @@ func (c *cluster) committed(topic string, n int, at func(int)) []*kgo.Record {
 	return got
 }
 
-// exactlyOnce reports what was lost, came twice or out of order.
+// exactlyOnce reports what was lost, duplicated or out of order.
 func (c *cluster) exactlyOnce(n int, got []*kgo.Record) {
 	c.Helper()
 	if twice := c.outcome(n, got); twice > 0 {
@@ -166,9 +166,9 @@ func TestExactlyOnceTerminate(t *testing.T) {
 	c.exactlyOnce(records, got)
 }
 
-// TestExactlyOnceHostileSizes sends a record of 5 MB that is a few KB compressed to a
-// target that takes it and to one that does not, and a thousand records for invented
-// names, between records for a healthy target.
+// TestExactlyOnceHostileSizes sends a record of 5 MB, a few KB compressed, to a
+// target that takes it and to one that does not. It sends a thousand records for
+// invented names, too, between records for a healthy target.
 func TestExactlyOnceHostileSizes(t *testing.T) {
 	c := newCluster(t, "exactly-large", "exactly-small")
 	limit := "600"

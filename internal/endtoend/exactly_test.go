@@ -42,7 +42,7 @@ func eachDelivery(t *testing.T, test func(t *testing.T, mode change)) {
 }
 
 // onceInOrder waits for n records and then a while for more, and reports what is
-// lost, came twice or out of order.
+// lost, duplicated or out of order.
 func (as *arrivals) onceInOrder(t *testing.T, n int) []arrival {
 	t.Helper()
 	as.wait(n, time.Hour)
@@ -233,13 +233,13 @@ func TestExactlyOnceSick(t *testing.T) {
 			virtual(t, "1s 5s", []string{"well", "refusing"}, func(w *world) {
 				s := w.serve("one", exactly, missingWait(time.Hour))
 				defer s.stop()
-				target, mend := "sick", func() {
+				target, fix := "sick", func() {
 					if _, err := w.adm.CreateTopics(context.Background(), 2, 1, nil, "sick"); err != nil {
 						t.Fatal(err)
 					}
 				}
 				if !missing {
-					target, mend = "refusing", w.cluster.Fault(kfake.Fault{
+					target, fix = "refusing", w.cluster.Fault(kfake.Fault{
 						Keys: []kmsg.Key{kmsg.Produce}, Topic: "refusing", Err: kerr.NotEnoughReplicas, Count: -1,
 					}).Remove
 				}
@@ -262,7 +262,7 @@ func TestExactlyOnceSick(t *testing.T) {
 				if u := w.uncommitted("5s"); u > 1000 { // 20 a second wait 5 s, and each transaction has two markers
 					t.Errorf("%d offsets of level 5s are not committed", u)
 				}
-				mend()
+				fix()
 				send(60)
 				well.onceInOrder(t, 2*n)
 				late := 0

@@ -124,12 +124,12 @@ func TestExportProvisionsASecuredCluster(t *testing.T) {
 		t.Errorf("delayd asks for more:\n%s", &d.log)
 	}
 
-	s.mendByHand(topics)
+	s.fixByHand(topics)
 }
 
-// mendByHand breaks a topic, and mends it with the commands of the plan; and again,
-// and has it mended.
-func (s *secured) mendByHand(topics []string) {
+// fixByHand breaks a topic and fixes it with the commands of the plan, then breaks
+// it again and lets provision fix it.
+func (s *secured) fixByHand(topics []string) {
 	s.Helper()
 	broken := map[string]string{"retention.ms": "1000", "max.message.bytes": "1000", "segment.ms": "86400000"}
 	breakIt := func() string {
@@ -161,12 +161,12 @@ func (s *secured) mendByHand(topics []string) {
 		}
 	}
 	s.script(lines.String())
-	s.eventually("the commands of the plan have mended it", nothing)
+	s.eventually("the commands of the plan have fixed it", nothing)
 
 	breakIt()
 	out, errs, err := s.run(append(append([]string{"admin", "provision", "--apply-config"}, topics...), s.flags("ops")...)...)
 	if err != nil || strings.Count(out, "updated") != 1 {
 		s.Errorf("provision: %v\n%s%s", err, out, errs)
 	}
-	s.eventually("provision has mended it", nothing)
+	s.eventually("provision has fixed it", nothing)
 }

@@ -369,7 +369,7 @@ func TestHandlerRetries(t *testing.T) {
 			}
 		}
 		if all := bad[16].from.Sub(bad[0].from).Round(time.Minute); all != 4*time.Hour+46*time.Minute {
-			t.Errorf("it was tried for %v", all)
+			t.Errorf("retried for %v", all)
 		}
 	})
 }
@@ -658,8 +658,8 @@ func waitCommitted(t *testing.T, o *owner, level string, n int64) {
 	}
 }
 
-// TestHandlerKeyThatFails: with several calls at a time a key that is tried in place
-// holds up itself alone.
+// TestHandlerKeyThatFails: with several calls at a time a key that is retried in
+// place holds up itself alone.
 func TestHandlerKeyThatFails(t *testing.T) {
 	virtual(t, "1s", nil, func(w *world) {
 		o := w.owns(1)

@@ -458,8 +458,8 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// TestTerminate ends delayd properly in the middle of a release: nothing comes
-// twice.
+// TestTerminate ends delayd properly in the middle of a release: there are no
+// duplicates.
 func TestTerminate(t *testing.T) {
 	const records = 300_000
 	c := newCluster(t, "terminate")

@@ -71,7 +71,7 @@ func TestLadderChanges(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			send(false, "5m", "20m")
 			want += 10
-			time.Sleep(2 * time.Minute) // by now it does
+			time.Sleep(2 * time.Minute) // now it does
 			one.stop()
 			send(false, "20m")
 			want += 5

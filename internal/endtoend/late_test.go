@@ -35,7 +35,7 @@ func TestMaxLate(t *testing.T) {
 			s := w.serve("one", delivery, maxLate(10*time.Minute))
 			defer s.stop()
 			// Without delay those of the last ten minutes, one of them late by exactly that
-			// when it is sent and a moment more when it is looked at; with a minute one more.
+			// when it is sent and a moment more when it is checked; with a minute one more.
 			all := got.wait(9+10+10, time.Minute)
 			once(t, all, 9+10+10)
 			inOrder(t, all)

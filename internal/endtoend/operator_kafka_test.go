@@ -224,7 +224,8 @@ func purgeOnKafka(s *secured, forwarder *worker) {
 		s.Errorf("the log:\n%s", said)
 	}
 
-	// Without the right to know, it is told as a loss, and what is missing.
+	// Without the right to know, it is reported as a loss, with the missing
+	// right.
 	forwarder.stop()
 	forwarder.forget()
 	rights := s.spec.Rights(admin.Access{}, admin.RoleForwarder)

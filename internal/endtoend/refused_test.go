@@ -14,7 +14,7 @@ import (
 
 // TestExactlyOnceRefusedPartition: while the group's coordinator refuses the offsets of
 // one level in every transaction, the others are delivered on time, and that one when
-// they are taken again. Nothing is lost or comes twice.
+// they are taken again. Nothing is lost or duplicated.
 func TestExactlyOnceRefusedPartition(t *testing.T) {
 	for _, err := range []*kerr.Error{kerr.TopicAuthorizationFailed, kerr.OffsetMetadataTooLarge, kerr.UnknownTopicID} {
 		t.Run(err.Message, func(t *testing.T) {

@@ -525,7 +525,7 @@ func TestMissingRights(t *testing.T) {
 				continue // what it is for, WRITE includes
 			}
 			if right.Operation == kmsg.ACLOperationDescribeConfigs {
-				continue // limits are looked up exactly once only: here the broker's refusal tells
+				continue // only exactly once asks for limits: here the broker's refusal says it
 			}
 			round++
 			t.Run(user+" without "+right.String(), func(t *testing.T) {

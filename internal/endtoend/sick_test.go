@@ -56,8 +56,8 @@ func (w *world) uncommitted(level string) int64 {
 // minutes, while a third goes on.
 func TestSickTargets(t *testing.T) {
 	for _, sick := range []struct {
-		name         string
-		break_, mend func(w *world)
+		name        string
+		break_, fix func(w *world)
 	}{
 		{"missing", func(*world) {}, func(w *world) {
 			if _, err := w.adm.CreateTopics(context.Background(), 2, 1, nil, "sick"); err != nil {
@@ -65,10 +65,10 @@ func TestSickTargets(t *testing.T) {
 			}
 		}},
 		{"refuses", func(w *world) {
-			w.mend = w.cluster.Fault(kfake.Fault{
+			w.fix = w.cluster.Fault(kfake.Fault{
 				Keys: []kmsg.Key{kmsg.Produce}, Topic: "refusing", Err: kerr.NotEnoughReplicas, Count: -1,
 			}).Remove
-		}, func(w *world) { w.mend() }},
+		}, func(w *world) { w.fix() }},
 	} {
 		t.Run(sick.name, func(t *testing.T) {
 			t.Parallel()
@@ -99,8 +99,8 @@ func TestSickTargets(t *testing.T) {
 				if len(ill.now()) > 0 {
 					t.Fatalf("%d records came to the unavailable target", len(ill.now()))
 				}
-				sick.mend(w)
-				mended := time.Now()
+				sick.fix(w)
+				fixed := time.Now()
 				for range 60 { // and a minute with it well
 					n++
 					w.send(w.request("5s", target, "inbox"+strconv.Itoa(n%5), strconv.Itoa(n)),
@@ -118,7 +118,7 @@ func TestSickTargets(t *testing.T) {
 					if a.late() < 0 {
 						t.Errorf("%s: early", a.Value)
 					}
-					if waited := a.at.Sub(mended); a.late() > linger && waited > 10*time.Second {
+					if waited := a.at.Sub(fixed); a.late() > linger && waited > 10*time.Second {
 						t.Errorf("%s/%s: %v late, %v after the target was well", a.Key, a.Value, a.late(), waited)
 					}
 				}
@@ -140,7 +140,7 @@ func TestSickNeighbour(t *testing.T) {
 						Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.NotEnoughReplicas, Count: -1,
 					}).Remove
 				}
-				mendLong, mendBrief := refuse("long"), refuse(brief)
+				fixLong, fixBrief := refuse("long"), refuse(brief)
 				s := w.serve("one")
 				got := w.watch(brief)
 				var n int
@@ -152,7 +152,7 @@ func TestSickNeighbour(t *testing.T) {
 					}
 				}
 				send(10)
-				mendBrief()
+				fixBrief()
 				send(30)
 				well := time.Now()
 				send(300)
@@ -173,7 +173,7 @@ func TestSickNeighbour(t *testing.T) {
 				if parked == 0 || parked > 40 {
 					t.Errorf("%d records of %d were parked, want those of the ten seconds and a few after", parked, n)
 				}
-				mendLong()
+				fixLong()
 				once(t, w.watch("long").wait(n, time.Minute), n)
 				s.stop()
 			})

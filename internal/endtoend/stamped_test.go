@@ -88,7 +88,7 @@ const (
 	controlBit   = 32
 )
 
-// eachBatch calls f for all whole batches in b, and mends their checksums.
+// eachBatch calls f for all whole batches in b, and fixes their checksums.
 func eachBatch(b []byte, f func(batch []byte, attributes uint16)) {
 	for len(b) > atLast+8 {
 		n := 12 + int(binary.BigEndian.Uint32(b[atLength:]))

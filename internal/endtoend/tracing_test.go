@@ -42,7 +42,7 @@ func (*tracer) Context(ctx context.Context, rec *kgo.Record) context.Context {
 }
 
 // TestTracing: whichever way a record goes, its consumer gets the producer's trace
-// headers as they were sent, and the tracer gets the end of its way once, with all that a
+// headers as they were sent. The tracer gets the end of its way once, with all that a
 // span of it says. So it is in transactions.
 func TestTracing(t *testing.T) {
 	for _, delivery := range []forwarder.Delivery{forwarder.AtLeastOnce, forwarder.ExactlyOnce} {

@@ -30,8 +30,8 @@ const (
 	walkLevels = "5s 1m"
 	// walkPatience is how long a sign is waited for.
 	walkPatience = 90 * time.Second
-	// walkHeals is in what time all is well again: brokers answer again when what a quota
-	// has them wait for is over.
+	// walkHeals is in what time all is well again: brokers answer again after the wait
+	// that a quota imposes.
 	walkHeals = 3 * time.Minute
 )
 
@@ -40,7 +40,7 @@ const (
 // is logged. "": it is not to be seen there.
 type breakage struct {
 	what                        string
-	begin, mend                 func(w *walk)
+	begin, fix                  func(w *walk)
 	status, ready, metrics, log string
 }
 
@@ -149,7 +149,7 @@ func (w *walk) status() string {
 	return fmt.Sprintf("%s%s%v", out, errs, err)
 }
 
-// try breaks something, waits for its signs, mends it, and prints a line.
+// try breaks something, waits for its signs, fixes it, and prints a line.
 func (w *walk) try(b breakage) {
 	w.Helper()
 	sources := []struct {
@@ -190,15 +190,15 @@ func (w *walk) try(b breakage) {
 		cells[i] = cmp.Or(cells[i], "–")
 	}
 	fmt.Printf("| %s | %s |\n", b.what, strings.Join(cells, " | "))
-	if b.mend != nil {
-		b.mend(w)
+	if b.fix != nil {
+		b.fix(w)
 	}
 	well := func() bool {
 		return strings.HasPrefix(w.get("/readyz"), "200") && !unwell.MatchString(w.get("/metrics"))
 	}
-	for mended := time.Now(); !well(); time.Sleep(time.Second) {
-		if time.Since(mended) > walkHeals {
-			w.Fatalf("%s: mended, and not well after %v", b.what, walkHeals)
+	for fixed := time.Now(); !well(); time.Sleep(time.Second) {
+		if time.Since(fixed) > walkHeals {
+			w.Fatalf("%s: fixed, and not well after %v", b.what, walkHeals)
 		}
 	}
 }
@@ -222,7 +222,7 @@ func (w *walk) set(topic string, keyValues ...string) {
 	}
 }
 
-// provision has the operator make and mend the topics.
+// provision creates and fixes the topics, as the operator.
 func (w *walk) provision() {
 	w.Helper()
 	if out, errs, err := w.command("ops", "admin", "provision", "--apply-config", "--levels", walkLevels, "--partitions", "4", "--replicas", "1"); err != nil {
@@ -306,7 +306,7 @@ func breakages() []breakage {
 	drift := func(what, topic, key, value, status, metrics, log string) breakage {
 		return breakage{
 			what: what, begin: func(w *walk) { w.set(topic, key, value) },
-			status: status, metrics: metrics, log: log, mend: (*walk).provision,
+			status: status, metrics: metrics, log: log, fix: (*walk).provision,
 		}
 	}
 	return []breakage{{
@@ -316,7 +316,7 @@ func breakages() []breakage {
 			w.delay(3, "orders", "5s", 10)
 		},
 		status: `paused: target orders, for \S+: migration`, metrics: `delayd_paused\{.*target="orders"\} 1`, log: `"reason":"migration".*target paused`,
-		mend: func(w *walk) { w.admin("resume", "--target", "orders") },
+		fix: func(w *walk) { w.admin("resume", "--target", "orders") },
 	}, {
 		what: "`delay.control` deleted and made again, with a target paused",
 		begin: func(w *walk) {
@@ -331,12 +331,12 @@ func breakages() []breakage {
 		what:   "a level paused",
 		begin:  func(w *walk) { w.admin("pause", "--level", "5s"); w.delay(3, "orders", "5s", 10) },
 		status: `paused: level 5s, for \S+`, metrics: `delayd_paused\{level="5s".*\} 1`, log: `level paused`,
-		mend: func(w *walk) { w.admin("resume", "--level", "5s") },
+		fix: func(w *walk) { w.admin("resume", "--level", "5s") },
 	}, {
 		what:   "a target deleted",
 		begin:  func(w *walk) { w.delete("mails"); w.delay(3, "mails", "5s", 10) },
 		status: `parked +4 +3`, metrics: `delayd_unavailable_targets\S* 1`, log: `"error":"UNKNOWN_TOPIC_OR_PARTITION.*target unavailable`,
-		mend: func(w *walk) { w.make("mails") },
+		fix: func(w *walk) { w.make("mails") },
 	}, {
 		what:    "a typo in the target",
 		begin:   func(w *walk) { w.delay(3, "oders", "5s", 10) },
@@ -346,17 +346,17 @@ func breakages() []breakage {
 		what:   "WRITE on a target revoked",
 		begin:  func(w *walk) { w.revoke("delayd", write); w.delay(3, w.orders, "5s", 10) },
 		status: `parked +4 +3`, metrics: `delayd_unavailable_targets\S* 1`, log: `grant WRITE on topic orders to this user`,
-		mend: func(w *walk) { w.grant("delayd", write) },
+		fix: func(w *walk) { w.grant("delayd", write) },
 	}, {
 		what:   "`max.message.bytes=2000` on a target",
 		begin:  func(w *walk) { w.set("orders", "max.message.bytes", "2000"); w.delay(1, "orders", "5s", 5000) },
 		status: `dead +1 +4`, metrics: `delayd_dead_letters_total\{code="too-large".*\} 1`, log: `dead letter: deliver to orders: MESSAGE_TOO_LARGE[^"]*`,
-		mend: func(w *walk) { w.set("orders", "max.message.bytes", "1048588") },
+		fix: func(w *walk) { w.set("orders", "max.message.bytes", "1048588") },
 	}, {
 		what:   "a quota of 2,000 bytes a second",
 		begin:  func(w *walk) { w.quota(2000); w.delay(150, "orders", "5s", 1000) },
 		status: `oldest overdue: \S+|oldest waits for \S+`, metrics: `delayd_kafka_request_throttled_seconds_sum\S* [1-9]\S*`, log: `the broker makes this client wait[^"]*`,
-		mend: func(w *walk) { w.quota(0); time.Sleep(30 * time.Second) },
+		fix: func(w *walk) { w.quota(0); time.Sleep(30 * time.Second) },
 	},
 		drift("`retention.ms=60000` on a level", minute, "retention.ms", "60000", `retention.ms=60000[^,;\n]*`, `delayd_topics_unsafe\S* 1`, `"error".*retention.ms=60000`),
 		drift("`CreateTime` on a level", level, "message.timestamp.type", "CreateTime", `CreateTime[^,;\n]*`, `delayd_topics_(unsafe|drifted)\S* 1`, `CreateTime, want LogAppendTime`),
@@ -369,19 +369,19 @@ func breakages() []breakage {
 				w.delay(1, "orders", "soon", 10)
 			},
 			status: `delay.dead: it does not exist`, ready: `503[^\n]*`, metrics: `delayd_topics_unsafe\S* 1`, log: `"topic":"delay.dead"[^\n]*`,
-			mend: (*walk).provision,
+			fix: (*walk).provision,
 		}, {
 			what:   "a level deleted, with records pending",
 			begin:  func(w *walk) { w.delay(4, "orders", "1m", 10); time.Sleep(3 * time.Second); w.delete(minute) },
 			status: `delay.level.1m: it does not exist`, metrics: `delayd_topics_unsafe\S* 1`, log: `topic was deleted: what was pending in it is gone`,
 			ready: `503[^\n]*delay.level.1m[^\n]*`,
-			mend:  (*walk).provision,
+			fix:   (*walk).provision,
 		}, {
 			what:   "the inbox deleted",
 			begin:  func(w *walk) { w.delete(n.Inbox()) },
 			status: `delay.inbox: it does not exist`, metrics: `delayd_topics_unsafe\S* 1`, log: `"topic":"delay.inbox"[^\n]*topic was deleted`,
 			ready: `503[^\n]*delay.inbox[^\n]*`,
-			mend:  (*walk).provision,
+			fix:   (*walk).provision,
 		}, {
 			what: "the inbox made again with the broker's defaults",
 			begin: func(w *walk) {
@@ -392,7 +392,7 @@ func breakages() []breakage {
 				})
 			},
 			status: `delay.inbox: retention.ms=604800000[^;]*`, metrics: `delayd_topics_(unsafe|drifted)\S* 1`, log: `retention.ms=604800000`,
-			mend: (*walk).provision,
+			fix: (*walk).provision,
 		}, {
 			what: "a console consumer on a level",
 			begin: func(w *walk) {
@@ -403,7 +403,7 @@ func breakages() []breakage {
 				w.look("console-4711", level)
 			},
 			status: `group console-4711 has committed offsets on it`, metrics: `delayd_topics_(unsafe|drifted)\S* 1`, log: `group console-4711`,
-			mend: func(w *walk) {
+			fix: func(w *walk) {
 				w.stop()
 				w.serve() // it starts all the same
 				if _, err := w.adm.DeleteGroup(w.Context(), "console-4711"); err != nil {
@@ -464,13 +464,13 @@ func breakages() []breakage {
 				w.log = first.log
 			},
 			ready: `no answer`, log: `another process uses the instance id`,
-			mend: func(w *walk) { w.stop(); w.serve() },
+			fix: func(w *walk) { w.stop(); w.serve() },
 		}, {
 			what:  "no instance",
 			begin: func(w *walk) { w.stop() },
 			// Static members are members until their session is over.
 			status: `no process is a member of group [^,]*`, ready: `no answer`,
-			mend: (*walk).serve,
+			fix: (*walk).serve,
 		}, {
 			what: "the broker stopped",
 			begin: func(w *walk) {
@@ -479,7 +479,7 @@ func breakages() []breakage {
 				}
 			},
 			status: `no answer from \S+`, ready: `503[^\n]*`, metrics: `delayd_ready\S* 0`, log: `partitions lost`,
-			mend: func(w *walk) {
+			fix: func(w *walk) {
 				if err := w.kafka.Start(w.Context(), 0); err != nil {
 					w.Fatal(err)
 				}

@@ -35,7 +35,7 @@ type world struct {
 	adm     *kadm.Client
 	running sync.WaitGroup
 	ends    []func()      // called when the test is over
-	mend    func()        // what takes back a fault that a test put in
+	fix     func()        // what takes back a fault that a test put in
 	idle    time.Duration // how long an idle fetch lasts; 0: as long as the product's
 
 	dial  func(ctx context.Context, network, addr string) (net.Conn, error) // by the net, unless a test loses answers
@@ -114,7 +114,7 @@ func (w *world) serve(instance string, change ...func(*router.Config, *forwarder
 }
 
 // joined waits until the service is a member of its groups, and its lanes have had the
-// time to start: what they begin with is looked up first.
+// time to start: first they ask for the offsets that they begin at.
 func (s *service) joined() {
 	for s.router.Ready() != nil || s.forwarder.Ready() != nil {
 		time.Sleep(10 * time.Millisecond)

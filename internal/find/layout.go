@@ -49,7 +49,7 @@ type layout struct {
 	parts               map[string][]*part
 }
 
-// discover looks up the topics of the service. What is committed is looked up before what
+// discover looks up the topics of the service. It asks for committed offsets before what
 // can be read: nothing that waits counts as handled.
 func discover(ctx context.Context, cl *kgo.Client, names levels.Names, ladder levels.Ladder) (*layout, error) {
 	adm := kadm.NewClient(cl)

@@ -6,10 +6,10 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// widths are how much earlier and later than expected a copy of a record is looked for, one
-// after the other: what is not there in the last one is found only by reading all that
-// waits. Earlier, because the clocks of two brokers differ. The first ones are narrow so
-// that little is read of a busy topic.
+// widths are how much earlier and later than expected the search for a copy of a record
+// goes, one after the other: what is not there in the last one is found only by reading all
+// that waits. Earlier, because the clocks of two brokers differ. The first ones are narrow
+// so that little is read of a busy topic.
 var widths = [...]struct{ early, late time.Duration }{
 	{100 * time.Millisecond, 250 * time.Millisecond},
 	{time.Second, 2 * time.Second},
@@ -80,9 +80,9 @@ func laps(longest time.Duration, accepted, now time.Time) (at time.Time, ok bool
 	return accepted.Add(now.Sub(accepted) / longest * longest), true
 }
 
-// steps returns which step of its walk a record is on that got to its level at one time
-// and leaves it at another, and how many there are if none is late; 0 and 0 where that is
-// not known.
+// steps returns which step of its walk a record is on, by when it reached its level and
+// when it leaves. It also returns how many steps there are if none is late; 0 and 0 where
+// that is not known.
 func steps(ladder levels.Ladder, accepted, due, appended, end time.Time) (step, all int) {
 	if ladder.Len() == 0 || !due.After(accepted) {
 		return 0, 0

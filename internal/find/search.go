@@ -20,7 +20,8 @@ import (
 const (
 	// DefaultLimit is how many records a search reads at most unless configured.
 	DefaultLimit = 1_000_000
-	// DefaultWithin is how far from Around a record is looked for unless configured.
+	// DefaultWithin is how far from Around the search for a record goes unless
+	// configured.
 	DefaultWithin = 10 * time.Minute
 	// DefaultMost is how many places are returned unless configured.
 	DefaultMost = 100
@@ -43,7 +44,7 @@ type Query struct {
 	// Key narrows the search to the partitions that Kafka's default partitioner (murmur2)
 	// chooses for it. nil: any key.
 	Key []byte
-	// Around is about when it was sent, and Within how far from that it is looked for. Zero:
+	// Around is about when it was sent, and Within how far from that the search goes. Zero:
 	// any time, and DefaultWithin. An id of the service's own says it itself.
 	Around time.Time
 	Within time.Duration
@@ -333,7 +334,8 @@ func (s *search) improve(l *lead) {
 	}
 }
 
-// onWalk reads where a record that walks over several levels should be by now.
+// onWalk reads where a record that walks over several levels should be at this
+// time.
 func (s *search) onWalk(ctx context.Context, l lead) error {
 	if !l.from.Equal(l.to) || s.waitsSurely() {
 		return nil

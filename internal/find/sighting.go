@@ -238,8 +238,8 @@ func (e *eye) delivered(rec *kgo.Record) *Sighting {
 	return s
 }
 
-// idOf returns the delay-id of a record that left the service, and whether it is the one
-// that is searched, or that of one of the others for which same is true.
+// idOf returns the delay-id of a record that left the service. It also reports whether
+// that is the searched id, or one of the others for which same is true.
 func (e *eye) idOf(rec *kgo.Record, same func(other *Sighting) bool) (string, bool) {
 	value, _ := record.Last(rec.Headers, levels.HeaderID)
 	if bytes.Equal(value, e.id) {

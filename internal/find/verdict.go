@@ -11,8 +11,8 @@ import (
 // those of one that it has left are left out. left is the last of those, where a record
 // was that is nowhere now.
 //
-// A record that has left a level and is nowhere else was delivered to a topic that was not
-// searched or does not keep it, or was purged, or was cancelled: see [Sighting.conclude].
+// A record that has left a level and is nowhere else was purged or cancelled, or delivered
+// to a topic that was not searched or does not keep it: see [Sighting.conclude].
 func settle(all []*Sighting) (kept []*Sighting, left *Sighting) {
 	for _, s := range all {
 		switch {

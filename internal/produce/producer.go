@@ -79,7 +79,7 @@ type Producer struct {
 
 	mu         sync.Mutex
 	topics     map[string]*topic
-	wanted     []*topic // to be looked up
+	wanted     []*topic // to be asked for
 	brokers    map[int32]*broker
 	id         identity
 	renewing   bool
@@ -92,7 +92,7 @@ type topic struct {
 	id         [16]byte
 	feeds      []Feed
 	partitions []*partition
-	wanted     bool      // stands in Producer.wanted, or is being looked up
+	wanted     bool      // stands in Producer.wanted, or is being asked for
 	looked     time.Time // when the last answer came
 }
 

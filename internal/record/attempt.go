@@ -131,7 +131,7 @@ const cutMark = "..."
 // Cause returns a cause as it travels: valid UTF-8 on one line, without control characters,
 // at most MaxCause bytes; nil for none. A cause that it has returned it leaves as it is.
 func Cause(value []byte) []byte {
-	const look = 2 * MaxCause // what is behind cannot be seen, whatever is dropped before
+	const look = 2 * MaxCause // what follows cannot be seen, whatever is dropped before
 	long := len(value) > look
 	if long {
 		value = value[:look]

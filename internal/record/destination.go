@@ -47,7 +47,7 @@ func (e *FieldError) Error() string {
 // Unwrap returns what is wrong.
 func (e *FieldError) Unwrap() error { return e.Err }
 
-// setting is the name of a setting for whoever reads a refusal.
+// setting is the name of a setting, shown in a refusal.
 func (t *Targets) setting(flag, field string) string {
 	if t.ByField {
 		return "Policy." + field

@@ -9,11 +9,10 @@ import (
 // finalAdds is how many headers Final puts on at most.
 const finalAdds = 6
 
-// Final is the record that the consumer of the target gets: key, value and all
-// headers that are not ours as they came and in their order, without the request,
-// what one part of the service told another and what makes a dead letter, and behind
-// them what we have to say. The key, the value and the bytes of headers are shared with src; its
-// header slice is left alone. The timestamp is left to be the time of delivery.
+// Final is the record that the consumer of the target gets: key, value and user headers
+// unchanged and in order, then delayd's own headers. The request, private headers, and those of
+// dead letters are removed. The key, the value and the bytes of headers are shared with src;
+// its header slice is left alone. The timestamp is left to be the time of delivery.
 //
 // Headers that Final puts on mean nothing on src and are replaced, with one
 // exception: delay-granted shows that src was delivered before and sent on to be

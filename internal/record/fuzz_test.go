@@ -43,9 +43,9 @@ func FuzzTargets(f *testing.F) {
 	})
 }
 
-// FuzzPatterns: a pattern is taken or refused in words that can be read, and the globs
-// that are to be written instead of a regular expression are taken, and match every
-// topic that it matches as a whole.
+// FuzzPatterns: a pattern is taken or refused in words that can be read. The globs to
+// write instead of a regular expression are taken, and match every topic that it
+// matches as a whole.
 func FuzzPatterns(f *testing.F) {
 	for _, p := range []string{"^orders\\..*$", "(orders|payments)\\.v[0-9]+", "orders(-dlq)?", ".*secret.*", "\\w{2,3}", "[^a]b", "(?i)orders", "[[:alpha:]]", "a.c", "[a-", "(a*)+", "\xff"} {
 		f.Add(p, "orders.v1")

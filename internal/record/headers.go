@@ -73,7 +73,8 @@ func add(headers []kgo.RecordHeader, key string, value []byte) []kgo.RecordHeade
 // the other in one allocation.
 type values struct{ buf []byte }
 
-// newValues has room for so many bytes. More than that costs an allocation.
+// newValues returns values with room for size bytes. More than that costs an
+// allocation.
 func newValues(size int) values { return values{make([]byte, 0, size)} }
 
 func (v *values) text(s string) []byte {

@@ -35,6 +35,6 @@ const (
 	// becomes [levels.HeaderDue].
 	KeyFirstDue = KeyPrefix + "first-due"
 	// KeySince is when the delivery of a parked record first failed, in Unix
-	// milliseconds: how long it is tried counts from then.
+	// milliseconds: the retries are bounded from then on.
 	KeySince = KeyPrefix + "since"
 )

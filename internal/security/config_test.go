@@ -309,7 +309,7 @@ func TestAuthoritiesAreReadAgain(t *testing.T) {
 		{name: "half of it written", content: other + good[:len(good)/2], warnings: 1},
 		{name: "the same half still", content: other + good[:len(good)/2]},
 		{name: "empty", content: "", warnings: 1},
-		{name: "mended", content: good},
+		{name: "fixed", content: good},
 		{name: "empty again", content: "", warnings: 1},
 	} {
 		writeFile(t, s.CA, step.content)

@@ -75,7 +75,7 @@ func CodeOf(err error) levels.Code {
 	return code
 }
 
-// Absent reports whether a topic was looked up and err says that it does not exist, or
+// Absent reports whether the broker was asked for a topic and err says that it does not exist, or
 // that we may not know of it. A broker answers the latter for names that nobody has,
 // too: the two cannot be told apart, and are waited for alike.
 func Absent(err error) bool {
@@ -87,7 +87,7 @@ func Absent(err error) bool {
 }
 
 // Unanswered reports whether no broker has said what is wrong: the client failed the
-// record, because it was told to or because it could not reach anyone.
+// record, because delayd made it or because it could not reach anyone.
 func Unanswered(err error) bool {
 	var answer *kerr.Error
 	return !errors.As(err, &answer)

@@ -53,8 +53,8 @@ type Situation struct {
 // Decision is what is done about a write that failed.
 type Decision struct {
 	Action Action
-	// Refresh says that the topic is looked up, because what is known of it is wrong or
-	// explains the error.
+	// Refresh says that the broker is asked for the topic again, because what is known
+	// of it is wrong or explains the error.
 	Refresh bool
 }
 

@@ -7,9 +7,9 @@ import (
 	"github.com/delayd-io/delayd/levels"
 )
 
-// TooLate returns why a record that is due at dueMs, in Unix milliseconds, and not
-// delivered by now is a dead letter, nil if it is not too late. now is by the clock that
-// due times follow. A maxLate of 0 or less is no bound.
+// TooLate returns why a record that is due at dueMs, in Unix milliseconds, and still not
+// delivered is a dead letter, nil if it is not too late. now is by the clock that due
+// times follow. A maxLate of 0 or less is no bound.
 func TooLate(maxLate time.Duration, dueMs int64, now time.Time) *levels.Refusal {
 	due := time.UnixMilli(dueMs)
 	late := now.Sub(due)

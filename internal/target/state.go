@@ -6,8 +6,9 @@ const (
 	// StalledAfter is how long a target may make no progress before its records are
 	// parked.
 	StalledAfter = 5 * time.Second
-	// StalledHeld and StalledHeldAfter park sooner what piles up fast: so many records,
-	// and none of them written, or the first that failed still not, for so long.
+	// StalledHeld and StalledHeldAfter park sooner what piles up fast: StalledHeld
+	// records, and none of them written, or the first that failed still not, for
+	// StalledHeldAfter.
 	StalledHeld      = 2000
 	StalledHeldAfter = time.Second
 	// StalledPassed does the same for a target that holds up others: this many records
@@ -31,7 +32,7 @@ type State int
 const (
 	// Streaming: records are written as they come.
 	Streaming State = iota
-	// Probing: a write failed; it is tried again, later records for its partition wait
+	// Probing: a write failed; it is retried, later records for its partition wait
 	// behind it, and if that lasts the target is parked.
 	Probing
 	// Draining: the target was paused while writes were in flight; once they are
@@ -113,7 +114,7 @@ func (t *Target) Park() bool {
 	return true
 }
 
-// Pause pauses the target, which holds so many records, of which so many are in flight.
+// Pause pauses the target, which holds records, of which inFlight are in flight.
 // It returns what becomes of those that it holds: Send for nothing, Hold until those in
 // flight are answered, or Park.
 func (t *Target) Pause(held, inFlight int) Action {
@@ -167,7 +168,7 @@ func (t *Target) Progressed(now time.Time, sent int64) {
 // Idle returns how long the target has made no progress.
 func (t *Target) Idle(now time.Time) time.Duration { return now.Sub(t.progress) }
 
-// Counts are what is on its way to a target.
+// Counts says how many records a target holds, and since when they fail.
 type Counts struct {
 	Held     int   // records that are not written yet
 	InFlight int   // of them, those in batches without an answer

@@ -25,15 +25,15 @@ const (
 	// again too, on the machine that all of them share.
 	lateAfterwards = time.Second
 	// failover is how long after that records may be late. Seats are taken 9 s after
-	// their holder was last heard of (broker.session.timeout.ms), and a transaction
-	// that nobody could end meanwhile is ended up to 20 s after it was left.
+	// their holder was last heard of (broker.session.timeout.ms), and an abandoned
+	// transaction ends up to 20 s after it was left.
 	failover = 25 * time.Second
 )
 
 // brokerRows break brokers. Three of them have every partition three times, and what
 // is acknowledged is on two: delayd's acks=all makes one a loss for nobody. A target
 // that does not answer for five seconds is parked, though, with what may have been
-// written there: at least once, that comes twice.
+// written there: at least once, those are duplicates.
 var brokerRows = []row{
 	{
 		name: "leader-kill", matrix: 9,

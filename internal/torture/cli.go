@@ -29,7 +29,7 @@ type commonFlags struct {
 	Delivery string `enum:"at-least-once,exactly-once," default:"" help:"Start delayd with this --delivery: at-least-once or exactly-once (default: delayd's own)."`
 	Seed     uint64 `help:"Decides what is sent and what a row draws; 0 takes a new one (default: 0)."`
 	Rate     int    `default:"2000" help:"Records a second (default: ${default})."`
-	Records  int64  `help:"Send at most so many records; 0 is no bound (default: 0)."`
+	Records  int64  `help:"The most records to send; 0 is no bound (default: 0)."`
 	Output   string `short:"o" enum:"text,json" default:"text" help:"text or json."`
 	Timeline string `placeholder:"FILE.svg" help:"Draw how late records were over time, with the faults; with several runs each row's name is put into the file's."`
 	Program  string `placeholder:"FILE" help:"The delayd to torture (default: built from ./cmd/delayd)."`

@@ -25,14 +25,14 @@ func (w *world) hard() int64 {
 	return hardMemory
 }
 
-// confine is a command that gives what follows no more than so many bytes for its
-// data, of which the stacks of its threads take threadStack each.
+// confine is a command that limits the data of the command that follows, in
+// bytes, of which the stacks of its threads take threadStack each.
 func confine(hard int64) []string {
 	return []string{"sh", "-c", fmt.Sprintf(`ulimit -s %d && ulimit -d %d && exec "$0" "$@"`, threadStack>>10, hard>>10)}
 }
 
-// weighEvery is how often the memory of a delayd of a confined row is looked up: one
-// that has ended cannot be asked.
+// weighEvery is how often the memory of a confined delayd is sampled: one that has
+// ended cannot be asked.
 const weighEvery = 100 * time.Millisecond
 
 // taken is what the kernel says of the most memory that a process has had, and of what

@@ -11,7 +11,7 @@
 //	  │ outcomes     │ acceptance    row                      │ arrivals
 //	  └──────────────┴─────────▶ history ◀────────────────────┘ ──▶ verdict
 //
-// Everything about a record follows from the run's seed and its number, so that
-// the history keeps a few bytes for each and can build it again to compare every
-// byte of it.
+// Everything about a record follows from the run's seed and its number. So the
+// history keeps a few bytes for each and can build it again to compare every
+// byte.
 package main

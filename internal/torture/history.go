@@ -189,7 +189,7 @@ func (h *history) observe(rec *kgo.Record) {
 	defer h.mu.Unlock()
 	switch {
 	case rec.Topic == names.Dead():
-		h.buried(rec)
+		h.deadLetter(rec)
 	case rec.Topic == names.Inbox() || isLevel:
 		h.accepted(rec, isLevel)
 	default:
@@ -251,8 +251,8 @@ func (h *history) arrived(e *entry) bool {
 	return true
 }
 
-// buried takes a dead letter.
-func (h *history) buried(rec *kgo.Record) {
+// deadLetter takes a dead letter.
+func (h *history) deadLetter(rec *kgo.Record) {
 	id, ok := h.mix.number(rec)
 	if !ok && h.stuck.letter(rec) {
 		return

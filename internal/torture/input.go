@@ -154,7 +154,7 @@ var oddTargets = []string{
 	strings.Repeat("t", maxTopicName+1), ".", "..", "or ders", "or\x00ders", "or\nders", "orders\x7f", "\u202eorders", "börse", "\xff\xfe", "a_b",
 }
 
-// oneIn alters one record in so many, in one of some ways.
+// oneIn alters one record in n, in one of several ways.
 func oneIn(n int, ways ...func(*recipe, *rand.Rand)) func(*recipe, *rand.Rand) {
 	return func(c *recipe, r *rand.Rand) {
 		if r.IntN(n) == 0 {

@@ -73,7 +73,7 @@ func (i *instance) ensure() error {
 	return i.startLocked()
 }
 
-// startLocked is start for who has the lock.
+// startLocked is start for callers that hold the lock.
 func (i *instance) startLocked() error {
 	if i.runs() {
 		return fmt.Errorf("start delayd %s: it runs already", i.name)
@@ -231,7 +231,7 @@ func (i *instance) running() (running, frozen bool) {
 	return i.runs(), i.frozen
 }
 
-// runs is running for who has the lock.
+// runs is running for callers that hold the lock.
 func (i *instance) runs() bool { return i.proc != nil && !i.proc.Ended() }
 
 // unasked are the ends of processes that nobody asked for, in words.

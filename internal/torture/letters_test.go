@@ -20,9 +20,9 @@ func TestLetterSentAgain(t *testing.T) {
 		want verdict // beside what is sent, and the letter
 		run  func(c *cluster, out kgo.Record)
 	}{
-		"arrives":     {verdict{}, func(c *cluster, out kgo.Record) { c.arrive(out) }},
-		"is lost":     {verdict{Lost: 1}, func(*cluster, kgo.Record) {}},
-		"comes twice": {verdict{Twice: 1}, func(c *cluster, out kgo.Record) { c.arrive(out, out) }},
+		"arrives":   {verdict{}, func(c *cluster, out kgo.Record) { c.arrive(out) }},
+		"is lost":   {verdict{Lost: 1}, func(*cluster, kgo.Record) {}},
+		"duplicate": {verdict{Twice: 1}, func(c *cluster, out kgo.Record) { c.arrive(out, out) }},
 		"is altered": {verdict{Altered: 1}, func(c *cluster, out kgo.Record) {
 			out.Value = out.Value[:len(out.Value)-1]
 			c.arrive(out)

@@ -14,7 +14,7 @@ const (
 	// backlogRate is how many records a second make a backlog.
 	backlogRate = 15_000
 	// hugePadding is the length of the longest values, of one record in hugeValues:
-	// near what a broker takes unless it is told otherwise.
+	// near what a broker accepts by default.
 	hugePadding = 900_000
 	hugeValues  = 8_000
 	// drainWait is how long a backlog may take to be delivered.
@@ -34,7 +34,7 @@ var memoryRows = []row{
 	memoryRow("memory-exactly-once", exactlyOnce, 512<<20),
 }
 
-// memoryRow gives delayd so many bytes for its data.
+// memoryRow limits delayd's data to a number of bytes.
 func memoryRow(name string, d delivery, hard int64) row {
 	return row{
 		name:       name,
@@ -99,7 +99,7 @@ func (w *world) drained(ctx context.Context, i *instance) error {
 // peak is what the kernel says of the most memory that a process has had.
 var peak = regexp.MustCompile(`(?m)^VmHWM:\s*(\d+) kB$`)
 
-// peaked notes how much memory a delayd has had at most, which may be so many bytes.
+// peaked records the most memory that a delayd has had, and the limit in bytes.
 func (w *world) peaked(i *instance, hard int64) error {
 	file := fmt.Sprintf("/proc/%d/status", i.pid())
 	status, err := os.ReadFile(file)
@@ -108,7 +108,7 @@ func (w *world) peaked(i *instance, hard int64) error {
 	}
 	found := peak.FindSubmatch(status)
 	if found == nil {
-		return fmt.Errorf("look up the memory of delayd %s: %s does not tell", i.name, file)
+		return fmt.Errorf("read the memory of delayd %s: %s does not say", i.name, file)
 	}
 	kb, err := strconv.ParseInt(string(found[1]), 10, 64)
 	if err != nil {

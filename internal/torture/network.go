@@ -23,7 +23,7 @@ var networkRows = []row{
 		nodes: 3, proxied: true, deliveries: bothDeliveries,
 		instances: []string{"one", "two"}, direct: []string{"two"}, least: 55 * time.Second,
 		// The router's group may have another coordinator, which takes nothing from a
-		// delayd that it hears of: what is on its way to the broker that is cut off waits.
+		// delayd that it hears of: requests in flight to the broker that is cut off wait.
 		limits: limits{late: lateAfterwards, worst: coordinatorCut + 15*time.Second, recover: 15*time.Second + echo},
 		run:    cutFromCoordinator,
 	}, {
@@ -142,7 +142,7 @@ func (w *world) loseAnswers(ctx context.Context, node int, d time.Duration) erro
 }
 
 // loseAnswersAtRandom loses what is under way at moments that are drawn. Commits
-// are made ten times a second, so many of them are met.
+// are made ten times a second, so the cuts hit a number of them.
 func loseAnswersAtRandom(ctx context.Context, w *world) error {
 	return w.breaking(ctx, "one", func() error {
 		return w.atRandom(ctx, 100*time.Millisecond, time.Second, 10, func() error {

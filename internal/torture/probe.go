@@ -19,8 +19,8 @@ import (
 // What shows that something was broken: a fault that nobody felt proves nothing.
 
 // ask sends a request to a broker on delayd's way, by a connection of its own, and
-// says how long the answer took. The request is about so many bytes long, and the
-// answer too.
+// says how long the answer took. The request and the answer are about size bytes
+// long.
 func (w *world) ask(ctx context.Context, node int, size int) (time.Duration, error) {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(w.proxies.addrs()[node]), kgo.RequestRetries(0))
 	if err != nil {

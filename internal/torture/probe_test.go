@@ -37,7 +37,7 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// What the rows break is broken, and mended afterwards.
+// What the rows break is broken, and fixed afterwards.
 func TestNetworkFaults(t *testing.T) {
 	t.Parallel()
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1))

@@ -22,7 +22,7 @@ func (c *randomCmd) Run(ctx context.Context, con *console) error {
 }
 
 // accident is a fault that composes with those of other families: it happens, lasts
-// for a while that is drawn, and is mended by the end of do.
+// for a while that is drawn, and is fixed by the end of do.
 type accident struct {
 	name string
 	do   func(ctx context.Context, w *world, draw *rand.Rand) error

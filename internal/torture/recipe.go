@@ -23,7 +23,7 @@ func (w way) String() string {
 	return "inbox"
 }
 
-// The share of records that are unlike the others: one in so many.
+// The share of records that are unlike the others: one in each of these numbers.
 const (
 	nullKeys     = 20
 	emptyKeys    = 40
@@ -42,8 +42,8 @@ const (
 	padding     = 200
 	longPadding = 30_000
 	// transactionRecords is how many records a transaction has. Nobody reads past
-	// an open one, so it is short: that a producer keeps others waiting is not what
-	// is looked for here.
+	// an open one, so it is short: a producer that keeps others waiting is another
+	// row's subject.
 	transactionRecords = 20
 )
 

@@ -92,8 +92,8 @@ func lowerLimit(ctx context.Context, w *world) error {
 	return nil
 }
 
-// refuseBatches freezes delayd, so that there is much to deliver at once, and then the
-// broker, so that what is on its way to it is old when it gets there.
+// refuseBatches freezes delayd, which makes many records due at once. Then it freezes
+// the broker: requests in flight are old when they arrive.
 func refuseBatches(ctx context.Context, w *world) error {
 	for w.whileLoad(ctx, warmUp) {
 		if err := w.freeze(ctx, "one", frozenShortly); err != nil {

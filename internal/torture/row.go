@@ -95,8 +95,8 @@ type row struct {
 	// before looks at what there is when all delayd are ready and nothing has been
 	// sent; nil is nothing.
 	before func(ctx context.Context, w *world) error
-	// run does the damage while the load is on, and returns when it is mended. What
-	// is still frozen, cut or down then is mended for it. ctx ends when the run is
+	// run does the damage while the load is on, and returns when it is fixed. What
+	// is still frozen, cut or down then is fixed for it. ctx ends when the run is
 	// abandoned; the load's own end is [world.loadOver].
 	run func(ctx context.Context, w *world) error
 	// after looks at what is left when all has arrived, before delayd is stopped; nil
@@ -131,8 +131,8 @@ type limits struct {
 }
 
 // echo is how long after a fault it can be heard again: what the router took late
-// stands behind what was written straight to its level in the meantime, and is as
-// late as the router was when the longest level is over.
+// stands after records that were written straight to its level in the meantime.
+// It is as late as the router was when the longest level is over.
 const echo = 5 * time.Second
 
 // lateByDefault is when a record counts as late for the time until recovery.

@@ -123,8 +123,8 @@ func (r *runner) run(ctx context.Context, row *row) (*result, error) {
 	return res, nil
 }
 
-// play has the row's faults happen to the load, mends what is left broken, and
-// waits until all has arrived.
+// play runs the row's faults on the load, fixes what is left broken, and waits
+// until all has arrived.
 func (r *runner) play(ctx context.Context, w *world) error {
 	reading, stopReading := context.WithCancel(ctx)
 	defer stopReading()
@@ -155,7 +155,7 @@ func (r *runner) attack(ctx context.Context, w *world) error {
 		if err := w.row.run(attackCtx, w); err != nil {
 			return fmt.Errorf("row %s: %w", w.row.name, err)
 		}
-		return w.mend(attackCtx)
+		return w.fix(attackCtx)
 	})
 	if err := g.Wait(); err != nil {
 		return err

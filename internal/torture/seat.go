@@ -106,7 +106,7 @@ func (w *world) transactor(ctx context.Context) (string, error) {
 	return transactionsOf(w.history.mix), nil
 }
 
-// overthrow breaks the broker that holds a seat. It returns when that is mended, all
+// overthrow breaks the broker that holds a seat. It returns when that is fixed, all
 // brokers have all records again, and lead what they led at first. That nobody has taken the seat in the
 // meantime is an error: then nothing was tried.
 func (w *world) overthrow(ctx context.Context, s seat, breakIt func(ctx context.Context, node int) error) error {

@@ -26,8 +26,8 @@ const (
 	stormPolicy = "1s 2s 1s 5s"
 	// stormEvery is how often one is written.
 	stormEvery = 5 * time.Millisecond
-	// stormPasses is which of them the consumer handles in the end, one in so many, and
-	// stormAttempt after which retry.
+	// stormPasses: the consumer handles one record in stormPasses in the end, after
+	// retry stormAttempt.
 	stormPasses, stormAttempt = 10, 2
 	// stormWait is how long the last ones may take.
 	stormWait = time.Minute
@@ -48,7 +48,7 @@ var stormRows = []row{{
 		defer stop()
 		var running sync.WaitGroup
 		errs := make(chan error, 3)
-		for _, part := range []func(context.Context) error{s.send, s.fail, s.bury} {
+		for _, part := range []func(context.Context) error{s.send, s.fail, s.readDead} {
 			running.Go(func() { errs <- part(reading) })
 		}
 		for w.whileLoad(ctx, w.between(3*time.Second, 6*time.Second)) {
@@ -192,8 +192,8 @@ func (s *storm) delivered(rec *kgo.Record) (attempt int, again bool) {
 	return attempt, true
 }
 
-// bury reads the dead letters.
-func (s *storm) bury(ctx context.Context) error {
+// readDead reads the dead letters.
+func (s *storm) readDead(ctx context.Context) error {
 	cl, err := s.connect("torture-letters", kgo.ConsumeTopics(s.names.Dead()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if err != nil {

@@ -262,7 +262,7 @@ func stickTarget(ctx context.Context, w *world) error {
 		return err
 	}
 	// Until the brokers know: what one has written that then is not enough replicas
-	// for may come twice.
+	// for may be duplicated.
 	if err := sleep(ctx, 8*time.Second); err != nil {
 		return err
 	}

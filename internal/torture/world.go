@@ -405,8 +405,8 @@ func (w *world) freezeBroker(ctx context.Context, node int, d time.Duration) err
 	return errors.Join(sleep(ctx, d), w.cluster.Resume(node))
 }
 
-// mend ends whatever is still broken: brokers, proxies and delayd run again.
-func (w *world) mend(ctx context.Context) error {
+// fix ends whatever is still broken: brokers, proxies and delayd run again.
+func (w *world) fix(ctx context.Context) error {
 	instances := w.all()
 	errs := []error{w.cluster.StartAll(ctx)}
 	if w.proxies != nil {

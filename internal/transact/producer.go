@@ -190,7 +190,7 @@ func (p *Producer) close() {
 	}
 }
 
-// Hopeless reports whether no transaction can be begun, however often it is tried. A right
+// Hopeless reports whether no transaction can be begun, however often delayd tries. A right
 // that is missing may be granted, as it may be to a group.
 func Hopeless(err error) bool { return errors.Is(err, kerr.InvalidTransactionTimeout) }
 

@@ -229,9 +229,9 @@ var unpackLarge sync.Mutex
 var largeBuffers sync.Pool
 
 // zstdInto unpacks src into buf, to no more than that holds. The window that the batch
-// names counts for nothing: it is what an encoder may look back at most (8 MiB by default
-// in some clients, 128 MiB at the highest level of others), and only a stream is
-// unpacked with a buffer for it.
+// names counts for nothing: it bounds how far an encoder may look back (8 MiB by default
+// in some clients, 128 MiB at the highest level of others). Only a stream is unpacked
+// with a buffer for it.
 func (u *unpacker) zstdInto(buf, src []byte) ([]byte, error) {
 	d, _ := u.zs.Get().(*zstd.Decoder)
 	if d == nil {

@@ -284,7 +284,7 @@ func (b *browser) noFaults(t *testing.T) {
 	b.faults = nil
 }
 
-// looks are how pages are looked at.
+// looks are the screens on which pages are tested.
 type looks struct {
 	name  string
 	width int64

@@ -34,7 +34,7 @@ const (
 
 // The scenarios.
 const (
-	Steady  = "steady"  // so many records a second, for a while
+	Steady  = "steady"  // a fixed rate, for a while
 	Backlog = "backlog" // all records are overdue when the contender starts
 	Pending = "pending" // records wait, and nothing is due
 )
@@ -247,7 +247,7 @@ type Late struct {
 	Histogram *hdrhistogram.Histogram `json:"-"`
 }
 
-// Percentile says that so many percent of the records were at most so late.
+// Percentile is a share of the records, in percent, and the latest of them.
 type Percentile struct {
 	Percent float64 `json:"percent"`
 	Ms      float64 `json:"ms"`

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// latest is the greatest lateness that is told from others: an hour, in
-	// microseconds.
+	// latest is the greatest lateness that the histogram distinguishes: an hour,
+	// in microseconds.
 	latest = int64(time.Hour / time.Microsecond)
 	// digits is how many digits of a lateness are kept.
 	digits = 3

@@ -140,8 +140,9 @@ func (s *sender) finish(ctx context.Context) error {
 	return err
 }
 
-// pace sends n records at so many a second, and has c cancel some of them. The clock
-// decides how many are due: after a pause it catches up, as real producers together would.
+// pace sends n records at a rate, in records a second, and has c cancel some of them. The
+// clock decides how many are due: after a pause it catches up, as real producers together
+// would.
 func pace(ctx context.Context, opts []kgo.Opt, m *maker, rate int, n int64, c *canceller) (took time.Duration, sent int64, err error) {
 	s, ctx, err := newSender(ctx, append(opts[:len(opts):len(opts)], kgo.ProducerLinger(0)))
 	if err != nil {

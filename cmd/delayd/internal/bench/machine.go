@@ -18,7 +18,7 @@ import (
 	"github.com/delayd-io/delayd/internal/connect"
 )
 
-// unknown stands for what cannot be looked up here; no figure depends on it.
+// unknown stands for what this system does not say; no figure depends on it.
 const unknown = "unknown"
 
 // describeMachine says what this is.

@@ -14,8 +14,8 @@ const naiveSleep = time.Second
 
 // runNaive is the service that people write first, and there is nothing foolish
 // in it. It reads a level's topic as a member of a group; when a record is not
-// due it sleeps a second and looks again; a record that is due is written, and
-// the next one is looked at when the broker has it. What was polled is committed
+// due it sleeps a second and looks again; a record that is due is written, and it
+// goes on to the next one when the broker has it. What was polled is committed
 // when all of it is written, so that a crash loses nothing.
 //
 // Such a service is right, short and easy to operate. It is late by what it

@@ -31,7 +31,7 @@ const (
 	// maxLine is the longest line that is read of a contender; the rest of a
 	// longer one is lost.
 	maxLine = 64 << 10
-	// sampleEvery is how often the memory of a contender is looked at.
+	// sampleEvery is how often the memory of a contender is sampled.
 	sampleEvery = 100 * time.Millisecond
 	// mib is a MiB in bytes.
 	mib = 1 << 20

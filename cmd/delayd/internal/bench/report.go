@@ -199,7 +199,8 @@ func related(of, to Summary) bool {
 	return true
 }
 
-// perRound are the ratios of a figure, one for each round that has it for both.
+// perRound returns the ratios of a figure, one for each round in which both
+// contenders have it.
 func perRound(runs []Result, of, to Summary, f Figure) []float64 {
 	var values []float64
 	for _, a := range runs {

@@ -27,7 +27,7 @@ const (
 	lostWait = 30 * time.Second
 )
 
-// steady sends so many records a second and watches them arrive.
+// steady sends records at a rate and watches them arrive.
 func (b *bench) steady(ctx context.Context, t turn) (Result, error) {
 	s := b.newStage(t.kind, b.targets())
 	s.sick = t.label == LabelSick

@@ -245,7 +245,7 @@ func newCluster(cl *kgo.Client, spec admin.Spec, m *metrics.Metrics, cfg Config)
 	to.drift = shared[admin.Steps]{every: always[admin.Steps](driftEvery), look: func(ctx context.Context) (admin.Steps, error) {
 		steps, err := admin.Plan(ctx, cl, spec)
 		if steps != nil {
-			return steps, nil // each says itself what could not be looked at
+			return steps, nil // each says itself what could not be counted
 		}
 		return nil, err
 	}}

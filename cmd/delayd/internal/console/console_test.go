@@ -127,7 +127,7 @@ func (w *world) die(t *testing.T, code levels.Code, rec *kgo.Record) {
 	}
 }
 
-// pages are all pages that can be looked at.
+// pages are all pages.
 var pages = []string{"", "due", "targets", "deadletters", "find", "find?id=delay.inbox-0-0-7", "find?id=x&around=2h", "record?at=delay.dead/0/0", "level?level=1h", "instances", "drift", "login", "pause?level=5s", "resume?target=orders", "resend"}
 
 // Every page is complete HTML with the headers that keep others from running or

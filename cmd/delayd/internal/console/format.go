@@ -67,7 +67,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%dd %dh", int(d/day), int(d.Hours())%24)
 }
 
-// seconds is a span of so many seconds; a dash for nil.
+// seconds formats a span given in seconds; a dash for nil.
 func seconds(s *float64) string {
 	if s == nil {
 		return "–"

@@ -308,8 +308,8 @@ func (c *Console) duePage(req *http.Request, _ viewer) (content, error) {
 // leastPeak is from which rate on the highest one seen says how long a release takes.
 const leastPeak = 1000
 
-// release says how long it takes to release so many records at the highest rate that was
-// seen here, "" where that says nothing.
+// release says how long the release of n records takes at the highest rate that was seen
+// here, "" where that says nothing.
 func release(n int64, peak admin.Peak) string {
 	if peak.PerSecond < leastPeak || n == 0 {
 		return ""

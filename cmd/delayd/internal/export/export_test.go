@@ -210,7 +210,7 @@ func fromYAML(t *testing.T, text string) map[string]made {
 	return topics
 }
 
-// document is what Strimzi's resources have, as far as it is looked at here.
+// document is the part of Strimzi's resources that the tests compare.
 type document struct {
 	APIVersion string `yaml:"apiVersion"`
 	Kind       string

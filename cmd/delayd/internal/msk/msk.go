@@ -23,8 +23,8 @@ const margin = time.Minute
 // files, a role of the pod, the container or the machine.
 //
 // Those that expire are kept until then: every broker of every client asks, and
-// the roles' services answer so many. The others are looked up for each login, so
-// that a file can be replaced.
+// the roles' services answer only a few. The others are read again for each
+// login, so that a file can be replaced.
 type credentials struct {
 	mu   sync.Mutex
 	last aws.Credentials // guarded by mu

@@ -30,7 +30,7 @@ const (
 )
 
 // noAWS takes what this machine may know of AWS out of the environment, and returns
-// the file that credentials are looked up in.
+// the file with the credentials.
 func noAWS(t *testing.T) (shared string) {
 	t.Helper()
 	for _, entry := range os.Environ() {

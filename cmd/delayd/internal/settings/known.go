@@ -140,8 +140,8 @@ var serviceLink = regexp.MustCompile(`^\w+?_(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|
 // UnknownVariables returns an error for each variable in environ that begins with
 // prefix, as in "DELAYD_", and sets nothing: it is misspelt, and ignoring it would
 // switch something off in silence. Upper and lower case and "-" for "_" make no
-// difference to what is looked at. others are variables that count and are no setting.
-// The error never shows a value: it may be a secret.
+// difference. others are variables that count and are no setting. The error never
+// shows a value: it may be a secret.
 func UnknownVariables(environ []string, prefix string, app *kong.Node, others ...string) error {
 	known := slices.Clone(others)
 	var add func(n *kong.Node)

@@ -93,8 +93,8 @@ func (v value) String() string {
 	return v.text
 }
 
-// try reads a value into nothing. What is wrong with it is told in the same words
-// as on the command line, and here it is still known where it came from.
+// try reads a value into nothing. The error has the same words as on the command
+// line, and here it is still known where it came from.
 func try(flag *kong.Flag, token any) error {
 	into := reflect.New(flag.Target.Type()).Elem()
 	if into.Kind() == reflect.Pointer {

@@ -63,20 +63,20 @@ kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --
 # CREATE on topic delay.inbox: create it
 # DESCRIBE on topic delay.inbox: see that it is there
 # DESCRIBE_CONFIGS on topic delay.inbox: optional: check its settings; without it they count as good, with a note
-# ALTER_CONFIGS on topic delay.inbox: mend its settings
+# ALTER_CONFIGS on topic delay.inbox: fix its settings
 # READ on topic delay.inbox: find a record that is not routed yet
 # WRITE on topic delay.inbox: send them again
 # CREATE on topic delay.control: create it
 # DESCRIBE on topic delay.control: see that it is there
 # DESCRIBE_CONFIGS on topic delay.control: optional: check its settings; without it they count as good, with a note
-# ALTER_CONFIGS on topic delay.control: mend its settings
+# ALTER_CONFIGS on topic delay.control: fix its settings
 # READ on topic delay.control: see what is paused; without it nothing can be
 # WRITE on topic delay.control: pause and resume
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --operation Describe --operation DescribeConfigs --operation AlterConfigs --operation Read --operation Write --topic delay.inbox --topic delay.control
 # CREATE on topic delay.level.*: create it
 # DESCRIBE on topic delay.level.*: see that it is there
 # DESCRIBE_CONFIGS on topic delay.level.*: optional: check its settings; without it they count as good, with a note
-# ALTER_CONFIGS on topic delay.level.*: mend its settings
+# ALTER_CONFIGS on topic delay.level.*: fix its settings
 # READ on topic delay.level.*: read what is pending
 # WRITE on topic delay.level.*: send those again that were on a level
 # DELETE on topic delay.level.*: delete what is pending
@@ -84,13 +84,13 @@ kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --
 # CREATE on topic delay.parked: create it
 # DESCRIBE on topic delay.parked: see that it is there
 # DESCRIBE_CONFIGS on topic delay.parked: optional: check its settings; without it they count as good, with a note
-# ALTER_CONFIGS on topic delay.parked: mend its settings
+# ALTER_CONFIGS on topic delay.parked: fix its settings
 # READ on topic delay.parked: read what is parked
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --operation Describe --operation DescribeConfigs --operation AlterConfigs --operation Read --topic delay.parked
 # CREATE on topic delay.dead: create it
 # DESCRIBE on topic delay.dead: see that it is there
 # DESCRIBE_CONFIGS on topic delay.dead: optional: check its settings; without it they count as good, with a note
-# ALTER_CONFIGS on topic delay.dead: mend its settings
+# ALTER_CONFIGS on topic delay.dead: fix its settings
 # READ on topic delay.dead: read the dead letters
 # DELETE on topic delay.dead: delete dead letters (Kafka has no right for records alone: it is the one to delete the topic too)
 # WRITE on topic delay.dead: write the dead letter
@@ -98,7 +98,7 @@ kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --
 # CREATE on topic delay.cancel: create it
 # DESCRIBE on topic delay.cancel: see that it is there
 # DESCRIBE_CONFIGS on topic delay.cancel: optional: check its settings; without it they count as good, with a note
-# ALTER_CONFIGS on topic delay.cancel: mend its settings
+# ALTER_CONFIGS on topic delay.cancel: fix its settings
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Create --operation Describe --operation DescribeConfigs --operation AlterConfigs --topic delay.cancel
 # DESCRIBE_CONFIGS on cluster kafka-cluster: optional: know how large a record the brokers take; without it Kafka's default counts
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation DescribeConfigs --cluster

@@ -766,7 +766,7 @@ resource "kafka_acl" "delayd_admin_describeconfigs_cluster_kafka_cluster" {
   acl_permission_type          = "Allow"
 }
 
-# mend its settings
+# fix its settings
 resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_inbox" {
   resource_name                = "delay.inbox"
   resource_type                = "Topic"
@@ -777,7 +777,7 @@ resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_inbox" {
   acl_permission_type          = "Allow"
 }
 
-# mend its settings
+# fix its settings
 resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_level" {
   resource_name                = "delay.level."
   resource_type                = "Topic"
@@ -788,7 +788,7 @@ resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_level" {
   acl_permission_type          = "Allow"
 }
 
-# mend its settings
+# fix its settings
 resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_parked" {
   resource_name                = "delay.parked"
   resource_type                = "Topic"
@@ -799,7 +799,7 @@ resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_parked" {
   acl_permission_type          = "Allow"
 }
 
-# mend its settings
+# fix its settings
 resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_dead" {
   resource_name                = "delay.dead"
   resource_type                = "Topic"
@@ -810,7 +810,7 @@ resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_dead" {
   acl_permission_type          = "Allow"
 }
 
-# mend its settings
+# fix its settings
 resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_control" {
   resource_name                = "delay.control"
   resource_type                = "Topic"
@@ -821,7 +821,7 @@ resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_control" {
   acl_permission_type          = "Allow"
 }
 
-# mend its settings
+# fix its settings
 resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_cancel" {
   resource_name                = "delay.cancel"
   resource_type                = "Topic"

@@ -761,7 +761,7 @@ resource "kafka_acl" "delayd_admin_describeconfigs_cluster_kafka_cluster" {
   acl_permission_type          = "Allow"
 }
 
-# mend its settings
+# fix its settings
 resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_inbox" {
   resource_name                = "delay.inbox"
   resource_type                = "Topic"
@@ -772,7 +772,7 @@ resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_inbox" {
   acl_permission_type          = "Allow"
 }
 
-# mend its settings
+# fix its settings
 resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_level" {
   resource_name                = "delay.level."
   resource_type                = "Topic"
@@ -783,7 +783,7 @@ resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_level" {
   acl_permission_type          = "Allow"
 }
 
-# mend its settings
+# fix its settings
 resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_parked" {
   resource_name                = "delay.parked"
   resource_type                = "Topic"
@@ -794,7 +794,7 @@ resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_parked" {
   acl_permission_type          = "Allow"
 }
 
-# mend its settings
+# fix its settings
 resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_dead" {
   resource_name                = "delay.dead"
   resource_type                = "Topic"
@@ -805,7 +805,7 @@ resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_dead" {
   acl_permission_type          = "Allow"
 }
 
-# mend its settings
+# fix its settings
 resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_control" {
   resource_name                = "delay.control"
   resource_type                = "Topic"
@@ -816,7 +816,7 @@ resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_control" {
   acl_permission_type          = "Allow"
 }
 
-# mend its settings
+# fix its settings
 resource "kafka_acl" "delayd_admin_alterconfigs_topic_delay_cancel" {
   resource_name                = "delay.cancel"
   resource_type                = "Topic"

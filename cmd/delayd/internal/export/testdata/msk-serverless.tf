@@ -181,12 +181,12 @@ resource "kafka_topic" "delay_cancel" {
 #   DESCRIBE on topic delay.cancel: see that it is there
 #   DESCRIBE_CONFIGS on topic delay.cancel: optional: check its settings; without it they count as good, with a note
 #   DESCRIBE_CONFIGS on cluster kafka-cluster: optional: know how large a record the brokers take; without it Kafka's default counts
-#   ALTER_CONFIGS on topic delay.inbox: mend its settings
-#   ALTER_CONFIGS on topic delay.level.*: mend its settings
-#   ALTER_CONFIGS on topic delay.parked: mend its settings
-#   ALTER_CONFIGS on topic delay.dead: mend its settings
-#   ALTER_CONFIGS on topic delay.control: mend its settings
-#   ALTER_CONFIGS on topic delay.cancel: mend its settings
+#   ALTER_CONFIGS on topic delay.inbox: fix its settings
+#   ALTER_CONFIGS on topic delay.level.*: fix its settings
+#   ALTER_CONFIGS on topic delay.parked: fix its settings
+#   ALTER_CONFIGS on topic delay.dead: fix its settings
+#   ALTER_CONFIGS on topic delay.control: fix its settings
+#   ALTER_CONFIGS on topic delay.cancel: fix its settings
 #   READ on topic delay.control: see what is paused; without it nothing can be
 #   DESCRIBE on group delay.router: see its commits and members
 #   DESCRIBE on group delay.forwarder: see its commits and members
