@@ -115,7 +115,7 @@ func (c *canceller) idle() bool {
 	return c.open == 0
 }
 
-// due returns the next record whose cancel is to be sent by now.
+// due returns the next record whose cancel has its time.
 func (c *canceller) due(now time.Time) (s sending, ok bool) {
 	if c == nil {
 		return s, false
