@@ -36,11 +36,14 @@ const (
 //	delayd_held_records{level}        what of it is behind a transaction that its producer has not
 //	                                  ended, and that nobody can read until the broker ends it
 //	delayd_dead_records               dead letters; they are not pending
+//	delayd_cancels_outstanding        cancels and replacements that count against Spec.MaxCancels; not
+//	                                  there while they can't be counted
+//	delayd_cancels_max                Spec.MaxCancels; not there where that is 0
 //	delayd_status_up                  1, or 0 when not all brokers answered in time: the others
 //	                                  are those of the last time then
 //	delayd_status_age_seconds         how old they are
 //
-// Nothing but delayd_status_up is there before the brokers have answered once. The
+// Nothing but delayd_status_up and delayd_cancels_max is there before the brokers have answered once. The
 // numbers are the whole cluster's, so they are the same whichever process is scraped.
 type Collector struct {
 	cl   *kgo.Client
@@ -53,6 +56,7 @@ type Collector struct {
 
 	mu       sync.Mutex
 	counted  countings     // the last time that all could be counted
+	cancels  *int64        // outstanding then; nil: not known
 	at       time.Time     // of counted; zero before
 	err      error         // of the last try
 	tried    time.Time     // when that ended
@@ -76,6 +80,8 @@ const (
 	dueWithin
 	heldRecords
 	deadRecords
+	cancelsOutstanding
+	cancelsMax
 	statusUp
 	statusAge
 )
@@ -96,6 +102,10 @@ func (*Collector) Describe() []telemetry.Family {
 			"Pending records behind a producer's transaction that is not ended: nobody can read them yet.", "level"),
 		deadRecords: family("delayd_dead_records",
 			"Records on the dead letters' topic."),
+		cancelsOutstanding: family("delayd_cancels_outstanding",
+			"Cancels and replacements that count against --max-cancels. More than that are refused."),
+		cancelsMax: family("delayd_cancels_max",
+			"How many cancels and replacements may be outstanding: --max-cancels."),
 		statusUp: family("delayd_status_up",
 			"Whether the records could be counted just now, in time for this scrape."),
 		statusAge: family("delayd_status_age_seconds",
@@ -109,7 +119,10 @@ func (c *Collector) Gather() []telemetry.Family {
 	gauge := func(of int, value int64, labels ...string) {
 		all[of].Series = append(all[of].Series, telemetry.Series{Values: labels, Value: float64(value)})
 	}
-	counted, at, up := c.latest()
+	counted, cancels, at, up := c.latest()
+	if c.spec.MaxCancels > 0 {
+		gauge(cancelsMax, c.spec.MaxCancels)
+	}
 	if up {
 		gauge(statusUp, 1)
 	} else {
@@ -119,6 +132,9 @@ func (c *Collector) Gather() []telemetry.Family {
 		return all
 	}
 	all[statusAge].Series = []telemetry.Series{{Value: time.Since(at).Seconds()}}
+	if cancels != nil {
+		gauge(cancelsOutstanding, *cancels)
+	}
 	for _, t := range counted {
 		switch t.kind {
 		case inbox:
@@ -148,9 +164,9 @@ func (c *Collector) Close() {
 }
 
 // latest has the records counted, unless they were less than scrapeAge ago, and waits
-// for that no longer than scrapeTimeout. It returns the last complete count, when that
-// was, and whether it is the present one.
-func (c *Collector) latest() (counted countings, at time.Time, up bool) {
+// for that no longer than scrapeTimeout. It returns the last complete count, the cancels that
+// were outstanding then, when that was, and whether it is the present one.
+func (c *Collector) latest() (counted countings, cancels *int64, at time.Time, up bool) {
 	if underway := c.start(); underway != nil {
 		timer := time.NewTimer(scrapeTimeout)
 		defer timer.Stop()
@@ -161,7 +177,7 @@ func (c *Collector) latest() (counted countings, at time.Time, up bool) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.counted, c.at, c.underway == nil && c.err == nil
+	return c.counted, c.cancels, c.at, c.underway == nil && c.err == nil
 }
 
 // start starts a count where one is wanted and none is under way. It returns what is
@@ -185,6 +201,12 @@ func (c *Collector) count() {
 	if err == nil {
 		err = counted.findDueWithin(ctx, c.cl, now)
 	}
+	var cancels *int64
+	if err == nil { // the topic may be missing, or the right to it, and all else be there
+		if n, err := cancelsPending(ctx, c.cl, c.spec); err == nil {
+			cancels = &n
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -195,7 +217,7 @@ func (c *Collector) count() {
 		c.log.Info().Msg("counting pending records works again")
 	}
 	if err == nil {
-		c.counted, c.at = counted, now
+		c.counted, c.cancels, c.at = counted, cancels, now
 	}
 	c.err, c.tried = err, time.Now()
 	close(c.underway)

@@ -52,7 +52,14 @@ func TestCollector(t *testing.T) {
 			appendAt(t, cl, topic, 0, time.Now())
 		}
 	}
+	spec.MaxCancels = 7
+	appendAt(t, cl, "delay.cancel", 0, time.Now().Add(-40*24*time.Hour)) // counts no more
+	for p := range int32(2) {
+		appendAt(t, cl, "delay.cancel", p, time.Now())
+	}
 	want := []string{
+		`delayd_cancels_max 7`,
+		`delayd_cancels_outstanding 2`,
 		`delayd_dead_records 5`,
 		`delayd_due_within_records{level="1m"}{within="10m"} 1`,
 		`delayd_due_within_records{level="1m"}{within="1h"} 1`,

@@ -89,6 +89,9 @@ type Spec struct {
 	// MaxDelay is the longest exact delay that the service allows. With the longest level it
 	// says for how long what is cancelled has to be kept. 0: levels.DefaultMaxDelay, 30 days.
 	MaxDelay time.Duration
+	// MaxCancels is how many cancels and replacements the service allows to be outstanding;
+	// nothing but [Status] and [Collector] tells it. 0: not known.
+	MaxCancels int64
 
 	memory *memory // nil: see Remembering
 }
@@ -172,6 +175,12 @@ func (s Spec) topics() []topic {
 // keepCancels is for how long what is cancelled may matter.
 func (s Spec) keepCancels() time.Duration {
 	return cancel.Keep(max(s.Ladder.Last().Delay, s.MaxDelay, levels.DefaultMaxDelay)) // no less, so that nobody has to know MaxDelay
+}
+
+// countCancels is for how long a cancel counts against the most that the service allows. A command
+// that does not know the service's MaxDelay counts too many where that is shorter.
+func (s Spec) countCancels() time.Duration {
+	return cancel.Keep(max(s.Ladder.Last().Delay, s.MaxDelay))
 }
 
 // carries reports whether the topic has records of producers, which wait there or are dead.

@@ -22,6 +22,8 @@ type Status struct {
 	// CancelsPending is how many cancels and replacements are kept, because records may wait
 	// that they are meant for.
 	CancelsPending int64 `json:"cancels_pending,omitempty"`
+	// CancelsMax is how many the service allows; 0 where that is not known.
+	CancelsMax int64 `json:"cancels_max,omitempty"`
 }
 
 // TopicStatus is what is on one topic. A topic that does not exist has no
@@ -87,17 +89,16 @@ func inspected(ctx context.Context, cl *kgo.Client, spec Spec, now time.Time) (c
 	counted.findHolders(ctx, kadm.NewClient(cl))
 	status := counted.status(now)
 	status.Clock = counted.clock(ctx, cl)
-	status.CancelsPending = cancelsPending(ctx, cl, spec.withDefaults())
+	status.CancelsPending, _ = cancelsPending(ctx, cl, spec) // 0 where they can't be counted: nothing depends on it
+	status.CancelsMax = spec.MaxCancels
 	return counted, status, err
 }
 
-// cancelsPending counts what is cancelled, 0 where it can't be: nothing depends on it.
-func cancelsPending(ctx context.Context, cl *kgo.Client, spec Spec) int64 {
-	n, err := cancel.Outstanding(ctx, kadm.NewClient(cl), spec.Names.Cancel(), spec.keepCancels())
-	if err != nil {
-		return 0
-	}
-	return n
+// cancelsPending counts the cancels and replacements that count against the most that the service
+// allows, as the router does.
+func cancelsPending(ctx context.Context, cl *kgo.Client, spec Spec) (int64, error) {
+	spec = spec.withDefaults()
+	return cancel.Outstanding(ctx, kadm.NewClient(cl), spec.Names.Cancel(), spec.countCancels())
 }
 
 // Late is for how long a topic has had a record that should have been handled: for

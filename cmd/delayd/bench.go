@@ -30,7 +30,7 @@ type benchCmd struct {
 func (benchCmd) Help() string {
 	return "The service is started as a process of its own, on topics that are made for the run and deleted after it; " +
 		"nothing else on the cluster is touched but its time. The exit code is 1 when the service lost a record, " +
-		"delivered one early, out of order, or twice although it was not killed or has promised not to. It does not depend on how fast anything was."
+		"delivered one early, out of order, in spite of a cancel, or twice although it was not killed or has promised not to. It does not depend on how fast anything was."
 }
 
 const (
@@ -96,6 +96,7 @@ type steadyCmd struct {
 	Flood           int            `type:"number" min:"0" max:"1000000000" placeholder:"N" help:"Measure it alone, and then while N overdue records are released from another level."`
 	FloodLevel      []levels.Level `type:"spread" placeholder:"LEVEL" help:"That other level (default: the shortest that --level does not name)."`
 	Sick            bool           `name:"unavailable" help:"Spread it over four targets, and measure it while all are well, and then while one cannot be written."`
+	Cancel          float64        `type:"share" placeholder:"SHARE" help:"Measure it alone, and then while this share is cancelled, as in 20% or 0.2, of the records that wait 3s or longer: each a second after it was sent. Not with --yardstick, --naive, --flood or --unavailable."`
 	comparisonFlags `set:"yardstick=loop, which only waits and writes,"`
 	benchFlags
 }
@@ -106,7 +107,7 @@ func (c *steadyCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	cfg := bench.Config{
-		Rounds: c.rounds(), Contenders: c.contenders(bench.Loop), Flood: c.Flood, Sick: c.Sick,
+		Rounds: c.rounds(), Contenders: c.contenders(bench.Loop), Flood: c.Flood, Sick: c.Sick, Cancel: c.Cancel,
 		Load: bench.Load{Scenario: bench.Steady, Levels: c.Level, Exact: c.Exact, Rate: c.Rate, Duration: c.Duration},
 	}
 	if c.Flood > 0 {
@@ -128,8 +129,15 @@ func (c *steadyCmd) check() error {
 	if c.Exact && (c.Flood > 0 || c.Sick || c.Yardstick || c.Naive) {
 		return usagef("--exact is measured alone; leave --yardstick, --naive, --flood and --unavailable out")
 	}
-	if longest := slices.MaxFunc(c.Level, func(a, b levels.Level) int { return cmp.Compare(a.Delay, b.Delay) }); c.Exact && longest.Delay <= time.Second {
+	if c.Cancel > 0 && (c.Flood > 0 || c.Sick || c.Yardstick || c.Naive) {
+		return usagef("--cancel is measured beside the same without cancels; leave --yardstick, --naive, --flood and --unavailable out")
+	}
+	longest := slices.MaxFunc(c.Level, func(a, b levels.Level) int { return cmp.Compare(a.Delay, b.Delay) }).Delay
+	if c.Exact && longest <= time.Second {
 		return usagef("--exact: name a --level above 1s, the longest delay that is asked for")
+	}
+	if c.Cancel > 0 && longest < bench.CancelLeast {
+		return usagef("--cancel: name a --level of %s or longer; a record that waits less comes due before its cancel is sure to hold", levels.FormatDelay(bench.CancelLeast))
 	}
 	if c.Flood > 0 && c.Sick {
 		return usagef("--flood and --unavailable are two measurements; leave one out")
@@ -188,6 +196,7 @@ type pendingCmd struct {
 	Records int            `type:"number" min:"1" max:"1000000000" placeholder:"N" default:"1000000" help:"How many records wait (default: ${default})."`
 	Level   []levels.Level `type:"spread" placeholder:"LEVELS" help:"The levels that they wait on, in turns, as in \"1h 2h\" (default: all from 5m on)."`
 	Exact   bool           `help:"Ask for an exact delay with each record, at random from the shortest to the longest of --level."`
+	Cancels int            `type:"number" min:"0" max:"100000000" placeholder:"N" help:"Then write N cancels too, of no record that waits, and see what it takes to keep them."`
 	Rounds  int            `type:"number" min:"1" max:"100" placeholder:"N" default:"1" help:"How often it runs (default: ${default})."`
 	benchFlags
 }
@@ -195,7 +204,7 @@ type pendingCmd struct {
 // Run measures cost.
 func (c *pendingCmd) Run(ctx context.Context, con *console) error {
 	return c.measure(ctx, con, bench.Config{
-		Rounds: c.Rounds, Contenders: []bench.Kind{bench.Delayd},
+		Rounds: c.Rounds, Contenders: []bench.Kind{bench.Delayd}, Cancels: c.Cancels,
 		Load: bench.Load{Scenario: bench.Pending, Levels: c.Level, Exact: c.Exact, Records: c.Records},
 	}, "")
 }

@@ -36,6 +36,19 @@ func mapNumber(ctx *kong.DecodeContext, target reflect.Value) error {
 	return nil
 }
 
+// parseShare reads a part of all, above 0 and below all.
+func parseShare(s string) (float64, error) {
+	number, percent := strings.CutSuffix(s, "%")
+	share, err := strconv.ParseFloat(number, 64)
+	if percent {
+		share /= 100
+	}
+	if err != nil || !(share > 0 && share < 1) { // no comparison is true of NaN
+		return 0, fmt.Errorf("%q: write a share above 0%% and below 100%%, as in 20%% or 0.2", s)
+	}
+	return share, nil
+}
+
 // mapSpread reads levels with spaces or commas in between, in any order.
 func mapSpread(ctx *kong.DecodeContext, target reflect.Value) error {
 	words, err := popText(ctx)

@@ -48,6 +48,24 @@ func TestBenchOnAnEmbeddedBroker(t *testing.T) {
 	}
 }
 
+// Some of a load are cancelled, and none of those arrives.
+func TestBenchWithCancels(t *testing.T) {
+	t.Setenv(asDelayd, "1")
+	out := succeed(t, "", "bench", "steady", "--embedded", "--rate", "50", "--duration", "1s", "--level", "3s", "--cancel", "40%", "-o", "json")
+	var report struct{ Summary []bench.Summary }
+	if err := json.Unmarshal([]byte(out), &report); err != nil || len(report.Summary) != 2 {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	alone, cancels := report.Summary[0], report.Summary[1]
+	if alone.Label != bench.LabelAlone || alone.Delivered != alone.Sent || alone.Cancelled != 0 {
+		t.Errorf("%+v", alone)
+	}
+	if cancels.Label != bench.LabelCancel || cancels.Cancelled == 0 || cancels.Delivered+cancels.Cancelled != cancels.Sent ||
+		cancels.CancelledDelivered != 0 || cancels.Medians[bench.FigureLateP50] == 0 {
+		t.Errorf("%+v", cancels)
+	}
+}
+
 // What the service must not do ends in exit code 1, behind the figures.
 func TestBenchFailsOnLoss(t *testing.T) {
 	t.Parallel()
@@ -133,6 +151,15 @@ func TestBenchRoundsAndContenders(t *testing.T) {
 	}
 }
 
+// A share is the same in percent and as a fraction.
+func TestBenchCancel(t *testing.T) {
+	for text, want := range map[string]float64{"20%": 0.2, "0.2": 0.2, "0.5%": 0.005} {
+		if got := parseBench(t, "steady", "--cancel", text).Steady.Cancel; got != want {
+			t.Errorf("--cancel %s is %v, want %v", text, got, want)
+		}
+	}
+}
+
 func TestBenchLevels(t *testing.T) {
 	for text, want := range map[string][]levels.Level{
 		"10s":       spread(t, "10s"),
@@ -186,6 +213,12 @@ func TestBenchUsageErrors(t *testing.T) {
 		{"steady --flood-level 5s", "--flood-level is for --flood; set both or none"},
 		{"steady --flood 1 --flood-level 5s", "--flood-level 5s: --level names it too, and what waits behind the flood is late by it; choose another"},
 		{"steady --flood 1 --flood-level 1s,2s", "--flood-level: one level is flooded; write one"},
+		{"steady --cancel 0", `--cancel: "0": write a share above 0% and below 100%, as in 20% or 0.2`},
+		{"steady --cancel 100%", `--cancel: "100%": write a share above 0% and below 100%, as in 20% or 0.2`},
+		{"steady --cancel NaN", `--cancel: "NaN": write a share above 0% and below 100%, as in 20% or 0.2`},
+		{"steady --cancel many", `--cancel: "many": write a share above 0% and below 100%, as in 20% or 0.2`},
+		{"steady --cancel 20% --yardstick", "--cancel is measured beside the same without cancels; leave --yardstick, --naive, --flood and --unavailable out"},
+		{"steady --cancel 20% --level 1s,2s", "--cancel: name a --level of 3s or longer; a record that waits less comes due before its cancel is sure to hold"},
 		{"steady --through outbox", `--through: "outbox": write level or inbox`},
 		{"steady --plot x.pdf", `--plot: "x.pdf": only SVG and PNG are drawn; end the name with .svg or .png`},
 		{"backlog --plot none/x.svg", `--plot: "none/x.svg": stat none: no such file or directory; make that directory, or name another`},
@@ -197,6 +230,7 @@ func TestBenchUsageErrors(t *testing.T) {
 		{"backlog --rate 1", "unknown flag --rate"},
 		{"pending --partitions 1001", `--partitions: "1001": write a number from 1 to 1000`},
 		{"pending --yardstick", "unknown flag --yardstick"},
+		{"pending --cancels=-1", `--cancels: "-1": write a number from 0 to 100000000`},
 	} {
 		t.Run(tc.args, func(t *testing.T) {
 			code, stdout, stderr := runDelayd(t, "", append([]string{"bench"}, strings.Fields(tc.args)...)...)

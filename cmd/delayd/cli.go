@@ -122,6 +122,7 @@ func newParser(con *console, exit func(int)) (*kong.Kong, error) {
 		kong.NamedMapper("replicas", textMapper("replicas", parseReplicas)),
 		kong.NamedMapper("count", textMapper("count", parseCount)),
 		kong.NamedMapper("number", kong.MapperFunc(mapNumber)),
+		kong.NamedMapper("share", textMapper("share", parseShare)),
 		kong.NamedMapper("spread", kong.MapperFunc(mapSpread)),
 		kong.NamedMapper("codes", mapList(parseCode)),
 		kong.NamedMapper("offsets", mapList(parseOffset)),

@@ -288,7 +288,7 @@ func (s *service) adapt(ctx context.Context, cl *kgo.Client) ([]kgo.Opt, error) 
 
 func (f *serviceFlags) spec() admin.Spec {
 	spec := shapeFlags{f.Partitions, admin.BrokerDefault, f.clusterFlags}.spec(f.Levels, f.Prefix)
-	spec.MaxDelay = f.MaxDelay
+	spec.MaxDelay, spec.MaxCancels = f.MaxDelay, f.MaxCancels
 	return spec
 }
 

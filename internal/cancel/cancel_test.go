@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/delayd-io/delayd/internal/record"
 )
@@ -207,6 +208,29 @@ func TestMemory(t *testing.T) {
 		t.Errorf("%.1f bytes a mark, and the documentation says at most %d", each, most)
 	}
 	runtime.KeepAlive(tables)
+}
+
+// TestMarksByID: marks of an id alone are asked for only while there are some, and count again
+// when they are purged.
+func TestMarksByID(t *testing.T) {
+	t.Parallel()
+	m := NewMarks("t", KeepAfter, nopLog, nopGauge)
+	now := time.Now()
+	s := record.Subject{ID: []byte("a"), Key: []byte("k"), Accepted: now.UnixMilli() - 1}
+	m.add(Mark{Name: NameOf([]byte("b"), []byte("k")), At: now.UnixMilli()})
+	if m.Hit(&s) {
+		t.Error("another id's mark hits")
+	}
+	for range 2 { // the second is the first
+		m.add(Mark{Name: NameOf([]byte("a"), nil), AnyKey: true, At: now.UnixMilli()})
+	}
+	if !m.Hit(&s) || m.Len() != 2 || m.byID.Load() != 1 {
+		t.Errorf("hit: %v; %d marks, %d of an id alone; want 2 and 1", m.Hit(&s), m.Len(), m.byID.Load())
+	}
+	m.purge(now.Add(2 * KeepAfter))
+	if m.Hit(&s) || m.Len() != 0 || m.byID.Load() != 0 {
+		t.Errorf("after the purge: hit: %v; %d marks, %d of an id alone", m.Hit(&s), m.Len(), m.byID.Load())
+	}
 }
 
 // BenchmarkHit is what a record costs while a million marks are outstanding.

@@ -57,6 +57,7 @@ type Marks struct {
 	gauge series.Gauge
 
 	n      atomic.Int64 // marks
+	byID   atomic.Int64 // those of them that name an id alone
 	tables [shards]struct {
 		sync.RWMutex
 		t Table
@@ -102,7 +103,7 @@ func (m *Marks) Hit(s *record.Subject) bool {
 	if s.Key != nil && m.hit(NameOf(s.ID, s.Key), s, true) {
 		return true
 	}
-	return m.hit(NameOf(s.ID, nil), s, false)
+	return m.byID.Load() > 0 && m.hit(NameOf(s.ID, nil), s, false) // a hash is most of what a record costs
 }
 
 func (m *Marks) hit(name Name, s *record.Subject, byKey bool) bool {
@@ -119,12 +120,16 @@ func (m *Marks) add(mark Mark) {
 	shard := &m.tables[mark.Name[0]%shards]
 	shard.Lock()
 	defer shard.Unlock()
-	before := shard.t.Len()
+	before, ids := shard.t.Len(), len(shard.t.byID)
 	shard.t.Add(mark)
-	m.count(shard.t.Len() - before)
+	m.count(shard.t.Len()-before, len(shard.t.byID)-ids)
 }
 
-func (m *Marks) count(n int) { m.gauge.Set(float64(m.n.Add(int64(n)))) }
+// count notes that there are n more marks, of which ids name an id alone.
+func (m *Marks) count(n, ids int) {
+	m.byID.Add(int64(ids))
+	m.gauge.Set(float64(m.n.Add(int64(n))))
+}
 
 func (m *Marks) keepPurging(ctx context.Context) {
 	timer := time.NewTicker(purgeEvery)
@@ -150,8 +155,9 @@ func (m *Marks) purge(now time.Time) {
 	for i := range m.tables {
 		shard := &m.tables[i]
 		shard.Lock()
+		ids := len(shard.t.byID)
 		n := shard.t.Purge(before)
-		m.count(-n)
+		m.count(-n, len(shard.t.byID)-ids)
 		shard.Unlock()
 	}
 }

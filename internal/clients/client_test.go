@@ -59,7 +59,7 @@ func init() {
 }
 
 // programsAlone are the docs' programs whose client is that of another tool.
-var programsAlone = map[string]func(t *testing.T, target string) *exec.Cmd{
+var programsAlone = map[string]program{
 	"spring":  spring,
 	"connect": connect,
 }

@@ -27,19 +27,20 @@ var shown = map[string]string{
 }
 
 // excerpts are the files of which the page shows the lines between marks.
-var excerpts = map[string]string{
-	"kcat-retry.sh": "sh", "java/Retry.java": "java", "java/ShareRetry.java": "java", "python/retry.py": "python",
-	"node/retry.mjs": "js", "franz/retry/main.go": "go",
+var excerpts = map[string]struct{ mark, language string }{
+	"kcat-retry.sh": {"retry", "sh"}, "java/Retry.java": {"retry", "java"}, "java/ShareRetry.java": {"retry", "java"},
+	"python/retry.py": {"retry", "python"}, "node/retry.mjs": {"retry", "js"}, "franz/retry/main.go": {"retry", "go"},
+	"kcat-cancel.sh": {"cancel", "sh"}, "java/Cancel.java": {"cancel", "java"}, "python/cancel.py": {"cancel", "python"},
 }
 
-// excerpt returns the lines of a program between the comments "begin retry" and "end
-// retry", without what all of them are indented by.
-func excerpt(t *testing.T, file string) string {
+// excerpt returns the lines of a program between the comments "begin" and "end" with a
+// mark, without what all of them are indented by.
+func excerpt(t *testing.T, file, mark string) string {
 	t.Helper()
-	_, rest, ok := strings.Cut(readFile(t, filepath.Join(programs, file)), " begin retry\n")
-	lines, _, ends := strings.Cut(rest, " end retry\n")
+	_, rest, ok := strings.Cut(readFile(t, filepath.Join(programs, file)), " begin "+mark+"\n")
+	lines, _, ends := strings.Cut(rest, " end "+mark+"\n")
 	if !ok || !ends {
-		t.Fatalf("testdata/clients/%s has no lines between begin retry and end retry", file)
+		t.Fatalf("testdata/clients/%s has no lines between begin %s and end %[2]s", file, mark)
 	}
 	lines = lines[:strings.LastIndex(lines, "\n")+1] // the comment's own line
 	indent := lines[:len(lines)-len(strings.TrimLeft(lines, " \t"))]
@@ -58,8 +59,8 @@ func TestDocsShowThePrograms(t *testing.T) {
 			t.Errorf("docs/clients.md does not show testdata/clients/%s as it is", file)
 		}
 	}
-	for file, language := range excerpts {
-		if !strings.Contains(page, "```"+language+"\n"+excerpt(t, file)+"```\n") {
+	for file, e := range excerpts {
+		if !strings.Contains(page, "```"+e.language+"\n"+excerpt(t, file, e.mark)+"```\n") {
 			t.Errorf("docs/clients.md does not show the lines of testdata/clients/%s as they are", file)
 		}
 	}

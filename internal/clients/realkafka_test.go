@@ -397,11 +397,21 @@ func TestPrograms(t *testing.T) {
 	for _, tool := range tools {
 		demos[tool.name] = func(t *testing.T, target string) *exec.Cmd { return tool.client(t).demo(t, target) }
 	}
+	runPrograms(t, demos, "orders-", func(target string) { createTopic(t, target) }, checkOrders)
+}
+
+// program is one of the docs' that writes to a target and reads from it.
+type program = func(t *testing.T, target string) *exec.Cmd
+
+// runPrograms runs programs all at once, by their names, each with a target that has its name
+// behind prefix and that prepare has created. check looks at what each has printed.
+func runPrograms(t *testing.T, all map[string]program, prefix string, prepare func(target string), check func(t *testing.T, name, out string)) {
+	t.Helper()
 	var ends []func()
-	for name, demo := range demos {
-		target := "orders-" + name
-		createTopic(t, target)
-		cmd := demo(t, target)
+	for name, start := range all {
+		target := prefix + name
+		prepare(target)
+		cmd := start(t, target)
 		var out, errs bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &errs
 		if err := cmd.Start(); err != nil {
@@ -412,7 +422,7 @@ func TestPrograms(t *testing.T) {
 				t.Errorf("%s: %v\n%s", cmd, err, errs.String())
 			}
 			t.Logf("%s printed\n%s", name, out.String())
-			checkOrders(t, name, out.String())
+			check(t, name, out.String())
 		})
 	}
 	for _, end := range ends {

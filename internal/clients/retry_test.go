@@ -3,7 +3,6 @@
 package clients
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,15 +15,14 @@ import (
 	"github.com/delayd-io/delayd/internal/kafkatest"
 )
 
-// retryPrograms are those that send back what they fail, by the name of a topic.
-var retryPrograms = map[string]func(t *testing.T, target string) *exec.Cmd{
+// retryPrograms are those that send back what they fail.
+var retryPrograms = map[string]program{
 	"kcat": func(t *testing.T, target string) *exec.Cmd {
 		kafkatest.Kcat(t)
 		return exec.CommandContext(patient(t), filepath.Join(programs, "kcat-retry.sh"), brokers(), target)
 	},
 	"python": func(t *testing.T, target string) *exec.Cmd {
-		python := filepath.Join(installed(t, "python", pip, "python/requirements.txt"), "bin", "python")
-		return exec.CommandContext(patient(t), python, filepath.Join(programs, "python", "retry.py"), brokers(), target)
+		return pythonProgram(t, "retry.py", target)
 	},
 	"node": func(t *testing.T, target string) *exec.Cmd {
 		modules := filepath.Join(installed(t, "node", npm, "node/package.json", "node/package-lock.json"), "node_modules")
@@ -37,10 +35,10 @@ var retryPrograms = map[string]func(t *testing.T, target string) *exec.Cmd{
 		}
 		return exec.CommandContext(patient(t), filepath.Join(modules, ".bin", "node"), filepath.Join(dir, "retry.mjs"), brokers(), target)
 	},
-	"java": func(t *testing.T, target string) *exec.Cmd { return javaRetry(t, "Retry", target) },
+	"java": func(t *testing.T, target string) *exec.Cmd { return javaProgram(t, "Retry", target) },
 	"share": func(t *testing.T, target string) *exec.Cmd {
 		fromEarliest(t, target+"-share")
-		return javaRetry(t, "ShareRetry", target)
+		return javaProgram(t, "ShareRetry", target)
 	},
 	"franz": func(t *testing.T, target string) *exec.Cmd {
 		program := filepath.Join(t.TempDir(), "retry")
@@ -51,7 +49,13 @@ var retryPrograms = map[string]func(t *testing.T, target string) *exec.Cmd{
 	},
 }
 
-func javaRetry(t *testing.T, class, target string) *exec.Cmd {
+func pythonProgram(t *testing.T, name, target string) *exec.Cmd {
+	t.Helper()
+	python := filepath.Join(installed(t, "python", pip, "python/requirements.txt"), "bin", "python")
+	return exec.CommandContext(patient(t), python, filepath.Join(programs, "python", name), brokers(), target)
+}
+
+func javaProgram(t *testing.T, class, target string) *exec.Cmd {
 	t.Helper()
 	jars := kafkatest.JarsClasspath(t)
 	java := append(jvm(compiled(t, "java", jars), jars), class, brokers(), target)
@@ -77,36 +81,18 @@ func fromEarliest(t *testing.T, group string) {
 // TestRetryPrograms runs the programs that send a record back twice. The record has waits of
 // one second of its own, and two headers with one key.
 func TestRetryPrograms(t *testing.T) {
-	var ends []func()
-	for name, program := range retryPrograms {
-		target := "failing-" + name
+	runPrograms(t, retryPrograms, "failing-", func(target string) {
 		createTopicOf(t, target, 1)
 		first := &kgo.Record{Topic: target, Key: []byte("order-1"), Value: []byte("to be shipped"), Headers: []kgo.RecordHeader{
 			{Key: "delay-retry-policy", Value: []byte("1s 1s")}, {Key: "shop", Value: []byte("Bern")}}}
 		if err := newClient(t).ProduceSync(t.Context(), first).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
-		cmd := program(t, target)
-		var out, errs bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &errs
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		ends = append(ends, func() {
-			if err := cmd.Wait(); err != nil {
-				t.Errorf("%s: %v\n%s", cmd, err, errs.String())
-			}
-			t.Logf("%s printed\n%s", name, out.String())
-			checkRetries(t, name, target, out.String())
-		})
-	}
-	for _, end := range ends {
-		end()
-	}
+	}, checkRetries)
 }
 
 // checkRetries looks at what a program printed of its record: at first, and of its retries.
-func checkRetries(t *testing.T, name, target, out string) {
+func checkRetries(t *testing.T, name, out string) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	if len(lines) != 3 {

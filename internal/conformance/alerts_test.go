@@ -212,6 +212,17 @@ func TestAlerts(t *testing.T) {
 		{"DelaydTopicsDrifted", well(`delayd_topics_drifted 0x230 1x10`), nil},
 		{"DelaydTopicsDrifted", well(`delayd_topics_drifted 1x240`), []string{`{}`}},
 		{"DelaydDeadLetters", well(`delayd_dead_letters_total{code="bad-level"} 0x230 1x10`, `delayd_dead_letters_total{code="gave-up"} 3x240`), []string{`{code="bad-level"}`}},
+		{"DelaydCancelsFull", well( // one installation of two, of which each instance says the same
+			`delayd_cancels_outstanding{job="delayd",prefix="shop",instance="a"} 790x200 801x40`, `delayd_cancels_max{job="delayd",prefix="shop",instance="a"} 1000x240`,
+			`delayd_cancels_outstanding{job="delayd",prefix="shop",instance="b"} 790x200 801x40`, `delayd_cancels_max{job="delayd",prefix="shop",instance="b"} 1000x240`,
+			`delayd_cancels_outstanding{job="delayd",prefix="mail",instance="a"} 801x240`, `delayd_cancels_max{job="delayd",prefix="mail",instance="a"} 2000x240`,
+			`delayd_dead_letters_total{job="delayd",prefix="mail",code="too-many-cancels"} 7x240`,
+		), []string{`{job="delayd", prefix="shop"}`}},
+		{"DelaydCancelsFull", well( // several routers can exceed the bound, and one of them refuses
+			`delayd_cancels_outstanding{prefix="shop"} 100x240`, `delayd_cancels_max{prefix="shop"} 1000x240`,
+			`delayd_dead_letters_total{prefix="shop",code="too-many-cancels"} 0x230 1x10`, `delayd_dead_letters_total{prefix="mail",code="bad-cancel"} 0x230 1x10`,
+		), []string{`{prefix="shop"}`}},
+		{"DelaydCancelsFull", well(`delayd_cancels_max{prefix="shop"} 1000x240`), nil}, // no topic for them
 		{"DelaydTargetUnavailable", well(`delayd_unavailable_targets 0x238 1x2`), nil},
 		{"DelaydTargetUnavailable", well(`delayd_unavailable_targets 0x200 1x40`), []string{`{}`}},
 		{"DelaydParked", well(`delayd_pending_records{level="parked"} 0x200 1x40`, `delayd_pending_records{level="1m"} 1x240`), nil},

@@ -43,14 +43,15 @@ const (
 	// answers. A connection's requests are answered one by one, so that one slow
 	// partition holds up the others of its broker for this long at a time.
 	produceTimeout = 3 * time.Second
-	// deathLogs bounds the log lines about dead letters in a second.
-	deathLogs = 10
+	// deathLogs bounds the log lines about dead letters in a second. A service has two
+	// outboxes, so it logs twice that.
+	deathLogs = 5
 	// lookLogs and lookLogPeriod bound the log lines about looks at the parked
 	// topic that fail.
 	lookLogs      = 1
 	lookLogPeriod = 30 * time.Second
 	// targetLogs bounds the log lines about single targets in a second.
-	targetLogs = 10
+	targetLogs = 5
 	// idleQueue is how long a target without records is remembered. franz-go
 	// keeps asking for one that does not exist.
 	idleQueue = time.Minute

@@ -36,7 +36,7 @@ func (b *bench) backlog(ctx context.Context, t turn) (Result, error) {
 // pile writes records and returns when all of them are overdue.
 func (b *bench) pile(ctx context.Context, t turn, m *maker, n int64) error {
 	b.Progress.Start(b.say(t, "filling the backlog"), n)
-	err := fill(ctx, b.Opts, m, n, b.Progress)
+	err := fill(ctx, b.Opts, m.record, n, b.Progress)
 	b.Progress.Done()
 	if err != nil {
 		return err

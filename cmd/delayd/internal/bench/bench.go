@@ -52,6 +52,7 @@ const (
 	LabelFlooding = "the flood itself"
 	LabelSick     = "one unavailable target"
 	LabelKilled   = "killed on the way"
+	LabelCancel   = "with cancels"
 )
 
 // Config is what a run is asked to do.
@@ -83,6 +84,13 @@ type Config struct {
 	// exist until the records of the others have arrived. The load then runs
 	// with four healthy ones too.
 	Sick bool
+	// Cancel is the share of the steady load that is cancelled, above 0 and up to 1, of the
+	// records that wait long enough for it; see CancelLeast. The load then runs without
+	// cancels too. 0: none is.
+	Cancel float64
+	// Cancels is how many cancels that hit nothing are written after the records, and
+	// outstanding when the service is measured again; pending.
+	Cancels int
 	// Delivery is what the service is to promise. What is delivered exactly once is
 	// read committed.
 	Delivery levels.Delivery
@@ -190,6 +198,11 @@ type Result struct {
 	Disordered int64 `json:"disordered"`
 	// Kills is how often the contender was killed on the way.
 	Kills int `json:"kills,omitempty"`
+	// Cancelled are records that were cancelled in time, which is a second before they are due
+	// or more, and CancelledDelivered those that arrived all the same; steady. Where records
+	// are pending, Cancelled are the cancels that are outstanding, and hit nothing.
+	Cancelled          int64 `json:"cancelled,omitempty"`
+	CancelledDelivered int64 `json:"cancelled_delivered,omitempty"`
 	// SentRate is how many records a second went in; steady. It is below the
 	// load's rate where the sender could not keep up.
 	SentRate float64 `json:"sent_rate,omitempty"`
@@ -213,6 +226,10 @@ type Result struct {
 	// before anything waits and when all records do; pending.
 	IdleCPUPercent    float64 `json:"idle_cpu_percent,omitempty"`
 	PendingCPUPercent float64 `json:"pending_cpu_percent,omitempty"`
+	// CancelsMiB and CancelsCPUPercent are the same when the cancels are outstanding too;
+	// pending.
+	CancelsMiB        float64 `json:"cancels_mib,omitempty"`
+	CancelsCPUPercent float64 `json:"cancels_cpu_percent,omitempty"`
 }
 
 // Late is how late records were, in milliseconds; the report's Clock says
@@ -254,13 +271,15 @@ const (
 	FigurePeakMiB       Figure = "peak_mib"
 	FigureIdleCPU       Figure = "idle_cpu_percent"
 	FigurePendingCPU    Figure = "pending_cpu_percent"
+	FigureCancelsMiB    Figure = "cancels_mib"
+	FigureCancelsCPU    Figure = "cancels_cpu_percent"
 )
 
 // Figures are all of them, in the order to show them in.
 var Figures = []Figure{
 	FigureLateP50, FigureLateP90, FigureLateP99, FigureLateP999, FigureLateMax,
 	FigureRate, FigureFirst, FigureCPUPerMillion,
-	FigureIdleMiB, FigurePendingMiB, FigurePeakMiB, FigureIdleCPU, FigurePendingCPU,
+	FigureIdleMiB, FigurePendingMiB, FigureCancelsMiB, FigurePeakMiB, FigureIdleCPU, FigurePendingCPU, FigureCancelsCPU,
 }
 
 // Summary is all rounds of one contender.
@@ -276,6 +295,9 @@ type Summary struct {
 	Early      int64 `json:"early"`
 	Disordered int64 `json:"disordered"`
 	Kills      int   `json:"kills,omitempty"`
+	// Cancelled and CancelledDelivered: see [Result].
+	Cancelled          int64 `json:"cancelled,omitempty"`
+	CancelledDelivered int64 `json:"cancelled_delivered,omitempty"`
 	// Medians are over the rounds, of each figure that the scenario has.
 	Medians map[Figure]float64 `json:"medians"`
 	// Late is of the records of all rounds together, for plotting; nil where

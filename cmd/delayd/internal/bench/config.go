@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -83,6 +84,14 @@ func (cfg *Config) check() error {
 		return fmt.Errorf("kills are for the scenario %s", Backlog)
 	case l.Exact && (l.Scenario == Backlog || cfg.Flood > 0 || cfg.Sick || !slices.Equal(cfg.Contenders, []Kind{Delayd})):
 		return fmt.Errorf("exact delays are for %s alone, in the scenarios %s and %s without a flood and a sick target", Delayd, Steady, Pending)
+	case cfg.Cancel != 0 && (l.Scenario != Steady || cfg.Flood > 0 || cfg.Sick || !slices.Equal(cfg.Contenders, []Kind{Delayd})):
+		return fmt.Errorf("cancels are for %s alone, in the scenario %s without a flood and a sick target", Delayd, Steady)
+	case cfg.Cancel < 0 || cfg.Cancel > 1:
+		return fmt.Errorf("a share of %v that is cancelled: use more than 0 and at most 1", cfg.Cancel)
+	case cfg.Cancel != 0 && longest(l.Levels) < CancelLeast:
+		return fmt.Errorf("cancels of records that wait for %v: use a level of %v or more", longest(l.Levels), CancelLeast)
+	case cfg.Cancels < 0 || cfg.Cancels > 0 && l.Scenario != Pending:
+		return fmt.Errorf("%d outstanding cancels: use 0 or more, in the scenario %s", cfg.Cancels, Pending)
 	case l.Exact && longest(l.Levels) <= exactFrom:
 		return fmt.Errorf("exact delays of up to %v: use a level above %v", longest(l.Levels), exactFrom)
 	case cfg.Flood > 0 && cfg.Sick:
@@ -157,6 +166,10 @@ func (cfg *Config) records(kind Kind) int64 {
 	return int64(n)
 }
 
+// maxCancels is how many outstanding cancels the service is to allow: twice as many as it
+// gets, so that it refuses none.
+func (cfg *Config) maxCancels() int { return 2 * cfg.Cancels }
+
 // notes are what a reader of the figures has to know of the load.
 func (cfg *Config) notes() []string {
 	var notes []string
@@ -183,6 +196,13 @@ func (cfg *Config) notes() []string {
 	}
 	if cfg.Sick {
 		add("Lateness with a sick target is that of the other targets, from %v on, when it is parked.", sickWarmUp)
+	}
+	if cfg.Cancel > 0 {
+		add("With cancels each record had a delay-id, and of those that wait for %v or longer %v%% were cancelled %v after they were sent; the others are measured.",
+			CancelLeast, math.Round(cfg.Cancel*1000)/10, cancelAfter)
+	}
+	if cfg.Cancels > 0 {
+		add("The cancels named no record that waits. The service was started with --max-cancels %d.", cfg.maxCancels())
 	}
 	if cfg.Flood > 0 {
 		add("Lateness beside a flood is that of records that came due while the flood was released.")

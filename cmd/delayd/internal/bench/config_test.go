@@ -31,20 +31,28 @@ func TestConfigFaults(t *testing.T) {
 		cfg  Config
 		want string // in the error; "" for none
 	}{
-		"steady":      {steadyConfig(), ""},
-		"backlog":     {backlogConfig(), ""},
-		"yardsticks":  {steadyConfig(func(c *Config) { c.Contenders = []Kind{Delayd, Loop, Naive} }), ""},
-		"no scenario": {steadyConfig(func(c *Config) { c.Load.Scenario = "" }), "scenario"},
-		"way in":      {steadyConfig(func(c *Config) { c.Load.Through = "window" }), "way in"},
-		"no level":    {steadyConfig(func(c *Config) { c.Load.Levels = nil }), "no level"},
-		"small value": {steadyConfig(func(c *Config) { c.Load.Size = 7 }), "at least 8"},
-		"no keys":     {steadyConfig(func(c *Config) { c.Load.Keys = 0 }), "0 keys"},
-		"no rate":     {steadyConfig(func(c *Config) { c.Load.Rate = 0 }), "0 records a second"},
-		"no records":  {backlogConfig(func(c *Config) { c.Load.Records = 0 }), "0 records"},
-		"kills":       {steadyConfig(func(c *Config) { c.Kills = 1 }), "for the scenario backlog"},
-		"sick":        {backlogConfig(func(c *Config) { c.Sick = true }), "for the scenario steady"},
-		"two faults":  {steadyConfig(func(c *Config) { c.Sick, c.Flood, c.FloodLevel = true, 1, level(time.Second) }), "one at a time"},
-		"flood":       {steadyConfig(func(c *Config) { c.Flood, c.FloodLevel = 1, level(time.Second) }), ""},
+		"steady":           {steadyConfig(), ""},
+		"backlog":          {backlogConfig(), ""},
+		"yardsticks":       {steadyConfig(func(c *Config) { c.Contenders = []Kind{Delayd, Loop, Naive} }), ""},
+		"no scenario":      {steadyConfig(func(c *Config) { c.Load.Scenario = "" }), "scenario"},
+		"way in":           {steadyConfig(func(c *Config) { c.Load.Through = "window" }), "way in"},
+		"no level":         {steadyConfig(func(c *Config) { c.Load.Levels = nil }), "no level"},
+		"small value":      {steadyConfig(func(c *Config) { c.Load.Size = 7 }), "at least 8"},
+		"no keys":          {steadyConfig(func(c *Config) { c.Load.Keys = 0 }), "0 keys"},
+		"no rate":          {steadyConfig(func(c *Config) { c.Load.Rate = 0 }), "0 records a second"},
+		"no records":       {backlogConfig(func(c *Config) { c.Load.Records = 0 }), "0 records"},
+		"kills":            {steadyConfig(func(c *Config) { c.Kills = 1 }), "for the scenario backlog"},
+		"sick":             {backlogConfig(func(c *Config) { c.Sick = true }), "for the scenario steady"},
+		"two faults":       {steadyConfig(func(c *Config) { c.Sick, c.Flood, c.FloodLevel = true, 1, level(time.Second) }), "one at a time"},
+		"flood":            {steadyConfig(func(c *Config) { c.Flood, c.FloodLevel = 1, level(time.Second) }), ""},
+		"cancels":          {steadyConfig(func(c *Config) { c.Cancel, c.Load.Exact = 0.2, true }), ""},
+		"cancels, loop":    {steadyConfig(func(c *Config) { c.Cancel, c.Contenders = 0.2, []Kind{Delayd, Loop} }), "cancels are for delayd alone"},
+		"cancels, backlog": {backlogConfig(func(c *Config) { c.Cancel = 0.2 }), "cancels are for delayd alone"},
+		"cancelled share":  {steadyConfig(func(c *Config) { c.Cancel = 1.5 }), "a share of 1.5"},
+		"cancelled at once": {steadyConfig(func(c *Config) {
+			c.Cancel, c.Load.Levels = 0.2, []levels.Level{level(time.Second)}
+		}), "use a level of 3s or more"},
+		"outstanding cancels": {steadyConfig(func(c *Config) { c.Cancels = 1 }), "in the scenario pending"},
 		"flooded load": {steadyConfig(func(c *Config) {
 			c.Flood, c.FloodLevel = 1, levels.Level{Number: 2, Delay: 5 * time.Second}
 		}), "a level of its own"},
@@ -115,6 +123,8 @@ func TestNotesTellWhatTheFiguresDoNot(t *testing.T) {
 		"naive rate":    {steadyConfig(func(c *Config) { c.Load.Rate, c.Contenders = 2000, []Kind{Delayd, Naive} }), "200 records a second"},
 		"naive backlog": {backlogConfig(func(c *Config) { c.Contenders = []Kind{Delayd, Naive} }), "1000 records"},
 		"two hops":      {steadyConfig(func(c *Config) { c.Load.Through, c.Contenders = ThroughInbox, []Kind{Delayd, Loop} }), "two hops"},
+		"cancels":       {steadyConfig(func(c *Config) { c.Cancel = 0.125 }), "wait for 3s or longer 12.5% were cancelled 1s after"},
+		"marks":         {steadyConfig(func(c *Config) { c.Cancels = 7 }), "--max-cancels 14"},
 		"flags":         {steadyConfig(func(c *Config) { c.ServeArgs = []string{"--purge-after", "off"} }), "--purge-after off"},
 	} {
 		notes := tc.cfg.notes()

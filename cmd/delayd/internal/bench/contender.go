@@ -58,6 +58,9 @@ func (b *bench) serveArgs(s *stage) []string {
 	if b.Delivery != levels.AtLeastOnce {
 		args = append(args, "--delivery", b.Delivery.String())
 	}
+	if b.Cancels > 0 {
+		args = append(args, "--max-cancels", strconv.Itoa(b.maxCancels()))
+	}
 	return append(args, b.ServeArgs...)
 }
 

@@ -27,7 +27,7 @@ func (b *bench) flooded(ctx context.Context, t turn) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	load := b.steadyLoad(s, t.kind)
+	load := b.steadyLoad(s, t)
 	// One for each: the load's own consumer does not read a flood too.
 	in, err := newConsumer(b.reading(), b.Load.Partitions, map[string]*tally{s.targets[0]: load.tally}, b.Progress)
 	if err != nil {
@@ -51,7 +51,7 @@ func (b *bench) flooded(ctx context.Context, t turn) ([]Result, error) {
 	var n int64
 	g.Go(func() (err error) {
 		defer close(sent)
-		load.paced, n, err = pace(ctx, b.Opts, load.maker, load.rate, load.tally.expected)
+		load.paced, n, err = pace(ctx, b.Opts, load.maker, load.rate, load.tally.expected, nil)
 		return err
 	})
 	g.Go(func() error {

@@ -39,6 +39,9 @@ type deck struct {
 	// whatever levels that takes; 0: they wait on levels. from is the shortest, where it is
 	// not exactFrom.
 	exact, from time.Duration
+	// cancel is the share that is cancelled, of those that wait for CancelLeast or longer; then
+	// each record has a delay-id. 0: none is, and none has.
+	cancel float64
 }
 
 // exactFrom is the shortest delay that a record asks for exactly, but for pending ones.
@@ -91,6 +94,9 @@ func (m *maker) record(id int64) *kgo.Record {
 	m.random.Read(value[idSize:])
 	binary.BigEndian.PutUint64(value, uint64(id))
 	topic, headers := m.address(id)
+	if m.cancel > 0 {
+		headers = append(headers[:len(headers):len(headers)], kgo.RecordHeader{Key: levels.HeaderID, Value: cancelID(id)})
+	}
 	return &kgo.Record{Topic: topic, Key: m.keys[m.key(id)], Value: value, Headers: headers}
 }
 
@@ -134,9 +140,10 @@ func (s *sender) finish(ctx context.Context) error {
 	return err
 }
 
-// pace sends n records at a rate, in records a second. The clock decides how many
-// are due: after a pause it catches up, as real producers together would.
-func pace(ctx context.Context, opts []kgo.Opt, m *maker, rate int, n int64) (took time.Duration, sent int64, err error) {
+// pace sends n records at a rate, in records a second, and has c cancel some of them. The
+// clock decides how many are due: after a pause it catches up, as real producers together
+// would.
+func pace(ctx context.Context, opts []kgo.Opt, m *maker, rate int, n int64, c *canceller) (took time.Duration, sent int64, err error) {
 	s, ctx, err := newSender(ctx, append(opts[:len(opts):len(opts)], kgo.ProducerLinger(0)))
 	if err != nil {
 		return 0, 0, err
@@ -145,19 +152,46 @@ func pace(ctx context.Context, opts []kgo.Opt, m *maker, rate int, n int64) (too
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	start := time.Now()
-	for id := int64(0); id < n; {
+	for id := int64(0); id < n || !c.idle(); {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return time.Since(start), s.sent.Load(), context.Cause(ctx)
 		}
-		for due := dueBy(time.Since(start), rate, n); id < due; id++ {
-			s.client.Produce(ctx, m.record(id), s.acknowledged)
+		now := time.Now()
+		for due := dueBy(now.Sub(start), rate, n); id < due; id++ {
+			accepted := c.sends(id, now)
+			s.client.Produce(ctx, m.record(id), func(rec *kgo.Record, err error) {
+				s.acknowledged(rec, err)
+				if err == nil && accepted != nil {
+					accepted()
+				}
+			})
+		}
+		s.cancel(ctx, c, now)
+		if id == n && took == 0 {
+			took = time.Since(start)
 		}
 	}
-	took = time.Since(start)
 	err = s.finish(ctx)
 	return took, s.sent.Load(), err
+}
+
+// cancel sends the cancels that are due.
+func (s *sender) cancel(ctx context.Context, c *canceller, now time.Time) {
+	for {
+		of, ok := c.due(now)
+		if !ok {
+			return
+		}
+		s.client.Produce(ctx, c.record(of.id), func(rec *kgo.Record, err error) {
+			if err != nil {
+				s.fail(fmt.Errorf("cancel on %s: %w", rec.Topic, err))
+				return
+			}
+			c.acknowledged(of, time.Now())
+		})
+	}
 }
 
 // dueBy is how many of n records are to be sent by then.
@@ -165,8 +199,8 @@ func dueBy(elapsed time.Duration, rate int, n int64) int64 {
 	return min(n, int64(elapsed.Seconds()*float64(rate)))
 }
 
-// fill sends n records as fast as it goes.
-func fill(ctx context.Context, opts []kgo.Opt, m *maker, n int64, progress Progress) error {
+// fill sends n records as fast as it goes, which record makes of their numbers.
+func fill(ctx context.Context, opts []kgo.Opt, record func(id int64) *kgo.Record, n int64, progress Progress) error {
 	s, ctx, err := newSender(ctx, append(opts[:len(opts):len(opts)], kgo.MaxBufferedRecords(fillBuffered)))
 	if err != nil {
 		return err
@@ -178,7 +212,7 @@ func fill(ctx context.Context, opts []kgo.Opt, m *maker, n int64, progress Progr
 		}
 		step := min(n-id, fillStep)
 		for range step {
-			s.client.Produce(ctx, m.record(id), s.acknowledged)
+			s.client.Produce(ctx, record(id), s.acknowledged)
 			id++
 		}
 		progress.Add(step)

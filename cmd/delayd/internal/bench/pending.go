@@ -15,7 +15,7 @@ const (
 )
 
 // pending measures what the service costs while nothing is due: before anything
-// waits, and when all records do.
+// waits, when all records do, and when cancels are outstanding too.
 func (b *bench) pending(ctx context.Context, t turn) (Result, error) {
 	s := b.newStage(t.kind, 1)
 	defer s.remove(ctx)
@@ -40,7 +40,7 @@ func (b *bench) pending(ctx context.Context, t turn) (Result, error) {
 	n := b.records(t.kind)
 	before, began := c.cpu(), time.Now()
 	b.Progress.Start(b.say(t, "filling"), n)
-	err = fill(ctx, b.Opts, newMaker(d, b.Load.Size, s.address(d, b.Load.Through)), n, b.Progress)
+	err = fill(ctx, b.Opts, newMaker(d, b.Load.Size, s.address(d, b.Load.Through)).record, n, b.Progress)
 	b.Progress.Done()
 	if err != nil {
 		return r, err
@@ -49,6 +49,11 @@ func (b *bench) pending(ctx context.Context, t turn) (Result, error) {
 	r.CPUSeconds = (c.cpu() - before).Seconds()
 	if r.PendingCPUPercent, r.PendingMiB, err = atRest(ctx, c); err != nil {
 		return r, err
+	}
+	if b.Cancels > 0 {
+		if err := b.cancelling(ctx, s, c, t, &r); err != nil {
+			return r, err
+		}
 	}
 	r.PeakMiB = c.peakMiB()
 	if took := time.Since(began); took > shortest(b.Load.Levels) {

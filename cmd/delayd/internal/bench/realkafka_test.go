@@ -56,6 +56,22 @@ func TestOnKafka(t *testing.T) {
 				t.Errorf("%+v, late %+v", r, r.Late)
 			}
 		})
+		t.Run("cancels", func(t *testing.T) {
+			t.Parallel()
+			for name, exact := range map[string]bool{"levels": false, "exact": true} {
+				cfg := cfg
+				cfg.Cancel = 0.3
+				cfg.Load.Scenario, cfg.Load.Exact = Steady, exact
+				cfg.Load.Levels, cfg.Load.Rate, cfg.Load.Duration = []levels.Level{level(time.Second), level(5 * time.Second)}, 200, 2*time.Second
+				runs := runOnKafka(t, cfg).Runs
+				if r := runs[0]; r.Label != LabelAlone || r.Delivered != 600 || r.Cancelled != 0 {
+					t.Errorf("%s: %+v", name, r)
+				}
+				if r := runs[1]; r.Label != LabelCancel || r.Cancelled == 0 || r.Delivered >= 600 || r.CancelledDelivered != 0 {
+					t.Errorf("%s: %+v", name, r)
+				}
+			}
+		})
 		t.Run("kills", func(t *testing.T) {
 			t.Parallel()
 			cfg := cfg
@@ -68,9 +84,9 @@ func TestOnKafka(t *testing.T) {
 		t.Run("pending", func(t *testing.T) {
 			t.Parallel()
 			cfg := cfg
-			cfg.Load.Scenario, cfg.Load.Records = Pending, 1000
+			cfg.Load.Scenario, cfg.Load.Records, cfg.Cancels = Pending, 1000, 5000
 			r := runOnKafka(t, cfg).Runs[0]
-			if r.Sent != 1000 || r.Delivered != 0 || r.IdleMiB == 0 || r.PendingMiB == 0 || r.PeakMiB < r.IdleMiB {
+			if r.Cancelled != 5000 || r.CancelsMiB == 0 || r.Sent != 1000 || r.Delivered != 0 || r.IdleMiB == 0 || r.PendingMiB == 0 || r.PeakMiB < r.IdleMiB {
 				t.Errorf("%+v", r)
 			}
 		})

@@ -61,6 +61,10 @@ func (r Result) figure(f Figure) (float64, bool) {
 		return r.IdleCPUPercent, r.PendingMiB > 0
 	case FigurePendingCPU:
 		return r.PendingCPUPercent, r.PendingMiB > 0
+	case FigureCancelsMiB:
+		return r.CancelsMiB, r.CancelsMiB > 0
+	case FigureCancelsCPU:
+		return r.CancelsCPUPercent, r.CancelsMiB > 0
 	}
 	return 0, false
 }
@@ -103,6 +107,8 @@ func summarize(runs []Result) []Summary {
 		s.Early += r.Early
 		s.Disordered += r.Disordered
 		s.Kills += r.Kills
+		s.Cancelled += r.Cancelled
+		s.CancelledDelivered += r.CancelledDelivered
 	}
 	for i := range all {
 		all[i].Medians = medians(runs, all[i])
@@ -230,6 +236,7 @@ func (r *Report) Check() error {
 			}
 		}
 		fault(s.Lost, "lost")
+		fault(s.CancelledDelivered, "delivered in spite of a cancel")
 		fault(s.Early, "delivered early")
 		fault(s.Disordered, "delivered out of order")
 		if s.Kills == 0 || r.Delivery == levels.ExactlyOnce { // else a kill may deliver twice

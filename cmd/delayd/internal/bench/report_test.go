@@ -106,6 +106,8 @@ func TestCheck(t *testing.T) {
 	}{
 		{"nothing wrong", Result{Contender: Delayd}, ""},
 		{"lost", Result{Contender: Delayd, Sent: 40_000, Lost: 1}, "bench: delayd lost 1 of 80,000 records"},
+		{"in spite of a cancel", Result{Contender: Delayd, Label: LabelCancel, Sent: 9, Cancelled: 3, CancelledDelivered: 1},
+			"bench: delayd, with cancels, delivered in spite of a cancel 1 of 9 records"},
 		{"early", Result{Contender: Delayd, Sent: 40_000, Early: 1200}, "bench: delayd delivered early 1,200 of 80,000 records"},
 		{"out of order", Result{Contender: Delayd, Disordered: 1}, "bench: delayd delivered out of order 1 of 40,000 records"},
 		{"twice", Result{Contender: Delayd, Duplicated: 1}, "bench: delayd delivered twice 1 of 40,000 records"},

@@ -108,6 +108,8 @@ func (b *bench) labels(kind Kind) []string {
 		return []string{LabelAlone, LabelFlood}
 	case b.Sick:
 		return []string{LabelAlone, LabelSick}
+	case b.Cancel > 0:
+		return []string{LabelAlone, LabelCancel}
 	case b.Kills > 0:
 		return []string{LabelKilled}
 	}

@@ -31,8 +31,9 @@ func TestTurns(t *testing.T) {
 		"yardsticks": {Config{Contenders: []Kind{Delayd, Loop, Naive}}, "delayd | loop | naive", "naive | loop | delayd"},
 		"flood": {Config{Contenders: []Kind{Delayd, Loop}, Flood: 1},
 			"delayd, alone | delayd, beside a flood | loop", "loop | delayd, beside a flood | delayd, alone"},
-		"sick":  {Config{Contenders: []Kind{Delayd}, Sick: true}, "delayd, alone | delayd, one unavailable target", "delayd, one unavailable target | delayd, alone"},
-		"kills": {Config{Contenders: []Kind{Delayd, Copy}, Kills: 2}, "delayd, killed on the way | copy", "copy | delayd, killed on the way"},
+		"sick":    {Config{Contenders: []Kind{Delayd}, Sick: true}, "delayd, alone | delayd, one unavailable target", "delayd, one unavailable target | delayd, alone"},
+		"cancels": {Config{Contenders: []Kind{Delayd}, Cancel: 0.2}, "delayd, alone | delayd, with cancels", "delayd, with cancels | delayd, alone"},
+		"kills":   {Config{Contenders: []Kind{Delayd, Copy}, Kills: 2}, "delayd, killed on the way | copy", "copy | delayd, killed on the way"},
 	} {
 		b := &bench{Config: tc.cfg}
 		if got := names(b.turns(1)); got != tc.odd {

@@ -42,8 +42,8 @@ func (b *bench) steady(ctx context.Context, t turn) (Result, error) {
 	}
 	idle, cpu := float64(c.resident())/mib, c.cpu()
 
-	load := b.steadyLoad(s, t.kind)
-	b.Progress.Start(b.say(t, "steady load"), load.tally.expected)
+	load := b.steadyLoad(s, t)
+	b.Progress.Start(b.say(t, "steady load"), load.tally.kept)
 	defer b.Progress.Done()
 	sent, err := b.drive(ctx, s, c, load)
 	if err != nil {
@@ -51,6 +51,11 @@ func (b *bench) steady(ctx context.Context, t turn) (Result, error) {
 	}
 	b.checkPace(t, load, sent)
 	r := load.result(t, sent)
+	if c := load.canceller; c != nil {
+		if note := c.report(&r, t, load.tally.cancelled); note != "" {
+			b.note(note)
+		}
+	}
 	r.IdleMiB = idle
 	r.use(c, load.worked-cpu)
 	return r, nil
@@ -63,20 +68,30 @@ type steadyLoad struct {
 	rate   int
 	paced  time.Duration // how long sending took
 	worked time.Duration // the contender's CPU time at the last arrival
+	// canceller cancels some of it; nil: nobody does. The last record that is sent is due by
+	// lastDue, give or take the way to the broker.
+	canceller *canceller
+	lastDue   time.Time
 }
 
-func (b *bench) steadyLoad(s *stage, kind Kind) *steadyLoad {
+func (b *bench) steadyLoad(s *stage, t turn) *steadyLoad {
 	d := deck{levels: b.Load.Levels, keys: b.Load.Keys, targets: len(s.targets)}
 	if b.Load.Exact {
 		d.exact = longest(b.Load.Levels)
 	}
-	rate, warm := b.rate(kind), warmUp
+	if t.label == LabelCancel {
+		d.cancel = b.Cancel
+	}
+	rate, warm := b.rate(t.kind), warmUp
 	if b.Sick {
 		warm = sickWarmUp
 	}
 	first := int64(warm.Seconds() * float64(rate))
 	n := first + int64(b.Load.Duration.Seconds()*float64(rate))
 	load := &steadyLoad{maker: newMaker(d, b.Load.Size, s.address(d, b.Load.Through)), tally: newTally(d, n), rate: rate}
+	if d.cancel > 0 {
+		load.canceller = newCanceller(load.maker, s.names.Inbox())
+	}
 	load.tally.measured = func(id int64, _ time.Time) bool {
 		return id >= first && (!b.Sick || d.target(id) > 0) // healthy ones only, also where all are: like with like
 	}
@@ -101,13 +116,14 @@ func (b *bench) drive(ctx context.Context, s *stage, c *contender, load *steadyL
 	done := make(chan struct{})
 	g.Go(func() (err error) {
 		defer close(done)
-		load.paced, sent, err = pace(ctx, b.Opts, load.maker, load.rate, load.tally.expected)
+		load.paced, sent, err = pace(ctx, b.Opts, load.maker, load.rate, load.tally.expected, load.canceller)
+		load.lastDue = time.Now().Add(longest(load.tally.levels))
 		return err
 	})
 	g.Go(func() error {
 		patience := longest(load.tally.levels) + lostWait
 		err := in.until(ctx, func() (bool, error) {
-			over := load.tally.complete() || isDone(done) && in.silent(patience)
+			over := load.tally.complete() && load.arrived(done) || isDone(done) && in.silent(patience)
 			if sick && isDone(done) && (over || load.tally.healthy()) {
 				sick, over = false, false
 				if err := s.heal(ctx); err != nil {
@@ -126,6 +142,11 @@ func (b *bench) drive(ctx context.Context, s *stage, c *contender, load *steadyL
 	})
 	err = g.Wait()
 	return sent, err
+}
+
+// arrived reports whether what was cancelled would have arrived too, once all else has.
+func (l *steadyLoad) arrived(done <-chan struct{}) bool {
+	return l.canceller == nil || isDone(done) && time.Now().After(l.lastDue)
 }
 
 // checkPace tells the reader where less was sent than asked for.

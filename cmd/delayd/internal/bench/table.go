@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -36,10 +37,15 @@ var columns = map[Figure]column{
 	FigurePeakMiB:       {"mem peak", ""},
 	FigureIdleCPU:       {"cpu idle", "cpu idle, cpu pending: percent of one core, with nothing to do"},
 	FigurePendingCPU:    {"cpu pending", ""},
+	FigureCancelsMiB:    {"mem cancels", "mem cancels, cpu cancels: with the cancels outstanding too"},
+	FigureCancelsCPU:    {"cpu cancels", ""},
 }
 
 // countHeadings are what was sent and what went wrong with it.
 var countHeadings = []string{"sent", "lost", "twice", "early", "disordered"}
+
+// cancelHeadings are what was cancelled, and what of it was delivered all the same.
+var cancelHeadings = []string{"cancelled", "delivered still"}
 
 const (
 	// lineWidth is where long lines are broken, and indent where the text of
@@ -84,6 +90,18 @@ func (r *Report) WriteText(w io.Writer) error {
 // several reports whether there are more rounds than one.
 func (r *Report) several() bool { return len(r.Runs) > len(r.Summary) }
 
+// cancels reports whether anything was cancelled in any run.
+func (r *Report) cancels() bool {
+	return slices.ContainsFunc(r.Summary, func(s Summary) bool { return s.Cancelled > 0 })
+}
+
+func (r *Report) countHeadings() []string {
+	if r.cancels() {
+		return slices.Concat(countHeadings, cancelHeadings)
+	}
+	return countHeadings
+}
+
 // figures are those that the runs have, in the order to show them in.
 func (r *Report) figures() []Figure {
 	var found []Figure
@@ -105,10 +123,13 @@ func (r *Report) writeSummary(b *strings.Builder) {
 	} else {
 		b.WriteString("\nOne round\n\n")
 	}
-	t := newTable(1, append([]string{"contender", "rounds"}, countHeadings...), figures)
+	t := newTable(1, append([]string{"contender", "rounds"}, r.countHeadings()...), figures)
 	for _, s := range r.Summary {
 		row := table.Row{s.name(), s.Rounds}
 		row = append(row, counts(s.Sent, s.Lost, s.Duplicated, s.Early, s.Disordered)...)
+		if r.cancels() {
+			row = append(row, counts(s.Cancelled, s.CancelledDelivered)...)
+		}
 		for _, f := range figures {
 			v, ok := s.Medians[f]
 			row = append(row, cell(v, ok))
@@ -138,10 +159,13 @@ func (r *Report) writeRatios(b *strings.Builder) {
 func (r *Report) writeRuns(b *strings.Builder) {
 	figures := r.figures()
 	b.WriteString("\nEvery run, in the order they were made\n\n")
-	t := newTable(1, append([]string{"contender", "round"}, countHeadings...), figures)
+	t := newTable(1, append([]string{"contender", "round"}, r.countHeadings()...), figures)
 	for _, run := range r.Runs {
 		row := table.Row{name(run.Contender, run.Label), run.Round}
 		row = append(row, counts(run.Sent, run.Lost, run.Duplicated, run.Early, run.Disordered)...)
+		if r.cancels() {
+			row = append(row, counts(run.Cancelled, run.CancelledDelivered)...)
+		}
 		for _, f := range figures {
 			v, ok := run.figure(f)
 			row = append(row, cell(v, ok))

@@ -66,6 +66,34 @@ delayd         2  40,000     0  1,234      0           0  1.80  3.60  5.40   18.
 	checkText(t, r, want)
 }
 
+// What was cancelled has columns of its own.
+func TestTextOfCancels(t *testing.T) {
+	t.Parallel()
+	r := madeUp(Steady,
+		Result{Contender: Delayd, Label: LabelAlone, Round: 1, Sent: 22_000, CPUPerMillion: 100},
+		Result{Contender: Delayd, Label: LabelCancel, Round: 1, Sent: 22_000, Cancelled: 4400, CancelledDelivered: 1, CPUPerMillion: 120},
+	)
+	var b strings.Builder
+	if err := r.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	_, got, _ := strings.Cut(b.String(), "One round\n\n")
+	want := `CONTENDER             ROUNDS    SENT  LOST  TWICE  EARLY  DISORDERED  CANCELLED  DELIVERED STILL  CPU
+delayd, alone              1  22,000     0      0      0           0          0                0  100
+delayd, with cancels       1  22,000     0      0      0           0      4,400                1  120
+
+cpu: seconds of processor time for a million records
+
+Ratios: the median of those of each round, and the least and the greatest of them
+
+OF                    TO             FIGURE  MEDIAN  LEAST  GREATEST  ROUNDS
+delayd, with cancels  delayd, alone  cpu       1.20   1.20      1.20       1
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // What was not measured is no zero.
 func TestTextOfABacklog(t *testing.T) {
 	t.Parallel()

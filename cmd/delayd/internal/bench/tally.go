@@ -17,7 +17,8 @@ import (
 // what says otherwise.
 type tally struct {
 	deck
-	expected  int64
+	expected  int64    // records that are sent
+	kept      int64    // those of them that are not cancelled
 	seen      []uint64 // a bit for each record
 	last      []int64  // of each lane: the latest record, counted from 1
 	late      *hdrhistogram.Histogram
@@ -25,6 +26,8 @@ type tally struct {
 	perTarget []int64      // different records of each target
 
 	duplicated, early, disordered int64
+	// cancelled are records that were to be cancelled, and arrived.
+	cancelled []int64
 	// strange are records that were never sent.
 	strange           int64
 	firstAt, latestAt time.Time // arrivals of different records
@@ -37,15 +40,15 @@ type tally struct {
 
 func newTally(d deck, expected int64) *tally {
 	return &tally{
-		deck: d, expected: expected,
+		deck: d, expected: expected, kept: d.kept(expected),
 		seen: make([]uint64, (expected+63)/64), last: make([]int64, d.lanes()),
 		late: newHistogram(), perTarget: make([]int64, d.targets),
 		measured: func(int64, time.Time) bool { return true },
 	}
 }
 
-// complete reports whether every record has arrived.
-func (t *tally) complete() bool { return t.delivered.Load() == t.expected }
+// complete reports whether every record has arrived that is not cancelled.
+func (t *tally) complete() bool { return t.delivered.Load() == t.kept }
 
 // observe counts an arrival.
 func (t *tally) observe(rec *kgo.Record, now time.Time) {
@@ -64,6 +67,10 @@ func (t *tally) observe(rec *kgo.Record, now time.Time) {
 		return
 	}
 	t.seen[word] |= bit
+	if t.cancels(id) {
+		t.cancelled = append(t.cancelled, id)
+		return
+	}
 	if t.firstAt.IsZero() {
 		t.firstAt = now
 	}
@@ -105,7 +112,7 @@ func (t *tally) measure(id int64, rec *kgo.Record, now time.Time) {
 func (t *tally) result(sent int64) Result {
 	delivered := t.delivered.Load()
 	r := Result{
-		Sent: sent, Delivered: delivered, Lost: sent - delivered,
+		Sent: sent, Delivered: delivered, Lost: sent - (t.expected - t.kept) - delivered,
 		Duplicated: t.duplicated, Early: t.early, Disordered: t.disordered,
 	}
 	// What came with the first delivery was written before the time began.

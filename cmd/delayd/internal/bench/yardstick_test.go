@@ -55,7 +55,7 @@ func TestYardsticks(t *testing.T) {
 			from := []string{"from-1s", "from-2s"}
 			sent := []kgo.RecordHeader{{Key: "a", Value: []byte("1")}, {Key: "a"}}
 			m := newMaker(d, 20, func(id int64) (string, []kgo.RecordHeader) { return from[d.level(id)], sent })
-			if err := fill(t.Context(), opts, m, records, quiet{}); err != nil {
+			if err := fill(t.Context(), opts, m.record, records, quiet{}); err != nil {
 				t.Fatal(err)
 			}
 

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -163,6 +164,41 @@ func TestPages(t *testing.T) {
 	}
 	if answer := w.ask("GET", "/console/assets/..%2ftemplates%2flayout.html", ""); answer.Code != http.StatusNotFound {
 		t.Errorf("a file that is no asset: %d", answer.Code)
+	}
+}
+
+// The page of levels counts outstanding cancels, and warns when nearly as many are as may be.
+func TestCancelsOnThePage(t *testing.T) {
+	t.Parallel()
+	for marks, want := range map[int]string{
+		0: "", 1: "<b>1</b> cancel or replacement is outstanding, of at most 1,000.",
+		800: "<b>800</b> cancels and replacements are outstanding, of at most 1,000.",
+		801: "801 of at most 1,000 cancels are outstanding: beyond that they are dead letters",
+	} {
+		t.Run(strconv.Itoa(marks), func(t *testing.T) {
+			t.Parallel()
+			broker, err := kfake.NewCluster(kfake.NumBrokers(1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(broker.Close)
+			spec := spec(t)
+			spec.MaxCancels = 1000
+			w := overSpec(t, broker, spec, nil)
+			for range marks {
+				w.cl.Produce(t.Context(), &kgo.Record{Topic: "delay.cancel", Value: []byte("mark")}, nil)
+			}
+			if err := w.cl.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			page := w.ask("GET", "/console/", "").Body.String()
+			if !strings.Contains(page, want) || strings.Contains(page, "beyond that") != (marks > 800) || strings.Contains(page, "outstanding") != (marks > 0) {
+				t.Errorf("%d marks, want %q on\n%s", marks, want, page)
+			}
+			if got := w.ask("GET", "/api/v1/levels", "").Body.String(); strings.Contains(got, fmt.Sprintf(`"cancels_pending":%d,"cancels_max":1000`, marks)) != (marks > 0) {
+				t.Errorf("%d marks: %s", marks, got)
+			}
+		})
 	}
 }
 

@@ -179,6 +179,10 @@ const lateEnough = 10 * time.Second
 // skewed is from which difference of the clocks on there is an alert.
 const skewed = time.Second
 
+// cancelsFull is the part of the cancels that may be outstanding from which on there is an alert, as
+// DelaydCancelsFull of deploy/prometheus has it.
+const cancelsFull = 0.8
+
 // fewAlerts is how many alerts of one kind are lines of their own. More are one line.
 const fewAlerts = 3
 
@@ -273,6 +277,9 @@ func alerts(a answer[view]) []Alert {
 	}
 	group(held, "warning", "./", "%s behind producers' transactions that have not ended, on %d topics: %s", records(allHeld), len(held), someOf(heldOn))
 	group(unheld, "warning", "instances", "Nobody handles %d partitions of %d topics: %s", allUnheld, len(unheld), someOf(unheldOn))
+	if n, most := v.Status.CancelsPending, v.Status.CancelsMax; most > 0 && float64(n) > cancelsFull*float64(most) {
+		add("warning", "./", "%s of at most %s cancels are outstanding: beyond that they are dead letters", number(n), number(most))
+	}
 	if c := v.Clock; c != nil && (c.Least != nil && *c.Least > skewed || c.Most < -skewed) {
 		add("warning", "instances", "%s", clockText(c))
 	}

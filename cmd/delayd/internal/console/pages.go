@@ -191,7 +191,10 @@ func (c *Console) levelsPage(req *http.Request, _ viewer) (content, error) {
 		Rows  []levelRow
 		Quiet int // levels that are left out, as there is nothing to say of them
 		All   bool
-	}{All: req.URL.Query().Get("all") == "true"}
+		// Cancels are the cancels and replacements that are outstanding, of CancelsMax at most; 0: not
+		// known.
+		Cancels, CancelsMax int64
+	}{All: req.URL.Query().Get("all") == "true", Cancels: l.Status.CancelsPending, CancelsMax: l.Status.CancelsMax}
 	for _, t := range everyTopic(l.Status) {
 		r := l.row(t)
 		if t.Level != "" && t.Pending == 0 && r.Note == "" && r.In == 0 && r.Out == 0 && !body.All {
