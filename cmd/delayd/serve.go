@@ -49,7 +49,9 @@ const gcPercent = 200
 // parked is delivered beside what comes due.
 //
 // limitedMemory is the same where addresses are limited: 256 MiB of them have to hold
-// what Go has given back, too.
+// what Go has given back, too, and some 90 MiB beside the heap. Of those the runtime's
+// index of its heap and the entropy buffer of crypto take 32 MiB each, which are hardly
+// touched, and each thread its stack (ulimit -s) in a program built with cgo.
 const (
 	memoryLimit   = 160 << 20
 	limitedMemory = 112 << 20
