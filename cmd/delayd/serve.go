@@ -50,7 +50,9 @@ const gcPercent = 200
 // was parked is delivered beside what comes due.
 //
 // limitedMemory is the same where addresses are limited: 256 MiB of them have to hold
-// what Go has given back, too.
+// what Go has given back, too, and some 90 MiB beside the heap. The runtime's
+// index of its heap and the entropy buffer of crypto take 32 MiB each, which are hardly
+// touched. In a program built with cgo each thread takes its stack (ulimit -s).
 const (
 	memoryLimit   = 192 << 20
 	limitedMemory = 112 << 20

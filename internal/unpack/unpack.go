@@ -93,37 +93,45 @@ func Single() kgo.Decompressor { return New(new(Room), nil) }
 // Decompress is called by franz-go for each compressed batch. Its error makes franz-go
 // deliver what came before the batch, or else return the error for the partition.
 func (u *unpacker) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
-	if codec == kgo.CodecNone {
-		return src, nil
-	}
-	out, err := u.unpack(src, codec)
-	if err != nil {
-		return nil, err
-	}
-	u.room.Give(int64(len(out)))
-	if err := u.admit(recordsTake(out)); err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-// unpack unpacks src into a buffer of its exact size, which it has taken room for.
-func (u *unpacker) unpack(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
 	switch codec {
+	case kgo.CodecNone:
+		return src, nil
 	case kgo.CodecSnappy:
 		return u.snappy(src)
 	case kgo.CodecZstd:
 		return u.zstd(src)
 	}
-	open, closed, err := u.reader(codec)
+	return u.stream(src, codec)
+}
+
+// keep takes room for the records of an unpacked batch, and returns a copy of its exact
+// size. It counts them before it allocates.
+func (u *unpacker) keep(batch []byte) ([]byte, error) {
+	if err := u.admitRecords(batch); err != nil {
+		return nil, err
+	}
+	return bytes.Clone(batch), nil
+}
+
+// admitRecords takes room for what the records of an unpacked batch take. A batch that
+// does not consist of records is checked like others, but keeps no room: no consumer
+// gives that back.
+func (u *unpacker) admitRecords(batch []byte) error {
+	records, size := recordsTake(batch), int64(len(batch))
+	if err := u.admit(max(records, size)); err != nil {
+		return err
+	}
+	u.room.Give(max(size-records, 0))
+	return nil
+}
+
+// stream unpacks what is packed with a codec that is read as a stream.
+func (u *unpacker) stream(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
+	r, put, err := u.reader(src, codec)
 	if err != nil {
 		return nil, err
 	}
-	defer closed()
-	r, err := open(src)
-	if err != nil {
-		return nil, err
-	}
+	defer put()
 	first := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(first)
 	first.Reset()
@@ -131,29 +139,16 @@ func (u *unpacker) unpack(src []byte, codec kgo.CompressionCodecType) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	more := int64(0)
-	if n == unpackFirst {
-		if more, err = io.Copy(io.Discard, io.LimitReader(r, MaxBatchBytes-n+1)); err != nil {
+	if n < unpackFirst {
+		return u.keep(first.Bytes())
+	}
+	return withScratch(func(buf []byte) ([]byte, error) {
+		all := bytes.NewBuffer(append(buf, first.Bytes()...))
+		if _, err := all.ReadFrom(io.LimitReader(r, MaxBatchBytes-n+1)); err != nil {
 			return nil, err
 		}
-	}
-	size := n + more
-	if err := u.admit(size); err != nil {
-		return nil, err
-	}
-	out := make([]byte, size)
-	if more == 0 {
-		copy(out, first.Bytes())
-		return out, nil
-	}
-	if r, err = open(src); err == nil {
-		_, err = io.ReadFull(r, out)
-	}
-	if err != nil {
-		u.room.Give(size)
-		return nil, err
-	}
-	return out, nil
+		return u.keep(all.Bytes())
+	})
 }
 
 // admit takes room for a batch of size bytes. A large one has to wait, too, while the
@@ -168,70 +163,122 @@ func (u *unpacker) admit(size int64) error {
 	return nil
 }
 
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+// buffers hold unpackFirst bytes, and the free space that a bytes.Buffer wants to read the
+// end. All have one size, so that none grows by copying.
+var buffers = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, unpackFirst+bytes.MinRead)) }}
 
-// reader returns how to begin to read what is packed with a codec, as often as wanted,
-// and what gives the codec back.
-func (u *unpacker) reader(codec kgo.CompressionCodecType) (open func([]byte) (io.Reader, error), closed func(), err error) {
+// reader returns a reader that unpacks src, and a function that puts the reader back.
+func (u *unpacker) reader(src []byte, codec kgo.CompressionCodecType) (_ io.Reader, put func(), err error) {
+	in := bytes.NewReader(src)
 	switch codec {
 	case kgo.CodecGzip:
 		r, _ := u.gz.Get().(*gzip.Reader)
 		if r == nil {
 			r = new(gzip.Reader)
 		}
-		return func(b []byte) (io.Reader, error) { return r, r.Reset(bytes.NewReader(b)) }, func() { u.gz.Put(r) }, nil
+		put = func() { in.Reset(nil); u.gz.Put(r) } // the pool must not keep the fetch that src is part of
+		if err := r.Reset(in); err != nil {
+			put()
+			return nil, nil, err
+		}
+		return r, put, nil
 	case kgo.CodecLz4:
 		r, _ := u.lz.Get().(*lz4.Reader)
 		if r == nil {
 			r = lz4.NewReader(nil)
 		}
-		return func(b []byte) (io.Reader, error) { r.Reset(bytes.NewReader(b)); return r, nil }, func() { u.lz.Put(r) }, nil
+		r.Reset(in)
+		return r, func() { in.Reset(nil); u.lz.Put(r) }, nil
 	}
 	return nil, nil, fmt.Errorf("unknown compression codec %d", codec)
 }
 
-// zstd unpacks in one go: read as a stream, a few bytes could ask for a large window. A
-// batch need not say how long it is, and what is appended to grows by being copied. So a
-// large one is unpacked into a buffer that holds all that it may be, and no other
-// meanwhile.
+// zstd unpacks in one go. A stream would need a buffer of the window that the batch
+// names: the furthest that its encoder may look back, 8 MiB by default in some clients
+// and 128 MiB at the highest level of others.
 func (u *unpacker) zstd(src []byte) ([]byte, error) {
-	first := buffers.Get().(*bytes.Buffer)
-	defer buffers.Put(first)
-	first.Reset()
-	first.Grow(unpackFirst)
-	out, err := u.zstdInto(first.AvailableBuffer()[:0:unpackFirst], src)
-	if errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-		unpackLarge.Lock()
-		defer unpackLarge.Unlock()
-		large, _ := largeBuffers.Get().(*[MaxBatchBytes]byte)
-		if large == nil {
-			large = new([MaxBatchBytes]byte)
-		}
-		defer largeBuffers.Put(large)
-		out, err = u.zstdInto(large[:0], src)
-	}
-	switch {
-	case errors.Is(err, zstd.ErrDecoderSizeExceeded):
+	least := zstdLeast(src)
+	if least > MaxBatchBytes {
 		return nil, ErrTooLarge
-	case err != nil:
-		return nil, err
 	}
-	if err := u.admit(int64(len(out))); err != nil {
-		return nil, err
+	if least <= unpackFirst {
+		first := buffers.Get().(*bytes.Buffer)
+		defer buffers.Put(first)
+		first.Reset()
+		out, err := u.zstdInto(first.AvailableBuffer()[:0:unpackFirst], src)
+		switch {
+		case err == nil:
+			return u.keep(out)
+		case !errors.Is(err, errFull):
+			return nil, err
+		}
 	}
-	return bytes.Clone(out), nil
+	return withScratch(func(buf []byte) ([]byte, error) {
+		out, err := u.zstdInto(buf, src)
+		switch {
+		case errors.Is(err, errFull):
+			return nil, ErrTooLarge
+		case err != nil:
+			return nil, err
+		}
+		return u.keep(out)
+	})
 }
 
-// unpackLarge is held while a large batch is unpacked, of all consumers of the process.
-var unpackLarge sync.Mutex
+// zstdBlock is the most bytes that a block of a zstd frame unpacks to (RFC 8878).
+const zstdBlock = 128 << 10
 
-// largeBuffers keeps the buffer for a large batch until memory is collected twice.
-var largeBuffers sync.Pool
+// zstdLeast returns the least that src unpacks to: the sum of those blocks that state
+// their unpacked size, because they are not compressed or repeat one byte. It stops where
+// src is malformed. Without this bound the decoder first appends such a block to a full
+// buffer, which copies all of it, and then compares sizes.
+func zstdLeast(src []byte) (least int64) {
+	for {
+		var h zstd.Header
+		rest, err := h.DecodeAndStrip(src)
+		if err != nil {
+			return least
+		}
+		if src = rest; h.Skippable {
+			if int64(h.SkippableSize) > int64(len(src)) {
+				return least
+			}
+			src = src[h.SkippableSize:]
+			continue
+		}
+		for last := false; !last; {
+			if len(src) < 3 {
+				return least
+			}
+			header := uint32(src[0]) | uint32(src[1])<<8 | uint32(src[2])<<16
+			src = src[3:]
+			last = header&1 == 1
+			size := min(int(header>>3), zstdBlock)
+			packed := size
+			switch header >> 1 & 3 {
+			case 0: // not compressed
+				least += int64(size)
+			case 1: // one byte, repeated
+				least += int64(size)
+				packed = 1
+			}
+			if packed > len(src) {
+				return least
+			}
+			src = src[packed:]
+		}
+		if h.HasCheckSum {
+			src = src[min(4, len(src)):]
+		}
+	}
+}
 
-// zstdInto unpacks src into buf, to no more than that holds. The window that the batch
-// names counts for nothing: it bounds how far an encoder may look back (8 MiB by default
-// in some clients, 128 MiB at the highest level of others). Only a stream is unpacked
-// with a buffer for it.
+// errFull says that a buffer is too small for a batch.
+var errFull = errors.New("the buffer is too small")
+
+// zstdInto unpacks src into buf. It returns errFull where buf has too little room. A
+// decoder that has no room left for a whole block may call the block malformed, so any
+// error that near to the end of buf is errFull.
 func (u *unpacker) zstdInto(buf, src []byte) ([]byte, error) {
 	d, _ := u.zs.Get().(*zstd.Decoder)
 	if d == nil {
@@ -243,7 +290,11 @@ func (u *unpacker) zstdInto(buf, src []byte) ([]byte, error) {
 		}
 	}
 	defer u.zs.Put(d)
-	return d.DecodeAll(src, buf)
+	out, err := d.DecodeAll(src, buf)
+	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || err != nil && len(out)+zstdBlock > cap(buf) {
+		return nil, errFull
+	}
+	return out, err
 }
 
 // xerial begins what Java's snappy writes: blocks, each with its length. Eight bytes of
@@ -276,19 +327,34 @@ func (u *unpacker) snappy(src []byte) ([]byte, error) {
 		}
 		size += int64(n)
 	}
-	if err := u.admit(size); err != nil {
+	if size > MaxBatchBytes {
+		return nil, ErrTooLarge
+	}
+	if size > unpackFirst {
+		return withScratch(func(buf []byte) ([]byte, error) {
+			if err := snappyInto(buf[:size], blocks); err != nil {
+				return nil, err
+			}
+			return u.keep(buf[:size])
+		})
+	}
+	out := make([]byte, size)
+	if err := snappyInto(out, blocks); err != nil {
 		return nil, err
 	}
-	out, at := make([]byte, size), 0
+	return out, u.admitRecords(out)
+}
+
+// snappyInto unpacks blocks into out, which has their exact size.
+func snappyInto(out []byte, blocks [][]byte) error {
 	for _, b := range blocks {
-		part, err := s2.Decode(out[at:], b) // in place: there is room
+		part, err := s2.Decode(out, b) // in place: there is room
 		if err != nil {
-			u.room.Give(size)
-			return nil, err
+			return err
 		}
-		at += len(part)
+		out = out[len(part):]
 	}
-	return out, nil
+	return nil
 }
 
 // Taken is how much memory a fetched record takes, in bytes.
