@@ -57,7 +57,7 @@ func TestAheadRoundTrip(t *testing.T) {
 // over itself.
 func handedOver(committed int64, meta string) *lane {
 	l := newTestLane()
-	l.committed, l.marks, l.ahead = kgo.EpochOffset{Offset: committed}, parseMarks(meta), parseAhead(meta, committed)
+	l.progress.committed, l.marks, l.progress.ahead = kgo.EpochOffset{Offset: committed}, parseMarks(meta), parseAhead(meta, committed)
 	var stop context.CancelFunc
 	l.halt, stop = context.WithCancel(context.Background())
 	stop()

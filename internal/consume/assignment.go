@@ -153,21 +153,21 @@ func (c *Consumer) prime(ctx context.Context, lanes map[partition]*lane, patient
 // begin sets where a lane starts, by the group's commit, nil where there is none, the
 // log's start and what an operator has skipped.
 func (c *Consumer) begin(p partition, l *lane, at *offsets.StableCommit, start int64, s skip) {
-	l.committed = kgo.EpochOffset{Epoch: -1, Offset: start}
+	l.progress.committed = kgo.EpochOffset{Epoch: -1, Offset: start}
 	l.moves = false
 	if at != nil {
 		if of, _ := cutIdentity(at.Metadata); l.id.replaces(of) {
 			c.logRecreated(p.topic, p.n, at.Offset, start)
 			l.moves = true
 		} else {
-			l.committed = kgo.EpochOffset{Epoch: at.Epoch, Offset: at.Offset}
+			l.progress.committed = kgo.EpochOffset{Epoch: at.Epoch, Offset: at.Offset}
 			l.marks = parseMarks(at.Metadata)
-			l.ahead = parseAhead(at.Metadata, at.Offset)
+			l.progress.ahead = parseAhead(at.Metadata, at.Offset)
 		}
 	}
-	l.next = max(start, l.committed.Offset)
+	l.next = max(start, l.progress.committed.Offset)
 	if start != unknownOffset {
-		c.lose(p.topic, p.n, start-l.committed.Offset-l.ahead.below(start), start)
+		c.lose(p.topic, p.n, start-l.progress.committed.Offset-l.progress.ahead.below(start), start)
 	}
 	if s.covers(l.next) {
 		c.logSkip(p, s)

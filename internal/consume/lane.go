@@ -2,8 +2,6 @@ package consume
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,32 +46,26 @@ type lane struct {
 
 	mu         sync.Mutex
 	ring       ring
-	bytes      int64           // taken of the pool by works that are not done
-	unfinished int             // sent and not done
-	unheld     int             // sent and not committed: what is held of the pool's slots
-	behind     int             // those of them that are behind
-	moved      time.Time       // when a work was last done, or came to an empty lane
-	committed  kgo.EpochOffset // the last commit that we know of
-	next       int64           // the offset behind the last that was fetched
-	looked     int64           // next when it was found below the log's start; -1: it was not
-	open       open            // transactions whose end has not been read
-	marks      []seenMark      // from the previous owner's commit
-	ahead      ahead           // from there too
-	finished   int64           // how many works have been done
-	listed     int64           // the same when the commit was made that lists those ahead
-	unread     time.Time       // before which nothing is due that has not been fetched; zero: not before ring.lastDue
-	unstamped  int64           // the last offset of a record that the broker has not stamped
-	marksDirty bool            // what is first seen is not in the commit yet
-	paused     bool            // not fetched: the budget is used by nearer lanes
-	low        int64           // bytes at which one that is paused asks to be fetched again; 0: when empty
-	fetched    time.Time       // from when it is, where it is
-	caughtUp   bool            // the last fetch reached the end, and the next was not held back
-	stalled    *stall          // not read on; nil: it is
-	refused    refusal         // of its commits
-	read       bool            // something was fetched
-	empty      int             // batches in a row of which no record could be decoded
-	placed     bool            // franz-go knows where to start
-	moves      bool            // it starts elsewhere than at its commit
+	progress   progress
+	bytes      int64      // taken of the pool by works that are not done
+	unfinished int        // sent and not done
+	unheld     int        // sent and not committed: what is held of the pool's slots
+	behind     int        // those of them that are behind
+	moved      time.Time  // when a work was last done, or came to an empty lane
+	next       int64      // the offset behind the last that was fetched
+	looked     int64      // next when it was found below the log's start; -1: it was not
+	open       open       // transactions whose end has not been read
+	marks      []seenMark // from the previous owner's commit
+	unread     time.Time  // before which nothing is due that has not been fetched; zero: not before ring.lastDue
+	paused     bool       // not fetched: the budget is used by nearer lanes
+	low        int64      // bytes at which one that is paused asks to be fetched again; 0: when empty
+	fetched    time.Time  // from when it is, where it is
+	caughtUp   bool       // the last fetch reached the end, and the next was not held back
+	stalled    *stall     // not read on; nil: it is
+	read       bool       // something was fetched
+	empty      int        // batches in a row of which no record could be decoded
+	placed     bool       // franz-go knows where to start
+	moves      bool       // it starts elsewhere than at its commit
 }
 
 // push appends what was received at now, and says whether the broker has more.
@@ -82,8 +74,8 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	var bytes int64
 	l.mu.Lock()
 	lost, start := l.missed(&p)
-	if l.committed.Offset == unknownOffset {
-		l.committed.Offset = start
+	if l.progress.committed.Offset == unknownOffset {
+		l.progress.committed.Offset = start
 	}
 	if lost > 0 || p.Records[0].Offset < l.next {
 		l.open = nil // a marker may be among what is missing
@@ -109,7 +101,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 		if rec.Attrs.CompressionType() != 0 {
 			unpacked += w.bytes
 		}
-		if covered := l.ahead.covers(rec); covered || rec.Attrs.IsControl() || l.topic.Aside && probing(rec) {
+		if covered := l.progress.ahead.covers(rec); covered || rec.Attrs.IsControl() || l.topic.Aside && probing(rec) {
 			w.told = covered
 			l.ring.pass(w) // the marker of a transaction, or of a probe, or handled by the previous owner
 			if t, ok := l.open.end(rec); ok {
@@ -124,10 +116,10 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 		if record.Stamped(rec) {
 			w.Due, w.free = l.topic.Handler.Due(rec, theirs)
 		} else {
-			w.seen, l.unstamped = firstSeen(l.marks, rec.Offset, theirs), rec.Offset
+			w.seen, l.progress.unstamped = firstSeen(l.marks, rec.Offset, theirs), rec.Offset
 			w.Due, w.free = l.topic.Handler.Due(rec, w.seen)
 			if l.topic.Wait > 0 {
-				l.marksDirty = true
+				l.progress.marksDirty = true
 				signal(l.c.some)
 			}
 		}
@@ -222,7 +214,7 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 		if w == nil {
 			return batch, time.Hour // until something comes
 		}
-		blocked := w != l.ring.works[l.ring.next] && !l.mayOvertake(w)
+		blocked := w != l.ring.works[l.ring.next] && !(l.pool.mayOvertake() && l.progress.mayOvertake(&l.ring, w, l.c.room.bits()))
 		if blocked {
 			w = l.ring.peek(false)
 		}
@@ -252,23 +244,6 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 		batch = append(batch, w)
 	}
 	return batch, 0
-}
-
-// mayOvertake reports whether a work may be sent before the first that waits: what is
-// handled ahead has to fit in the metadata of the commit. It needs l.mu.
-func (l *lane) mayOvertake(w *Work) bool {
-	if l.pool.overtaking.Load() >= l.pool.maxOvertaking {
-		return false
-	}
-	from, last := l.committed.Offset, max(w.offset, l.ring.farthest)
-	if next := l.ring.next; next > 0 {
-		from = l.ring.works[next-1].offset + 1
-	}
-	told := l.ahead.handled
-	if n := len(told); n > 0 {
-		last = max(last, told[n-1])
-	}
-	return canTell(int64(l.ring.overtaken+1+len(told)), last+1-from, l.c.room.bits())
 }
 
 // send hands batch to the handler, as soon as the lease and the bound on
@@ -342,7 +317,7 @@ func (l *lane) finish(w *Work, now time.Time) {
 		l.use(-bytes)
 	}
 	l.unfinished--
-	l.finished++
+	l.progress.finished++
 	l.moved = now
 	emptied := l.paused && l.bytes <= l.low
 	if emptied {
@@ -363,140 +338,6 @@ func (l *lane) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.unfinished--
-}
-
-// prefix is what can be committed: the offset behind the n first works, all done.
-type prefix struct {
-	lane *lane
-	n    int
-	at   kgo.EpochOffset
-	meta string
-	last int64
-	// told are works behind those, which meta says are handled and no commit before did;
-	// finished is lane.finished when it was made.
-	told     []*Work
-	finished int64
-	padded   bool // to find out how long metadata may be; see metaRoom
-}
-
-// news says whether there is anything to commit that the last commit had not.
-func (l *lane) news() bool {
-	if l.doubted.Load() || l.gone.Load() {
-		return false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.marksDirty ||
-		len(l.ring.works) > 0 && l.ring.works[0].state == done && (!l.c.cfg.Transactional || l.ring.works[0].marker()) ||
-		!l.c.cfg.Transactional && (l.ring.overtaken > 0 || l.halt.Err() != nil) && l.finished != l.listed
-}
-
-// prefix returns what is handled; without news it is what is committed already.
-// What belongs to transactions is not its business: see TxnCommitter.
-func (l *lane) prefix() prefix {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.c.cfg.Transactional {
-		return l.upTo(l.ring.markers(), false)
-	}
-	return l.upTo(l.ring.handled(), true)
-}
-
-// upTo is the prefix of n works. What is done behind them is listed in its metadata: all
-// of it, or what a commit before has listed. It needs l.mu.
-func (l *lane) upTo(n int, all bool) prefix {
-	p := prefix{lane: l, n: n, at: l.committed, finished: l.finished}
-	if p.n > 0 {
-		last := l.ring.works[p.n-1]
-		p.at = kgo.EpochOffset{Epoch: last.epoch, Offset: last.offset + 1}
-	}
-	if n := len(l.ring.works); n > 0 {
-		p.last = l.ring.works[n-1].offset
-	}
-	p.meta = l.id.format()
-	if l.refused.bare {
-		return p
-	}
-	if l.topic.Wait > 0 && l.unstamped >= p.at.Offset { // else there is nothing to mark
-		p.meta += " " + formatMarks(l.ring.works[p.n:])
-	}
-	a, fresh := l.overtaken(p.n, p.at.Offset, all)
-	text, fit := a.format(l.c.room.bits())
-	p.meta = strings.TrimSpace(strings.TrimSpace(p.meta) + " " + text)
-	if fit < len(a.handled) {
-		fresh = slices.DeleteFunc(fresh, func(w *Work) bool { return w.offset >= a.handled[fit] })
-	}
-	p.told = fresh
-	return p
-}
-
-// overtaken is what was handled behind a commit of the first n works, which is at an
-// offset: fresh are those that no commit has listed, empty unless all are wanted. Where
-// nothing overtook, what is done behind a work that is on its way is left out, unless the
-// lane is handed over. The caller has the lock.
-func (l *lane) overtaken(n int, at int64, all bool) (a ahead, fresh []*Work) {
-	a.from = at
-	if l.ring.overtaken == 0 && len(l.ahead.handled) == 0 && (l.halt.Err() == nil || !all) {
-		return a, nil
-	}
-	next := at
-	for _, w := range l.ring.works[n:] {
-		switch {
-		case w.told:
-			a.add(w.offset, w.epoch)
-		case all && w.state == done && !w.marker():
-			a.add(w.offset, w.epoch)
-			fresh = append(fresh, w)
-		}
-		next = w.offset + 1
-	}
-	a.behind(&l.ahead, next) // what we have not even read
-	return a, fresh
-}
-
-// commit says that p has been committed.
-func (l *lane) commit(p prefix) {
-	held, behind, overtook := 0, 0, 0
-	l.mu.Lock()
-	if !l.live.Load() { // it was in doubt whether p was committed, and the partition is gone
-		l.mu.Unlock()
-		return
-	}
-	free := func(w *Work) {
-		if w.marker() || w.told { // which holds nothing, or nothing any more
-			return
-		}
-		held++
-		if w.behind {
-			behind++
-		}
-		if w.overtook {
-			overtook++
-		}
-	}
-	for _, w := range l.ring.works[:p.n] {
-		free(w)
-	}
-	for _, w := range p.told {
-		free(w)
-		w.told = true
-	}
-	l.listed = p.finished
-	if n := len(l.ring.works); n == 0 || l.ring.works[n-1].offset == p.last {
-		l.marksDirty = false
-	}
-	l.ring.drop(p.n)
-	l.refused = refusal{bare: l.refused.bare}
-	l.unheld -= held
-	l.behind -= behind
-	l.committed = p.at
-	l.ahead.handled = l.ahead.handled[l.ahead.below(p.at.Offset):]
-	l.mu.Unlock()
-	l.pool.release(held, behind)
-	l.pool.overtaking.Add(-int64(overtook))
-	if l.topic.Aside {
-		l.nudge() // see hoards
-	}
 }
 
 // end takes the lane out of service: what it holds goes back to its pool, and

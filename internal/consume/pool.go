@@ -108,6 +108,9 @@ func (p *pool) release(n, behind int) {
 	p.behind.Release(int64(behind))
 }
 
+// mayOvertake says whether one more work may be sent before a record in front of it.
+func (p *pool) mayOvertake() bool { return p.overtaking.Load() < p.maxOvertaking }
+
 // full says that the budget is used.
 func (p *pool) full() bool { return p.bytes.Load() >= p.budget }
 

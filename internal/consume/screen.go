@@ -83,7 +83,7 @@ func (w *Work) Drop(now time.Time) {
 		l.ring.overtaken--
 	}
 	l.unfinished--
-	l.finished++
+	l.progress.finished++
 	l.moved = now
 	l.mu.Unlock()
 	if !live {

@@ -307,7 +307,8 @@ func (l *lane) handled() (p prefix, records int) {
 			records++
 		}
 	}
-	p = l.upTo(n, true)
+	p = l.progress.upTo(&l.ring, n, true, l.terms())
+	p.lane = l
 	return p, records + len(p.told)
 }
 
