@@ -90,11 +90,11 @@ func (c *Consumer) newLane(topic string, n int32) *lane {
 		return nil
 	}
 	l := &lane{
-		c: c, topic: t, partition: n, member: c.member(), pool: c.ahead, looked: -1, fetched: time.Now(),
+		c: c, topic: t, partition: n, member: c.member(), usage: usage{pool: c.ahead}, looked: -1, fetched: time.Now(),
 		wake: make(chan struct{}, 1), halted: make(chan struct{}),
 	}
 	if t.Aside {
-		l.pool = c.aside
+		l.usage.pool = c.aside
 	}
 	l.live.Store(true)
 	return l

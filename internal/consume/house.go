@@ -128,7 +128,7 @@ func (c *Consumer) throttle(now time.Time, asideFull bool) {
 	defer c.mu.Unlock()
 	reaches := make(map[*pool][]reach, 2)
 	for _, l := range c.lanes {
-		reaches[l.pool] = append(reaches[l.pool], l.reach())
+		reaches[l.usage.pool] = append(reaches[l.usage.pool], l.reach())
 	}
 	pause, resume := make(map[string][]int32), make(map[string][]int32)
 	for p, lanes := range reaches {
@@ -162,7 +162,7 @@ func (c *Consumer) share(p *pool, lanes []reach, now time.Time, asideFull bool) 
 func (l *lane) isHeld() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.paused
+	return l.usage.paused
 }
 
 // hold notes whether the lane is held back, and adds it to changed when that
@@ -170,15 +170,9 @@ func (l *lane) isHeld() bool {
 func (l *lane) hold(paused bool, low int64, changed map[string][]int32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.paused == paused {
+	if !l.usage.hold(paused, low) {
 		return
 	}
-	l.paused, l.low, l.fetched = paused, low, time.Now()
-	l.caughtUp = false
-	if paused {
-		l.pool.held.Add(l.bytes)
-	} else {
-		l.pool.held.Add(-l.bytes)
-	}
+	l.fetched, l.caughtUp = time.Now(), false
 	changed[l.topic.Name] = append(changed[l.topic.Name], l.partition)
 }

@@ -23,7 +23,6 @@ type lane struct {
 	partition int32
 	member    string // whom the group has assigned it to
 	id        identity
-	pool      *pool
 	purge     purgeState
 
 	clock   atomic.Pointer[clock] // the leader's; nil until a record was read
@@ -44,28 +43,23 @@ type lane struct {
 	tenure context.Context // ends when the partition is given up, with the cause; see Work.Context
 	resign context.CancelCauseFunc
 
-	mu         sync.Mutex
-	ring       ring
-	progress   progress
-	bytes      int64      // taken of the pool by works that are not done
-	unfinished int        // sent and not done
-	unheld     int        // sent and not committed: what is held of the pool's slots
-	behind     int        // those of them that are behind
-	moved      time.Time  // when a work was last done, or came to an empty lane
-	next       int64      // the offset behind the last that was fetched
-	looked     int64      // next when it was found below the log's start; -1: it was not
-	open       open       // transactions whose end has not been read
-	marks      []seenMark // from the previous owner's commit
-	unread     time.Time  // before which nothing is due that has not been fetched; zero: not before ring.lastDue
-	paused     bool       // not fetched: the budget is used by nearer lanes
-	low        int64      // bytes at which one that is paused asks to be fetched again; 0: when empty
-	fetched    time.Time  // from when it is, where it is
-	caughtUp   bool       // the last fetch reached the end, and the next was not held back
-	stalled    *stall     // not read on; nil: it is
-	read       bool       // something was fetched
-	empty      int        // batches in a row of which no record could be decoded
-	placed     bool       // franz-go knows where to start
-	moves      bool       // it starts elsewhere than at its commit
+	mu       sync.Mutex
+	ring     ring
+	progress progress
+	usage    usage
+	moved    time.Time  // when a work was last done, or came to an empty lane
+	next     int64      // the offset behind the last that was fetched
+	looked   int64      // next when it was found below the log's start; -1: it was not
+	open     open       // transactions whose end has not been read
+	marks    []seenMark // from the previous owner's commit
+	unread   time.Time  // before which nothing is due that has not been fetched; zero: not before ring.lastDue
+	fetched  time.Time  // from when it is, where it is
+	caughtUp bool       // the last fetch reached the end, and the next was not held back
+	stalled  *stall     // not read on; nil: it is
+	read     bool       // something was fetched
+	empty    int        // batches in a row of which no record could be decoded
+	placed   bool       // franz-go knows where to start
+	moves    bool       // it starts elsewhere than at its commit
 }
 
 // push appends what was received at now, and says whether the broker has more.
@@ -129,7 +123,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 			l.unread = rec.Timestamp.Add(l.topic.Wait - l.topic.Slack)
 		}
 	}
-	l.use(bytes)
+	l.usage.add(bytes)
 	news := idle || len(l.ring.early) > 0 || len(l.ring.exact) > 0 // else run sleeps until the same record
 	more = !l.caughtUp
 	l.mu.Unlock()
@@ -139,21 +133,13 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 			Int("left_out", dropped).Int("sent", aborted.records-dropped).
 			Msg("the broker gave out records of an aborted transaction as committed ones; those that were not sent yet are left out")
 	}
-	l.pool.bytes.Add(bytes)
+	l.usage.pool.bytes.Add(bytes)
 	unpacking.Give(unpacked)
 	if news {
 		l.nudge()
 	}
 	l.c.wakeLanes(raised)
 	return more
-}
-
-// use counts n bytes, taken of the pool or given back. It needs l.mu.
-func (l *lane) use(n int64) {
-	l.bytes += n
-	if l.paused {
-		l.pool.held.Add(n)
-	}
 }
 
 // nudge has run look at the ring again.
@@ -214,7 +200,7 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 		if w == nil {
 			return batch, time.Hour // until something comes
 		}
-		blocked := w != l.ring.works[l.ring.next] && !(l.pool.mayOvertake() && l.progress.mayOvertake(&l.ring, w, l.c.room.bits()))
+		blocked := w != l.ring.works[l.ring.next] && !(l.usage.pool.mayOvertake() && l.progress.mayOvertake(&l.ring, w, l.c.room.bits()))
 		if blocked {
 			w = l.ring.peek(false)
 		}
@@ -238,7 +224,7 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 			}
 		}
 		if l.ring.take(w) {
-			l.pool.overtaking.Add(1)
+			l.usage.pool.overtaking.Add(1)
 		}
 		w.behind = !w.Due.IsZero() && now.Sub(w.Due) > behindAfter
 		batch = append(batch, w)
@@ -258,49 +244,9 @@ func (l *lane) send(ctx context.Context, batch []*Work) bool {
 	}
 	// What is left has not gone out: its next owner delivers it.
 	l.mu.Lock()
-	l.unfinished -= len(batch)
+	l.usage.unfinished -= len(batch)
 	l.mu.Unlock()
 	return len(batch) == 0
-}
-
-// claim takes slots for batch, which commit gives back. It is false when the lane
-// ended before.
-func (l *lane) claim(ctx context.Context, batch []*Work) bool {
-	n, behind := len(batch), 0
-	for _, w := range batch {
-		if w.behind {
-			behind++
-		}
-	}
-	for l.topic.Aside && l.hoards(n) {
-		select {
-		case <-l.wake: // by commit
-		case <-ctx.Done():
-			return false
-		}
-	}
-	if !l.pool.acquire(ctx, n, behind) {
-		return false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.live.Load() {
-		l.pool.release(n, behind)
-		return false
-	}
-	l.unfinished += n
-	l.unheld += n
-	l.behind += behind
-	return true
-}
-
-// hoards reports whether n more works would leave others fewer slots than the lane has.
-// A lane that is aside keeps its slots for hours when its first work does not end, and
-// those behind it do.
-func (l *lane) hoards(n int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.unheld > 0 && int64(l.unheld+n) > l.pool.free.Load()
 }
 
 func (l *lane) finish(w *Work, now time.Time) {
@@ -314,21 +260,18 @@ func (l *lane) finish(w *Work, now time.Time) {
 	bytes := w.bytes
 	live := l.live.Load()
 	if live {
-		l.use(-bytes)
+		l.usage.add(-bytes)
 	}
-	l.unfinished--
+	l.usage.unfinished--
 	l.progress.finished++
 	l.moved = now
-	emptied := l.paused && l.bytes <= l.low
-	if emptied {
-		l.low = -1 // once
-	}
+	emptied := l.usage.emptied()
 	l.mu.Unlock()
 	if emptied {
 		signal(l.c.eased)
 	}
 	if live {
-		l.pool.give(bytes)
+		l.usage.pool.give(bytes)
 		l.c.handledOne()
 	}
 }
@@ -337,7 +280,7 @@ func (l *lane) finish(w *Work, now time.Time) {
 func (l *lane) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.unfinished--
+	l.usage.unfinished--
 }
 
 // end takes the lane out of service: what it holds goes back to its pool, and
@@ -351,19 +294,16 @@ func (l *lane) end() {
 	}
 	l.mu.Lock()
 	l.live.Store(false)
-	bytes, held, behind := l.bytes, l.unheld, l.behind
 	for _, w := range l.ring.works {
 		if w.overtook && !w.told {
-			l.pool.overtaking.Add(-1)
+			l.usage.pool.overtaking.Add(-1)
 		}
 	}
-	l.use(-bytes)
-	l.paused = false
-	l.unheld, l.behind = 0, 0
+	bytes, held, behind := l.usage.clear()
 	l.ring = ring{}
 	l.mu.Unlock()
-	l.pool.release(held, behind)
-	l.pool.give(bytes)
+	l.usage.pool.release(held, behind)
+	l.usage.pool.give(bytes)
 }
 
 // idle reports whether nothing in flight is worth waiting for at a hand-over. In
@@ -371,7 +311,7 @@ func (l *lane) end() {
 func (l *lane) idle() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.unfinished == 0 || l.c.cfg.Transactional && l.topic.Aside
+	return l.usage.unfinished == 0 || l.c.cfg.Transactional && l.topic.Aside
 }
 
 // stuck returns how long the first record has been overdue, when it is and

@@ -25,7 +25,7 @@ func newTestLane() *lane {
 	c := &Consumer{asked: context.Background(), some: make(chan struct{}, 1), full: make(chan struct{}, 1), prober: prober{soon: make(chan struct{}, 1)}}
 	return &lane{
 		c: c, topic: &Topic{Name: "t", Handler: dueIn(time.Hour), Wait: time.Hour},
-		pool: newPool(DefaultBudget, false), wake: make(chan struct{}, 1), halt: context.Background(),
+		usage: usage{pool: newPool(DefaultBudget, false)}, wake: make(chan struct{}, 1), halt: context.Background(),
 		resign: func(error) {},
 	}
 }

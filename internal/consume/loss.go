@@ -31,7 +31,7 @@ func (l *lane) missed(p *kgo.FetchPartition) (lost, start int64) {
 func (l *lane) passed(start int64) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.paused || start <= l.next || l.next == unknownOffset {
+	if l.usage.paused || start <= l.next || l.next == unknownOffset {
 		l.looked = -1
 		return 0
 	}

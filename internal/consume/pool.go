@@ -155,7 +155,7 @@ func (l *lane) reach() reach {
 	if !l.unread.IsZero() {
 		last = l.unread
 	}
-	r := reach{lane: l, last: l.here(last), moved: l.moved, bytes: l.bytes, paused: l.paused}
+	r := reach{lane: l, last: l.here(last), moved: l.moved, bytes: l.usage.bytes, paused: l.usage.paused}
 	if w := l.ring.peek(len(l.ring.exact) > 0); w != nil {
 		r.next = l.here(w.Due)
 	}

@@ -189,11 +189,10 @@ func (l *lane) commit(p prefix) {
 		return
 	}
 	held, behind, overtook := l.progress.commit(&l.ring, p)
-	l.unheld -= held
-	l.behind -= behind
+	l.usage.release(held, behind)
 	l.mu.Unlock()
-	l.pool.release(held, behind)
-	l.pool.overtaking.Add(-int64(overtook))
+	l.usage.pool.release(held, behind)
+	l.usage.pool.overtaking.Add(-int64(overtook))
 	if l.topic.Aside {
 		l.nudge() // see hoards
 	}

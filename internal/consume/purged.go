@@ -84,13 +84,13 @@ func (l *lane) drop(below int64) (n int64) {
 			n++
 		}
 	}
-	l.bytes -= bytes
+	l.usage.bytes -= bytes
 	live := l.live.Load()
 	l.mu.Unlock()
 	if n == 0 || !live {
 		return 0
 	}
-	l.pool.give(bytes)
+	l.usage.pool.give(bytes)
 	signal(l.c.some)
 	l.nudge()
 	return n

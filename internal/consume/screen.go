@@ -51,8 +51,8 @@ func (l *lane) screened(w *Work) (dropped, ok bool) {
 func (l *lane) discard(w *Work) {
 	bytes := w.bytes
 	w.state, w.Record, w.bytes = done, nil, 0
-	l.use(-bytes)
-	l.pool.give(bytes)
+	l.usage.add(-bytes)
+	l.usage.pool.give(bytes)
 	l.moved = time.Now()
 	l.c.discarded()
 }
@@ -74,15 +74,14 @@ func (w *Work) Drop(now time.Time) {
 	w.state, w.Record, w.bytes = done, nil, 0
 	live := l.live.Load()
 	if live {
-		l.use(-bytes)
-		l.unheld--
-		l.behind -= behind
+		l.usage.add(-bytes)
+		l.usage.release(1, behind)
 	}
 	if overtook && live {
 		w.overtook = false
 		l.ring.overtaken--
 	}
-	l.unfinished--
+	l.usage.unfinished--
 	l.progress.finished++
 	l.moved = now
 	l.mu.Unlock()
@@ -90,10 +89,10 @@ func (w *Work) Drop(now time.Time) {
 		return
 	}
 	if overtook {
-		l.pool.overtaking.Add(-1)
+		l.usage.pool.overtaking.Add(-1)
 	}
-	l.pool.release(1, behind)
-	l.pool.give(bytes)
+	l.usage.pool.release(1, behind)
+	l.usage.pool.give(bytes)
 	l.c.discarded()
 }
 

@@ -297,7 +297,7 @@ func (c *Consumer) resume(parts map[string][]int32) {
 func (l *lane) held() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.paused || l.stalled != nil && l.stalled.tried.IsZero()
+	return l.usage.paused || l.stalled != nil && l.stalled.tried.IsZero()
 }
 
 // heal ends a stall. The caller has the lock.

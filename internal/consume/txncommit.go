@@ -290,9 +290,9 @@ func (l *lane) undo(w *Work) {
 		return // end has given everything back
 	}
 	w.state = sent
-	l.unfinished++
-	l.use(w.bytes)
-	l.pool.bytes.Add(w.bytes)
+	l.usage.unfinished++
+	l.usage.add(w.bytes)
+	l.usage.pool.bytes.Add(w.bytes)
 }
 
 // handled returns what is handled: all at the front, and what overtook a record that is
