@@ -1,7 +1,6 @@
 package deliver
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -110,10 +109,10 @@ func (b *Batch) Send() {
 		b.try()
 	}
 	if b.kind == again && b.o.cfg.TransactionalID != "" {
-		b.o.parkedPost.put(b)
+		b.o.parkedIntake.put(b)
 		return
 	}
-	b.o.post.put(b)
+	b.o.intake.put(b)
 }
 
 // try gives its items what they need in transactions.
@@ -127,54 +126,6 @@ func (b *Batch) try() {
 		it.trial = &b.trials[i]
 		it.trial.work = it.owner.Work()
 		it.trial.source = it.trial.work.Source()
-	}
-}
-
-// post is batches on their way to franz-go. Records that are due in the same
-// millisecond come from many lanes at once; one goroutine passes them all on, so
-// that they go out in one request, where a request for each would cost more than
-// everything else that is done for them.
-type post struct {
-	ready chan struct{} // has room for one: there are batches
-
-	mu      sync.Mutex
-	batches []*Batch
-}
-
-func newPost() post { return post{ready: make(chan struct{}, 1)} }
-
-// put adds b.
-func (p *post) put(b *Batch) {
-	p.mu.Lock()
-	p.batches = append(p.batches, b)
-	p.mu.Unlock()
-	signal(p.ready)
-}
-
-// take returns what was put there since it was called last; into is used again.
-func (p *post) take(into []*Batch) (batches []*Batch) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	batches, p.batches = p.batches, into[:0]
-	return batches
-}
-
-// deliverPost passes on what comes, until the outbox ends.
-func (o *Outbox) deliverPost() {
-	var batches []*Batch
-	for {
-		select {
-		case <-o.post.ready:
-		case <-o.ctx.Done():
-			return
-		}
-		runtime.Gosched() // the other lanes that are due come first
-		batches = o.post.take(batches)
-		now := time.Now()
-		for i, b := range batches {
-			b.pass(now)
-			batches[i] = nil
-		}
 	}
 }
 

@@ -34,7 +34,7 @@ const (
 type txnLoop struct {
 	o         *Outbox
 	kind      kind // direct, or again
-	post      *post
+	intake    *intake
 	offsets   *consume.TxnCommitter
 	producers *transact.Producers
 
@@ -50,9 +50,9 @@ type txnLoop struct {
 	heavy   bool   // the last transaction was one of large records: small ones come first
 }
 
-func (o *Outbox) newTxnLoop(k kind, post *post, committer *consume.TxnCommitter, name string) *txnLoop {
+func (o *Outbox) newTxnLoop(k kind, intake *intake, committer *consume.TxnCommitter, name string) *txnLoop {
 	return &txnLoop{
-		o: o, kind: k, post: post, offsets: committer, rests: make(rests),
+		o: o, kind: k, intake: intake, offsets: committer, rests: make(rests),
 		producers: transact.New(o.ctx, transact.Config{
 			Group: committer.Group(), Member: o.cfg.TransactionalID, Name: name,
 			Client: o.client, Options: o.txnOptions, Log: o.log,
@@ -72,7 +72,7 @@ func (l *txnLoop) run() {
 		l.forget()
 		l.take()
 		wait, soon := l.transact()
-		news := l.post.ready
+		news := l.intake.ready
 		if soon {
 			if wait == 0 {
 				continue
@@ -115,10 +115,10 @@ func (l *txnLoop) transact() (wait time.Duration, soon bool) {
 	return l.settle(t), true
 }
 
-// take empties the post.
+// take empties the intake.
 func (l *txnLoop) take() {
 	l.present = ""
-	for _, b := range l.post.take(nil) {
+	for _, b := range l.intake.take(nil) {
 		for i := range b.items {
 			l.lookAhead(&b.items[i])
 			l.pending = append(l.pending, &b.items[i])
@@ -203,7 +203,7 @@ func (l *txnLoop) gather(t *transaction) {
 	defer end.Stop()
 	for !t.broken() && !t.full() {
 		select {
-		case <-l.post.ready:
+		case <-l.intake.ready:
 			l.take()
 			l.write(t)
 		case <-t.news:

@@ -130,8 +130,8 @@ type Outbox struct {
 	parkedQueue, deadQueue *queue
 	shelves                shelves
 	scans                  scans
-	post                   post
-	parkedPost             post // of what is parked, in transactions
+	intake                 intake
+	parkedIntake           intake // of what is parked, in transactions
 	loops                  []*txnLoop
 	topics                 *topicTable // in transactions
 
@@ -167,9 +167,9 @@ func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 		parked: cfg.Names.Parked(),
 		queues: make(map[queueKey]*queue),
 		limits: make(map[string]int32),
-		post:   newPost(),
+		intake: newIntake(),
 	}
-	o.parkedPost = newPost()
+	o.parkedIntake = newIntake()
 	if err := kgo.ValidateOpts(o.options()...); err != nil {
 		return nil, fmt.Errorf("produce: %w", err)
 	}
@@ -209,7 +209,7 @@ func (o *Outbox) Start() error {
 	o.parkedQueue, o.deadQueue = o.queue(o.parked, own, now), o.queue(o.dead, own, now)
 	o.wg.Go(o.watch)
 	if o.cfg.TransactionalID == "" {
-		o.wg.Go(o.deliverPost)
+		o.wg.Go(o.deliverIntake)
 	}
 	return nil
 }
@@ -222,9 +222,9 @@ func (o *Outbox) Transact(ctx context.Context, committer, parked *consume.TxnCom
 	if err := transact.Supported(ctx, o.client, o.log); err != nil {
 		return err
 	}
-	loops := []*txnLoop{o.newTxnLoop(direct, &o.post, committer, transact.NameDirect)}
+	loops := []*txnLoop{o.newTxnLoop(direct, &o.intake, committer, transact.NameDirect)}
 	if parked != nil {
-		loops = append(loops, o.newTxnLoop(again, &o.parkedPost, parked, transact.NameParked))
+		loops = append(loops, o.newTxnLoop(again, &o.parkedIntake, parked, transact.NameParked))
 	}
 	for _, l := range loops {
 		if err := l.producers.Start(ctx); err != nil {
@@ -246,7 +246,7 @@ func (o *Outbox) Transact(ctx context.Context, committer, parked *consume.TxnCom
 func (o *Outbox) Unstable() {
 	for _, l := range o.loops {
 		l.unstable.Store(true)
-		signal(l.post.ready)
+		signal(l.intake.ready)
 	}
 }
 

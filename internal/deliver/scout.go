@@ -142,8 +142,8 @@ func (o *Outbox) looked(topics []string) {
 			lq.unlock()
 		}
 	}
-	signal(o.post.ready)
-	signal(o.parkedPost.ready)
+	signal(o.intake.ready)
+	signal(o.parkedIntake.ready)
 }
 
 // has reports whether there is a queue.
