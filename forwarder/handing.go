@@ -158,7 +158,7 @@ func (h *handing) serve(t *task) {
 		if t.Context().Err() != nil { // the record's next owner hands it out again
 			break
 		}
-		v := h.judge(t, t.retry.Attempts+1, err)
+		v := h.decide(t, t.retry.Attempts+1, err)
 		if v.counts {
 			t.retry.Attempts++
 		}
@@ -210,8 +210,8 @@ type verdict struct {
 	refusal *levels.Refusal
 }
 
-// judge decides what becomes of a record whose attempt has failed with err.
-func (h *handing) judge(t *task, attempt int, err error) (v verdict) {
+// decide says what becomes of a record whose attempt has failed with err.
+func (h *handing) decide(t *task, attempt int, err error) (v verdict) {
 	if fatal, ok := errors.AsType[*neverError](err); ok {
 		return verdict{counts: true, refusal: &levels.Refusal{Code: levels.Rejected,
 			Detail: fmt.Sprintf("the handler refuses the record: %s", brief(fatal.err))}}

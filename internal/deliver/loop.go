@@ -29,7 +29,7 @@ const (
 // order in which they became due and without a gap. So what it commits of a partition is
 // exactly what it writes. And nothing is sent again within one: whatever fails aborts it,
 // and what was found out about the record or the target decides how the next treats it
-// (see judge). Records of targets that cannot be written are parked, and are the other
+// (see afterAbort). Records of targets that cannot be written are parked, and are the other
 // loop's, which tries what is parked.
 type txnLoop struct {
 	o         *Outbox
@@ -317,7 +317,7 @@ func (l *txnLoop) abort(t *transaction) {
 	}
 	switch end.blames() {
 	case failures:
-		l.judge(t)
+		l.afterAbort(t)
 	case silentOnes:
 		l.hangs(t, silent)
 	}

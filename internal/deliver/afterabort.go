@@ -50,9 +50,9 @@ func foreign(err error) bool {
 	return false
 }
 
-// judge decides by what failed in t how the next transaction treats records and
+// afterAbort decides by what failed in t how the next transaction treats records and
 // targets.
-func (l *txnLoop) judge(t *transaction) {
+func (l *txnLoop) afterAbort(t *transaction) {
 	failed := make(map[*queue][]*item)
 	var order []*queue
 	for _, it := range t.items {
@@ -71,13 +71,13 @@ func (l *txnLoop) judge(t *transaction) {
 		l.o.cfg.Metrics.Retried.Inc()
 	}
 	for _, q := range order {
-		l.judgeQueue(q, failed[q])
+		l.apply(q, failed[q])
 	}
 }
 
-// judgeQueue does what package target decides about the records that failed on one topic.
+// apply does what package target decides about the records that failed on one topic.
 // The first that failed tells what the others may only have failed with.
-func (l *txnLoop) judgeQueue(q *queue, failed []*item) {
+func (l *txnLoop) apply(q *queue, failed []*item) {
 	it := failed[0]
 	class, code := target.Classify(it.trial.err)
 	l.o.targetLog.Warn().Err(it.trial.err).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).Int("records", len(failed)).
@@ -194,7 +194,7 @@ func (l *txnLoop) giveUp(q *queue, failed []*item) {
 	l.rest(failed[0].trial.source, now)
 }
 
-// hangs judges the targets that have not answered.
+// hangs decides how the next transaction treats the targets that have not answered.
 func (l *txnLoop) hangs(t *transaction, silent []*queue) {
 	for _, q := range silent {
 		var items []*item
