@@ -22,7 +22,7 @@ type item struct {
 	shelf    int32       // where, if one did
 	code     levels.Code // of a dead letter
 
-	trial *trial // in transactions
+	txn *txnState // in transactions
 
 	attempts  int
 	since     time.Time   // when it first failed, or was parked

@@ -145,7 +145,7 @@ func (l *txnLoop) write(t *transaction) {
 		if l.withdraw(it, now) {
 			continue
 		}
-		source := it.trial.source
+		source := it.txn.source
 		if len(held) > 0 && held[source] {
 			if l.unknown > 0 && l.unknown < lookupNames {
 				l.lookAhead(it)
@@ -153,7 +153,7 @@ func (l *txnLoop) write(t *transaction) {
 			kept = append(kept, it)
 			continue
 		}
-		if it.trial.work.Refused() || t.keeps(source, it.facts.Topic, now) || !l.route(it, now) || !l.writeOne(t, it, now) {
+		if it.txn.work.Refused() || t.keeps(source, it.facts.Topic, now) || !l.route(it, now) || !l.writeOne(t, it, now) {
 			if held == nil {
 				held = make(map[any]bool)
 			}
@@ -283,11 +283,11 @@ func (l *txnLoop) committed(t *transaction) {
 	now := time.Now()
 	for _, it := range t.items {
 		if len(l.rests) > 0 {
-			l.rests.end(it.trial.source)
-			l.rests.end(it.trial.queue)
+			l.rests.end(it.txn.source)
+			l.rests.end(it.txn.queue)
 		}
-		k := it.trial.queue.kind
-		l.o.count(k, it, it.trial.out, now)
+		k := it.txn.queue.kind
+		l.o.count(k, it, it.txn.out, now)
 		it.batch.arrived()
 	}
 }

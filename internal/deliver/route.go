@@ -13,11 +13,11 @@ import (
 // route decides what is written for it, and where. It returns false while that
 // has to wait.
 func (l *txnLoop) route(it *item, now time.Time) bool {
-	tr := it.trial
-	tr.packing = asUsual
+	st := it.txn
+	st.packing = asUsual
 	l.o.expire(it, now)
-	if tr.refusal != nil && it.code == "" {
-		l.o.toDeadLetter(it, *tr.refusal)
+	if st.refusal != nil && it.code == "" {
+		l.o.toDeadLetter(it, *st.refusal)
 	}
 	q, r := l.find(it, now)
 	switch {
@@ -87,12 +87,12 @@ func (l *txnLoop) lookAhead(it *item) {
 	}
 }
 
-// admit decides whether it is written to q, or parked (then the trial says so), or
+// admit decides whether it is written to q, or parked (then its txnState says so), or
 // refused, or has to wait.
 func (l *txnLoop) admit(q *queue, it *item, now time.Time) (r *Refusal, wait bool) {
 	lq := q.lock()
 	defer lq.unlock()
-	it.trial.queue, it.trial.out = q, it.rec
+	it.txn.queue, it.txn.out = q, it.rec
 	switch {
 	case q.mending:
 		q.o.topics.want(q.topic) // it may have been dropped
@@ -149,7 +149,7 @@ func (q *lockedQueue) awaitOwn(now time.Time) {
 // deadLetter routes it to the dead letters. It returns false while that has to wait.
 func (l *txnLoop) deadLetter(it *item, r Refusal) bool {
 	l.o.toDeadLetter(it, r)
-	it.trial.queue, it.trial.out = l.o.deadQueue, it.rec
+	it.txn.queue, it.txn.out = l.o.deadQueue, it.rec
 	return !l.o.deadQueue.busy() && l.pack(it)
 }
 
@@ -157,21 +157,21 @@ func (l *txnLoop) deadLetter(it *item, r Refusal) bool {
 // takes is sent alone, and compressed: the broker has the last word. It returns false
 // while it has to wait.
 func (l *txnLoop) pack(it *item) bool {
-	tr := it.trial
-	n, limit := record.BatchBytes(tr.out), tr.queue.bound()
+	st := it.txn
+	n, limit := record.BatchBytes(st.out), st.queue.bound()
 	switch {
 	case n <= limit:
 		return true
 	case n <= record.MaxBatchBytes:
-		tr.packing = packingOf(it.src)
+		st.packing = packingOf(it.src)
 		return true
 	case it.code != "":
 		it.shorten(limit)
-		tr.out = it.rec
+		st.out = it.rec
 		return true
 	}
 	l.unpark(it)
-	return l.deadLetter(it, *undelivered(levels.TooLarge, tr.queue.topic,
+	return l.deadLetter(it, *undelivered(levels.TooLarge, st.queue.topic,
 		fmt.Errorf("%w (%d bytes before compression; at most %d can be sent)", errTooLarge, n, int64(record.MaxBatchBytes))))
 }
 
@@ -185,17 +185,17 @@ func (q *queue) bound() int64 {
 // shorten cuts a dead letter down that is too large for its topic: to the limit as it
 // is known, and then as far as it goes. It returns false where that was done before.
 func (it *item) shorten(limit int64) bool {
-	tr := it.trial
-	if tr.letter == nil {
-		tr.letter = it.rec
-		if it.rec = record.Fit(tr.letter, limit); it.rec != tr.letter {
+	st := it.txn
+	if st.letter == nil {
+		st.letter = it.rec
+		if it.rec = record.Fit(st.letter, limit); it.rec != st.letter {
 			return true
 		}
 	}
 	if record.BatchBytes(it.rec) <= record.MinLetterBytes {
 		return false
 	}
-	it.rec = record.Fit(tr.letter, record.MinLetterBytes)
+	it.rec = record.Fit(st.letter, record.MinLetterBytes)
 	return true
 }
 
@@ -209,7 +209,7 @@ func (l *txnLoop) shelve(q *lockedQueue, it *item, now time.Time) bool {
 	}
 	it.facts.Since = it.since.UnixMilli()
 	it.parkedBy, it.shelf = q.self(), q.gate.places.shelf(it.src)
-	it.trial.queue, it.trial.out = l.o.parkedQueue, record.Parked(it.src, l.o.parked, it.facts)
+	it.txn.queue, it.txn.out = l.o.parkedQueue, record.Parked(it.src, l.o.parked, it.facts)
 	q.gate.parked.start()
 	return true
 }
@@ -268,5 +268,5 @@ func (q *lockedQueue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 func (o *Outbox) toDeadLetter(it *item, r Refusal) {
 	o.logDeadLetter(it.src, it.facts, r)
 	it.rec, it.code = record.Dead(it.src, o.dead, it.facts, r, it.attempts), r.Code
-	it.trial.refusal, it.trial.group, it.trial.retried = &r, 0, false
+	it.txn.refusal, it.txn.group, it.txn.retried = &r, 0, false
 }
