@@ -130,9 +130,9 @@ func (l *txnLoop) refresh(q *queue, class target.Class) {
 	defer lq.unlock()
 	switch {
 	case q.kind == own, class != target.Stale && class != target.Missing:
-		lq.scout()
+		lq.lookUp()
 	case class == target.Missing:
-		q.scouted.err, q.scouted.at = errMissing, time.Now()
+		q.metadata.err, q.metadata.at = errMissing, time.Now()
 	}
 }
 

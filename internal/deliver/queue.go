@@ -62,7 +62,7 @@ type queue struct {
 
 	// In transactions records are held by the loop and not here.
 	missing    atomic.Bool // there is no such topic
-	scouted    scouted
+	metadata   topicMetadata
 	unanswered atomic.Int32
 	limit      int64 // a batch that is larger is refused
 	keyed      bool  // the topic is compacted: a record without a key is refused

@@ -97,9 +97,9 @@ func (l *txnLoop) admit(q *queue, it *item, now time.Time) (r *Refusal, wait boo
 	case q.mending:
 		q.o.topics.want(q.topic) // it may have been dropped
 		return nil, true
-	case q.kind == own && q.scouted.err != nil:
+	case q.kind == own && q.metadata.err != nil:
 		if lq.lost(it, now) {
-			return undelivered(target.CodeOf(q.scouted.err), q.topic, q.scouted.err), false
+			return undelivered(target.CodeOf(q.metadata.err), q.topic, q.metadata.err), false
 		}
 		lq.awaitOwn(now)
 		return nil, true
@@ -107,15 +107,15 @@ func (l *txnLoop) admit(q *queue, it *item, now time.Time) (r *Refusal, wait boo
 		return nil, true
 	case q.target.Parked():
 		return nil, !l.shelve(lq, it, now)
-	case q.kind == direct && q.scouted.missing():
-		if now.Sub(q.scouted.at) >= scoutEvery {
-			lq.scout()
+	case q.kind == direct && q.metadata.missing():
+		if now.Sub(q.metadata.at) >= metadataMaxAge {
+			lq.lookUp()
 			return nil, true
 		}
 		if !q.o.topics.await(q.topic) {
-			return notAwaited(q.topic, q.scouted.err), false
+			return notAwaited(q.topic, q.metadata.err), false
 		}
-		lq.closeGate(ByKey, q.scouted.err)
+		lq.closeGate(ByKey, q.metadata.err)
 		return nil, !l.shelve(lq, it, now)
 	case it.code != "":
 		return nil, false // it has nowhere else to go
@@ -128,22 +128,22 @@ func (l *txnLoop) admit(q *queue, it *item, now time.Time) (r *Refusal, wait boo
 // not for the record, because the records of a source wait one after the other here.
 func (q *lockedQueue) lost(it *item, now time.Time) bool {
 	if it.since.IsZero() {
-		it.since = q.scouted.gone
+		it.since = q.metadata.gone
 	}
-	class, _ := target.Classify(q.scouted.err)
-	return class == target.Missing && now.Sub(q.scouted.at) < scoutEvery && q.self().overdue(it, class, now)
+	class, _ := target.Classify(q.metadata.err)
+	return class == target.Missing && now.Sub(q.metadata.at) < metadataMaxAge && q.self().overdue(it, class, now)
 }
 
 // awaitOwn looks up one of the service's own topics again and again, which nothing can
 // be written to. To try would make everybody wait.
 func (q *lockedQueue) awaitOwn(now time.Time) {
-	if now.Sub(q.scouted.at) < scoutEvery {
+	if now.Sub(q.metadata.at) < metadataMaxAge {
 		return
 	}
 	q.o.cfg.Metrics.Retried.Inc()
-	q.o.targetLog.Warn().Err(connect.GrantWrite(q.scouted.err, q.topic)).Str("topic", q.topic).
+	q.o.targetLog.Warn().Err(connect.GrantWrite(q.metadata.err, q.topic)).Str("topic", q.topic).
 		Msg("cannot write to one of the service's own topics; records for it wait")
-	q.scout()
+	q.lookUp()
 }
 
 // deadLetter routes it to the dead letters. It returns false while that has to wait.
@@ -223,7 +223,7 @@ func (q *queue) busy() bool {
 	case q.mending:
 		q.o.topics.want(q.topic) // it may have been dropped
 		return true
-	case q.scouted.err != nil:
+	case q.metadata.err != nil:
 		lq.awaitOwn(time.Now())
 		return true
 	}
@@ -233,11 +233,11 @@ func (q *queue) busy() bool {
 // refuses says whether it is known beforehand that the topic does not take it, or
 // that it has to wait until that is known again.
 func (q *lockedQueue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
-	s := &q.scouted
-	fresh := now.Sub(s.at) < scoutEvery
+	s := &q.metadata
+	fresh := now.Sub(s.at) < metadataMaxAge
 	refuse := func(code levels.Code, err error) (*Refusal, bool) {
 		if !fresh {
-			q.scout()
+			q.lookUp()
 			return nil, true
 		}
 		return undelivered(code, q.topic, err), false
@@ -249,7 +249,7 @@ func (q *lockedQueue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 			return refuse(code, s.err)
 		}
 		if !fresh {
-			q.scout()
+			q.lookUp()
 		}
 		return nil, true
 	case q.kind != own && s.err != nil:
