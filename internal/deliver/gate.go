@@ -39,7 +39,7 @@ const (
 type gate struct {
 	unavailable bool // counted as such: closed, and not by a pause
 	parked      parkedOffsets
-	places      places // where what is set aside goes
+	placement   placement // where what is set aside goes
 }
 
 // parkedOffsets is what is known of the records parked for one target. It has a
@@ -85,14 +85,14 @@ func (p *parkedOffsets) behind(committed func(partition int32) int64) (behind in
 	return behind, p.underway > 0
 }
 
-// closeGate has records parked from now on, on the shelf where there are some
+// closeGate has records parked from now on, on the parked partition where there are some
 // already, or on any (ByKey), and parks what the queue holds: what comes now would be
 // parked in front of it. why is nil unless the target takes no records.
-func (q *lockedQueue) closeGate(shelf int32, why error) {
+func (q *lockedQueue) closeGate(partition int32, why error) {
 	if !q.target.Park() {
 		return
 	}
-	q.gate.places.shelves = q.o.shelves.take(q.topic, shelf, q.o.owned())
+	q.gate.placement.partitions = q.o.parkedPartitions.take(q.topic, partition, q.o.owned())
 	q.countUnavailable()
 	switch {
 	case q.target.Paused(): // whoever follows what is paused logs it
@@ -128,7 +128,7 @@ func (q *lockedQueue) park(it *item) {
 	q.gate.parked.start()
 	q.o.parkedQueue.send(&item{
 		owner: it.owner, src: it.src, facts: it.facts, rec: record.Parked(it.src, q.o.parked, it.facts),
-		parkedBy: q.self(), shelf: q.gate.places.shelf(it.src),
+		parkedBy: q.self(), parkedOn: q.gate.placement.partition(it.src),
 	}, time.Now())
 }
 
@@ -146,8 +146,8 @@ func (q *queue) look(committed kadm.OffsetResponses, now time.Time) (reopening b
 	})
 	switch q.target.Look(now, behind, underway) {
 	case target.Send:
-		q.o.shelves.give(q.gate.places.shelves)
-		q.gate.places = places{}
+		q.o.parkedPartitions.give(q.gate.placement.partitions)
+		q.gate.placement = placement{}
 		lq.countUnavailable()
 		q.o.targetLog.Info().Str("topic", q.topic).Msg("nothing is parked for the target any more") // delivered, or dead
 		lq.releaseWaiting()
@@ -246,7 +246,7 @@ func (o *Outbox) CloseGates(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o.shelves.count(int32(len(ends[o.parked])))
+	o.parkedPartitions.count(int32(len(ends[o.parked])))
 	o.scans.Lock()
 	defer o.scans.Unlock()
 	from, upTo := make(map[int32]kgo.Offset), make(map[int32]int64)
@@ -324,7 +324,7 @@ func (o *Outbox) closeGateFor(rec *kgo.Record) {
 	lq.closeGate(rec.Partition, nil)
 	if topic, partition, ok := record.ParkedSource(rec); ok {
 		from := source{topic, partition}
-		q.o.shelves.found(&q.gate.places, from, rec.Partition)
+		q.o.parkedPartitions.found(&q.gate.placement, from, rec.Partition)
 	}
 	q.gate.parked.mu.Lock()
 	defer q.gate.parked.mu.Unlock()

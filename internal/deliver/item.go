@@ -19,7 +19,7 @@ type item struct {
 	rec      *kgo.Record
 	put      bool        // to a topic of the service itself
 	parkedBy *queue      // the queue that set it aside
-	shelf    int32       // where, if one did
+	parkedOn int32       // where, if one did
 	code     levels.Code // of a dead letter
 
 	txn *txnState // in transactions

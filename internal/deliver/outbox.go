@@ -128,7 +128,7 @@ type Outbox struct {
 	wg   sync.WaitGroup
 
 	parkedQueue, deadQueue *queue
-	shelves                shelves
+	parkedPartitions       parkedPartitions
 	scans                  scans
 	intake                 intake
 	parkedIntake           intake // of what is parked, in transactions

@@ -175,7 +175,7 @@ func (q *lockedQueue) partition(it *item) int32 {
 	n := ByKey
 	switch {
 	case it.parkedBy != nil:
-		n = it.shelf
+		n = it.parkedOn
 	case q.kind != own:
 		n = it.facts.Partition
 	}

@@ -106,7 +106,7 @@ func (l *txnLoop) admit(q *queue, it *item, now time.Time) (r *Refusal, wait boo
 	case q.target.State() == target.HalfOpen || lq.holds(it):
 		return nil, true
 	case q.target.Parked():
-		return nil, !l.shelve(lq, it, now)
+		return nil, !l.toParked(lq, it, now)
 	case q.kind == direct && q.metadata.missing():
 		if now.Sub(q.metadata.at) >= metadataMaxAge {
 			lq.lookUp()
@@ -116,7 +116,7 @@ func (l *txnLoop) admit(q *queue, it *item, now time.Time) (r *Refusal, wait boo
 			return notAwaited(q.topic, q.metadata.err), false
 		}
 		lq.closeGate(ByKey, q.metadata.err)
-		return nil, !l.shelve(lq, it, now)
+		return nil, !l.toParked(lq, it, now)
 	case it.code != "":
 		return nil, false // it has nowhere else to go
 	}
@@ -199,8 +199,8 @@ func (it *item) shorten(limit int64) bool {
 	return true
 }
 
-// shelve parks it.
-func (l *txnLoop) shelve(q *lockedQueue, it *item, now time.Time) bool {
+// toParked parks it.
+func (l *txnLoop) toParked(q *lockedQueue, it *item, now time.Time) bool {
 	if l.o.parkedQueue.busy() {
 		return false
 	}
@@ -208,7 +208,7 @@ func (l *txnLoop) shelve(q *lockedQueue, it *item, now time.Time) bool {
 		it.since = now
 	}
 	it.facts.Since = it.since.UnixMilli()
-	it.parkedBy, it.shelf = q.self(), q.gate.places.shelf(it.src)
+	it.parkedBy, it.parkedOn = q.self(), q.gate.placement.partition(it.src)
 	it.txn.queue, it.txn.out = l.o.parkedQueue, record.Parked(it.src, l.o.parked, it.facts)
 	q.gate.parked.start()
 	return true

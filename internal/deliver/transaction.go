@@ -95,7 +95,7 @@ func (t *transaction) write(it *item, c candidate, o *Outbox, now time.Time) {
 	rec.Partition, rec.Timestamp = ByKey, stamp(it.owner, now)
 	switch {
 	case it.parkedBy != nil:
-		rec.Partition = it.shelf
+		rec.Partition = it.parkedOn
 	case st.queue.kind != own:
 		rec.Partition = it.facts.Partition
 	}
