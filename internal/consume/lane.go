@@ -157,8 +157,8 @@ func (l *lane) run() {
 	}
 	timer := time.NewTimer(surely)
 	defer timer.Stop()
-	var nap nap
-	defer nap.close()
+	var precise sleeper
+	defer precise.close()
 	room := sendBatch
 	if l.topic.OneByOne {
 		room = 1
@@ -174,7 +174,7 @@ func (l *lane) run() {
 			continue
 		}
 		if sleep <= lastStretch {
-			nap.sleep(sleep)
+			precise.sleep(sleep)
 			continue
 		}
 		timer.Reset(sleep - lastStretch)
