@@ -257,7 +257,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		tasks.Go(func() { c.keepDiscovering(ctx) })
 	}
 	tasks.Go(func() { c.commitLoop(c.work) })
-	tasks.Go(func() { c.keepHouse(c.work) })
+	tasks.Go(func() { c.maintain(c.work) })
 	tasks.Go(func() { c.keepClocks(c.work) })
 	tasks.Go(func() { c.watchLoss(ctx) })
 	tasks.Go(func() { c.watchStalls(ctx) })
