@@ -200,7 +200,7 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 		if w == nil {
 			return batch, time.Hour // until something comes
 		}
-		blocked := w != l.ring.works[l.ring.next] && !(l.usage.pool.mayOvertake() && l.progress.mayOvertake(&l.ring, w, l.c.room.bits()))
+		blocked := w != l.ring.works[l.ring.next] && !(l.usage.pool.mayOvertake() && l.progress.mayOvertake(&l.ring, w, l.c.metadataLimit.bits()))
 		if blocked {
 			w = l.ring.peek(false)
 		}

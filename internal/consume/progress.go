@@ -30,7 +30,7 @@ type prefix struct {
 	// finished is progress.finished when it was made.
 	told     []*Work
 	finished int64
-	padded   bool // to find out how long metadata may be; see metaRoom
+	padded   bool // to find out how long metadata may be; see metadataLimit
 }
 
 // terms are what a commit of a lane depends on apart from its works.
@@ -152,7 +152,7 @@ func (s *progress) commit(r *ring, p prefix) (held, behind, overtook int) {
 func (l *lane) terms() terms {
 	return terms{
 		transactional: l.c.cfg.Transactional, leaving: l.halt.Err() != nil, marks: l.topic.Wait > 0,
-		id: l.id.format(), bits: l.c.room.bits(),
+		id: l.id.format(), bits: l.c.metadataLimit.bits(),
 	}
 }
 
