@@ -35,7 +35,7 @@ func TestAbortedAsCommitted(t *testing.T) {
 		l.push(fetched(recs[cut:]...), epoch)
 		var waits []int64
 		var bytes int64
-		for _, w := range l.ring.works {
+		for _, w := range l.queue.works {
 			if w.state == waiting {
 				waits, bytes = append(waits, w.offset), bytes+w.bytes
 			}

@@ -171,7 +171,7 @@ func (c *Consumer) begin(p partition, l *lane, at *offsets.StableCommit, start i
 	}
 	if s.covers(l.next) {
 		c.logSkip(p, s)
-		l.ring.pass(&Work{lane: l, offset: s.to - 1, epoch: -1})
+		l.queue.pass(&Work{lane: l, offset: s.to - 1, epoch: -1})
 		l.next, l.moves = s.to, true
 	}
 }

@@ -44,7 +44,7 @@ type lane struct {
 	resign context.CancelCauseFunc
 
 	mu       sync.Mutex
-	ring     ring
+	queue    dueQueue
 	progress progress
 	usage    usage
 	moved    time.Time  // when a work was last done, or came to an empty lane
@@ -52,7 +52,7 @@ type lane struct {
 	looked   int64      // next when it was found below the log's start; -1: it was not
 	open     open       // transactions whose end has not been read
 	marks    []seenMark // from the previous owner's commit
-	unread   time.Time  // before which nothing is due that has not been fetched; zero: not before ring.lastDue
+	unread   time.Time  // before which nothing is due that has not been fetched; zero: not before queue.lastDue
 	fetched  time.Time  // from when it is, where it is
 	caughtUp bool       // the last fetch reached the end, and the next was not held back
 	stalled  *stall     // not read on; nil: it is
@@ -79,12 +79,12 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	l.next = p.Records[len(p.Records)-1].Offset + 1
 	tail := l.caughtUp // what comes now was appended just now
 	l.caughtUp = p.Records[len(p.Records)-1].Offset+1 >= p.HighWatermark
-	if len(l.ring.works) == 0 {
+	if len(l.queue.works) == 0 {
 		l.moved = now
 	}
 	raised := l.observe(p.Records[len(p.Records)-1], now, tail && l.caughtUp)
 	theirs := l.now(now)
-	idle := !l.ring.waits()
+	idle := !l.queue.waits()
 	works := make([]Work, len(p.Records))
 	var unpacked int64
 	var aborted openTransaction // of all
@@ -97,9 +97,9 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 		}
 		if covered := l.progress.ahead.covers(rec); covered || rec.Attrs.IsControl() || l.topic.Aside && probing(rec) {
 			w.told = covered
-			l.ring.pass(w) // the marker of a transaction, or of a probe, or handled by the previous owner
+			l.queue.pass(w) // the marker of a transaction, or of a probe, or handled by the previous owner
 			if t, ok := l.open.end(rec); ok {
-				n, taken := l.ring.abort(rec.ProducerID, t.first)
+				n, taken := l.queue.abort(rec.ProducerID, t.first)
 				aborted, dropped, bytes = openTransaction{t.first, aborted.records + t.records}, dropped+n, bytes-taken
 			}
 			continue
@@ -118,13 +118,13 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 			}
 		}
 		bytes += w.bytes
-		l.ring.push(w)
-		if l.unread = (time.Time{}); w.free || l.ring.exact.first() != nil {
+		l.queue.push(w)
+		if l.unread = (time.Time{}); w.free || l.queue.exact.first() != nil {
 			l.unread = rec.Timestamp.Add(l.topic.Wait - l.topic.Slack)
 		}
 	}
 	l.usage.add(bytes)
-	news := idle || len(l.ring.early) > 0 || len(l.ring.exact) > 0 // else run sleeps until the same record
+	news := idle || len(l.queue.early) > 0 || len(l.queue.exact) > 0 // else run sleeps until the same record
 	more = !l.caughtUp
 	l.mu.Unlock()
 	l.c.lose(l.topic.Name, l.partition, lost, start)
@@ -142,7 +142,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	return more
 }
 
-// nudge has run look at the ring again.
+// nudge has run look at the queue again.
 func (l *lane) nudge() { signal(l.wake) }
 
 // run sleeps until the next work is due, then sends all that is due, until the
@@ -196,13 +196,13 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(batch) < cap(batch) {
-		w := l.ring.peek(true)
+		w := l.queue.peek(true)
 		if w == nil {
 			return batch, time.Hour // until something comes
 		}
-		blocked := w != l.ring.works[l.ring.next] && !(l.usage.pool.mayOvertake() && l.progress.mayOvertake(&l.ring, w, l.c.metadataLimit.bits()))
+		blocked := w != l.queue.works[l.queue.next] && !(l.usage.pool.mayOvertake() && l.progress.mayOvertake(&l.queue, w, l.c.metadataLimit.bits()))
 		if blocked {
-			w = l.ring.peek(false)
+			w = l.queue.peek(false)
 		}
 		if wait := w.Due.Sub(now); wait > CommitInterval && blocked {
 			return batch, CommitInterval // a commit may have made room
@@ -223,7 +223,7 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 				continue
 			}
 		}
-		if l.ring.take(w) {
+		if l.queue.take(w) {
 			l.usage.pool.overtaking.Add(1)
 		}
 		w.behind = !w.Due.IsZero() && now.Sub(w.Due) > behindAfter
@@ -294,13 +294,13 @@ func (l *lane) end() {
 	}
 	l.mu.Lock()
 	l.live.Store(false)
-	for _, w := range l.ring.works {
+	for _, w := range l.queue.works {
 		if w.overtook && !w.told {
 			l.usage.pool.overtaking.Add(-1)
 		}
 	}
 	bytes, held, behind := l.usage.clear()
-	l.ring = ring{}
+	l.queue = dueQueue{}
 	l.mu.Unlock()
 	l.usage.pool.release(held, behind)
 	l.usage.pool.give(bytes)
@@ -319,11 +319,11 @@ func (l *lane) idle() bool {
 func (l *lane) stuck(now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := l.ring.handled()
-	if l.suspended.Load() || n == len(l.ring.works) || now.Sub(l.moved) < stuckAfter {
+	n := l.queue.handled()
+	if l.suspended.Load() || n == len(l.queue.works) || now.Sub(l.moved) < stuckAfter {
 		return 0
 	}
-	overdue := min(l.now(now).Sub(l.ring.works[n].Due), now.Sub(l.moved))
+	overdue := min(l.now(now).Sub(l.queue.works[n].Due), now.Sub(l.moved))
 	if overdue > stuckAfter {
 		return overdue
 	}

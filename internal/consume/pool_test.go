@@ -256,13 +256,13 @@ func TestReach(t *testing.T) {
 	fetched.push(seconds(5), nil, 0)
 	fetched.push(seconds(9), nil, 0)
 	fetched.push(seconds(1), nil, 0)
-	l.ring, l.usage.bytes, l.usage.paused = fetched.ring, 17, true
+	l.queue, l.usage.bytes, l.usage.paused = fetched.queue, 17, true
 	want := reach{lane: &l, next: seconds(5), last: seconds(9), bytes: 17, paused: true}
 	if r := l.reach(); r != want {
 		t.Errorf("reach %+v, want %+v", r, want)
 	}
-	if w := l.ring.peek(true); !w.Due.Equal(seconds(1)) {
-		t.Errorf("the next is due at %v: what a pool asked has changed the ring", w.Due.Sub(epoch).Round(time.Second))
+	if w := l.queue.peek(true); !w.Due.Equal(seconds(1)) {
+		t.Errorf("the next is due at %v: what a pool asked has changed the queue", w.Due.Sub(epoch).Round(time.Second))
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // progress is how far the works of a lane are handled and committed, and so what its next
-// commit says. The lane's lock guards it together with the ring.
+// commit says. The lane's lock guards it together with the queue.
 type progress struct {
 	committed  kgo.EpochOffset // the last commit that we know of
 	ahead      ahead           // from the previous owner's commit
@@ -44,44 +44,44 @@ type terms struct {
 
 // mayOvertake reports whether a work may be sent before the first that waits. What is
 // handled ahead has to fit in the metadata of the commit, which has room for bits of it.
-func (s *progress) mayOvertake(r *ring, w *Work, bits int64) bool {
-	from, last := s.committed.Offset, max(w.offset, r.farthest)
-	if next := r.next; next > 0 {
-		from = r.works[next-1].offset + 1
+func (s *progress) mayOvertake(q *dueQueue, w *Work, bits int64) bool {
+	from, last := s.committed.Offset, max(w.offset, q.farthest)
+	if next := q.next; next > 0 {
+		from = q.works[next-1].offset + 1
 	}
 	told := s.ahead.handled
 	if n := len(told); n > 0 {
 		last = max(last, told[n-1])
 	}
-	return canTell(int64(r.overtaken+1+len(told)), last+1-from, bits)
+	return canTell(int64(q.overtaken+1+len(told)), last+1-from, bits)
 }
 
 // news says whether there is anything to commit that the last commit had not.
-func (s *progress) news(r *ring, t terms) bool {
+func (s *progress) news(q *dueQueue, t terms) bool {
 	return s.marksDirty ||
-		len(r.works) > 0 && r.works[0].state == done && (!t.transactional || r.works[0].marker()) ||
-		!t.transactional && (r.overtaken > 0 || t.leaving) && s.finished != s.listed
+		len(q.works) > 0 && q.works[0].state == done && (!t.transactional || q.works[0].marker()) ||
+		!t.transactional && (q.overtaken > 0 || t.leaving) && s.finished != s.listed
 }
 
 // upTo is the prefix of n works. What is done behind them is listed in its metadata: all
 // of it, or what a commit before has listed.
-func (s *progress) upTo(r *ring, n int, all bool, t terms) prefix {
+func (s *progress) upTo(q *dueQueue, n int, all bool, t terms) prefix {
 	p := prefix{n: n, at: s.committed, finished: s.finished}
 	if p.n > 0 {
-		last := r.works[p.n-1]
+		last := q.works[p.n-1]
 		p.at = kgo.EpochOffset{Epoch: last.epoch, Offset: last.offset + 1}
 	}
-	if n := len(r.works); n > 0 {
-		p.last = r.works[n-1].offset
+	if n := len(q.works); n > 0 {
+		p.last = q.works[n-1].offset
 	}
 	p.meta = t.id
 	if s.refused.bare {
 		return p
 	}
 	if t.marks && s.unstamped >= p.at.Offset { // else there is nothing to mark
-		p.meta += " " + formatMarks(r.works[p.n:])
+		p.meta += " " + formatMarks(q.works[p.n:])
 	}
-	a, fresh := s.overtaken(r.works[p.n:], p.at.Offset, all, all && t.leaving || r.overtaken > 0)
+	a, fresh := s.overtaken(q.works[p.n:], p.at.Offset, all, all && t.leaving || q.overtaken > 0)
 	text, fit := a.format(t.bits)
 	p.meta = strings.TrimSpace(strings.TrimSpace(p.meta) + " " + text)
 	if fit < len(a.handled) {
@@ -117,7 +117,7 @@ func (s *progress) overtaken(works []*Work, at int64, all, gaps bool) (a ahead, 
 
 // commit notes that p has been committed, and forgets its works. It returns how many slots
 // they held, how many of these are for works that are behind, and how many works overtook.
-func (s *progress) commit(r *ring, p prefix) (held, behind, overtook int) {
+func (s *progress) commit(q *dueQueue, p prefix) (held, behind, overtook int) {
 	free := func(w *Work) {
 		if w.marker() || w.told { // which holds nothing, or nothing any more
 			return
@@ -130,7 +130,7 @@ func (s *progress) commit(r *ring, p prefix) (held, behind, overtook int) {
 			overtook++
 		}
 	}
-	for _, w := range r.works[:p.n] {
+	for _, w := range q.works[:p.n] {
 		free(w)
 	}
 	for _, w := range p.told {
@@ -138,10 +138,10 @@ func (s *progress) commit(r *ring, p prefix) (held, behind, overtook int) {
 		w.told = true
 	}
 	s.listed = p.finished
-	if n := len(r.works); n == 0 || r.works[n-1].offset == p.last {
+	if n := len(q.works); n == 0 || q.works[n-1].offset == p.last {
 		s.marksDirty = false
 	}
-	r.drop(p.n)
+	q.drop(p.n)
 	s.refused = refusal{bare: s.refused.bare}
 	s.committed = p.at
 	s.ahead.handled = s.ahead.handled[s.ahead.below(p.at.Offset):]
@@ -164,7 +164,7 @@ func (l *lane) news() bool {
 	t := l.terms()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.progress.news(&l.ring, t)
+	return l.progress.news(&l.queue, t)
 }
 
 // prefix returns what is handled; without news it is what is committed already.
@@ -172,11 +172,11 @@ func (l *lane) news() bool {
 func (l *lane) prefix() prefix {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n, all := l.ring.handled(), true
+	n, all := l.queue.handled(), true
 	if l.c.cfg.Transactional {
-		n, all = l.ring.markers(), false
+		n, all = l.queue.markers(), false
 	}
-	p := l.progress.upTo(&l.ring, n, all, l.terms())
+	p := l.progress.upTo(&l.queue, n, all, l.terms())
 	p.lane = l
 	return p
 }
@@ -188,7 +188,7 @@ func (l *lane) commit(p prefix) {
 		l.mu.Unlock()
 		return
 	}
-	held, behind, overtook := l.progress.commit(&l.ring, p)
+	held, behind, overtook := l.progress.commit(&l.queue, p)
 	l.usage.release(held, behind)
 	l.mu.Unlock()
 	l.usage.pool.release(held, behind)

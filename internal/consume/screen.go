@@ -79,7 +79,7 @@ func (w *Work) Drop(now time.Time) {
 	}
 	if overtook && live {
 		w.overtook = false
-		l.ring.overtaken--
+		l.queue.overtaken--
 	}
 	l.usage.unfinished--
 	l.progress.finished++

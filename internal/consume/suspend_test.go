@@ -17,7 +17,7 @@ func TestSuspendedLane(t *testing.T) {
 	paused, other := &lane{topic: &Topic{}, wake: make(chan struct{}, 1)}, &lane{topic: &Topic{}}
 	for _, l := range []*lane{paused, other} {
 		l.usage.pool, l.moved = newPool(1000, false), long
-		l.ring.push(&Work{Record: &kgo.Record{}, Due: long, lane: l, bytes: 900})
+		l.queue.push(&Work{Record: &kgo.Record{}, Due: long, lane: l, bytes: 900})
 		l.usage.bytes = 900
 	}
 	paused.suspend(true)

@@ -301,13 +301,13 @@ func (l *lane) undo(w *Work) {
 func (l *lane) handled() (p prefix, records int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := l.ring.handled()
-	for _, w := range l.ring.works[:n] {
+	n := l.queue.handled()
+	for _, w := range l.queue.works[:n] {
 		if !w.marker() && !w.told {
 			records++
 		}
 	}
-	p = l.progress.upTo(&l.ring, n, true, l.terms())
+	p = l.progress.upTo(&l.queue, n, true, l.terms())
 	p.lane = l
 	return p, records + len(p.told)
 }
@@ -317,9 +317,9 @@ func (l *lane) handled() (p prefix, records int) {
 func (w *Work) marker() bool { return w.bytes == 0 }
 
 // markers returns how many works at the front are markers.
-func (r *ring) markers() int {
+func (q *dueQueue) markers() int {
 	n := 0
-	for n < len(r.works) && r.works[n].marker() {
+	for n < len(q.works) && q.works[n].marker() {
 		n++
 	}
 	return n
