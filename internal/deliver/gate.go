@@ -46,8 +46,19 @@ type gate struct {
 // lock of its own because the queue of the parked topic reports to it.
 type parkedOffsets struct {
 	mu       sync.Mutex
-	underway int             // on their way to the parked topic
-	last     map[int32]int64 // the last offset there, by partition
+	underway int         // on their way to the parked topic
+	last     lastOffsets // there
+}
+
+// lastOffsets are the last offsets of the partitions of a topic.
+type lastOffsets map[int32]int64
+
+// note notes that rec is on the topic.
+func (o *lastOffsets) note(rec *kgo.Record) {
+	if *o == nil {
+		*o = make(lastOffsets)
+	}
+	(*o)[rec.Partition] = max((*o)[rec.Partition], rec.Offset)
 }
 
 func (p *parkedOffsets) start() {
@@ -63,16 +74,15 @@ func (p *parkedOffsets) end(rec *kgo.Record) {
 	defer p.mu.Unlock()
 	p.underway--
 	if rec != nil {
-		p.seen(rec)
+		p.last.note(rec)
 	}
 }
 
-// seen needs p.mu.
+// seen notes that a record was found on the parked topic.
 func (p *parkedOffsets) seen(rec *kgo.Record) {
-	if p.last == nil {
-		p.last = make(map[int32]int64)
-	}
-	p.last[rec.Partition] = max(p.last[rec.Partition], rec.Offset)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last.note(rec)
 }
 
 // behind is how many offsets were parked that are not committed.
@@ -326,7 +336,5 @@ func (o *Outbox) closeGateFor(rec *kgo.Record) {
 		from := source{topic, partition}
 		q.o.parkedPartitions.found(&q.gate.placement, from, rec.Partition)
 	}
-	q.gate.parked.mu.Lock()
-	defer q.gate.parked.mu.Unlock()
 	q.gate.parked.seen(rec)
 }

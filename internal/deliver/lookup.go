@@ -77,17 +77,19 @@ func (q *queue) openKnown() {
 		q.limit, q.told = int64(n), n
 	}
 	if info, known := q.o.topics.lookup(q.topic, time.Now()); known {
-		q.o.noteLimit(q.topic, info)
+		q.o.limits.note(q.topic, info)
 		lq.learned(info)
 		return
 	}
 	lq.lookUp()
 }
 
-// noteLimit keeps what franz-go asks for. It needs o.mu.
-func (o *Outbox) noteLimit(topic string, info topicInfo) {
+// topicLimits are the max.message.bytes of topics, which franz-go asks for.
+type topicLimits map[string]int32
+
+func (t topicLimits) note(topic string, info topicInfo) {
 	if info.limit > 0 {
-		o.limits[topic] = info.limit
+		t[topic] = info.limit
 	}
 }
 
@@ -127,7 +129,7 @@ func (o *Outbox) looked(topics []string) {
 			o.mu.Lock()
 			q := o.queues[queueKey{topic, k}]
 			if q != nil {
-				o.noteLimit(topic, info)
+				o.limits.note(topic, info)
 			}
 			o.mu.Unlock()
 			if q == nil {

@@ -139,7 +139,7 @@ type Outbox struct {
 	mu     sync.Mutex
 	queues map[queueKey]*queue
 	pauses control.State
-	limits map[string]int32 // max.message.bytes of topics, where it was learned
+	limits topicLimits // of topics, where they were learned
 
 	forgotten map[kind][]string // in transactions: topics whose queues are gone
 }
