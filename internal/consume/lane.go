@@ -67,7 +67,7 @@ type lane struct {
 func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	var bytes int64
 	l.mu.Lock()
-	lost, start := l.missed(&p)
+	lost, start := missed(l.next, &p)
 	if l.progress.committed.Offset == unknownOffset {
 		l.progress.committed.Offset = start
 	}
