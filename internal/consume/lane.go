@@ -62,11 +62,21 @@ type lane struct {
 	moves    bool       // it starts elsewhere than at its commit
 }
 
+// lockedLane is a lane whose lock is held. What needs the lock is a method of it.
+type lockedLane lane
+
+func (l *lane) lock() *lockedLane {
+	l.mu.Lock()
+	return (*lockedLane)(l)
+}
+
+func (l *lockedLane) unlock() { l.mu.Unlock() }
+
 // push appends what was received at now, and says whether the broker has more.
 // Called from the poll loop only, so it never overlaps with a hand-over.
 func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	var bytes int64
-	l.mu.Lock()
+	locked := l.lock()
 	lost, start := missed(l.next, &p)
 	if l.progress.committed.Offset == unknownOffset {
 		l.progress.committed.Offset = start
@@ -75,7 +85,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 		l.open = nil // a marker may be among what is missing
 	}
 	l.read, l.empty = true, 0
-	l.heal(now)
+	locked.heal(now)
 	l.next = p.Records[len(p.Records)-1].Offset + 1
 	tail := l.caughtUp // what comes now was appended just now
 	l.caughtUp = p.Records[len(p.Records)-1].Offset+1 >= p.HighWatermark
@@ -126,7 +136,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	l.usage.add(bytes)
 	news := idle || len(l.queue.early) > 0 || len(l.queue.exact) > 0 // else run sleeps until the same record
 	more = !l.caughtUp
-	l.mu.Unlock()
+	locked.unlock()
 	l.c.lose(l.topic.Name, l.partition, lost, start)
 	if aborted.records > 0 {
 		l.c.log.Error().Str("topic", l.topic.Name).Int32("partition", l.partition).Int64("offset", aborted.first).
@@ -193,8 +203,8 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 		return batch, time.Hour // until it is resumed
 	}
 	now = l.now(now)
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	locked := l.lock()
+	defer locked.unlock()
 	for len(batch) < cap(batch) {
 		w := l.queue.peek(true)
 		if w == nil {
@@ -215,7 +225,7 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 			return batch, wait
 		}
 		if l.topic.Screen != nil {
-			dropped, ok := l.screened(w)
+			dropped, ok := locked.screened(w)
 			if !ok {
 				return batch, screenAgain
 			}

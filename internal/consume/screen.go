@@ -33,9 +33,9 @@ const (
 const screenAgain = 20 * time.Millisecond
 
 // screened asks the topic's screen about a work that is due. ok is false where the lane
-// has to wait. With dropped the work is handled. It needs l.mu.
-func (l *lane) screened(w *Work) (dropped, ok bool) {
-	switch l.topic.Screen.Judge(w, Screened{l}) {
+// has to wait. With dropped the work is handled.
+func (l *lockedLane) screened(w *Work) (dropped, ok bool) {
+	switch l.topic.Screen.Judge(w, Screened{(*lane)(l)}) {
 	case Hold:
 		return false, false
 	case Discard:
@@ -47,8 +47,8 @@ func (l *lane) screened(w *Work) (dropped, ok bool) {
 
 // discard makes a work that waits one that nothing is done for, like the marker of a
 // transaction. A commit passes it, in both deliveries, and lists it nowhere: whoever reads it
-// again asks again. It needs l.mu.
-func (l *lane) discard(w *Work) {
+// again asks again.
+func (l *lockedLane) discard(w *Work) {
 	bytes := w.bytes
 	w.state, w.Record, w.bytes = done, nil, 0
 	l.usage.add(-bytes)
