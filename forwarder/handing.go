@@ -158,7 +158,7 @@ func (h *handing) serve(t *task) {
 		if t.Context().Err() != nil { // the record's next owner hands it out again
 			break
 		}
-		v := h.judge(t, t.retry.Attempts+1, err)
+		v := h.decide(t, t.retry.Attempts+1, err)
 		if v.counts {
 			t.retry.Attempts++
 		}
@@ -210,8 +210,8 @@ type verdict struct {
 	refusal *levels.Refusal
 }
 
-// judge decides what becomes of a record whose attempt has failed with err.
-func (h *handing) judge(t *task, attempt int, err error) (v verdict) {
+// decide says what becomes of a record whose attempt has failed with err.
+func (h *handing) decide(t *task, attempt int, err error) (v verdict) {
 	if fatal, ok := errors.AsType[*neverError](err); ok {
 		return verdict{counts: true, refusal: &levels.Refusal{Code: levels.Rejected,
 			Detail: fmt.Sprintf("the handler refuses the record: %s", brief(fatal.err))}}
@@ -268,122 +268,4 @@ func (h *handing) failed(t *task, wait time.Duration, err error) {
 	h.metrics.Retried.Inc()
 	h.log.Warn().Str("error", brief(err)).Str("origin", record.Origin(t.src)).Int("attempts", t.retry.Attempts).
 		Dur("again_in_ms", wait).Msg("handler failed, retrying")
-}
-
-// inCall is the records of this process that are in a call, of all forwarders.
-var inCall places
-
-// places is a set of records, of which each can be in it once.
-type places struct {
-	mu sync.Mutex
-	in map[consume.Place]chan struct{} // closed when the record leaves
-}
-
-// enter puts a record in and returns what takes it out. It waits while the record is in:
-// a call that goes on after its partition was taken away has to end before the record is
-// handed out again in this process. It is false when halted is closed before that.
-func (p *places) enter(at consume.Place, halted <-chan struct{}) (leave func(), ok bool) {
-	for {
-		p.mu.Lock()
-		former := p.in[at]
-		if former == nil {
-			break // with the lock
-		}
-		p.mu.Unlock()
-		select {
-		case <-former:
-		case <-halted:
-			return nil, false
-		}
-	}
-	defer p.mu.Unlock()
-	if p.in == nil {
-		p.in = make(map[consume.Place]chan struct{})
-	}
-	gone := make(chan struct{})
-	p.in[at] = gone
-	return func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.in, at)
-		close(gone)
-	}, true
-}
-
-// calls hands out the records of one lane, several at a time: those with one key in
-// their order, those without a key in any.
-type calls struct {
-	serve func(*task)
-	room  chan struct{} // has an element for each record that was added and not served
-
-	mu      sync.Mutex
-	idle    int             // calls that nobody makes
-	busy    map[string]bool // keys in a call
-	waiting []*task         // in order
-}
-
-const (
-	// lookAhead is how many records of a lane wait for a call, as a multiple of the
-	// calls at a time: while records of one key wait for each other, others go on.
-	lookAhead = 8
-	// maxLookAhead bounds it, because these records hold slots of all lanes.
-	maxLookAhead = 1024
-)
-
-func newCalls(atOnce int, serve func(*task)) *calls {
-	room := 1 // all in order, whatever their keys
-	if atOnce > 1 {
-		room = max(atOnce, min(atOnce*lookAhead, maxLookAhead))
-	}
-	return &calls{serve: serve, room: make(chan struct{}, room), idle: atOnce, busy: make(map[string]bool)}
-}
-
-// add takes over a record. It waits while there are as many as there is room for.
-func (c *calls) add(t *task) {
-	select {
-	case c.room <- struct{}{}:
-	case <-t.Halted():
-		t.Leave()
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.waiting = append(c.waiting, t)
-	if c.idle > 0 {
-		c.idle--
-		go c.run()
-	}
-}
-
-// run serves records until none can be.
-func (c *calls) run() {
-	var last *task
-	for {
-		if last = c.next(last); last == nil {
-			return
-		}
-		c.serve(last)
-		<-c.room
-	}
-}
-
-// next ends the call of last, nil for none, and returns the first record whose key is in
-// no call. nil ends the caller's calls.
-func (c *calls) next(last *task) *task {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if last != nil && last.src.Key != nil {
-		delete(c.busy, string(last.src.Key))
-	}
-	i := slices.IndexFunc(c.waiting, func(t *task) bool { return t.src.Key == nil || !c.busy[string(t.src.Key)] })
-	if i < 0 {
-		c.idle++
-		return nil
-	}
-	t := c.waiting[i]
-	c.waiting = slices.Delete(c.waiting, i, i+1)
-	if t.src.Key != nil {
-		c.busy[string(t.src.Key)] = true
-	}
-	return t
 }

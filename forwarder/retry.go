@@ -28,7 +28,7 @@ func retried(src *kgo.Record, counted int) int {
 	return max(counted, int(n))
 }
 
-// next is judge by the policy. It puts the cause on the record, and on one that waits the
+// next is decide by the policy. It puts the cause on the record, and on one that waits the
 // number of the retry.
 func (h *handing) next(t *task, attempt int, err error) verdict {
 	src := *t.src

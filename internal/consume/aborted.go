@@ -53,9 +53,9 @@ func abortMarker(key []byte) bool {
 
 // abort marks the records of a producer from an offset on as handled that were not sent. It
 // returns how many they are, and what they took of the pool.
-func (r *ring) abort(producer, from int64) (n int, bytes int64) {
-	for i := len(r.works) - 1; i >= r.next && r.works[i].offset >= from; i-- {
-		w := r.works[i]
+func (q *dueQueue) abort(producer, from int64) (n int, bytes int64) {
+	for i := len(q.works) - 1; i >= q.next && q.works[i].offset >= from; i-- {
+		w := q.works[i]
 		if w.state == waiting && w.Record.ProducerID == producer && w.Record.Attrs.IsTransactional() {
 			n, bytes = n+1, bytes+w.bytes
 			w.state, w.Record, w.bytes = done, nil, 0

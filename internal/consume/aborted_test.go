@@ -35,7 +35,7 @@ func TestAbortedAsCommitted(t *testing.T) {
 		l.push(fetched(recs[cut:]...), epoch)
 		var waits []int64
 		var bytes int64
-		for _, w := range l.ring.works {
+		for _, w := range l.queue.works {
 			if w.state == waiting {
 				waits, bytes = append(waits, w.offset), bytes+w.bytes
 			}
@@ -43,8 +43,8 @@ func TestAbortedAsCommitted(t *testing.T) {
 		if !slices.Equal(waits, want) {
 			t.Errorf("cut at %d: %v wait, want %v", cut, waits, want)
 		}
-		if l.bytes != bytes || l.pool.bytes.Load() != bytes {
-			t.Errorf("cut at %d: %d bytes are counted, %d in the pool, want %d", cut, l.bytes, l.pool.bytes.Load(), bytes)
+		if l.usage.bytes != bytes || l.usage.pool.bytes.Load() != bytes {
+			t.Errorf("cut at %d: %d bytes are counted, %d in the pool, want %d", cut, l.usage.bytes, l.usage.pool.bytes.Load(), bytes)
 		}
 		if len(l.open) != 1 {
 			t.Errorf("cut at %d: %d transactions are open, want 1", cut, len(l.open))

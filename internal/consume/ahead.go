@@ -22,7 +22,7 @@ type ahead struct {
 
 const (
 	// metaBytes is the longest metadata that a commit may have. It is below the default of
-	// Kafka's bound for it (offset.metadata.max.bytes, 4096); see metaRoom for a smaller one.
+	// Kafka's bound for it (offset.metadata.max.bytes, 4096); see metadataLimit for a smaller one.
 	metaBytes = 3968
 	// metaRest is what of it the topic's id and the marks take at most (see formatMarks),
 	// and the words in front of the code.

@@ -35,7 +35,7 @@ func TestAheadRoundTrip(t *testing.T) {
 					l.push(fetched(rec), epoch)
 				}
 			}
-			for _, w := range l.ring.works {
+			for _, w := range l.queue.works {
 				i := index(recs, w.offset)
 				if (w.state == done) != handled[i] {
 					t.Fatalf("offset %d is taken for handled: %t, want %t; metadata %q", w.offset, w.state == done, handled[i], meta)
@@ -57,7 +57,7 @@ func TestAheadRoundTrip(t *testing.T) {
 // over itself.
 func handedOver(committed int64, meta string) *lane {
 	l := newTestLane()
-	l.committed, l.marks, l.ahead = kgo.EpochOffset{Offset: committed}, parseMarks(meta), parseAhead(meta, committed)
+	l.progress.committed, l.marks, l.progress.ahead = kgo.EpochOffset{Offset: committed}, parseMarks(meta), parseAhead(meta, committed)
 	var stop context.CancelFunc
 	l.halt, stop = context.WithCancel(context.Background())
 	stop()
@@ -108,7 +108,7 @@ func TestAheadFits(t *testing.T) {
 			rec.LeaderEpoch = math.MaxInt32
 			l.push(fetched(rec), epoch)
 			if i > 0 {
-				l.ring.works[i].state = done
+				l.queue.works[i].state = done
 			}
 		}
 		meta := l.prefix().meta

@@ -90,11 +90,11 @@ func (c *Consumer) newLane(topic string, n int32) *lane {
 		return nil
 	}
 	l := &lane{
-		c: c, topic: t, partition: n, member: c.member(), pool: c.ahead, looked: -1, fetched: time.Now(),
+		c: c, topic: t, partition: n, member: c.member(), usage: usage{pool: c.ahead}, looked: -1, fetched: time.Now(),
 		wake: make(chan struct{}, 1), halted: make(chan struct{}),
 	}
 	if t.Aside {
-		l.pool = c.aside
+		l.usage.pool = c.aside
 	}
 	l.live.Store(true)
 	return l
@@ -153,25 +153,25 @@ func (c *Consumer) prime(ctx context.Context, lanes map[partition]*lane, patient
 // begin sets where a lane starts, by the group's commit, nil where there is none, the
 // log's start and what an operator has skipped.
 func (c *Consumer) begin(p partition, l *lane, at *offsets.StableCommit, start int64, s skip) {
-	l.committed = kgo.EpochOffset{Epoch: -1, Offset: start}
+	l.progress.committed = kgo.EpochOffset{Epoch: -1, Offset: start}
 	l.moves = false
 	if at != nil {
 		if of, _ := cutIdentity(at.Metadata); l.id.replaces(of) {
 			c.logRecreated(p.topic, p.n, at.Offset, start)
 			l.moves = true
 		} else {
-			l.committed = kgo.EpochOffset{Epoch: at.Epoch, Offset: at.Offset}
+			l.progress.committed = kgo.EpochOffset{Epoch: at.Epoch, Offset: at.Offset}
 			l.marks = parseMarks(at.Metadata)
-			l.ahead = parseAhead(at.Metadata, at.Offset)
+			l.progress.ahead = parseAhead(at.Metadata, at.Offset)
 		}
 	}
-	l.next = max(start, l.committed.Offset)
+	l.next = max(start, l.progress.committed.Offset)
 	if start != unknownOffset {
-		c.lose(p.topic, p.n, start-l.committed.Offset-l.ahead.below(start), start)
+		c.lose(p.topic, p.n, start-l.progress.committed.Offset-l.progress.ahead.below(start), start)
 	}
 	if s.covers(l.next) {
 		c.logSkip(p, s)
-		l.ring.pass(&Work{lane: l, offset: s.to - 1, epoch: -1})
+		l.queue.pass(&Work{lane: l, offset: s.to - 1, epoch: -1})
 		l.next, l.moves = s.to, true
 	}
 }

@@ -64,6 +64,16 @@ type clock struct {
 	doubts    doubts
 }
 
+// lockedClock is a clock whose lock is held. What needs the lock is a method of it.
+type lockedClock clock
+
+func (c *clock) lock() *lockedClock {
+	c.mu.Lock()
+	return (*lockedClock)(c)
+}
+
+func (c *lockedClock) unlock() { c.mu.Unlock() }
+
 // doubts are fresh records that came later than the reading explains, one after the
 // other.
 type doubts struct {
@@ -76,15 +86,15 @@ type doubts struct {
 // at the end of the log. It returns by how much the bound has been raised, and whether
 // the broker's clock seems to have been set back.
 func (c *clock) observe(stamp, at time.Time, tail bool) (raised time.Duration, suspect bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	raised, behind := c.raise(&reading{stamp, at, tail})
+	lc := c.lock()
+	defer lc.unlock()
+	raised, behind := lc.raise(&reading{stamp, at, tail})
 	switch {
 	case raised > 0 || !tail:
 	case behind <= clockNoise:
-		c.confirm(at)
+		lc.confirm(at)
 	default:
-		c.doubt(&reading{stamp, at, true}, behind)
+		lc.doubt(&reading{stamp, at, true}, behind)
 	}
 	return raised, c.suspect
 }
@@ -92,22 +102,22 @@ func (c *clock) observe(stamp, at time.Time, tail bool) (raised time.Duration, s
 // probed takes the stamp of an append that was requested at sent and answered at
 // received: the broker's clock showed it in between.
 func (c *clock) probed(stamp, sent, received time.Time) (raised time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	lc := c.lock()
+	defer lc.unlock()
 	c.failed = 0
 	r := &reading{stamp, received, true}
 	if old := c.known.Load(); old != nil && stamp.Add(time.Millisecond).Before(old.now(sent)) {
-		c.set(r) // it was set back
+		lc.set(r) // it was set back
 		return 0
 	}
-	raised, _ = c.raise(r)
-	c.confirm(received)
+	raised, _ = lc.raise(r)
+	lc.confirm(received)
 	return raised
 }
 
 // raise takes r if it proves more than what is known, and says by how much; else how
-// far it is behind. It needs c.mu.
-func (c *clock) raise(r *reading) (raised, behind time.Duration) {
+// far it is behind.
+func (c *lockedClock) raise(r *reading) (raised, behind time.Duration) {
 	old := c.known.Load()
 	if old == nil {
 		c.set(r)
@@ -125,17 +135,16 @@ func (c *clock) raise(r *reading) (raised, behind time.Duration) {
 	return -behind, 0
 }
 
-func (c *clock) set(r *reading) {
+func (c *lockedClock) set(r *reading) {
 	c.known.Store(r)
 	c.confirm(r.at)
 }
 
-func (c *clock) confirm(at time.Time) { c.confirmed, c.suspect, c.doubts = at, false, doubts{} }
+func (c *lockedClock) confirm(at time.Time) { c.confirmed, c.suspect, c.doubts = at, false, doubts{} }
 
 // doubt takes a fresh record that came later than expected, by behind. The reading is
-// replaced by it where that is much, or by the best where all records come late. It
-// needs c.mu.
-func (c *clock) doubt(r *reading, behind time.Duration) {
+// replaced by it where that is much, or by the best where all records come late.
+func (c *lockedClock) doubt(r *reading, behind time.Duration) {
 	if behind > clockStep {
 		c.set(r)
 		c.suspect = true

@@ -107,7 +107,7 @@ func (c *Consumer) prove(ctx context.Context, lanes []*lane) {
 		if l.doubted.Load() || l.gone.Load() || p.at.Offset == unknownOffset {
 			continue
 		}
-		p.pad(&c.room)
+		p.pad(&c.metadataLimit)
 		if c.write(ctx, []prefix{p}) || !c.refusedAll([]prefix{p}) || ctx.Err() != nil {
 			return
 		}
@@ -168,7 +168,7 @@ func (c *Consumer) write(ctx context.Context, prefixes []prefix) (renewed bool) 
 			for _, part := range topic.Partitions {
 				p := byPart[partition{topic.Topic, part.Partition}]
 				err := kerr.ErrorForCode(part.ErrorCode)
-				if p.padded && c.room.learn(err) {
+				if p.padded && c.metadataLimit.learn(err) {
 					continue // without the padding it would have been taken
 				}
 				if err != nil {

@@ -106,24 +106,24 @@ type Consumer struct {
 	tries zerolog.Logger // what is tried all the time until it works
 	opts  []kgo.Opt
 
-	room         metaRoom
-	ahead, aside *pool
-	held         atomic.Bool           // some lane is held back
-	eased        chan struct{}         // has room for one: memory is free that lanes are held back for
-	taken        atomic.Bool           // the first assignment has its lanes
-	unjoined     atomic.Pointer[error] // why the group could not be joined; nil when it was
-	stuck        atomic.Bool           // the budget is used by records that do not move
-	vain         time.Time             // when the poll loop last waited for the pool aside in vain
-	lease        *lease
-	reads        reads
-	clocks       clocks
-	prober       prober
-	handled      atomic.Int64   // since the last commit
-	some         chan struct{}  // has room for one: there is something to commit
-	full         chan struct{}  // has room for one: commitFrom are handled
-	committing   turn           // one commit at a time, and none across a hand-over
-	doubts       int            // transactions of unknown outcome; guarded by committing
-	asides       sync.WaitGroup // of abandon
+	metadataLimit metadataLimit
+	ahead, aside  *pool
+	held          atomic.Bool           // some lane is held back
+	eased         chan struct{}         // has room for one: memory is free that lanes are held back for
+	taken         atomic.Bool           // the first assignment has its lanes
+	unjoined      atomic.Pointer[error] // why the group could not be joined; nil when it was
+	stuck         atomic.Bool           // the budget is used by records that do not move
+	vain          time.Time             // when the poll loop last waited for the pool aside in vain
+	lease         *lease
+	reads         reads
+	clocks        clocks
+	prober        prober
+	handled       atomic.Int64   // since the last commit
+	some          chan struct{}  // has room for one: there is something to commit
+	full          chan struct{}  // has room for one: commitFrom are handled
+	committing    turn           // one commit at a time, and none across a hand-over
+	doubts        int            // transactions of unknown outcome; guarded by committing
+	asides        sync.WaitGroup // of abandon
 
 	opened chan struct{}   // closed when Run has set what follows
 	fail   func(error)     // ends Run with an error
@@ -257,7 +257,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		tasks.Go(func() { c.keepDiscovering(ctx) })
 	}
 	tasks.Go(func() { c.commitLoop(c.work) })
-	tasks.Go(func() { c.keepHouse(c.work) })
+	tasks.Go(func() { c.maintain(c.work) })
 	tasks.Go(func() { c.keepClocks(c.work) })
 	tasks.Go(func() { c.watchLoss(ctx) })
 	tasks.Go(func() { c.watchStalls(ctx) })

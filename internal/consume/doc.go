@@ -65,13 +65,13 @@ const (
 	// surely is how short a wait has to be to be slept through. Of a longer one
 	// half is, and then the wall clock is read again.
 	surely = time.Second
-	// lastStretch is how much of a wait is napped (see nap), which nothing can
+	// lastStretch is how much of a wait is slept by a sleeper, which nothing can
 	// interrupt. Go's timers are late by less than that.
 	lastStretch = 2 * time.Millisecond
-	// houseEvery is how often it is checked that the wall clock has not jumped,
+	// maintainEvery is how often it is checked that the wall clock has not jumped,
 	// by more than clockJump against the one that timers follow.
-	houseEvery = time.Second
-	clockJump  = 10 * time.Millisecond
+	maintainEvery = time.Second
+	clockJump     = 10 * time.Millisecond
 
 	// HandOver is how long a revoked lane waits for what it has sent.
 	HandOver = 3 * time.Second

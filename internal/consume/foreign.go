@@ -33,7 +33,7 @@ func (c *Consumer) logStarts(ctx context.Context, lanes map[partition]*lane, com
 				set[p.topic] = make(map[int32]int64)
 			}
 			set[p.topic][p.n] = at.Offset
-			l.marksDirty = true // the next commit is ours
+			l.progress.marksDirty = true // the next commit is ours
 		}
 	}
 	for topic, at := range set {

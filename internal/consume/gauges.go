@@ -44,10 +44,10 @@ func (l *lane) measure(sum *load, now time.Time) {
 	if l.stalled != nil {
 		sum.stalled++
 	}
-	sum.unfinished += l.unfinished
-	sum.bytes += l.bytes
-	if n := l.ring.handled(); n < len(l.ring.works) {
-		sum.overdue = max(sum.overdue, now.Sub(l.ring.works[n].since()))
+	sum.unfinished += l.usage.unfinished
+	sum.bytes += l.usage.bytes
+	if n := l.queue.handled(); n < len(l.queue.works) {
+		sum.overdue = max(sum.overdue, now.Sub(l.queue.works[n].since()))
 	}
 }
 

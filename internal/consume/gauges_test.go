@@ -30,7 +30,7 @@ func TestGauges(t *testing.T) {
 			t.Helper()
 			got := m.Overdue.WithLabelValues(label).Value()
 			// They are set once a second.
-			if late := time.Duration(got * float64(time.Second)); late > overdue || late < overdue-houseEvery-100*time.Millisecond {
+			if late := time.Duration(got * float64(time.Second)); late > overdue || late < overdue-maintainEvery-100*time.Millisecond {
 				t.Errorf("%s: the oldest of %s is overdue by %v, want about %v", when, label, late, overdue)
 			}
 			if n := m.Assigned.WithLabelValues(label).Value(); n != float64(assigned) {

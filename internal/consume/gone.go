@@ -107,7 +107,7 @@ func (c *Consumer) checkTopics(ctx context.Context) {
 		c.client.ForceMetadataRefresh() // or franz-go finds them within MetadataMaxAge
 	}
 	for _, name := range names {
-		switch c.judge(name, found[name].Err, ids[name]) {
+		switch c.decide(name, found[name].Err, ids[name]) {
 		case leave:
 			c.abandon(name, errors.Join(found[name].Err, recreated(found[name].Err)))
 		case back:
@@ -132,9 +132,9 @@ const (
 	back
 )
 
-// judge decides what to do about a topic that was described, with an error or the
+// decide says what to do about a topic that was described, with an error or the
 // identity that it has now.
-func (c *Consumer) judge(name string, err error, now identity) verdict {
+func (c *Consumer) decide(name string, err error, now identity) verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if g := c.gone[name]; g != nil {

@@ -2,8 +2,6 @@ package consume
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +23,6 @@ type lane struct {
 	partition int32
 	member    string // whom the group has assigned it to
 	id        identity
-	pool      *pool
 	purge     purgeState
 
 	clock   atomic.Pointer[clock] // the leader's; nil until a record was read
@@ -46,59 +43,58 @@ type lane struct {
 	tenure context.Context // ends when the partition is given up, with the cause; see Work.Context
 	resign context.CancelCauseFunc
 
-	mu         sync.Mutex
-	ring       ring
-	bytes      int64           // taken of the pool by works that are not done
-	unfinished int             // sent and not done
-	unheld     int             // sent and not committed: what is held of the pool's slots
-	behind     int             // those of them that are behind
-	moved      time.Time       // when a work was last done, or came to an empty lane
-	committed  kgo.EpochOffset // the last commit that we know of
-	next       int64           // the offset behind the last that was fetched
-	looked     int64           // next when it was found below the log's start; -1: it was not
-	open       open            // transactions whose end has not been read
-	marks      []seenMark      // from the previous owner's commit
-	ahead      ahead           // from there too
-	finished   int64           // how many works have been done
-	listed     int64           // the same when the commit was made that lists those ahead
-	unread     time.Time       // before which nothing is due that has not been fetched; zero: not before ring.lastDue
-	unstamped  int64           // the last offset of a record that the broker has not stamped
-	marksDirty bool            // what is first seen is not in the commit yet
-	paused     bool            // not fetched: the budget is used by nearer lanes
-	low        int64           // bytes at which one that is paused asks to be fetched again; 0: when empty
-	fetched    time.Time       // from when it is, where it is
-	caughtUp   bool            // the last fetch reached the end, and the next was not held back
-	stalled    *stall          // not read on; nil: it is
-	refused    refusal         // of its commits
-	read       bool            // something was fetched
-	empty      int             // batches in a row of which no record could be decoded
-	placed     bool            // franz-go knows where to start
-	moves      bool            // it starts elsewhere than at its commit
+	mu       sync.Mutex
+	queue    dueQueue
+	progress progress
+	usage    usage
+	moved    time.Time  // when a work was last done, or came to an empty lane
+	next     int64      // the offset behind the last that was fetched
+	looked   int64      // next when it was found below the log's start; -1: it was not
+	open     open       // transactions whose end has not been read
+	marks    []seenMark // from the previous owner's commit
+	unread   time.Time  // before which nothing is due that has not been fetched; zero: not before queue.lastDue
+	fetched  time.Time  // from when it is, where it is
+	caughtUp bool       // the last fetch reached the end, and the next was not held back
+	stalled  *stall     // not read on; nil: it is
+	read     bool       // something was fetched
+	empty    int        // batches in a row of which no record could be decoded
+	placed   bool       // franz-go knows where to start
+	moves    bool       // it starts elsewhere than at its commit
 }
+
+// lockedLane is a lane whose lock is held. What needs the lock is a method of it.
+type lockedLane lane
+
+func (l *lane) lock() *lockedLane {
+	l.mu.Lock()
+	return (*lockedLane)(l)
+}
+
+func (l *lockedLane) unlock() { l.mu.Unlock() }
 
 // push appends what was received at now, and says whether the broker has more.
 // Called from the poll loop only, so it never overlaps with a hand-over.
 func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	var bytes int64
-	l.mu.Lock()
-	lost, start := l.missed(&p)
-	if l.committed.Offset == unknownOffset {
-		l.committed.Offset = start
+	locked := l.lock()
+	lost, start := missed(l.next, &p)
+	if l.progress.committed.Offset == unknownOffset {
+		l.progress.committed.Offset = start
 	}
 	if lost > 0 || p.Records[0].Offset < l.next {
 		l.open = nil // a marker may be among what is missing
 	}
 	l.read, l.empty = true, 0
-	l.heal(now)
+	locked.heal(now)
 	l.next = p.Records[len(p.Records)-1].Offset + 1
 	tail := l.caughtUp // what comes now was appended just now
 	l.caughtUp = p.Records[len(p.Records)-1].Offset+1 >= p.HighWatermark
-	if len(l.ring.works) == 0 {
+	if len(l.queue.works) == 0 {
 		l.moved = now
 	}
 	raised := l.observe(p.Records[len(p.Records)-1], now, tail && l.caughtUp)
 	theirs := l.now(now)
-	idle := !l.ring.waits()
+	idle := !l.queue.waits()
 	works := make([]Work, len(p.Records))
 	var unpacked int64
 	var aborted openTransaction // of all
@@ -109,11 +105,11 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 		if rec.Attrs.CompressionType() != 0 {
 			unpacked += w.bytes
 		}
-		if covered := l.ahead.covers(rec); covered || rec.Attrs.IsControl() || l.topic.Aside && probing(rec) {
+		if covered := l.progress.ahead.covers(rec); covered || rec.Attrs.IsControl() || l.topic.Aside && probing(rec) {
 			w.told = covered
-			l.ring.pass(w) // the marker of a transaction, or of a probe, or handled by the previous owner
+			l.queue.pass(w) // the marker of a transaction, or of a probe, or handled by the previous owner
 			if t, ok := l.open.end(rec); ok {
-				n, taken := l.ring.abort(rec.ProducerID, t.first)
+				n, taken := l.queue.abort(rec.ProducerID, t.first)
 				aborted, dropped, bytes = openTransaction{t.first, aborted.records + t.records}, dropped+n, bytes-taken
 			}
 			continue
@@ -124,30 +120,30 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 		if record.Stamped(rec) {
 			w.Due, w.free = l.topic.Handler.Due(rec, theirs)
 		} else {
-			w.seen, l.unstamped = firstSeen(l.marks, rec.Offset, theirs), rec.Offset
+			w.seen, l.progress.unstamped = firstSeen(l.marks, rec.Offset, theirs), rec.Offset
 			w.Due, w.free = l.topic.Handler.Due(rec, w.seen)
 			if l.topic.Wait > 0 {
-				l.marksDirty = true
+				l.progress.marksDirty = true
 				signal(l.c.some)
 			}
 		}
 		bytes += w.bytes
-		l.ring.push(w)
-		if l.unread = (time.Time{}); w.free || l.ring.exact.first() != nil {
+		l.queue.push(w)
+		if l.unread = (time.Time{}); w.free || l.queue.exact.first() != nil {
 			l.unread = rec.Timestamp.Add(l.topic.Wait - l.topic.Slack)
 		}
 	}
-	l.use(bytes)
-	news := idle || len(l.ring.early) > 0 || len(l.ring.exact) > 0 // else run sleeps until the same record
+	l.usage.add(bytes)
+	news := idle || len(l.queue.early) > 0 || len(l.queue.exact) > 0 // else run sleeps until the same record
 	more = !l.caughtUp
-	l.mu.Unlock()
+	locked.unlock()
 	l.c.lose(l.topic.Name, l.partition, lost, start)
 	if aborted.records > 0 {
 		l.c.log.Error().Str("topic", l.topic.Name).Int32("partition", l.partition).Int64("offset", aborted.first).
 			Int("left_out", dropped).Int("sent", aborted.records-dropped).
 			Msg("the broker gave out records of an aborted transaction as committed ones; those that were not sent yet are left out")
 	}
-	l.pool.bytes.Add(bytes)
+	l.usage.pool.bytes.Add(bytes)
 	unpacking.Give(unpacked)
 	if news {
 		l.nudge()
@@ -156,15 +152,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 	return more
 }
 
-// use counts n bytes, taken of the pool or given back. It needs l.mu.
-func (l *lane) use(n int64) {
-	l.bytes += n
-	if l.paused {
-		l.pool.held.Add(n)
-	}
-}
-
-// nudge has run look at the ring again.
+// nudge has run look at the queue again.
 func (l *lane) nudge() { signal(l.wake) }
 
 // run sleeps until the next work is due, then sends all that is due, until the
@@ -179,8 +167,8 @@ func (l *lane) run() {
 	}
 	timer := time.NewTimer(surely)
 	defer timer.Stop()
-	var nap nap
-	defer nap.close()
+	var precise sleeper
+	defer precise.close()
 	room := sendBatch
 	if l.topic.OneByOne {
 		room = 1
@@ -196,7 +184,7 @@ func (l *lane) run() {
 			continue
 		}
 		if sleep <= lastStretch {
-			nap.sleep(sleep)
+			precise.sleep(sleep)
 			continue
 		}
 		timer.Reset(sleep - lastStretch)
@@ -215,16 +203,16 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 		return batch, time.Hour // until it is resumed
 	}
 	now = l.now(now)
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	locked := l.lock()
+	defer locked.unlock()
 	for len(batch) < cap(batch) {
-		w := l.ring.peek(true)
+		w := l.queue.peek(true)
 		if w == nil {
 			return batch, time.Hour // until something comes
 		}
-		blocked := w != l.ring.works[l.ring.next] && !l.mayOvertake(w)
+		blocked := w != l.queue.works[l.queue.next] && !(l.usage.pool.mayOvertake() && l.progress.mayOvertake(&l.queue, w, l.c.metadataLimit.bits()))
 		if blocked {
-			w = l.ring.peek(false)
+			w = l.queue.peek(false)
 		}
 		if wait := w.Due.Sub(now); wait > CommitInterval && blocked {
 			return batch, CommitInterval // a commit may have made room
@@ -237,7 +225,7 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 			return batch, wait
 		}
 		if l.topic.Screen != nil {
-			dropped, ok := l.screened(w)
+			dropped, ok := locked.screened(w)
 			if !ok {
 				return batch, screenAgain
 			}
@@ -245,30 +233,13 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 				continue
 			}
 		}
-		if l.ring.take(w) {
-			l.pool.overtaking.Add(1)
+		if l.queue.take(w) {
+			l.usage.pool.overtaking.Add(1)
 		}
 		w.behind = !w.Due.IsZero() && now.Sub(w.Due) > behindAfter
 		batch = append(batch, w)
 	}
 	return batch, 0
-}
-
-// mayOvertake reports whether a work may be sent before the first that waits: what is
-// handled ahead has to fit in the metadata of the commit. It needs l.mu.
-func (l *lane) mayOvertake(w *Work) bool {
-	if l.pool.overtaking.Load() >= l.pool.maxOvertaking {
-		return false
-	}
-	from, last := l.committed.Offset, max(w.offset, l.ring.farthest)
-	if next := l.ring.next; next > 0 {
-		from = l.ring.works[next-1].offset + 1
-	}
-	told := l.ahead.handled
-	if n := len(told); n > 0 {
-		last = max(last, told[n-1])
-	}
-	return canTell(int64(l.ring.overtaken+1+len(told)), last+1-from, l.c.room.bits())
 }
 
 // send hands batch to the handler, as soon as the lease and the bound on
@@ -283,49 +254,9 @@ func (l *lane) send(ctx context.Context, batch []*Work) bool {
 	}
 	// What is left has not gone out: its next owner delivers it.
 	l.mu.Lock()
-	l.unfinished -= len(batch)
+	l.usage.unfinished -= len(batch)
 	l.mu.Unlock()
 	return len(batch) == 0
-}
-
-// claim takes slots for batch, which commit gives back. It is false when the lane
-// ended before.
-func (l *lane) claim(ctx context.Context, batch []*Work) bool {
-	n, behind := len(batch), 0
-	for _, w := range batch {
-		if w.behind {
-			behind++
-		}
-	}
-	for l.topic.Aside && l.hoards(n) {
-		select {
-		case <-l.wake: // by commit
-		case <-ctx.Done():
-			return false
-		}
-	}
-	if !l.pool.acquire(ctx, n, behind) {
-		return false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.live.Load() {
-		l.pool.release(n, behind)
-		return false
-	}
-	l.unfinished += n
-	l.unheld += n
-	l.behind += behind
-	return true
-}
-
-// hoards reports whether n more works would leave others fewer slots than the lane has.
-// A lane that is aside keeps its slots for hours when its first work does not end, and
-// those behind it do.
-func (l *lane) hoards(n int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.unheld > 0 && int64(l.unheld+n) > l.pool.free.Load()
 }
 
 func (l *lane) finish(w *Work, now time.Time) {
@@ -339,21 +270,18 @@ func (l *lane) finish(w *Work, now time.Time) {
 	bytes := w.bytes
 	live := l.live.Load()
 	if live {
-		l.use(-bytes)
+		l.usage.add(-bytes)
 	}
-	l.unfinished--
-	l.finished++
+	l.usage.unfinished--
+	l.progress.finished++
 	l.moved = now
-	emptied := l.paused && l.bytes <= l.low
-	if emptied {
-		l.low = -1 // once
-	}
+	emptied := l.usage.emptied()
 	l.mu.Unlock()
 	if emptied {
 		signal(l.c.eased)
 	}
 	if live {
-		l.pool.give(bytes)
+		l.usage.pool.give(bytes)
 		l.c.handledOne()
 	}
 }
@@ -362,141 +290,7 @@ func (l *lane) finish(w *Work, now time.Time) {
 func (l *lane) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.unfinished--
-}
-
-// prefix is what can be committed: the offset behind the n first works, all done.
-type prefix struct {
-	lane *lane
-	n    int
-	at   kgo.EpochOffset
-	meta string
-	last int64
-	// told are works behind those, which meta says are handled and no commit before did;
-	// finished is lane.finished when it was made.
-	told     []*Work
-	finished int64
-	padded   bool // to find out how long metadata may be; see metaRoom
-}
-
-// news says whether there is anything to commit that the last commit had not.
-func (l *lane) news() bool {
-	if l.doubted.Load() || l.gone.Load() {
-		return false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.marksDirty ||
-		len(l.ring.works) > 0 && l.ring.works[0].state == done && (!l.c.cfg.Transactional || l.ring.works[0].marker()) ||
-		!l.c.cfg.Transactional && (l.ring.overtaken > 0 || l.halt.Err() != nil) && l.finished != l.listed
-}
-
-// prefix returns what is handled; without news it is what is committed already.
-// What belongs to transactions is not its business: see TxnCommitter.
-func (l *lane) prefix() prefix {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.c.cfg.Transactional {
-		return l.upTo(l.ring.markers(), false)
-	}
-	return l.upTo(l.ring.handled(), true)
-}
-
-// upTo is the prefix of n works. What is done behind them is listed in its metadata: all
-// of it, or what a commit before has listed. It needs l.mu.
-func (l *lane) upTo(n int, all bool) prefix {
-	p := prefix{lane: l, n: n, at: l.committed, finished: l.finished}
-	if p.n > 0 {
-		last := l.ring.works[p.n-1]
-		p.at = kgo.EpochOffset{Epoch: last.epoch, Offset: last.offset + 1}
-	}
-	if n := len(l.ring.works); n > 0 {
-		p.last = l.ring.works[n-1].offset
-	}
-	p.meta = l.id.format()
-	if l.refused.bare {
-		return p
-	}
-	if l.topic.Wait > 0 && l.unstamped >= p.at.Offset { // else there is nothing to mark
-		p.meta += " " + formatMarks(l.ring.works[p.n:])
-	}
-	a, fresh := l.overtaken(p.n, p.at.Offset, all)
-	text, fit := a.format(l.c.room.bits())
-	p.meta = strings.TrimSpace(strings.TrimSpace(p.meta) + " " + text)
-	if fit < len(a.handled) {
-		fresh = slices.DeleteFunc(fresh, func(w *Work) bool { return w.offset >= a.handled[fit] })
-	}
-	p.told = fresh
-	return p
-}
-
-// overtaken is what was handled behind a commit of the first n works, which is at an
-// offset: fresh are those that no commit has listed, empty unless all are wanted. Where
-// nothing overtook, what is done behind a work that is on its way is left out, unless the
-// lane is handed over. The caller has the lock.
-func (l *lane) overtaken(n int, at int64, all bool) (a ahead, fresh []*Work) {
-	a.from = at
-	if l.ring.overtaken == 0 && len(l.ahead.handled) == 0 && (l.halt.Err() == nil || !all) {
-		return a, nil
-	}
-	next := at
-	for _, w := range l.ring.works[n:] {
-		switch {
-		case w.told:
-			a.add(w.offset, w.epoch)
-		case all && w.state == done && !w.marker():
-			a.add(w.offset, w.epoch)
-			fresh = append(fresh, w)
-		}
-		next = w.offset + 1
-	}
-	a.behind(&l.ahead, next) // what we have not even read
-	return a, fresh
-}
-
-// commit says that p has been committed.
-func (l *lane) commit(p prefix) {
-	held, behind, overtook := 0, 0, 0
-	l.mu.Lock()
-	if !l.live.Load() { // it was in doubt whether p was committed, and the partition is gone
-		l.mu.Unlock()
-		return
-	}
-	free := func(w *Work) {
-		if w.marker() || w.told { // which holds nothing, or nothing any more
-			return
-		}
-		held++
-		if w.behind {
-			behind++
-		}
-		if w.overtook {
-			overtook++
-		}
-	}
-	for _, w := range l.ring.works[:p.n] {
-		free(w)
-	}
-	for _, w := range p.told {
-		free(w)
-		w.told = true
-	}
-	l.listed = p.finished
-	if n := len(l.ring.works); n == 0 || l.ring.works[n-1].offset == p.last {
-		l.marksDirty = false
-	}
-	l.ring.drop(p.n)
-	l.refused = refusal{bare: l.refused.bare}
-	l.unheld -= held
-	l.behind -= behind
-	l.committed = p.at
-	l.ahead.handled = l.ahead.handled[l.ahead.below(p.at.Offset):]
-	l.mu.Unlock()
-	l.pool.release(held, behind)
-	l.pool.overtaking.Add(-int64(overtook))
-	if l.topic.Aside {
-		l.nudge() // see hoards
-	}
+	l.usage.unfinished--
 }
 
 // end takes the lane out of service: what it holds goes back to its pool, and
@@ -510,19 +304,16 @@ func (l *lane) end() {
 	}
 	l.mu.Lock()
 	l.live.Store(false)
-	bytes, held, behind := l.bytes, l.unheld, l.behind
-	for _, w := range l.ring.works {
+	for _, w := range l.queue.works {
 		if w.overtook && !w.told {
-			l.pool.overtaking.Add(-1)
+			l.usage.pool.overtaking.Add(-1)
 		}
 	}
-	l.use(-bytes)
-	l.paused = false
-	l.unheld, l.behind = 0, 0
-	l.ring = ring{}
+	bytes, held, behind := l.usage.clear()
+	l.queue = dueQueue{}
 	l.mu.Unlock()
-	l.pool.release(held, behind)
-	l.pool.give(bytes)
+	l.usage.pool.release(held, behind)
+	l.usage.pool.give(bytes)
 }
 
 // idle reports whether nothing in flight is worth waiting for at a hand-over. In
@@ -530,7 +321,7 @@ func (l *lane) end() {
 func (l *lane) idle() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.unfinished == 0 || l.c.cfg.Transactional && l.topic.Aside
+	return l.usage.unfinished == 0 || l.c.cfg.Transactional && l.topic.Aside
 }
 
 // stuck returns how long the first record has been overdue, when it is and
@@ -538,11 +329,11 @@ func (l *lane) idle() bool {
 func (l *lane) stuck(now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := l.ring.handled()
-	if l.suspended.Load() || n == len(l.ring.works) || now.Sub(l.moved) < stuckAfter {
+	n := l.queue.handled()
+	if l.suspended.Load() || n == len(l.queue.works) || now.Sub(l.moved) < stuckAfter {
 		return 0
 	}
-	overdue := min(l.now(now).Sub(l.ring.works[n].Due), now.Sub(l.moved))
+	overdue := min(l.now(now).Sub(l.queue.works[n].Due), now.Sub(l.moved))
 	if overdue > stuckAfter {
 		return overdue
 	}

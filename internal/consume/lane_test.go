@@ -25,7 +25,7 @@ func newTestLane() *lane {
 	c := &Consumer{asked: context.Background(), some: make(chan struct{}, 1), full: make(chan struct{}, 1), prober: prober{soon: make(chan struct{}, 1)}}
 	return &lane{
 		c: c, topic: &Topic{Name: "t", Handler: dueIn(time.Hour), Wait: time.Hour},
-		pool: newPool(DefaultBudget, false), wake: make(chan struct{}, 1), halt: context.Background(),
+		usage: usage{pool: newPool(DefaultBudget, false)}, wake: make(chan struct{}, 1), halt: context.Background(),
 		resign: func(error) {},
 	}
 }
@@ -62,7 +62,7 @@ func TestMarksSkipMarkers(t *testing.T) {
 	next := newTestLane() // after a restart
 	next.marks = parseMarks(meta)
 	next.push(fetched(recs...), seconds(60))
-	for _, w := range next.ring.works {
+	for _, w := range next.queue.works {
 		if w.state == waiting && w.Due.Before(seconds(3600)) {
 			t.Errorf("offset %d is due at %v, want not before %v; marks %q", w.offset, w.Due, seconds(3600), meta)
 		}
@@ -114,24 +114,24 @@ func TestShareKeepsTheBudget(t *testing.T) {
 	}
 }
 
-// The keys that an early record has the ring look at are forgotten again: on a busy
+// The keys that an early record has the queue look at are forgotten again: on a busy
 // lane something always waits.
-func TestRingForgetsKeys(t *testing.T) {
-	var r ring
+func TestDueQueueForgetsKeys(t *testing.T) {
+	var q dueQueue
 	push := func(i int, due time.Time) {
-		r.push(&Work{Record: &kgo.Record{Key: fmt.Append(nil, i)}, Due: due, offset: int64(i)})
+		q.push(&Work{Record: &kgo.Record{Key: fmt.Append(nil, i)}, Due: due, offset: int64(i)})
 	}
 	push(0, seconds(0))
 	push(1, seconds(-1)) // routed late
 	for i := 2; i < 100_000; i++ {
 		push(i, seconds(i))
-		w := r.peek(true)
-		r.take(w)
+		w := q.peek(true)
+		q.take(w)
 		w.state, w.Record = done, nil
-		r.drop(r.handled())
+		q.drop(q.handled())
 	}
-	if waits := len(r.works); len(r.latest) > 100*waits {
-		t.Errorf("%d keys are remembered while %d works wait", len(r.latest), waits)
+	if waits := len(q.works); len(q.latest) > 100*waits {
+		t.Errorf("%d keys are remembered while %d works wait", len(q.latest), waits)
 	}
 }
 
@@ -212,7 +212,7 @@ func TestClockOfProducers(t *testing.T) {
 	}
 	l.clock.Load().probed(seconds(30), epoch, epoch)
 	l.push(fetched(newRecord(1, seconds(-3600), created)), epoch)
-	if got, want := l.ring.works[1].seen, seconds(30); !got.Equal(want) {
+	if got, want := l.queue.works[1].seen, seconds(30); !got.Equal(want) {
 		t.Errorf("first seen at %v, want %v: marks go by the broker's clock", got, want)
 	}
 }
@@ -241,7 +241,7 @@ func TestProbesMarkIsPassedOver(t *testing.T) {
 	forged := newRecord(1, epoch, appended)
 	forged.Headers, forged.Value = mark.Headers, []byte("x")
 	l.push(fetched(mark, forged), epoch)
-	if w := l.ring.works; w[0].state != done || w[1].state != waiting {
+	if w := l.queue.works; w[0].state != done || w[1].state != waiting {
 		t.Errorf("the mark is done: %t, a record with a value is not: %t", w[0].state == done, w[1].state == waiting)
 	}
 	if !l.news() {

@@ -12,17 +12,17 @@ import (
 // where nothing is written any more. Lower costs an idle service more requests.
 const lossEvery = 10 * time.Second
 
-// missed says how many offsets in front of what was just fetched, which begins at
-// start, are gone from the topic and were never fetched: a retention that is too short, or somebody who
-// deletes records. franz-go goes on at the log's start without a word. Offsets may
-// be missing for other reasons (compaction, aborted records), but not below the
-// log's start. It needs l.mu.
-func (l *lane) missed(p *kgo.FetchPartition) (lost, start int64) {
+// missed says how many offsets from next to what was just fetched, which begins at start,
+// are gone from the topic and were never fetched: a retention that is too short, or
+// somebody who deletes records. franz-go goes on at the log's start without a word.
+// Offsets may be missing for other reasons (compaction, aborted records), but not below
+// the log's start.
+func missed(next int64, p *kgo.FetchPartition) (lost, start int64) {
 	start = min(p.LogStartOffset, p.Records[0].Offset)
-	if l.next == unknownOffset {
+	if next == unknownOffset {
 		return 0, start
 	}
-	return max(0, start-l.next), start
+	return max(0, start-next), start
 }
 
 // passed says how many offsets below start will never be fetched, and takes them for
@@ -31,7 +31,7 @@ func (l *lane) missed(p *kgo.FetchPartition) (lost, start int64) {
 func (l *lane) passed(start int64) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.paused || start <= l.next || l.next == unknownOffset {
+	if l.usage.paused || start <= l.next || l.next == unknownOffset {
 		l.looked = -1
 		return 0
 	}

@@ -108,6 +108,9 @@ func (p *pool) release(n, behind int) {
 	p.behind.Release(int64(behind))
 }
 
+// mayOvertake says whether one more work may be sent before a record in front of it.
+func (p *pool) mayOvertake() bool { return p.overtaking.Load() < p.maxOvertaking }
+
 // full says that the budget is used.
 func (p *pool) full() bool { return p.bytes.Load() >= p.budget }
 
@@ -148,12 +151,12 @@ type reach struct {
 func (l *lane) reach() reach {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	last := l.ring.lastDue
+	last := l.queue.lastDue
 	if !l.unread.IsZero() {
 		last = l.unread
 	}
-	r := reach{lane: l, last: l.here(last), moved: l.moved, bytes: l.bytes, paused: l.paused}
-	if w := l.ring.peek(len(l.ring.exact) > 0); w != nil {
+	r := reach{lane: l, last: l.here(last), moved: l.moved, bytes: l.usage.bytes, paused: l.usage.paused}
+	if w := l.queue.peek(len(l.queue.exact) > 0); w != nil {
 		r.next = l.here(w.Due)
 	}
 	if l.suspended.Load() { // what it has is enough for any time

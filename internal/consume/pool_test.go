@@ -256,13 +256,13 @@ func TestReach(t *testing.T) {
 	fetched.push(seconds(5), nil, 0)
 	fetched.push(seconds(9), nil, 0)
 	fetched.push(seconds(1), nil, 0)
-	l.ring, l.bytes, l.paused = fetched.ring, 17, true
+	l.queue, l.usage.bytes, l.usage.paused = fetched.queue, 17, true
 	want := reach{lane: &l, next: seconds(5), last: seconds(9), bytes: 17, paused: true}
 	if r := l.reach(); r != want {
 		t.Errorf("reach %+v, want %+v", r, want)
 	}
-	if w := l.ring.peek(true); !w.Due.Equal(seconds(1)) {
-		t.Errorf("the next is due at %v: what a pool asked has changed the ring", w.Due.Sub(epoch).Round(time.Second))
+	if w := l.queue.peek(true); !w.Due.Equal(seconds(1)) {
+		t.Errorf("the next is due at %v: what a pool asked has changed the queue", w.Due.Sub(epoch).Round(time.Second))
 	}
 }
 
@@ -283,21 +283,21 @@ func TestPoolBehind(t *testing.T) {
 	}
 	const slots = 2 * CommitRecords
 	most := int(maxBehind(slots))
-	if !l.pool.acquire(t.Context(), most, most) {
+	if !l.usage.pool.acquire(t.Context(), most, most) {
 		t.Fatal("there were no slots in a new pool")
 	}
-	if l.pool.acquire(soon, 1, 1) {
+	if l.usage.pool.acquire(soon, 1, 1) {
 		t.Error("one more that is behind got a slot")
 	}
-	if !l.pool.acquire(t.Context(), slots-most, 0) {
+	if !l.usage.pool.acquire(t.Context(), slots-most, 0) {
 		t.Error("those behind left none for those on time")
 	}
-	if l.pool.acquire(soon, 1, 0) {
+	if l.usage.pool.acquire(soon, 1, 0) {
 		t.Error("there are more slots than twice what is committed at once")
 	}
-	l.unheld, l.behind = slots, most
+	l.usage.slots, l.usage.behind = slots, most
 	l.end()
-	if !l.pool.acquire(t.Context(), slots, most) {
+	if !l.usage.pool.acquire(t.Context(), slots, most) {
 		t.Error("a lane that was over kept slots")
 	}
 }

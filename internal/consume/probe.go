@@ -102,7 +102,7 @@ func (c *Consumer) unsure(now time.Time) map[int32]bool {
 		l.led(c.clocks.broker(leader), epoch)
 		leads[leader] = true
 		l.mu.Lock()
-		next := l.ring.peek(true)
+		next := l.queue.peek(true)
 		l.mu.Unlock()
 		if next == nil {
 			continue

@@ -137,7 +137,7 @@ func (p *purger) refused(d kadm.DeleteRecordsResponse) {
 // still to be purged, and notes what is committed at now.
 func (l *lane) purgeable(before, now time.Time) bool {
 	l.mu.Lock()
-	committed := l.committed.Offset
+	committed := l.progress.committed.Offset
 	l.mu.Unlock()
 	s := &l.purge
 	s.history = append(s.history, purgeMark{now, committed})

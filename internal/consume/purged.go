@@ -66,7 +66,7 @@ func (c *Consumer) dropPurged(ctx context.Context, starts kadm.ListedOffsets) {
 func (l *lane) waitsBelow(offset int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.ring.waits() && l.ring.works[l.ring.next].offset < offset
+	return l.queue.waits() && l.queue.works[l.queue.next].offset < offset
 }
 
 // drop has what waits below an offset count as handled, and says how many that were.
@@ -74,7 +74,7 @@ func (l *lane) waitsBelow(offset int64) bool {
 func (l *lane) drop(below int64) (n int64) {
 	var bytes int64
 	l.mu.Lock()
-	for _, w := range l.ring.works {
+	for _, w := range l.queue.works {
 		if w.offset >= below {
 			break
 		}
@@ -84,13 +84,13 @@ func (l *lane) drop(below int64) (n int64) {
 			n++
 		}
 	}
-	l.bytes -= bytes
+	l.usage.bytes -= bytes
 	live := l.live.Load()
 	l.mu.Unlock()
 	if n == 0 || !live {
 		return 0
 	}
-	l.pool.give(bytes)
+	l.usage.pool.give(bytes)
 	signal(l.c.some)
 	l.nudge()
 	return n

@@ -65,7 +65,7 @@ func (c *Consumer) answered(l *lane, after time.Time) bool {
 // it is to be fetched, and its leader has not answered for stuckAfter.
 func (c *Consumer) unread(l *lane, now time.Time) error {
 	l.mu.Lock()
-	paused, since := l.paused || l.stalled != nil, l.fetched
+	paused, since := l.usage.paused || l.stalled != nil, l.fetched
 	l.mu.Unlock()
 	if paused {
 		return nil

@@ -59,7 +59,7 @@ func (c *Consumer) refuse(topic string, n int32, err error) {
 	}
 	now := time.Now()
 	l.mu.Lock()
-	r := &l.refused
+	r := &l.progress.refused
 	if r.err == nil {
 		r.since = now
 	}
@@ -82,14 +82,14 @@ func (l *lane) unwanted(now time.Time) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return now.Before(l.refused.until)
+	return now.Before(l.progress.refused.until)
 }
 
 // refusals returns how many commits of the lane were refused in a row.
 func (l *lane) refusals() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.refused.n
+	return l.progress.refused.n
 }
 
 // refusedAll reports whether each of prefixes was refused for its own partition.
@@ -107,10 +107,10 @@ func (c *Consumer) refusedAll(prefixes []prefix) bool {
 func (l *lane) refusedFor(now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := l.refused
+	r := l.progress.refused
 	if r.err == nil || now.Sub(r.since) < stuckAfter {
 		return nil
 	}
-	return fmt.Errorf("%s/%d: commits refused at offset %d for %v: %w", l.topic.Name, l.partition, l.committed.Offset,
+	return fmt.Errorf("%s/%d: commits refused at offset %d for %v: %w", l.topic.Name, l.partition, l.progress.committed.Offset,
 		now.Sub(r.since).Round(time.Second), connect.GrantTopic(r.err, connect.Read, l.topic.Name))
 }

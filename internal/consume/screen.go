@@ -33,9 +33,9 @@ const (
 const screenAgain = 20 * time.Millisecond
 
 // screened asks the topic's screen about a work that is due. ok is false where the lane
-// has to wait. With dropped the work is handled. It needs l.mu.
-func (l *lane) screened(w *Work) (dropped, ok bool) {
-	switch l.topic.Screen.Judge(w, Screened{l}) {
+// has to wait. With dropped the work is handled.
+func (l *lockedLane) screened(w *Work) (dropped, ok bool) {
+	switch l.topic.Screen.Judge(w, Screened{(*lane)(l)}) {
 	case Hold:
 		return false, false
 	case Discard:
@@ -47,12 +47,12 @@ func (l *lane) screened(w *Work) (dropped, ok bool) {
 
 // discard makes a work that waits one that nothing is done for, like the marker of a
 // transaction. A commit passes it, in both deliveries, and lists it nowhere: whoever reads it
-// again asks again. It needs l.mu.
-func (l *lane) discard(w *Work) {
+// again asks again.
+func (l *lockedLane) discard(w *Work) {
 	bytes := w.bytes
 	w.state, w.Record, w.bytes = done, nil, 0
-	l.use(-bytes)
-	l.pool.give(bytes)
+	l.usage.add(-bytes)
+	l.usage.pool.give(bytes)
 	l.moved = time.Now()
 	l.c.discarded()
 }
@@ -74,26 +74,25 @@ func (w *Work) Drop(now time.Time) {
 	w.state, w.Record, w.bytes = done, nil, 0
 	live := l.live.Load()
 	if live {
-		l.use(-bytes)
-		l.unheld--
-		l.behind -= behind
+		l.usage.add(-bytes)
+		l.usage.release(1, behind)
 	}
 	if overtook && live {
 		w.overtook = false
-		l.ring.overtaken--
+		l.queue.overtaken--
 	}
-	l.unfinished--
-	l.finished++
+	l.usage.unfinished--
+	l.progress.finished++
 	l.moved = now
 	l.mu.Unlock()
 	if !live {
 		return
 	}
 	if overtook {
-		l.pool.overtaking.Add(-1)
+		l.usage.pool.overtaking.Add(-1)
 	}
-	l.pool.release(1, behind)
-	l.pool.give(bytes)
+	l.usage.pool.release(1, behind)
+	l.usage.pool.give(bytes)
 	l.c.discarded()
 }
 

@@ -91,7 +91,7 @@ func (l *lane) skipTo(s skip) bool {
 	if l.stalled == nil || !s.covers(l.next) || !l.live.Load() {
 		return false
 	}
-	l.ring.pass(&Work{lane: l, offset: s.to - 1, epoch: -1})
+	l.queue.pass(&Work{lane: l, offset: s.to - 1, epoch: -1})
 	l.next, l.looked, l.caughtUp, l.open = s.to, -1, false, nil
 	l.stalled = nil
 	return true

@@ -235,7 +235,7 @@ func (c *Consumer) retryStalls(now time.Time) {
 	again := make(map[string][]int32)
 	at := make(map[string]map[int32]kgo.EpochOffset)
 	for _, l := range c.each() {
-		l.mu.Lock()
+		locked := l.lock()
 		s := l.stalled
 		switch {
 		case s == nil:
@@ -244,9 +244,9 @@ func (c *Consumer) retryStalls(now time.Time) {
 			again[l.topic.Name] = append(again[l.topic.Name], l.partition)
 			setOffset(at, l, s.offset)
 		case c.answered(l, s.tried.Add(stallRetry/2)):
-			l.heal(now)
+			locked.heal(now)
 		}
-		l.mu.Unlock()
+		locked.unlock()
 	}
 	if len(again) == 0 {
 		return
@@ -297,11 +297,11 @@ func (c *Consumer) resume(parts map[string][]int32) {
 func (l *lane) held() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.paused || l.stalled != nil && l.stalled.tried.IsZero()
+	return l.usage.paused || l.stalled != nil && l.stalled.tried.IsZero()
 }
 
-// heal ends a stall. The caller has the lock.
-func (l *lane) heal(now time.Time) {
+// heal ends a stall.
+func (l *lockedLane) heal(now time.Time) {
 	if l.stalled == nil {
 		return
 	}

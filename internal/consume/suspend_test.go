@@ -16,9 +16,9 @@ func TestSuspendedLane(t *testing.T) {
 	long := now.Add(-time.Hour)
 	paused, other := &lane{topic: &Topic{}, wake: make(chan struct{}, 1)}, &lane{topic: &Topic{}}
 	for _, l := range []*lane{paused, other} {
-		l.pool, l.moved = newPool(1000, false), long
-		l.ring.push(&Work{Record: &kgo.Record{}, Due: long, lane: l, bytes: 900})
-		l.bytes = 900
+		l.usage.pool, l.moved = newPool(1000, false), long
+		l.queue.push(&Work{Record: &kgo.Record{}, Due: long, lane: l, bytes: 900})
+		l.usage.bytes = 900
 	}
 	paused.suspend(true)
 	if batch, sleep := paused.due(make([]*Work, 0, 1), now); len(batch) != 0 || sleep < time.Minute {

@@ -290,9 +290,9 @@ func (l *lane) undo(w *Work) {
 		return // end has given everything back
 	}
 	w.state = sent
-	l.unfinished++
-	l.use(w.bytes)
-	l.pool.bytes.Add(w.bytes)
+	l.usage.unfinished++
+	l.usage.add(w.bytes)
+	l.usage.pool.bytes.Add(w.bytes)
 }
 
 // handled returns what is handled: all at the front, and what overtook a record that is
@@ -301,13 +301,14 @@ func (l *lane) undo(w *Work) {
 func (l *lane) handled() (p prefix, records int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := l.ring.handled()
-	for _, w := range l.ring.works[:n] {
+	n := l.queue.handled()
+	for _, w := range l.queue.works[:n] {
 		if !w.marker() && !w.told {
 			records++
 		}
 	}
-	p = l.upTo(n, true)
+	p = l.progress.upTo(&l.queue, n, true, l.terms())
+	p.lane = l
 	return p, records + len(p.told)
 }
 
@@ -316,9 +317,9 @@ func (l *lane) handled() (p prefix, records int) {
 func (w *Work) marker() bool { return w.bytes == 0 }
 
 // markers returns how many works at the front are markers.
-func (r *ring) markers() int {
+func (q *dueQueue) markers() int {
 	n := 0
-	for n < len(r.works) && r.works[n].marker() {
+	for n < len(q.works) && q.works[n].marker() {
 		n++
 	}
 	return n

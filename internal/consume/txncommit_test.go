@@ -26,7 +26,7 @@ func newTransactionalLane() *lane {
 func TestTxnCommitProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := newTransactionalLane()
-		l.pool.maxOvertaking = int64(rapid.IntRange(0, 20).Draw(t, "may overtake"))
+		l.usage.pool.maxOvertaking = int64(rapid.IntRange(0, 20).Draw(t, "may overtake"))
 		delivered := make(map[int64]bool) // by transactions that were committed
 		var next int64                    // offset
 		var taken []*Work                 // sent and not handled, in their order
@@ -82,7 +82,7 @@ func TestTxnCommitProperty(t *testing.T) {
 			"fetch": fetch, "take": take, "handle": handle, "abort": abort, "commit": commit,
 			"ordinary commit": func(*rapid.T) {
 				p := l.prefix()
-				for _, w := range l.ring.works[:p.n] {
+				for _, w := range l.queue.works[:p.n] {
 					if !w.marker() {
 						t.Fatalf("offset %d, a record, would be committed outside of a transaction", w.offset)
 					}
@@ -97,7 +97,7 @@ func TestTxnCommitProperty(t *testing.T) {
 				committed = p.at.Offset
 			},
 		})
-		for l.ring.peek(false) != nil {
+		for l.queue.peek(false) != nil {
 			take(t)
 		}
 		abort(t)
@@ -106,11 +106,11 @@ func TestTxnCommitProperty(t *testing.T) {
 		}
 		handled, taken = taken, nil
 		commit(t)
-		if len(l.ring.works) > 0 || l.bytes != 0 || l.pool.bytes.Load() != 0 || l.unfinished != 0 || l.unheld != 0 || l.behind != 0 {
+		if len(l.queue.works) > 0 || l.usage.bytes != 0 || l.usage.pool.bytes.Load() != 0 || l.usage.unfinished != 0 || l.usage.slots != 0 || l.usage.behind != 0 {
 			t.Fatalf("%d works, %d and %d bytes, %d unfinished, %d unheld, %d behind are left",
-				len(l.ring.works), l.bytes, l.pool.bytes.Load(), l.unfinished, l.unheld, l.behind)
+				len(l.queue.works), l.usage.bytes, l.usage.pool.bytes.Load(), l.usage.unfinished, l.usage.slots, l.usage.behind)
 		}
-		if !l.pool.slots.TryAcquire(2*CommitRecords) || !l.pool.behind.TryAcquire(maxBehind(2*CommitRecords)) {
+		if !l.usage.pool.slots.TryAcquire(2*CommitRecords) || !l.usage.pool.behind.TryAcquire(maxBehind(2*CommitRecords)) {
 			t.Fatal("not all slots are free")
 		}
 	})
@@ -120,7 +120,7 @@ func TestTxnCommitProperty(t *testing.T) {
 // and nothing else.
 func known(t *rapid.T, l *lane, p prefix, delivered map[int64]bool) {
 	a := parseAhead(p.meta, p.at.Offset)
-	for i, w := range l.ring.works {
+	for i, w := range l.queue.works {
 		if known := i < p.n || a.has(w.offset); !w.marker() && known != delivered[w.offset] {
 			t.Fatalf("offset %d was delivered: %t, and the next owner takes it for handled: %t", w.offset, delivered[w.offset], known)
 		}

@@ -16,7 +16,7 @@ type blame int
 
 const (
 	nobody     blame = iota
-	failures         // of the records that failed: see judge
+	failures         // of the records that failed: see afterAbort
 	silentOnes       // of the topics that gave no answer: see hangs
 )
 

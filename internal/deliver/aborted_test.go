@@ -17,7 +17,7 @@ func TestAborted(t *testing.T) {
 		{"no answer at all: it may have been the producer", aborted{silent: true, certain: true}, true, nobody},
 		{"no answer at all, and the one before was aborted", aborted{silent: true, certain: true, former: 1}, true, silentOnes},
 		{"no answer at all for parked records, which hold up nobody", aborted{silent: true, parked: true}, true, silentOnes},
-		{"what failed before the answers stopped is not judged", aborted{silent: true, foreign: true, answered: true}, true, silentOnes},
+		{"what failed before the answers stopped is not blamed", aborted{silent: true, foreign: true, answered: true}, true, silentOnes},
 	} {
 		if got := test.aborted.retires(); got != test.retires {
 			t.Errorf("%s: the producer is retired: %t", test.reason, got)

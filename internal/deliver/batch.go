@@ -1,7 +1,6 @@
 package deliver
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,15 +14,15 @@ import (
 // allocated together, and reused for another batch when all have arrived: in a
 // release allocations are most of what a record costs.
 type Batch struct {
-	o       *Outbox
-	items   []item
-	records []kgo.Record
-	room    record.Room
-	sources []kgo.Record // of parked records, as they were read first
-	target  destination  // of the parked record that was added last
-	kind    kind         // direct, or again
-	trials  []trial      // in transactions
-	left    atomic.Int32 // items that have not arrived at the first attempt
+	o         *Outbox
+	items     []item
+	records   []kgo.Record
+	room      record.Room
+	sources   []kgo.Record // of parked records, as they were read first
+	target    destination  // of the parked record that was added last
+	kind      kind         // direct, or again
+	txnStates []txnState   // in transactions
+	left      atomic.Int32 // items that have not arrived at the first attempt
 }
 
 // batchRoom is how many records a batch has room for that is used again. A smaller
@@ -56,10 +55,10 @@ func (b *Batch) arrived() {
 	}
 	clear(b.items)
 	clear(b.records)
-	clear(b.trials)
+	clear(b.txnStates)
 	b.items, b.records = b.items[:0], b.records[:0]
 	b.room.Reset()
-	b.trials = b.trials[:0]
+	b.txnStates = b.txnStates[:0]
 	clear(b.sources)
 	b.sources, b.target, b.kind = b.sources[:0], destination{}, direct
 	batches.Put(b)
@@ -107,74 +106,26 @@ func (b *Batch) Send() {
 	}
 	b.left.Store(int32(len(b.items)))
 	if b.o.cfg.TransactionalID != "" {
-		b.try()
+		b.addTxnStates()
 	}
 	if b.kind == again && b.o.cfg.TransactionalID != "" {
-		b.o.parkedPost.put(b)
+		b.o.parkedIntake.put(b)
 		return
 	}
-	b.o.post.put(b)
+	b.o.intake.put(b)
 }
 
-// try gives its items what they need in transactions.
-func (b *Batch) try() {
-	if cap(b.trials) < len(b.items) {
-		b.trials = make([]trial, 0, cap(b.items))
+// addTxnStates gives its items what they need in transactions.
+func (b *Batch) addTxnStates() {
+	if cap(b.txnStates) < len(b.items) {
+		b.txnStates = make([]txnState, 0, cap(b.items))
 	}
-	b.trials = b.trials[:len(b.items)]
+	b.txnStates = b.txnStates[:len(b.items)]
 	for i := range b.items {
 		it := &b.items[i]
-		it.trial = &b.trials[i]
-		it.trial.work = it.owner.Work()
-		it.trial.source = it.trial.work.Source()
-	}
-}
-
-// post is batches on their way to franz-go. Records that are due in the same
-// millisecond come from many lanes at once; one goroutine passes them all on, so
-// that they go out in one request, where a request for each would cost more than
-// everything else that is done for them.
-type post struct {
-	ready chan struct{} // has room for one: there are batches
-
-	mu      sync.Mutex
-	batches []*Batch
-}
-
-func newPost() post { return post{ready: make(chan struct{}, 1)} }
-
-// put adds b.
-func (p *post) put(b *Batch) {
-	p.mu.Lock()
-	p.batches = append(p.batches, b)
-	p.mu.Unlock()
-	signal(p.ready)
-}
-
-// take returns what was put there since it was called last; into is used again.
-func (p *post) take(into []*Batch) (batches []*Batch) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	batches, p.batches = p.batches, into[:0]
-	return batches
-}
-
-// deliverPost passes on what comes, until the outbox ends.
-func (o *Outbox) deliverPost() {
-	var batches []*Batch
-	for {
-		select {
-		case <-o.post.ready:
-		case <-o.ctx.Done():
-			return
-		}
-		runtime.Gosched() // the other lanes that are due come first
-		batches = o.post.take(batches)
-		now := time.Now()
-		for i, b := range batches {
-			b.pass(now)
-			batches[i] = nil
-		}
+		it.txn = &b.txnStates[i]
+		it.txn.work = it.owner.Work()
+		it.txn.source = it.txn.work.Source()
 	}
 }
 

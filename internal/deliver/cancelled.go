@@ -27,6 +27,6 @@ func (l *txnLoop) withdraw(it *item, now time.Time) bool {
 	if !l.o.cancelled(l.kind, it) {
 		return false
 	}
-	it.trial.work.Drop(now)
+	it.txn.work.Drop(now)
 	return true
 }

@@ -39,15 +39,26 @@ const (
 type gate struct {
 	unavailable bool // counted as such: closed, and not by a pause
 	parked      parkedOffsets
-	places      places // where what is set aside goes
+	placement   placement // where what is set aside goes
 }
 
 // parkedOffsets is what is known of the records parked for one target. It has a
 // lock of its own because the queue of the parked topic reports to it.
 type parkedOffsets struct {
 	mu       sync.Mutex
-	underway int             // on their way to the parked topic
-	last     map[int32]int64 // the last offset there, by partition
+	underway int         // on their way to the parked topic
+	last     lastOffsets // there
+}
+
+// lastOffsets are the last offsets of the partitions of a topic.
+type lastOffsets map[int32]int64
+
+// note notes that rec is on the topic.
+func (o *lastOffsets) note(rec *kgo.Record) {
+	if *o == nil {
+		*o = make(lastOffsets)
+	}
+	(*o)[rec.Partition] = max((*o)[rec.Partition], rec.Offset)
 }
 
 func (p *parkedOffsets) start() {
@@ -63,16 +74,15 @@ func (p *parkedOffsets) end(rec *kgo.Record) {
 	defer p.mu.Unlock()
 	p.underway--
 	if rec != nil {
-		p.seen(rec)
+		p.last.note(rec)
 	}
 }
 
-// seen needs p.mu.
+// seen notes that a record was found on the parked topic.
 func (p *parkedOffsets) seen(rec *kgo.Record) {
-	if p.last == nil {
-		p.last = make(map[int32]int64)
-	}
-	p.last[rec.Partition] = max(p.last[rec.Partition], rec.Offset)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last.note(rec)
 }
 
 // behind is how many offsets were parked that are not committed.
@@ -85,14 +95,14 @@ func (p *parkedOffsets) behind(committed func(partition int32) int64) (behind in
 	return behind, p.underway > 0
 }
 
-// closeGate has records parked from now on, on the shelf where there are some
+// closeGate has records parked from now on, on the parked partition where there are some
 // already, or on any (ByKey), and parks what the queue holds: what comes now would be
 // parked in front of it. why is nil unless the target takes no records.
-func (q *lockedQueue) closeGate(shelf int32, why error) {
+func (q *lockedQueue) closeGate(partition int32, why error) {
 	if !q.target.Park() {
 		return
 	}
-	q.gate.places.shelves = q.o.shelves.take(q.topic, shelf, q.o.owned())
+	q.gate.placement.partitions = q.o.parkedPartitions.take(q.topic, partition, q.o.owned())
 	q.countUnavailable()
 	switch {
 	case q.target.Paused(): // whoever follows what is paused logs it
@@ -128,7 +138,7 @@ func (q *lockedQueue) park(it *item) {
 	q.gate.parked.start()
 	q.o.parkedQueue.send(&item{
 		owner: it.owner, src: it.src, facts: it.facts, rec: record.Parked(it.src, q.o.parked, it.facts),
-		parkedBy: q.self(), shelf: q.gate.places.shelf(it.src),
+		parkedBy: q.self(), parkedOn: q.gate.placement.partition(it.src),
 	}, time.Now())
 }
 
@@ -146,8 +156,8 @@ func (q *queue) look(committed kadm.OffsetResponses, now time.Time) (reopening b
 	})
 	switch q.target.Look(now, behind, underway) {
 	case target.Send:
-		q.o.shelves.give(q.gate.places.shelves)
-		q.gate.places = places{}
+		q.o.parkedPartitions.give(q.gate.placement.partitions)
+		q.gate.placement = placement{}
 		lq.countUnavailable()
 		q.o.targetLog.Info().Str("topic", q.topic).Msg("nothing is parked for the target any more") // delivered, or dead
 		lq.releaseWaiting()
@@ -246,7 +256,7 @@ func (o *Outbox) CloseGates(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o.shelves.count(int32(len(ends[o.parked])))
+	o.parkedPartitions.count(int32(len(ends[o.parked])))
 	o.scans.Lock()
 	defer o.scans.Unlock()
 	from, upTo := make(map[int32]kgo.Offset), make(map[int32]int64)
@@ -324,9 +334,7 @@ func (o *Outbox) closeGateFor(rec *kgo.Record) {
 	lq.closeGate(rec.Partition, nil)
 	if topic, partition, ok := record.ParkedSource(rec); ok {
 		from := source{topic, partition}
-		q.o.shelves.found(&q.gate.places, from, rec.Partition)
+		q.o.parkedPartitions.found(&q.gate.placement, from, rec.Partition)
 	}
-	q.gate.parked.mu.Lock()
-	defer q.gate.parked.mu.Unlock()
 	q.gate.parked.seen(rec)
 }

@@ -170,16 +170,16 @@ func TestCloseGatesBehindWhatIsOnItsWay(t *testing.T) {
 	})
 }
 
-// TestShelfOfAnother: another instance has parked records on a shelf that is not the
+// TestPartitionOfAnother: another instance has parked records on a partition that is not the
 // one of this instance, which takes over what stands behind them while its own gate
-// is closed. They stay on one shelf, and what comes from elsewhere on the other.
-func TestShelfOfAnother(t *testing.T) {
+// is closed. They stay on one partition, and what comes from elsewhere on the other.
+func TestPartitionOfAnother(t *testing.T) {
 	virtual(t, Config{}, func(w *world) {
 		ctx := context.Background()
 		if _, err := w.adm.CreatePartitions(ctx, 3, w.names.Parked()); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.out.CloseGates(ctx); err != nil { // it learns how many shelves there are
+		if err := w.out.CloseGates(ctx); err != nil { // it learns how many partitions there are
 			t.Fatal(err)
 		}
 		fault := w.refuse("sick", kerr.NotEnoughReplicas)
@@ -208,7 +208,7 @@ func TestShelfOfAnother(t *testing.T) {
 		}
 		want := map[string]int32{"ours": ours, "ours too": ours, "theirs": theirs, "theirs too": theirs}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("shelves (- want, + got):\n%s", diff)
+			t.Errorf("partitions (- want, + got):\n%s", diff)
 		}
 	})
 }

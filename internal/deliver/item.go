@@ -19,10 +19,10 @@ type item struct {
 	rec      *kgo.Record
 	put      bool        // to a topic of the service itself
 	parkedBy *queue      // the queue that set it aside
-	shelf    int32       // where, if one did
+	parkedOn int32       // where, if one did
 	code     levels.Code // of a dead letter
 
-	trial *trial // in transactions
+	txn *txnState // in transactions
 
 	attempts  int
 	since     time.Time   // when it first failed, or was parked

@@ -53,7 +53,7 @@ func (q *lockedQueue) expired(it *item, now time.Time) bool {
 
 // expire does the same in transactions.
 func (o *Outbox) expire(it *item, now time.Time) {
-	if o.cfg.MaxLate > 0 && !it.put && it.code == "" && it.trial.refusal == nil {
-		it.trial.refusal = TooLate(o.cfg.MaxLate, it.facts.Due, it.owner, now)
+	if o.cfg.MaxLate > 0 && !it.put && it.code == "" && it.txn.refusal == nil {
+		it.txn.refusal = TooLate(o.cfg.MaxLate, it.facts.Due, it.owner, now)
 	}
 }

@@ -16,7 +16,7 @@ const limitWithin = time.Second
 // askLimit looks up how large a batch the topic takes, at most once a second. The line
 // waits until that is known, and the producer writes meanwhile to all others.
 func (q *lockedQueue) askLimit(l *line, now time.Time) {
-	if now.Sub(q.sized) < scoutEvery || q.o.ctx.Err() != nil {
+	if now.Sub(q.sized) < metadataMaxAge || q.o.ctx.Err() != nil {
 		return
 	}
 	q.sized, l.retry = now, now.Add(limitWithin)

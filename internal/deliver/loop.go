@@ -29,12 +29,12 @@ const (
 // order in which they became due and without a gap. So what it commits of a partition is
 // exactly what it writes. And nothing is sent again within one: whatever fails aborts it,
 // and what was found out about the record or the target decides how the next treats it
-// (see judge). Records of targets that cannot be written are parked, and are the other
+// (see afterAbort). Records of targets that cannot be written are parked, and are the other
 // loop's, which tries what is parked.
 type txnLoop struct {
 	o         *Outbox
 	kind      kind // direct, or again
-	post      *post
+	intake    *intake
 	offsets   *consume.TxnCommitter
 	producers *transact.Producers
 
@@ -50,9 +50,9 @@ type txnLoop struct {
 	heavy   bool   // the last transaction was one of large records: small ones come first
 }
 
-func (o *Outbox) newTxnLoop(k kind, post *post, committer *consume.TxnCommitter, name string) *txnLoop {
+func (o *Outbox) newTxnLoop(k kind, intake *intake, committer *consume.TxnCommitter, name string) *txnLoop {
 	return &txnLoop{
-		o: o, kind: k, post: post, offsets: committer, rests: make(rests),
+		o: o, kind: k, intake: intake, offsets: committer, rests: make(rests),
 		producers: transact.New(o.ctx, transact.Config{
 			Group: committer.Group(), Member: o.cfg.TransactionalID, Name: name,
 			Client: o.client, Options: o.txnOptions, Log: o.log,
@@ -72,7 +72,7 @@ func (l *txnLoop) run() {
 		l.forget()
 		l.take()
 		wait, soon := l.transact()
-		news := l.post.ready
+		news := l.intake.ready
 		if soon {
 			if wait == 0 {
 				continue
@@ -115,10 +115,10 @@ func (l *txnLoop) transact() (wait time.Duration, soon bool) {
 	return l.settle(t), true
 }
 
-// take empties the post.
+// take empties the intake.
 func (l *txnLoop) take() {
 	l.present = ""
-	for _, b := range l.post.take(nil) {
+	for _, b := range l.intake.take(nil) {
 		for i := range b.items {
 			l.lookAhead(&b.items[i])
 			l.pending = append(l.pending, &b.items[i])
@@ -145,7 +145,7 @@ func (l *txnLoop) write(t *transaction) {
 		if l.withdraw(it, now) {
 			continue
 		}
-		source := it.trial.source
+		source := it.txn.source
 		if len(held) > 0 && held[source] {
 			if l.unknown > 0 && l.unknown < lookupNames {
 				l.lookAhead(it)
@@ -153,7 +153,7 @@ func (l *txnLoop) write(t *transaction) {
 			kept = append(kept, it)
 			continue
 		}
-		if it.trial.work.Refused() || t.keeps(source, it.facts.Topic, now) || !l.route(it, now) || !l.writeOne(t, it, now) {
+		if it.txn.work.Refused() || t.keeps(source, it.facts.Topic, now) || !l.route(it, now) || !l.writeOne(t, it, now) {
 			if held == nil {
 				held = make(map[any]bool)
 			}
@@ -203,7 +203,7 @@ func (l *txnLoop) gather(t *transaction) {
 	defer end.Stop()
 	for !t.broken() && !t.full() {
 		select {
-		case <-l.post.ready:
+		case <-l.intake.ready:
 			l.take()
 			l.write(t)
 		case <-t.news:
@@ -283,11 +283,11 @@ func (l *txnLoop) committed(t *transaction) {
 	now := time.Now()
 	for _, it := range t.items {
 		if len(l.rests) > 0 {
-			l.rests.end(it.trial.source)
-			l.rests.end(it.trial.queue)
+			l.rests.end(it.txn.source)
+			l.rests.end(it.txn.queue)
 		}
-		k := it.trial.queue.kind
-		l.o.count(k, it, it.trial.out, now)
+		k := it.txn.queue.kind
+		l.o.count(k, it, it.txn.out, now)
 		it.batch.arrived()
 	}
 }
@@ -317,7 +317,7 @@ func (l *txnLoop) abort(t *transaction) {
 	}
 	switch end.blames() {
 	case failures:
-		l.judge(t)
+		l.afterAbort(t)
 	case silentOnes:
 		l.hangs(t, silent)
 	}

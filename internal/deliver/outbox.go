@@ -128,10 +128,10 @@ type Outbox struct {
 	wg   sync.WaitGroup
 
 	parkedQueue, deadQueue *queue
-	shelves                shelves
+	parkedPartitions       parkedPartitions
 	scans                  scans
-	post                   post
-	parkedPost             post // of what is parked, in transactions
+	intake                 intake
+	parkedIntake           intake // of what is parked, in transactions
 	loops                  []*txnLoop
 	topics                 *topicTable // in transactions
 
@@ -139,7 +139,7 @@ type Outbox struct {
 	mu     sync.Mutex
 	queues map[queueKey]*queue
 	pauses control.State
-	limits map[string]int32 // max.message.bytes of topics, where it was learned
+	limits topicLimits // of topics, where they were learned
 
 	forgotten map[kind][]string // in transactions: topics whose queues are gone
 }
@@ -167,9 +167,9 @@ func NewOutbox(cfg Config, opts ...kgo.Opt) (*Outbox, error) {
 		parked: cfg.Names.Parked(),
 		queues: make(map[queueKey]*queue),
 		limits: make(map[string]int32),
-		post:   newPost(),
+		intake: newIntake(),
 	}
-	o.parkedPost = newPost()
+	o.parkedIntake = newIntake()
 	if err := kgo.ValidateOpts(o.options()...); err != nil {
 		return nil, fmt.Errorf("produce: %w", err)
 	}
@@ -209,7 +209,7 @@ func (o *Outbox) Start() error {
 	o.parkedQueue, o.deadQueue = o.queue(o.parked, own, now), o.queue(o.dead, own, now)
 	o.wg.Go(o.watch)
 	if o.cfg.TransactionalID == "" {
-		o.wg.Go(o.deliverPost)
+		o.wg.Go(o.deliverIntake)
 	}
 	return nil
 }
@@ -222,9 +222,9 @@ func (o *Outbox) Transact(ctx context.Context, committer, parked *consume.TxnCom
 	if err := transact.Supported(ctx, o.client, o.log); err != nil {
 		return err
 	}
-	loops := []*txnLoop{o.newTxnLoop(direct, &o.post, committer, transact.NameDirect)}
+	loops := []*txnLoop{o.newTxnLoop(direct, &o.intake, committer, transact.NameDirect)}
 	if parked != nil {
-		loops = append(loops, o.newTxnLoop(again, &o.parkedPost, parked, transact.NameParked))
+		loops = append(loops, o.newTxnLoop(again, &o.parkedIntake, parked, transact.NameParked))
 	}
 	for _, l := range loops {
 		if err := l.producers.Start(ctx); err != nil {
@@ -246,7 +246,7 @@ func (o *Outbox) Transact(ctx context.Context, committer, parked *consume.TxnCom
 func (o *Outbox) Unstable() {
 	for _, l := range o.loops {
 		l.unstable.Store(true)
-		signal(l.post.ready)
+		signal(l.intake.ready)
 	}
 }
 

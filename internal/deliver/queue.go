@@ -62,7 +62,7 @@ type queue struct {
 
 	// In transactions records are held by the loop and not here.
 	missing    atomic.Bool // there is no such topic
-	scouted    scouted
+	metadata   topicMetadata
 	unanswered atomic.Int32
 	limit      int64 // a batch that is larger is refused
 	keyed      bool  // the topic is compacted: a record without a key is refused
@@ -175,7 +175,7 @@ func (q *lockedQueue) partition(it *item) int32 {
 	n := ByKey
 	switch {
 	case it.parkedBy != nil:
-		n = it.shelf
+		n = it.parkedOn
 	case q.kind != own:
 		n = it.facts.Partition
 	}
@@ -273,7 +273,7 @@ func (q *lockedQueue) written(l *line, now time.Time) []*item {
 	q.progressed(now)
 	if l.backoff > 0 {
 		l.backoff = 0
-		q.hasten(now)
+		q.retryFailed(now)
 	}
 	if l.most > 0 {
 		if l.most *= 2; l.most > maxRecords {
@@ -283,10 +283,10 @@ func (q *lockedQueue) written(l *line, now time.Time) []*item {
 	return items
 }
 
-// hasten has the lines that failed tried at once: one of them has succeeded, so that what
-// they failed for may have passed. Lines that never failed hasten nothing, or a partition
-// without a leader would be tried as often as the others are.
-func (q *lockedQueue) hasten(now time.Time) {
+// retryFailed has the lines that failed tried at once: one of them has succeeded, so that
+// what they failed for may have passed. The success of a line that never failed does not
+// call for it, or a partition without a leader would be tried as often as the others are.
+func (q *lockedQueue) retryFailed(now time.Time) {
 	for n := range q.lines {
 		if l := &q.lines[n]; now.Before(l.retry) {
 			l.retry = now

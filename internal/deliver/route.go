@@ -13,11 +13,11 @@ import (
 // route decides what is written for it, and where. It returns false while that
 // has to wait.
 func (l *txnLoop) route(it *item, now time.Time) bool {
-	tr := it.trial
-	tr.packing = asUsual
+	st := it.txn
+	st.packing = asUsual
 	l.o.expire(it, now)
-	if tr.refusal != nil && it.code == "" {
-		l.o.toDeadLetter(it, *tr.refusal)
+	if st.refusal != nil && it.code == "" {
+		l.o.toDeadLetter(it, *st.refusal)
 	}
 	q, r := l.find(it, now)
 	switch {
@@ -87,36 +87,36 @@ func (l *txnLoop) lookAhead(it *item) {
 	}
 }
 
-// admit decides whether it is written to q, or parked (then the trial says so), or
+// admit decides whether it is written to q, or parked (then its txnState says so), or
 // refused, or has to wait.
 func (l *txnLoop) admit(q *queue, it *item, now time.Time) (r *Refusal, wait bool) {
 	lq := q.lock()
 	defer lq.unlock()
-	it.trial.queue, it.trial.out = q, it.rec
+	it.txn.queue, it.txn.out = q, it.rec
 	switch {
 	case q.mending:
 		q.o.topics.want(q.topic) // it may have been dropped
 		return nil, true
-	case q.kind == own && q.scouted.err != nil:
+	case q.kind == own && q.metadata.err != nil:
 		if lq.lost(it, now) {
-			return undelivered(target.CodeOf(q.scouted.err), q.topic, q.scouted.err), false
+			return undelivered(target.CodeOf(q.metadata.err), q.topic, q.metadata.err), false
 		}
 		lq.awaitOwn(now)
 		return nil, true
 	case q.target.State() == target.HalfOpen || lq.holds(it):
 		return nil, true
 	case q.target.Parked():
-		return nil, !l.shelve(lq, it, now)
-	case q.kind == direct && q.scouted.missing():
-		if now.Sub(q.scouted.at) >= scoutEvery {
-			lq.scout()
+		return nil, !l.toParked(lq, it, now)
+	case q.kind == direct && q.metadata.missing():
+		if now.Sub(q.metadata.at) >= metadataMaxAge {
+			lq.lookUp()
 			return nil, true
 		}
 		if !q.o.topics.await(q.topic) {
-			return notAwaited(q.topic, q.scouted.err), false
+			return notAwaited(q.topic, q.metadata.err), false
 		}
-		lq.closeGate(ByKey, q.scouted.err)
-		return nil, !l.shelve(lq, it, now)
+		lq.closeGate(ByKey, q.metadata.err)
+		return nil, !l.toParked(lq, it, now)
 	case it.code != "":
 		return nil, false // it has nowhere else to go
 	}
@@ -128,28 +128,28 @@ func (l *txnLoop) admit(q *queue, it *item, now time.Time) (r *Refusal, wait boo
 // not for the record, because the records of a source wait one after the other here.
 func (q *lockedQueue) lost(it *item, now time.Time) bool {
 	if it.since.IsZero() {
-		it.since = q.scouted.gone
+		it.since = q.metadata.gone
 	}
-	class, _ := target.Classify(q.scouted.err)
-	return class == target.Missing && now.Sub(q.scouted.at) < scoutEvery && q.self().overdue(it, class, now)
+	class, _ := target.Classify(q.metadata.err)
+	return class == target.Missing && now.Sub(q.metadata.at) < metadataMaxAge && q.self().overdue(it, class, now)
 }
 
 // awaitOwn looks up one of the service's own topics again and again, which nothing can
 // be written to. To try would make everybody wait.
 func (q *lockedQueue) awaitOwn(now time.Time) {
-	if now.Sub(q.scouted.at) < scoutEvery {
+	if now.Sub(q.metadata.at) < metadataMaxAge {
 		return
 	}
 	q.o.cfg.Metrics.Retried.Inc()
-	q.o.targetLog.Warn().Err(connect.GrantWrite(q.scouted.err, q.topic)).Str("topic", q.topic).
+	q.o.targetLog.Warn().Err(connect.GrantWrite(q.metadata.err, q.topic)).Str("topic", q.topic).
 		Msg("cannot write to one of the service's own topics; records for it wait")
-	q.scout()
+	q.lookUp()
 }
 
 // deadLetter routes it to the dead letters. It returns false while that has to wait.
 func (l *txnLoop) deadLetter(it *item, r Refusal) bool {
 	l.o.toDeadLetter(it, r)
-	it.trial.queue, it.trial.out = l.o.deadQueue, it.rec
+	it.txn.queue, it.txn.out = l.o.deadQueue, it.rec
 	return !l.o.deadQueue.busy() && l.pack(it)
 }
 
@@ -157,21 +157,21 @@ func (l *txnLoop) deadLetter(it *item, r Refusal) bool {
 // takes is sent alone, and compressed: the broker has the last word. It returns false
 // while it has to wait.
 func (l *txnLoop) pack(it *item) bool {
-	tr := it.trial
-	n, limit := record.BatchBytes(tr.out), tr.queue.bound()
+	st := it.txn
+	n, limit := record.BatchBytes(st.out), st.queue.bound()
 	switch {
 	case n <= limit:
 		return true
 	case n <= record.MaxBatchBytes:
-		tr.packing = packingOf(it.src)
+		st.packing = packingOf(it.src)
 		return true
 	case it.code != "":
 		it.shorten(limit)
-		tr.out = it.rec
+		st.out = it.rec
 		return true
 	}
 	l.unpark(it)
-	return l.deadLetter(it, *undelivered(levels.TooLarge, tr.queue.topic,
+	return l.deadLetter(it, *undelivered(levels.TooLarge, st.queue.topic,
 		fmt.Errorf("%w (%d bytes before compression; at most %d can be sent)", errTooLarge, n, int64(record.MaxBatchBytes))))
 }
 
@@ -185,22 +185,22 @@ func (q *queue) bound() int64 {
 // shorten cuts a dead letter down that is too large for its topic: to the limit as it
 // is known, and then as far as it goes. It returns false where that was done before.
 func (it *item) shorten(limit int64) bool {
-	tr := it.trial
-	if tr.letter == nil {
-		tr.letter = it.rec
-		if it.rec = record.Fit(tr.letter, limit); it.rec != tr.letter {
+	st := it.txn
+	if st.letter == nil {
+		st.letter = it.rec
+		if it.rec = record.Fit(st.letter, limit); it.rec != st.letter {
 			return true
 		}
 	}
 	if record.BatchBytes(it.rec) <= record.MinLetterBytes {
 		return false
 	}
-	it.rec = record.Fit(tr.letter, record.MinLetterBytes)
+	it.rec = record.Fit(st.letter, record.MinLetterBytes)
 	return true
 }
 
-// shelve parks it.
-func (l *txnLoop) shelve(q *lockedQueue, it *item, now time.Time) bool {
+// toParked parks it.
+func (l *txnLoop) toParked(q *lockedQueue, it *item, now time.Time) bool {
 	if l.o.parkedQueue.busy() {
 		return false
 	}
@@ -208,8 +208,8 @@ func (l *txnLoop) shelve(q *lockedQueue, it *item, now time.Time) bool {
 		it.since = now
 	}
 	it.facts.Since = it.since.UnixMilli()
-	it.parkedBy, it.shelf = q.self(), q.gate.places.shelf(it.src)
-	it.trial.queue, it.trial.out = l.o.parkedQueue, record.Parked(it.src, l.o.parked, it.facts)
+	it.parkedBy, it.parkedOn = q.self(), q.gate.placement.partition(it.src)
+	it.txn.queue, it.txn.out = l.o.parkedQueue, record.Parked(it.src, l.o.parked, it.facts)
 	q.gate.parked.start()
 	return true
 }
@@ -223,7 +223,7 @@ func (q *queue) busy() bool {
 	case q.mending:
 		q.o.topics.want(q.topic) // it may have been dropped
 		return true
-	case q.scouted.err != nil:
+	case q.metadata.err != nil:
 		lq.awaitOwn(time.Now())
 		return true
 	}
@@ -233,11 +233,11 @@ func (q *queue) busy() bool {
 // refuses says whether it is known beforehand that the topic does not take it, or
 // that it has to wait until that is known again.
 func (q *lockedQueue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
-	s := &q.scouted
-	fresh := now.Sub(s.at) < scoutEvery
+	s := &q.metadata
+	fresh := now.Sub(s.at) < metadataMaxAge
 	refuse := func(code levels.Code, err error) (*Refusal, bool) {
 		if !fresh {
-			q.scout()
+			q.lookUp()
 			return nil, true
 		}
 		return undelivered(code, q.topic, err), false
@@ -249,7 +249,7 @@ func (q *lockedQueue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 			return refuse(code, s.err)
 		}
 		if !fresh {
-			q.scout()
+			q.lookUp()
 		}
 		return nil, true
 	case q.kind != own && s.err != nil:
@@ -268,5 +268,5 @@ func (q *lockedQueue) refuses(it *item, now time.Time) (r *Refusal, wait bool) {
 func (o *Outbox) toDeadLetter(it *item, r Refusal) {
 	o.logDeadLetter(it.src, it.facts, r)
 	it.rec, it.code = record.Dead(it.src, o.dead, it.facts, r, it.attempts), r.Code
-	it.trial.refusal, it.trial.group, it.trial.retried = &r, 0, false
+	it.txn.refusal, it.txn.group, it.txn.retried = &r, 0, false
 }

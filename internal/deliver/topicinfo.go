@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -64,25 +63,8 @@ type topicTable struct {
 	ready chan struct{} // has room for one: names are wanted
 
 	mu      sync.Mutex
-	known   map[string]*knownTopic
-	wanted  []string
-	asking  int           // names in the request under way
-	absent  []absentTopic // answers other than "exists", oldest first
+	answers topicAnswers
 	awaited map[string]bool
-}
-
-// knownTopic is an entry of the table. Without an answer it is only wanted.
-type knownTopic struct {
-	info     topicInfo
-	answered bool
-	wanted   bool
-	used     time.Time
-}
-
-// absentTopic is an answer that expires.
-type absentTopic struct {
-	name string
-	at   time.Time
 }
 
 func newTopicTable(
@@ -90,7 +72,7 @@ func newTopicTable(
 ) *topicTable {
 	return &topicTable{
 		ask: ask, changed: changed, ready: make(chan struct{}, 1),
-		known: make(map[string]*knownTopic), awaited: make(map[string]bool),
+		answers: topicAnswers{known: make(map[string]*knownTopic)}, awaited: make(map[string]bool),
 	}
 }
 
@@ -99,42 +81,17 @@ func newTopicTable(
 func (t *topicTable) lookup(topic string, now time.Time) (info topicInfo, known bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	k := t.known[topic]
-	if k == nil || !k.answered {
-		return topicInfo{}, false
-	}
-	k.used = now
-	if k.info.err != nil && now.Sub(k.info.at) >= absentFor {
-		return topicInfo{}, false
-	}
-	return k.info, true
+	return t.answers.lookup(topic, now)
 }
 
 // want asks for topic, also where something is known about it.
 func (t *topicTable) want(topic string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	k := t.known[topic]
-	switch {
-	case k == nil:
-		if t.full() {
-			t.expire(time.Now())
-		}
-		if t.full() {
-			return
-		}
-		k = new(knownTopic)
-		t.known[topic] = k
-	case k.wanted:
-		return
+	if t.answers.want(topic, time.Now()) {
+		signal(t.ready)
 	}
-	k.wanted = true
-	t.wanted = append(t.wanted, topic)
-	signal(t.ready)
 }
-
-// full needs t.mu.
-func (t *topicTable) full() bool { return len(t.wanted)+t.asking+len(t.absent) >= maxAbsent }
 
 // await reports whether the missing topic may be waited for: it already is, or fewer
 // than maxAwaited others are. release ends that.
@@ -155,40 +112,11 @@ func (t *topicTable) release(topic string) {
 	delete(t.awaited, topic)
 }
 
-// drop needs t.mu.
-func (t *topicTable) drop(topic string, k *knownTopic) {
-	if k.wanted {
-		k.answered, k.info = false, topicInfo{}
-	} else {
-		delete(t.known, topic)
-	}
-}
-
 // sweep forgets expired answers and idle topics.
 func (t *topicTable) sweep(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.expire(now)
-	for topic, k := range t.known {
-		if k.answered && k.info.err == nil && now.Sub(k.used) >= topicIdle {
-			t.drop(topic, k)
-		}
-	}
-}
-
-// expire drops answers other than "exists" after absentFor. It needs t.mu.
-func (t *topicTable) expire(now time.Time) {
-	n := 0
-	for n < len(t.absent) && now.Sub(t.absent[n].at) >= absentFor {
-		a := t.absent[n]
-		if k := t.known[a.name]; k != nil && k.info.err != nil && k.info.at.Equal(a.at) {
-			t.drop(a.name, k)
-		}
-		n++
-	}
-	if n > 0 {
-		t.absent = slices.Delete(t.absent, 0, n)
-	}
+	t.answers.sweep(now)
 }
 
 // run answers what is wanted, until ctx ends. A request that fails is repeated.
@@ -227,7 +155,7 @@ func (t *topicTable) answer(ctx context.Context) error {
 	infos, err := t.ask(try, topics)
 	if err != nil {
 		t.mu.Lock()
-		t.wanted, t.asking = append(topics, t.wanted...), 0
+		t.answers.unasked(topics)
 		t.mu.Unlock()
 		signal(t.ready)
 		return err
@@ -241,10 +169,8 @@ func (t *topicTable) answer(ctx context.Context) error {
 func (t *topicTable) next() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := min(len(t.wanted), lookupNames)
-	topics := slices.Clone(t.wanted[:n])
-	t.wanted, t.asking = slices.Delete(t.wanted, 0, n), n
-	if len(t.wanted) > 0 {
+	topics, more := t.answers.next()
+	if more {
 		signal(t.ready)
 	}
 	return topics
@@ -254,26 +180,5 @@ func (t *topicTable) next() []string {
 func (t *topicTable) note(topics []string, infos map[string]topicInfo, asked time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := time.Now()
-	t.expire(now)
-	t.asking = 0
-	for _, topic := range topics {
-		k := t.known[topic]
-		k.wanted = false
-		info, ok := infos[topic]
-		if !ok {
-			if !k.answered {
-				delete(t.known, topic)
-			}
-			continue
-		}
-		if info.limit == 0 && info.err == nil { // its settings cannot be read just now
-			info.limit, info.compacted = k.info.limit, k.info.compacted
-		}
-		info.asked, info.at = asked, now
-		k.info, k.answered, k.used = info, true, now
-		if info.err != nil {
-			t.absent = append(t.absent, absentTopic{topic, now})
-		}
-	}
+	t.answers.note(topics, infos, asked, time.Now())
 }

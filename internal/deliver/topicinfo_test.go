@@ -232,5 +232,5 @@ func TestTopicTableFailure(t *testing.T) {
 func (t *topicTable) topics() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.Sorted(maps.Keys(t.known))
+	return slices.Sorted(maps.Keys(t.answers.known))
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/delayd-io/delayd/internal/transact"
 )
 
-// trial is what the transactions that an item was part of have found out about it.
-type trial struct {
+// txnState is what the transactions that an item was part of have found out about it.
+type txnState struct {
 	work   *consume.Work
 	source any // tells the partition that it was read from from others
 
@@ -71,7 +71,7 @@ func (t *transaction) broken() bool { return t.fault != nil || t.failed.Load() }
 func (t *transaction) works() iter.Seq[*consume.Work] {
 	return func(yield func(*consume.Work) bool) {
 		for _, it := range t.items {
-			if !yield(it.trial.work) {
+			if !yield(it.txn.work) {
 				return
 			}
 		}
@@ -80,44 +80,44 @@ func (t *transaction) works() iter.Seq[*consume.Work] {
 
 // candidate returns what a selection has to know of an item that was routed.
 func (it *item) candidate() candidate {
-	tr := it.trial
+	st := it.txn
 	return candidate{
-		source: tr.source, target: it.facts.Topic, topic: tr.queue, packing: tr.packing, group: tr.group, bytes: record.BatchBytes(tr.out),
+		source: st.source, target: it.facts.Topic, topic: st.queue, packing: st.packing, group: st.group, bytes: record.BatchBytes(st.out),
 	}
 }
 
-// write produces what it.trial says.
+// write produces what it.txn says.
 func (t *transaction) write(it *item, c candidate, o *Outbox, now time.Time) {
-	tr := it.trial
-	tr.err = nil
+	st := it.txn
+	st.err = nil
 	it.attempts++
-	rec := tr.out
+	rec := st.out
 	rec.Partition, rec.Timestamp = ByKey, stamp(it.owner, now)
 	switch {
 	case it.parkedBy != nil:
-		rec.Partition = it.shelf
-	case tr.queue.kind != own:
+		rec.Partition = it.parkedOn
+	case st.queue.kind != own:
 		rec.Partition = it.facts.Partition
 	}
 	if rec.Partition == ByKey && rec.Key == nil {
-		rec.Partition = tr.queue.turned(t.turn)
+		rec.Partition = st.queue.turned(t.turn)
 	}
 	rec.Context = it
 	t.take(c)
 	t.items = append(t.items, it)
 	t.unanswered.Add(1)
-	tr.queue.unanswered.Add(1)
+	st.queue.unanswered.Add(1)
 	t.producer.Produce(o.ctx, rec, t.answered)
 }
 
 // answered is franz-go's promise. Nothing may be produced from here.
 func (t *transaction) answered(rec *kgo.Record, err error) {
-	tr := rec.Context.(*item).trial
+	st := rec.Context.(*item).txn
 	if err != nil {
-		tr.err = err
+		st.err = err
 		t.failed.Store(true)
 	}
-	tr.queue.unanswered.Add(-1)
+	st.queue.unanswered.Add(-1)
 	if t.unanswered.Add(-1) == 0 || err != nil {
 		signal(t.news)
 	}
@@ -136,7 +136,7 @@ func (t *transaction) silent() []*queue {
 	var qs []*queue
 	seen := make(map[*queue]bool)
 	for _, it := range t.items {
-		if q := it.trial.queue; !seen[q] && q.unanswered.Load() > 0 {
+		if q := it.txn.queue; !seen[q] && q.unanswered.Load() > 0 {
 			seen[q] = true
 			qs = append(qs, q)
 		}
@@ -151,7 +151,7 @@ func (t *transaction) partitions() map[string][]int32 {
 	topic := ""
 	var in []int32
 	for _, it := range t.items {
-		out := it.trial.out
+		out := it.txn.out
 		if out.Topic != topic {
 			if topic != "" {
 				parts[topic] = in

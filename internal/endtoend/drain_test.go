@@ -29,15 +29,15 @@ func TestOutage(t *testing.T) {
 	bothDeliveries(t, func(t *testing.T, delivery func(*router.Config, *forwarder.Config), linger time.Duration) {
 		virtual(t, "1s", []string{"a", "b", "down", "well"}, func(w *world) {
 			const (
-				shelves = 8
-				budget  = 4 << 20
-				rate    = 60 // records of each target per second
-				size    = 10_000
-				within  = 10 * time.Second // until a target is on time again
+				partitions = 8
+				budget     = 4 << 20
+				rate       = 60 // records of each target per second
+				size       = 10_000
+				within     = 10 * time.Second // until a target is on time again
 
 				reopening = time.Second // how long records may wait for the last that are parked
 			)
-			if _, err := w.adm.CreatePartitions(context.Background(), shelves-2, w.names.Parked()); err != nil {
+			if _, err := w.adm.CreatePartitions(context.Background(), partitions-2, w.names.Parked()); err != nil {
 				t.Fatal(err)
 			}
 			small := func(_ *router.Config, fc *forwarder.Config) { fc.Budget = budget }

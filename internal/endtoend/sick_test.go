@@ -129,7 +129,7 @@ func TestSickTargets(t *testing.T) {
 
 // TestSickNeighbour has a target refuse writes for ten seconds while another does so
 // all along: what is parked for the one must not wait for the other. All three names
-// point to the same shelf.
+// point to the same partition of the parked topic.
 func TestSickNeighbour(t *testing.T) {
 	for _, brief := range []string{"brief", "short"} {
 		t.Run(brief, func(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// ring is the works of one partition in the order of their offsets, from the
+// dueQueue is the works of one partition in the order of their offsets, from the
 // first that is not committed to the last that was fetched.
 //
 // Due times nearly always rise with the offset, so the next work is the first
@@ -15,7 +15,7 @@ import (
 //
 // Works that are free are due in any order. They stand in exact, and neither wait for
 // others nor hold them up.
-type ring struct {
+type dueQueue struct {
 	works []*Work
 	next  int // works[:next] have been sent
 	line  int // the first that waits and is not free, where some that are free wait
@@ -28,144 +28,144 @@ type ring struct {
 	latest    map[string]time.Time // the latest turn of each key that waits; nil until something is early
 }
 
-func (r *ring) push(w *Work) {
+func (q *dueQueue) push(w *Work) {
 	w.turn = w.Due
 	if w.free {
-		heap.Push(&r.exact, w)
-		r.works = append(r.works, w)
+		heap.Push(&q.exact, w)
+		q.works = append(q.works, w)
 		return
 	}
 	switch {
-	case r.inLine() == nil || !w.Due.Before(r.lastDue):
-		r.lastDue = w.Due
-	case r.mayOvertake(w):
-		heap.Push(&r.early, w)
+	case q.inLine() == nil || !w.Due.Before(q.lastDue):
+		q.lastDue = w.Due
+	case q.mayOvertake(w):
+		heap.Push(&q.early, w)
 	default:
-		w.turn = r.lastDue
+		w.turn = q.lastDue
 	}
-	if waits := len(r.works) - r.next; len(r.latest) > 2*waits+64 {
-		r.latest = make(map[string]time.Time, waits)
-		for _, o := range r.works[r.next:] {
-			r.note(o)
+	if waits := len(q.works) - q.next; len(q.latest) > 2*waits+64 {
+		q.latest = make(map[string]time.Time, waits)
+		for _, o := range q.works[q.next:] {
+			q.note(o)
 		}
 	}
-	if r.latest != nil {
-		r.note(w)
+	if q.latest != nil {
+		q.note(w)
 	}
-	r.works = append(r.works, w)
+	q.works = append(q.works, w)
 }
 
 // pass appends a work that nothing is to be done for: the commit has to pass it, or
 // pending would never be zero again.
-func (r *ring) pass(w *Work) {
+func (q *dueQueue) pass(w *Work) {
 	w.state, w.Record, w.bytes = done, nil, 0
-	r.works = append(r.works, w)
+	q.works = append(q.works, w)
 }
 
 // mayOvertake says whether w can be sent before its turn without overtaking a
 // record that has its key.
-func (r *ring) mayOvertake(w *Work) bool {
-	if r.latest == nil {
-		r.latest = make(map[string]time.Time)
-		for _, o := range r.works[r.next:] {
-			r.note(o)
+func (q *dueQueue) mayOvertake(w *Work) bool {
+	if q.latest == nil {
+		q.latest = make(map[string]time.Time)
+		for _, o := range q.works[q.next:] {
+			q.note(o)
 		}
 	}
-	return w.Record.Key == nil || !w.Due.Before(r.latest[string(w.Record.Key)])
+	return w.Record.Key == nil || !w.Due.Before(q.latest[string(w.Record.Key)])
 }
 
-func (r *ring) note(w *Work) {
-	if w.state == waiting && !w.free && w.Record.Key != nil && w.turn.After(r.latest[string(w.Record.Key)]) {
-		r.latest[string(w.Record.Key)] = w.turn
+func (q *dueQueue) note(w *Work) {
+	if w.state == waiting && !w.free && w.Record.Key != nil && w.turn.After(q.latest[string(w.Record.Key)]) {
+		q.latest[string(w.Record.Key)] = w.turn
 	}
 }
 
 // waits says whether anything waits, and moves next past what was sent early.
-func (r *ring) waits() bool {
-	for r.next < len(r.works) && r.works[r.next].state != waiting {
-		r.next++
+func (q *dueQueue) waits() bool {
+	for q.next < len(q.works) && q.works[q.next].state != waiting {
+		q.next++
 	}
-	if r.next == len(r.works) {
-		r.latest = nil // nothing is left that could be overtaken
+	if q.next == len(q.works) {
+		q.latest = nil // nothing is left that could be overtaken
 		return false
 	}
 	return true
 }
 
 // inLine returns the first work that waits and is not free, nil where there is none.
-func (r *ring) inLine() *Work {
-	if !r.waits() {
+func (q *dueQueue) inLine() *Work {
+	if !q.waits() {
 		return nil
 	}
-	if r.exact.first() == nil {
-		r.line = r.next
-		return r.works[r.next]
+	if q.exact.first() == nil {
+		q.line = q.next
+		return q.works[q.next]
 	}
-	r.line = max(r.line, r.next)
-	for r.line < len(r.works) && (r.works[r.line].state != waiting || r.works[r.line].free) {
-		r.line++
+	q.line = max(q.line, q.next)
+	for q.line < len(q.works) && (q.works[q.line].state != waiting || q.works[q.line].free) {
+		q.line++
 	}
-	if r.line == len(r.works) {
-		r.latest = nil // nothing is left that may not be overtaken
+	if q.line == len(q.works) {
+		q.latest = nil // nothing is left that may not be overtaken
 		return nil
 	}
-	return r.works[r.line]
+	return q.works[q.line]
 }
 
 // peek returns the work that is due next, nil when none waits. Without
 // mayOvertake it is the first that waits, whatever stands behind it.
-func (r *ring) peek(mayOvertake bool) *Work {
-	if !r.waits() {
+func (q *dueQueue) peek(mayOvertake bool) *Work {
+	if !q.waits() {
 		return nil
 	}
 	if !mayOvertake {
-		return r.works[r.next]
+		return q.works[q.next]
 	}
-	next := r.inLine()
-	if w := r.early.first(); w != nil && w.Due.Before(next.Due) { // what is early waits in line, too
+	next := q.inLine()
+	if w := q.early.first(); w != nil && w.Due.Before(next.Due) { // what is early waits in line, too
 		next = w
 	}
-	if w := r.exact.first(); w != nil && (next == nil || before(w, next)) {
+	if w := q.exact.first(); w != nil && (next == nil || before(w, next)) {
 		next = w
 	}
 	return next
 }
 
 // take marks w, which peek returned, as sent. It says whether w overtakes.
-func (r *ring) take(w *Work) (overtakes bool) {
+func (q *dueQueue) take(w *Work) (overtakes bool) {
 	w.state = sent
-	w.overtook = w != r.works[r.next]
+	w.overtook = w != q.works[q.next]
 	if w.overtook {
-		r.overtaken++
-		r.farthest = max(r.farthest, w.offset)
+		q.overtaken++
+		q.farthest = max(q.farthest, w.offset)
 	}
 	return w.overtook
 }
 
 // handled returns how many works at the front are done.
-func (r *ring) handled() int {
+func (q *dueQueue) handled() int {
 	n := 0
-	for n < len(r.works) && r.works[n].state == done {
+	for n < len(q.works) && q.works[n].state == done {
 		n++
 	}
 	return n
 }
 
 // drop forgets the first n works, which are committed.
-func (r *ring) drop(n int) {
-	for _, w := range r.works[:n] {
+func (q *dueQueue) drop(n int) {
+	for _, w := range q.works[:n] {
 		if w.overtook {
-			r.overtaken--
+			q.overtaken--
 		}
 	}
-	if r.overtaken == 0 {
-		r.farthest = 0
+	if q.overtaken == 0 {
+		q.farthest = 0
 	}
-	clear(r.works[:n])
-	r.works = r.works[n:]
-	r.next, r.line = max(r.next-n, 0), max(r.line-n, 0)
-	if len(r.works) == 0 {
-		r.works = nil
+	clear(q.works[:n])
+	q.works = q.works[n:]
+	q.next, q.line = max(q.next-n, 0), max(q.line-n, 0)
+	if len(q.works) == 0 {
+		q.works = nil
 	}
 }
 

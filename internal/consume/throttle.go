@@ -5,51 +5,6 @@ import (
 	"time"
 )
 
-// keepHouse looks at the budgets while they are short, sets the gauges, and
-// wakes the lanes when the wall clock has jumped: their timers follow the other
-// clock, which stands still while a machine is suspended.
-func (c *Consumer) keepHouse(ctx context.Context) {
-	timer := time.NewTimer(houseEvery)
-	defer timer.Stop()
-	last, alarmed := time.Now(), time.Time{}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-c.eased:
-			c.unstick()
-			c.throttle(time.Now(), false)
-			continue
-		case <-timer.C:
-		}
-		now := time.Now()
-		if jump := now.Round(0).Sub(last.Round(0)) - now.Sub(last); jump.Abs() > clockJump {
-			c.log.Warn().Dur("jump_ms", jump).Msg("the wall clock was set, or the machine was suspended")
-			c.clocks.each((*clock).jumped)
-			signal(c.prober.soon)
-			for _, l := range c.each() {
-				l.nudge()
-			}
-		}
-		last = now
-		skew := c.clocks.skew(now)
-		if skew.Abs() > skewAlarm && now.Sub(alarmed) > skewAlarmEvery {
-			alarmed = now
-			c.log.Warn().Dur("skew_ms", skew).Msg("this machine's clock is ahead of a broker's (behind it, if negative): it is corrected for")
-		}
-		c.cfg.Metrics.Skew.WithLabelValues(c.cfg.Group).Set(skew.Seconds())
-		c.cfg.Metrics.LeaseAge.WithLabelValues(c.cfg.Group).Set(c.lease.age(now).Seconds())
-		c.measure(now)
-		every := houseEvery
-		c.unstick()
-		if c.held.Load() || c.ahead.pressed() {
-			c.throttle(now, false)
-			every = throttleEvery
-		}
-		timer.Reset(every)
-	}
-}
-
 // unstick notes that records move again, where they have given back half of the budget.
 func (c *Consumer) unstick() {
 	if !c.ahead.pressed() {
@@ -128,7 +83,7 @@ func (c *Consumer) throttle(now time.Time, asideFull bool) {
 	defer c.mu.Unlock()
 	reaches := make(map[*pool][]reach, 2)
 	for _, l := range c.lanes {
-		reaches[l.pool] = append(reaches[l.pool], l.reach())
+		reaches[l.usage.pool] = append(reaches[l.usage.pool], l.reach())
 	}
 	pause, resume := make(map[string][]int32), make(map[string][]int32)
 	for p, lanes := range reaches {
@@ -162,23 +117,17 @@ func (c *Consumer) share(p *pool, lanes []reach, now time.Time, asideFull bool) 
 func (l *lane) isHeld() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.paused
+	return l.usage.paused
 }
 
 // hold notes whether the lane is held back, and adds it to changed when that
-// is new. When it has fallen to low, the house is notified.
+// is new. When it has fallen to low, maintain is notified.
 func (l *lane) hold(paused bool, low int64, changed map[string][]int32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.paused == paused {
+	if !l.usage.hold(paused, low) {
 		return
 	}
-	l.paused, l.low, l.fetched = paused, low, time.Now()
-	l.caughtUp = false
-	if paused {
-		l.pool.held.Add(l.bytes)
-	} else {
-		l.pool.held.Add(-l.bytes)
-	}
+	l.fetched, l.caughtUp = time.Now(), false
 	changed[l.topic.Name] = append(changed[l.topic.Name], l.partition)
 }

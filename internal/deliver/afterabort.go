@@ -24,7 +24,7 @@ var (
 // any record: its producer, the group, or the end of the outbox.
 func (t *transaction) foreign() bool {
 	for _, it := range t.items {
-		if foreign(it.trial.err) {
+		if foreign(it.txn.err) {
 			continue
 		}
 		return false
@@ -50,16 +50,16 @@ func foreign(err error) bool {
 	return false
 }
 
-// judge decides by what failed in t how the next transaction treats records and
+// afterAbort decides by what failed in t how the next transaction treats records and
 // targets.
-func (l *txnLoop) judge(t *transaction) {
+func (l *txnLoop) afterAbort(t *transaction) {
 	failed := make(map[*queue][]*item)
 	var order []*queue
 	for _, it := range t.items {
-		if foreign(it.trial.err) {
+		if foreign(it.txn.err) {
 			continue
 		}
-		q := it.trial.queue
+		q := it.txn.queue
 		if failed[q] == nil {
 			order = append(order, q)
 		}
@@ -67,20 +67,20 @@ func (l *txnLoop) judge(t *transaction) {
 		if it.since.IsZero() {
 			it.since = time.Now()
 		}
-		it.err = it.trial.err
+		it.err = it.txn.err
 		l.o.cfg.Metrics.Retried.Inc()
 	}
 	for _, q := range order {
-		l.judgeQueue(q, failed[q])
+		l.apply(q, failed[q])
 	}
 }
 
-// judgeQueue does what package target decides about the records that failed on one topic.
+// apply does what package target decides about the records that failed on one topic.
 // The first that failed tells what the others may only have failed with.
-func (l *txnLoop) judgeQueue(q *queue, failed []*item) {
+func (l *txnLoop) apply(q *queue, failed []*item) {
 	it := failed[0]
-	class, code := target.Classify(it.trial.err)
-	l.o.targetLog.Warn().Err(it.trial.err).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).Int("records", len(failed)).
+	class, code := target.Classify(it.txn.err)
+	l.o.targetLog.Warn().Err(it.txn.err).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).Int("records", len(failed)).
 		Msg("send: transaction aborted")
 	d := target.Decide(class, q.inTransaction(failed))
 	if d.Refresh {
@@ -96,10 +96,10 @@ func (l *txnLoop) judgeQueue(q *queue, failed []*item) {
 		l.park(q, failed)
 	case target.DeadLetter:
 		lq := q.lock()
-		it.trial.refusal = lq.undelivered(code, it, it.trial.err)
+		it.txn.refusal = lq.undelivered(code, it, it.txn.err)
 		lq.unlock()
 	case target.Cut:
-		if it.trial.retried = false; !it.shorten(q.bound()) {
+		if it.txn.retried = false; !it.shorten(q.bound()) {
 			l.holdLetter(q, it)
 		}
 	case target.Hold:
@@ -111,9 +111,9 @@ func (l *txnLoop) judgeQueue(q *queue, failed []*item) {
 // is sent alone once more, after its topic's limit was read, counts as compressed:
 // the broker has the last word. Their age is left out: see giveUp.
 func (q *queue) inTransaction(failed []*item) target.Situation {
-	s, tr := q.situation(failed[0]), failed[0].trial
+	s, st := q.situation(failed[0]), failed[0].txn
 	s.Transaction, s.Alone = true, len(failed) == 1
-	s.Compressed = tr.packing != asUsual || s.Alone && tr.retried
+	s.Compressed = st.packing != asUsual || s.Alone && st.retried
 	return s
 }
 
@@ -130,26 +130,26 @@ func (l *txnLoop) refresh(q *queue, class target.Class) {
 	defer lq.unlock()
 	switch {
 	case q.kind == own, class != target.Stale && class != target.Missing:
-		lq.scout()
+		lq.lookUp()
 	case class == target.Missing:
-		q.scouted.err, q.scouted.at = errMissing, time.Now()
+		q.metadata.err, q.metadata.at = errMissing, time.Now()
 	}
 }
 
 // separate has the records sent in smaller groups, and one alone.
 func (l *txnLoop) separate(failed []*item) {
 	if len(failed) == 1 {
-		failed[0].trial.retried, failed[0].trial.group = true, suspectGroups
+		failed[0].txn.retried, failed[0].txn.group = true, suspectGroups
 		return
 	}
 	for i, it := range failed {
-		it.trial.group = suspectGroup(i, len(failed))
+		it.txn.group = suspectGroup(i, len(failed))
 	}
 }
 
 // park has a target's records parked.
 func (l *txnLoop) park(q *queue, failed []*item) {
-	why := failed[0].trial.err
+	why := failed[0].txn.err
 	if foreign(why) {
 		why = errNotAcknowledged(answerWithin) // franz-go keeps an error that it retries
 	}
@@ -172,9 +172,9 @@ func (l *txnLoop) hold(q *queue, failed []*item, class target.Class) {
 
 // holdLetter has a dead letter wait that its topic refuses.
 func (l *txnLoop) holdLetter(q *queue, it *item) {
-	l.o.targetLog.Error().Err(it.trial.err).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).
+	l.o.targetLog.Error().Err(it.txn.err).Str("topic", q.topic).Str("origin", record.OriginOf(&it.facts, it.src)).
 		Msg("dead letter refused; its partition waits until the topic takes it")
-	l.rest(it.trial.source, time.Now())
+	l.rest(it.txn.source, time.Now())
 }
 
 // giveUp makes dead letters of the parked records that have failed for too long. The
@@ -185,21 +185,21 @@ func (l *txnLoop) giveUp(q *queue, failed []*item) {
 		if !q.overdue(it, target.Passing, now) {
 			continue
 		}
-		err := it.trial.err
+		err := it.txn.err
 		if foreign(err) || target.Unanswered(err) {
 			err = errNotAcknowledged(now.Sub(it.since))
 		}
-		it.trial.refusal = undelivered(target.CodeOf(err), q.topic, err)
+		it.txn.refusal = undelivered(target.CodeOf(err), q.topic, err)
 	}
-	l.rest(failed[0].trial.source, now)
+	l.rest(failed[0].txn.source, now)
 }
 
-// hangs judges the targets that have not answered.
+// hangs decides how the next transaction treats the targets that have not answered.
 func (l *txnLoop) hangs(t *transaction, silent []*queue) {
 	for _, q := range silent {
 		var items []*item
 		for _, it := range t.items {
-			if it.trial.queue == q {
+			if it.txn.queue == q {
 				if it.since.IsZero() {
 					it.since = time.Now()
 				}

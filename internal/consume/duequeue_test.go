@@ -17,16 +17,16 @@ var epoch = time.UnixMilli(1_700_000_000_000)
 // seconds is a time n seconds after epoch.
 func seconds(n int) time.Time { return epoch.Add(time.Duration(n) * time.Second) }
 
-// twin is a ring that looks at everything each time. It does not say which work
+// twin is a queue that looks at everything each time. It does not say which work
 // has to overtake, only which may and which must not.
 type twin struct {
-	ring  ring
+	queue dueQueue
 	works []*twinWork // all that were ever pushed and not dropped
 	next  int64       // offset
 	keys  map[string]int
 }
 
-// twinWork is a work as the twin knows it: it believes nothing that the ring
+// twinWork is a work as the twin knows it: it believes nothing that the queue
 // writes on a Work.
 type twinWork struct {
 	work   *Work
@@ -63,7 +63,7 @@ func (r *twin) fetch(w *twinWork) *twinWork {
 		}
 		r.keys[string(key)]++
 	}
-	r.ring.push(w.work)
+	r.queue.push(w.work)
 	return w
 }
 
@@ -73,7 +73,7 @@ func (r *twin) pushMarker() {
 	w.work = &Work{offset: w.offset, state: done}
 	r.next++
 	r.works = append(r.works, w)
-	r.ring.works = append(r.ring.works, w.work)
+	r.queue.works = append(r.queue.works, w.work)
 }
 
 func (r *twin) in(s state) []*twinWork {
@@ -88,7 +88,7 @@ func (r *twin) in(s state) []*twinWork {
 
 // take sends the work that is due next, and checks that it could be.
 func (r *twin) take(t fataler, mayOvertake bool) *twinWork {
-	got := r.ring.peek(mayOvertake)
+	got := r.queue.peek(mayOvertake)
 	waits := r.in(waiting)
 	if got == nil {
 		if len(waits) > 0 {
@@ -117,7 +117,7 @@ func (r *twin) take(t fataler, mayOvertake bool) *twinWork {
 	if mayOvertake {
 		r.mustNotLeaveBehind(t, w, waits)
 	}
-	if overtakes := r.ring.take(got); overtakes != (w != first) || got.overtook != overtakes {
+	if overtakes := r.queue.take(got); overtakes != (w != first) || got.overtook != overtakes {
 		t.Fatalf("%v: overtakes %t, want %t", w, overtakes, w != first)
 	}
 	w.state = sent
@@ -142,18 +142,18 @@ func (r *twin) done(w *twinWork) { w.state, w.work.state, w.work.Record = done, 
 // was under way stays for the next one.
 func (r *twin) commit(t fataler, part int) {
 	n := r.prefix()
-	if got := r.ring.handled(); got != n {
+	if got := r.queue.handled(); got != n {
 		t.Fatalf("%d are handled, want %d", got, n)
 	}
 	n = min(n, part)
-	r.ring.drop(n)
+	r.queue.drop(n)
 	r.works = r.works[n:]
-	if len(r.ring.works) != len(r.works) {
-		t.Fatalf("%d works are left, want %d", len(r.ring.works), len(r.works))
+	if len(r.queue.works) != len(r.works) {
+		t.Fatalf("%d works are left, want %d", len(r.queue.works), len(r.works))
 	}
 	for i, w := range r.works {
-		if r.ring.works[i] != w.work {
-			t.Fatalf("work %d of the ring is offset %d, want %v", i, r.ring.works[i].offset, w)
+		if r.queue.works[i] != w.work {
+			t.Fatalf("work %d of the queue is offset %d, want %v", i, r.queue.works[i].offset, w)
 		}
 	}
 }
@@ -177,14 +177,14 @@ var anyKey = rapid.OneOf(
 	rapid.SliceOfN(rapid.Byte(), 4, 4),
 )
 
-// TestRingAgainstTwin fetches, sends, ends and commits in any order.
-func TestRingAgainstTwin(t *testing.T) {
+// TestDueQueueAgainstTwin fetches, sends, ends and commits in any order.
+func TestDueQueueAgainstTwin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var r twin
 		now := 0 // due times rise, and scatter around that
 		t.Repeat(map[string]func(*rapid.T){
 			"": func(t *rapid.T) {
-				if got, want := r.ring.handled(), r.prefix(); got != want {
+				if got, want := r.queue.handled(), r.prefix(); got != want {
 					t.Fatalf("%d are handled, want %d", got, want)
 				}
 			},
@@ -228,9 +228,9 @@ func (r *twin) finish(t fataler) {
 	}
 }
 
-// TestRingInOrder: without overtaking works are sent by their offsets, whatever
+// TestDueQueueInOrder: without overtaking works are sent by their offsets, whatever
 // their due times.
-func TestRingInOrder(t *testing.T) {
+func TestDueQueueInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var r twin
 		for _, due := range rapid.SliceOf(rapid.IntRange(0, 20)).Draw(t, "due") {
@@ -247,9 +247,9 @@ func TestRingInOrder(t *testing.T) {
 	})
 }
 
-// TestRingByDue: where no key repeats, works are sent by their due times, and
+// TestDueQueueByDue: where no key repeats, works are sent by their due times, and
 // those that are due at the same time by their offsets.
-func TestRingByDue(t *testing.T) {
+func TestDueQueueByDue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var r twin
 		for _, due := range rapid.SliceOf(rapid.IntRange(0, 20)).Draw(t, "due") {
@@ -267,9 +267,9 @@ func TestRingByDue(t *testing.T) {
 	})
 }
 
-// TestRingOvertakes has the cases by name. A work is written as its key and when
+// TestDueQueueOvertakes has the cases by name. A work is written as its key and when
 // it is due, and "-" is a null key.
-func TestRingOvertakes(t *testing.T) {
+func TestDueQueueOvertakes(t *testing.T) {
 	type in struct {
 		key string
 		due int
@@ -308,9 +308,9 @@ func TestRingOvertakes(t *testing.T) {
 	}
 }
 
-// TestRingFree: works that are free are sent by their due times, then their offsets, and
+// TestDueQueueFree: works that are free are sent by their due times, then their offsets, and
 // records with their key neither wait for them nor hold them up.
-func TestRingFree(t *testing.T) {
+func TestDueQueueFree(t *testing.T) {
 	var r twin
 	r.pushFree(seconds(9), []byte("a"), 0)
 	r.push(seconds(5), []byte("a"), 0)
@@ -327,9 +327,9 @@ func TestRingFree(t *testing.T) {
 	}
 }
 
-// TestRingForgets: what has been sent is overtaken by nobody, so that a key is
+// TestDueQueueForgets: what has been sent is overtaken by nobody, so that a key is
 // free again once nothing waits.
-func TestRingForgets(t *testing.T) {
+func TestDueQueueForgets(t *testing.T) {
 	var r twin
 	r.push(seconds(9), []byte("a"), 0)
 	r.push(seconds(1), []byte("b"), 0)
@@ -342,14 +342,14 @@ func TestRingForgets(t *testing.T) {
 	}
 }
 
-// TestRingFreesMemory: a ring that has been emptied holds no works.
-func TestRingFreesMemory(t *testing.T) {
+// TestDueQueueFreesMemory: a queue that has been emptied holds no works.
+func TestDueQueueFreesMemory(t *testing.T) {
 	var r twin
 	for i := range 100 {
 		r.push(seconds(i), nil, 0)
 	}
 	r.finish(t)
-	if r.ring.works != nil {
-		t.Errorf("the ring holds room for %d works", cap(r.ring.works))
+	if r.queue.works != nil {
+		t.Errorf("the queue holds room for %d works", cap(r.queue.works))
 	}
 }

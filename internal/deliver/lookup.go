@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// scoutEvery is how old what is known of a topic may be when a record is
+	// metadataMaxAge is how old what is known of a topic may be when a record is
 	// refused for it, and how often it asks whether a topic is there.
-	scoutEvery = time.Second
+	metadataMaxAge = time.Second
 )
 
-// scouted is what is known of a queue's topic before a record is written in a
+// topicMetadata is what is known of a queue's topic before a record is written in a
 // transaction, where a refusal would cost everyone the transaction. It is guarded by
 // the queue's mu.
-type scouted struct {
+type topicMetadata struct {
 	wanted     time.Time // when a look-up was asked for: older answers do not count
 	at         time.Time // when the broker answered
 	partitions int32     // 0: not known
@@ -29,17 +29,17 @@ type scouted struct {
 }
 
 // missing reports whether the topic does not exist, as far as we may know.
-func (s *scouted) missing() bool { return target.Absent(s.err) }
+func (s *topicMetadata) missing() bool { return target.Absent(s.err) }
 
-// scout looks up the queue's topic; its records are held until then.
-func (q *lockedQueue) scout() {
-	q.mending, q.scouted.wanted = true, time.Now()
+// lookUp looks up the queue's topic; its records are held until then.
+func (q *lockedQueue) lookUp() {
+	q.mending, q.metadata.wanted = true, time.Now()
 	q.o.topics.want(q.topic)
 }
 
 // learned takes over what the broker said.
 func (q *lockedQueue) learned(info topicInfo) {
-	s := &q.scouted
+	s := &q.metadata
 	if info.limit > 0 {
 		q.limit, q.told = int64(info.limit), info.limit
 	}
@@ -61,7 +61,7 @@ func (q *lockedQueue) learned(info topicInfo) {
 func (q *queue) turned(turn int32) int32 {
 	lq := q.lock()
 	defer lq.unlock()
-	if n := q.scouted.partitions; n > 0 {
+	if n := q.metadata.partitions; n > 0 {
 		return turn % n
 	}
 	return ByKey
@@ -77,17 +77,19 @@ func (q *queue) openKnown() {
 		q.limit, q.told = int64(n), n
 	}
 	if info, known := q.o.topics.lookup(q.topic, time.Now()); known {
-		q.o.noteLimit(q.topic, info)
+		q.o.limits.note(q.topic, info)
 		lq.learned(info)
 		return
 	}
-	lq.scout()
+	lq.lookUp()
 }
 
-// noteLimit keeps what franz-go asks for. It needs o.mu.
-func (o *Outbox) noteLimit(topic string, info topicInfo) {
+// topicLimits are the max.message.bytes of topics, which franz-go asks for.
+type topicLimits map[string]int32
+
+func (t topicLimits) note(topic string, info topicInfo) {
 	if info.limit > 0 {
-		o.limits[topic] = info.limit
+		t[topic] = info.limit
 	}
 }
 
@@ -127,14 +129,14 @@ func (o *Outbox) looked(topics []string) {
 			o.mu.Lock()
 			q := o.queues[queueKey{topic, k}]
 			if q != nil {
-				o.noteLimit(topic, info)
+				o.limits.note(topic, info)
 			}
 			o.mu.Unlock()
 			if q == nil {
 				continue
 			}
 			lq := q.lock()
-			if info.asked.Before(q.scouted.wanted) {
+			if info.asked.Before(q.metadata.wanted) {
 				o.topics.want(topic)
 			} else {
 				lq.learned(info)
@@ -142,8 +144,8 @@ func (o *Outbox) looked(topics []string) {
 			lq.unlock()
 		}
 	}
-	signal(o.post.ready)
-	signal(o.parkedPost.ready)
+	signal(o.intake.ready)
+	signal(o.parkedIntake.ready)
 }
 
 // has reports whether there is a queue.
