@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -291,7 +292,11 @@ func (u *unpacker) zstdInto(buf, src []byte) ([]byte, error) {
 	}
 	defer u.zs.Put(d)
 	out, err := d.DecodeAll(src, buf)
-	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || err != nil && len(out)+zstdBlock > cap(buf) {
+	grown := cap(out) > cap(buf)
+	if grown && cap(buf) > unpackFirst {
+		runtime.GC() // else a few such batches fill the heap before it is collected: see zstdLeast
+	}
+	if grown || err != nil && (errors.Is(err, zstd.ErrDecoderSizeExceeded) || len(out)+zstdBlock > cap(buf)) {
 		return nil, errFull
 	}
 	return out, err

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"testing"
 
@@ -202,6 +203,36 @@ func TestUnpackIsBounded(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestUnpackMixed: a zstd batch that fills the buffer with compressed blocks, and
+// overflows it with repeated bytes, has the decoder grow the buffer. That is collected at
+// once, however seldom the heap is.
+func TestUnpackMixed(t *testing.T) {
+	packed := pack(t, kgo.ZstdCompression(), append(recordBytes(bytes.Repeat([]byte("compressed "), 1<<20), 0, ""), make([]byte, 100)...))
+	packed = append(packed, 0x28, 0xb5, 0x2f, 0xfd, 0, 7<<3) // a frame with a window of 128 KiB
+	for left := MaxBatchBytes; left > 0; left -= zstdBlock {
+		h := zstdBlock<<3 | 1<<1 // one byte, repeated
+		if left <= zstdBlock {
+			h |= 1 // the last
+		}
+		packed = append(packed, byte(h), byte(h>>8), byte(h>>16), 0)
+	}
+	if least := zstdLeast(packed); least > MaxBatchBytes {
+		t.Fatalf("the blocks state %d bytes, want at most %d", least, MaxBatchBytes)
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 5 {
+		if _, err := newUnpacker().Decompress(packed, kgo.CodecZstd); !errors.Is(err, ErrTooLarge) {
+			t.Fatalf("%v, want %v", err, ErrTooLarge)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if n := int64(after.HeapAlloc) - int64(before.HeapAlloc); n > MaxBatchBytes {
+		t.Errorf("%d MiB are left on the heap, at most %d expected", n>>20, MaxBatchBytes>>20)
 	}
 }
 
