@@ -48,8 +48,8 @@ func ReadRecord(ctx context.Context, cl *kgo.Client, names levels.Names, at Plac
 	return NewContents(names, rec, most), nil
 }
 
-// NewContents returns what there is to show of a record that was read from one of the
-// service's own topics, with at most "most" bytes of its key, value and each header.
+// NewContents returns the contents of a record that was read from one of the service's own
+// topics. Of its key, value and each header it keeps at most "most" bytes.
 func NewContents(names levels.Names, rec *kgo.Record, most int) *Contents {
 	c := &Contents{
 		Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Time: rec.Timestamp.UTC(),
