@@ -25,7 +25,7 @@ func metadata(ctx context.Context, cl *kgo.Client, names ...string) (cluster, ma
 }
 
 // defaults fills in what a new topic gets on this cluster, as far as we are
-// allowed to know. The error says why the brokers' own settings cannot be told;
+// allowed to know. The error says why the brokers' own settings are unknown;
 // those of the profile count then.
 func (c *cluster) defaults(ctx context.Context, cl *kgo.Client, spec Spec) error {
 	c.maxMessage = spec.Profile.rules().maxMessage

@@ -41,7 +41,7 @@ func (d Drift) String() string {
 }
 
 // drifts are all in which a topic differs from what is wanted. values are its
-// settings, nil where they cannot be told.
+// settings, nil where they are unknown.
 func (t topic) drifts(spec Spec, c cluster, f describe.Topic, values map[string]string, k tools) []Drift {
 	list := t.shape(spec, c, f, k)
 	first := len(list)

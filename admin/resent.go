@@ -23,7 +23,7 @@ func CreateResent(ctx context.Context, cl *kgo.Client, names levels.Names) error
 		return f.Err
 	}
 	spec := Spec{Replicas: BrokerDefault}
-	_ = c.defaults(ctx, cl, spec) // what cannot be told is the profile's
+	_ = c.defaults(ctx, cl, spec) // what is unknown is the profile's
 	answers := createTopics(ctx, cl, spec, c, []topic{t}, false)
 	if seen, err = appear(ctx, cl, []topic{t}, answers); err != nil {
 		return err

@@ -65,7 +65,7 @@ func verify(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, seen map[
 	}
 }
 
-// unverified says why a topic's settings cannot be told, nil where they can.
+// unverified says why a topic's settings are unknown, nil where they are known.
 func unverified(topic string, d describe.Config, err error) error {
 	if err = cmp.Or(err, connect.GrantTopic(d.Err, connect.DescribeConfigs, topic)); err != nil {
 		return fmt.Errorf("settings not verified: %w", err)

@@ -11,7 +11,7 @@ import (
 )
 
 // TestResendExact: a letter that asked for an exact time, in a form that cannot be read or
-// in two, is told of before it dies again; another delay takes the place of all of them.
+// in two, is reported before it dies again; another delay takes the place of all of them.
 func TestResendExact(t *testing.T) {
 	for _, c := range []struct {
 		headers []kgo.RecordHeader

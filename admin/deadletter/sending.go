@@ -37,7 +37,7 @@ type Sending struct {
 	At time.Time `json:"-"`
 }
 
-// parseSending reads what is told of one sending.
+// parseSending reads what is recorded of one sending.
 func parseSending(rec *kgo.Record) (Sending, error) {
 	dec := json.NewDecoder(bytes.NewReader(rec.Value))
 	var s Sending

@@ -21,7 +21,7 @@ type target struct {
 }
 
 // wouldDie says why a letter dies again the way it would be sent, "" where that cannot
-// be told: a default target, patterns and what becomes of long delays are settings of
+// be known: a default target, patterns and what becomes of long delays are settings of
 // the service, and a right that was missing may have been granted.
 func (r *resending) wouldDie(ctx context.Context, died levels.Code, way string, value []byte, h []kgo.RecordHeader) (string, error) {
 	if way == r.names.Inbox() {

@@ -89,7 +89,7 @@ func Topics(ctx context.Context, cl *kgo.Client, names ...string) (Brokers, map[
 // Config is the configuration of a topic or a broker.
 type Config struct {
 	Values map[string]string
-	Err    error // why it cannot be told
+	Err    error // why it is unknown
 }
 
 // Configs reads configurations, by the name of the topic or broker.
