@@ -99,7 +99,7 @@ func create(t *testing.T, cl *kgo.Client, topic string, partitions int32, settin
 	for { // a broker may not know yet what the controller has created
 		if _, seen, err := metadata(t.Context(), cl, topic); err != nil {
 			t.Fatal(err)
-		} else if seen[topic].exists() {
+		} else if seen[topic].Exists() {
 			return
 		}
 	}
@@ -143,4 +143,18 @@ func appendAt(t testing.TB, cl *kgo.Client, topic string, partition int32, at ti
 	if err := cl.ProduceSync(context.Background(), rec).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// h is headers, as keys and values in turn.
+func h(keysAndValues ...string) []kgo.RecordHeader {
+	var list []kgo.RecordHeader
+	for i := 0; i < len(keysAndValues); i += 2 {
+		list = append(list, kgo.RecordHeader{Key: keysAndValues[i], Value: []byte(keysAndValues[i+1])})
+	}
+	return list
+}
+
+// spring is when the records of these tests were written, with hours after it.
+func spring(hours int) time.Time {
+	return time.Date(2026, 3, 1, hours, 0, 0, 0, time.UTC)
 }

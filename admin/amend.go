@@ -11,16 +11,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/describe"
 )
 
 // amend sets what wanted says of each topic, and enters it into the settings:
 // what the controller has accepted holds, also where a broker does not show it
 // yet. The settings of a topic change together or not at all.
-func amend(ctx context.Context, cl *kgo.Client, topics []topic, results Results, settings map[string]described, wanted func(topic) []setting) {
+func amend(ctx context.Context, cl *kgo.Client, topics []topic, results Results, settings map[string]describe.Config, wanted func(topic) []setting) {
 	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
 	changes := make(map[string][]setting)
 	for i, t := range topics {
-		if results[i].Outcome == OutcomeFailed || settings[t.name].err != nil {
+		if results[i].Outcome == OutcomeFailed || settings[t.name].Err != nil {
 			continue
 		}
 		if list := wanted(t); len(list) > 0 {
@@ -47,7 +48,7 @@ func amend(ctx context.Context, cl *kgo.Client, topics []topic, results Results,
 		}
 		r.note("set " + words(list))
 		for _, s := range list {
-			settings[r.Topic].values[s.key] = s.value
+			settings[r.Topic].Values[s.key] = s.value
 		}
 	}
 }
@@ -80,7 +81,7 @@ func alterConfigs(ctx context.Context, cl *kgo.Client, req *kmsg.IncrementalAlte
 	}
 	if err == nil {
 		for _, r := range resp.Resources {
-			answers[r.ResourceName] = brokersError(r.ErrorCode, r.ErrorMessage)
+			answers[r.ResourceName] = describe.Refusal(r.ErrorCode, r.ErrorMessage)
 		}
 	}
 	return answers

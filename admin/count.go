@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/describe"
 	"github.com/delayd-io/delayd/internal/offsets"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -89,7 +90,7 @@ func count(ctx context.Context, cl *kgo.Client, spec Spec, now time.Time) (count
 // find finds the topics of the service, with those of levels that are not in the
 // ladder any more. Those of the ladder are asked for by name: a list of all topics
 // leaves out what we have no right to see, which would seem not to exist.
-func (s Spec) find(ctx context.Context, cl *kgo.Client) (map[string]found, error) {
+func (s Spec) find(ctx context.Context, cl *kgo.Client) (map[string]describe.Topic, error) {
 	_, seen, err := s.look(ctx, cl)
 	if err != nil {
 		return nil, err
@@ -97,7 +98,7 @@ func (s Spec) find(ctx context.Context, cl *kgo.Client) (map[string]found, error
 	var errs []error
 	for _, t := range s.topics() {
 		if t.carries() {
-			errs = append(errs, seen[t.name].err)
+			errs = append(errs, seen[t.name].Err)
 		}
 	}
 	return seen, errors.Join(errs...)
@@ -105,7 +106,7 @@ func (s Spec) find(ctx context.Context, cl *kgo.Client) (map[string]found, error
 
 // countings are the topics of the service, and the level topics that exist and
 // are not in the ladder any more.
-func (s Spec) countings(seen map[string]found) countings {
+func (s Spec) countings(seen map[string]describe.Topic) countings {
 	var list countings
 	named := make(map[string]bool)
 	for _, t := range s.topics() {
@@ -116,7 +117,7 @@ func (s Spec) countings(seen map[string]found) countings {
 		list = append(list, newCounting(s.Names, t, seen[t.name]))
 	}
 	for name, f := range seen {
-		if delay, ok := s.Names.LevelDelay(name); ok && !named[name] && f.exists() {
+		if delay, ok := s.Names.LevelDelay(name); ok && !named[name] && f.Exists() {
 			c := newCounting(s.Names, topic{name: name, kind: level, delay: delay}, f)
 			c.Retired = true
 			list = append(list, c)
@@ -126,9 +127,9 @@ func (s Spec) countings(seen map[string]found) countings {
 	return list
 }
 
-func newCounting(names levels.Names, t topic, f found) *counting {
+func newCounting(names levels.Names, t topic, f describe.Topic) *counting {
 	c := &counting{kind: t.kind, delay: t.delay,
-		TopicStatus: TopicStatus{Topic: t.name, Partitions: int(f.partitions)}}
+		TopicStatus: TopicStatus{Topic: t.name, Partitions: int(f.Partitions)}}
 	switch t.kind {
 	case inbox:
 		c.group = names.RouterGroup()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/delayd-io/delayd/internal/describe"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -41,10 +42,10 @@ func (d Drift) String() string {
 
 // drifts are all in which a topic differs from what is wanted. values are its
 // settings, nil where they are unknown.
-func (t topic) drifts(spec Spec, c cluster, f found, values map[string]string, k tools) []Drift {
+func (t topic) drifts(spec Spec, c cluster, f describe.Topic, values map[string]string, k tools) []Drift {
 	list := t.shape(spec, c, f, k)
 	first := len(list)
-	c.replicas = f.replicas
+	c.replicas = f.Replicas
 	for _, want := range t.settings(c) {
 		d, differs := t.compare(want, values, f)
 		if !differs {
@@ -78,33 +79,33 @@ func safe(drifts []Drift) (settings []setting) {
 
 // shape says how the partitions and replicas differ. Neither is changed by us:
 // partitions move keys, and replicas move data.
-func (t topic) shape(spec Spec, c cluster, f found, k tools) (list []Drift) {
+func (t topic) shape(spec Spec, c cluster, f describe.Topic, k tools) (list []Drift) {
 	partitions := Drift{
-		Setting: "partitions", Got: strconv.Itoa(int(f.partitions)), Want: strconv.Itoa(int(t.partitions)),
-		is: fmt.Sprintf("partitions %d", f.partitions),
+		Setting: "partitions", Got: strconv.Itoa(int(f.Partitions)), Want: strconv.Itoa(int(t.partitions)),
+		is: fmt.Sprintf("partitions %d", f.Partitions),
 	}
 	switch {
-	case f.partitions < t.partitions:
+	case f.Partitions < t.partitions:
 		partitions.Risk = "fewer processes can share its work"
 		partitions.Fix = k.grow(t.name, t.partitions)
 		partitions.Caution = "keys move to other partitions, and what was sent for one before and after it may change places"
 		list = append(list, partitions)
-	case f.partitions > t.partitions:
+	case f.Partitions > t.partitions:
 		partitions.Risk = "nothing is lost by it"
 		list = append(list, partitions)
 	}
 	replicas := Drift{
-		Setting: "replicas", Got: strconv.Itoa(f.replicas), Want: strconv.Itoa(int(spec.Replicas)),
+		Setting: "replicas", Got: strconv.Itoa(f.Replicas), Want: strconv.Itoa(int(spec.Replicas)),
 		Fix: k.reassign(), Caution: "FILE says which brokers each partition is to be on",
-		is: fmt.Sprintf("replicas %d", f.replicas),
+		is: fmt.Sprintf("replicas %d", f.Replicas),
 	}
 	switch {
-	case spec.Replicas > 0 && f.replicas < int(spec.Replicas):
+	case spec.Replicas > 0 && f.Replicas < int(spec.Replicas):
 		replicas.Risk = "fewer brokers may be lost before records are"
 		list = append(list, replicas)
-	case spec.Replicas < 0 && f.replicas == 1 && c.brokers > 1:
+	case spec.Replicas < 0 && f.Replicas == 1 && c.Count > 1:
 		replicas.Want = "at least 2"
-		replicas.is += fmt.Sprintf(" on %d brokers", c.brokers)
+		replicas.is += fmt.Sprintf(" on %d brokers", c.Count)
 		replicas.Risk = "the loss of one broker loses the records that wait there"
 		list = append(list, replicas)
 	}
@@ -113,7 +114,7 @@ func (t topic) shape(spec Spec, c cluster, f found, k tools) (list []Drift) {
 
 // compare says whether a setting differs from what is wanted in a way that
 // matters, and what it risks. Settings that the brokers do not know are none.
-func (t topic) compare(want setting, values map[string]string, f found) (d Drift, differs bool) {
+func (t topic) compare(want setting, values map[string]string, f describe.Topic) (d Drift, differs bool) {
 	got, known := values[want.key]
 	if !known || got == want.value {
 		return d, false
@@ -157,10 +158,10 @@ func (t topic) compare(want setting, values map[string]string, f found) (d Drift
 		d.Risk = "a record near the inbox's limit does not fit with the headers that are added"
 		return d, has > 0 && has < wanted
 	case minInSync:
-		d.is = fmt.Sprintf("%v with %d replicas", setting{want.key, got}, f.replicas)
+		d.is = fmt.Sprintf("%v with %d replicas", setting{want.key, got}, f.Replicas)
 		d.Risk = "a record can be acknowledged and then lost with one broker"
-		if f.inSync < minISR {
-			d.Caution = fmt.Sprintf("%d of %d replicas is in sync, and until there are %d nothing could be written", f.inSync, f.replicas, minISR)
+		if f.InSync < minISR {
+			d.Caution = fmt.Sprintf("%d of %d replicas is in sync, and until there are %d nothing could be written", f.InSync, f.Replicas, minISR)
 		}
 		return d, has > 0 && has < wanted
 	}
@@ -192,14 +193,14 @@ func (t topic) compareRetention(values map[string]string) (d Drift, differs bool
 }
 
 // unwritable is a topic that asks for more replicas in sync than it has.
-func (t topic) unwritable(f found, values map[string]string, k tools) []Drift {
+func (t topic) unwritable(f describe.Topic, values map[string]string, k tools) []Drift {
 	got := number(values, minInSync, 0)
-	if got <= int64(f.replicas) || f.replicas == 0 {
+	if got <= int64(f.Replicas) || f.Replicas == 0 {
 		return nil
 	}
 	return []Drift{{
-		Setting: minInSync, Got: values[minInSync], Want: "at most " + strconv.Itoa(f.replicas),
-		Risk: "nothing can be written to it", is: fmt.Sprintf("%s=%d with %d replicas", minInSync, got, f.replicas),
+		Setting: minInSync, Got: values[minInSync], Want: "at most " + strconv.Itoa(f.Replicas),
+		Risk: "nothing can be written to it", is: fmt.Sprintf("%s=%d with %d replicas", minInSync, got, f.Replicas),
 		Fix: k.reassign(), Caution: "FILE says which brokers each partition is to be on",
 	}}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/describe"
 )
 
 const (
@@ -69,7 +70,7 @@ func bring(ctx context.Context, cl *kgo.Client, spec Spec, create, fix bool) (Re
 
 	var refused map[string]error
 	if missing := absent(topics, seen); create && len(missing) > 0 {
-		if inbox := topics[0].name; seen[inbox].exists() {
+		if inbox := topics[0].name; seen[inbox].Exists() {
 			limits, _ := topicSettings(ctx, cl, []string{inbox})
 			c.follow(limits[inbox])
 		}
@@ -100,9 +101,9 @@ func within(ctx context.Context, timeout time.Duration, look func(context.Contex
 }
 
 // absent are the topics that do not exist.
-func absent(topics []topic, seen map[string]found) (missing []topic) {
+func absent(topics []topic, seen map[string]describe.Topic) (missing []topic) {
 	for _, t := range topics {
-		if f := seen[t.name]; f.err == nil && !f.exists() {
+		if f := seen[t.name]; f.Err == nil && !f.Exists() {
 			missing = append(missing, t)
 		}
 	}
@@ -119,15 +120,15 @@ func names(topics []topic) []string {
 
 // outcome is what became of a topic before its settings are checked. refused has
 // an entry for each topic that was to be created, nil where it was.
-func outcome(t topic, f found, create bool, refused map[string]error) Result {
+func outcome(t topic, f describe.Topic, create bool, refused map[string]error) Result {
 	r := Result{Topic: t.name, Outcome: OutcomeExisted}
 	why, tried := refused[t.name]
 	switch {
-	case f.err != nil:
-		r.fail(f.err)
-	case f.exists() && tried && why == nil:
+	case f.Err != nil:
+		r.fail(f.Err)
+	case f.Exists() && tried && why == nil:
 		r.Outcome = OutcomeCreated
-	case f.exists(): // another process may have been faster
+	case f.Exists(): // another process may have been faster
 	case !create:
 		r.fail(fmt.Errorf("topic %s: it does not exist; create it with delayd admin provision", t.name))
 	case why == nil || errors.Is(why, kerr.TopicAlreadyExists):
@@ -162,7 +163,7 @@ func createTopics(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, mis
 	}
 	if err == nil {
 		for _, t := range resp.Topics {
-			answers[t.Topic] = createError(t.Topic, brokersError(t.ErrorCode, t.ErrorMessage))
+			answers[t.Topic] = createError(t.Topic, describe.Refusal(t.ErrorCode, t.ErrorMessage))
 		}
 	}
 	return answers
@@ -189,7 +190,7 @@ func createError(topic string, err error) error {
 // appear waits until the topics that were created, by us or someone else, have
 // leaders, and returns what the brokers know then. What was refused otherwise is
 // not waited for, but may be there all the same: created by someone meanwhile.
-func appear(ctx context.Context, cl *kgo.Client, topics []topic, answers map[string]error) (map[string]found, error) {
+func appear(ctx context.Context, cl *kgo.Client, topics []topic, answers map[string]error) (map[string]describe.Topic, error) {
 	deadline := time.Now().Add(appearTimeout)
 	for {
 		_, seen, err := metadata(ctx, cl, names(topics)...)
@@ -199,7 +200,7 @@ func appear(ctx context.Context, cl *kgo.Client, topics []topic, answers map[str
 		there := true
 		for name, err := range answers {
 			if err == nil || errors.Is(err, kerr.TopicAlreadyExists) || errors.Is(err, kerr.RequestTimedOut) {
-				there = there && seen[name].exists() && seen[name].led
+				there = there && seen[name].Exists() && seen[name].Led
 			}
 		}
 		if there || time.Now().After(deadline) {

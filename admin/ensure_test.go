@@ -39,7 +39,7 @@ func TestEnsureTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	for topic, partitions := range map[string]int32{"delay.inbox": 4, "delay.level.5s": 4, "delay.parked": 4, "delay.dead": 1} {
-		if got := seen[topic].partitions; got != partitions {
+		if got := seen[topic].Partitions; got != partitions {
 			t.Errorf("%s has %d partitions, want %d", topic, got, partitions)
 		}
 	}

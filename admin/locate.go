@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/scan"
 )
 
 // maxLooked bounds how many batches are read on either side of a place.
@@ -20,7 +22,7 @@ var errLooked = fmt.Errorf("%d batches are read", maxLooked)
 type locator struct {
 	cl    *kgo.Client
 	topic string
-	span  span
+	span  scan.Span
 	left  int // batches that may still be read
 }
 
@@ -36,7 +38,7 @@ func (l *locator) fetch(ctx context.Context, offset int64) (*rawBatch, error) {
 // decoded.
 func (l *locator) batch(ctx context.Context, from int64) (*rawBatch, error) {
 	l.left = maxLooked
-	for next := max(from, l.span.from); next < l.span.to; {
+	for next := max(from, l.span.From); next < l.span.To; {
 		b, err := l.fetch(ctx, next)
 		if errors.Is(err, errLooked) {
 			return nil, fmt.Errorf("%v/%d: the %d batches from there on hold no record", l.span.Partition, from, maxLooked)
@@ -66,7 +68,7 @@ func (l *locator) reach(ctx context.Context, b *rawBatch, at int64) (int64, erro
 		case err != nil:
 			return 0, err
 		case before == nil:
-			return min(reached, l.span.from), nil
+			return min(reached, l.span.From), nil
 		case before.fault != nil:
 			return min(reached, before.last+1), nil
 		}
@@ -87,8 +89,8 @@ func lastBefore(records []*kgo.Record, offset int64) (last int64, ok bool) {
 // before returns the last batch in front of an offset at which a batch begins, nil if
 // there is none.
 func (l *locator) before(ctx context.Context, offset int64) (*rawBatch, error) {
-	for step := int64(1); offset > l.span.from; step *= 2 {
-		from := max(offset-step, l.span.from)
+	for step := int64(1); offset > l.span.From; step *= 2 {
+		from := max(offset-step, l.span.From)
 		b, err := l.fetch(ctx, from)
 		if err != nil {
 			return nil, err
@@ -96,7 +98,7 @@ func (l *locator) before(ctx context.Context, offset int64) (*rawBatch, error) {
 		if b.first < offset {
 			return l.lastUntil(ctx, b, offset)
 		}
-		if from == l.span.from {
+		if from == l.span.From {
 			break
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/rawbatch"
+	"github.com/delayd-io/delayd/levels"
 )
 
 // transact writes a record to delay.inbox/0 in a transaction. A marker follows.
@@ -105,8 +106,8 @@ func TestSkipReachesBack(t *testing.T) {
 				if got := toldOf(t, cl, bad); got != want {
 					t.Errorf("%d: told %q, want %q", at, got, want)
 				}
-				if l := newLetter(letterOf(t, cl, spec, s.Letters[0])); l.Origin != bad.String() {
-					t.Errorf("%d: the letter is from %s, want %v", at, l.Origin, bad)
+				if origin := headerOf(letterOf(t, cl, spec, s.Letters[0]), levels.HeaderOrigin); origin != bad.String() {
+					t.Errorf("%d: the letter is from %s, want %v", at, origin, bad)
 				}
 				if _, err := NewSkip(t.Context(), cl, spec.Names, s.At); err == nil || !strings.Contains(err.Error(), "it is skipped already") {
 					t.Errorf("%d again: %v", at, err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/describe"
 	"github.com/delayd-io/delayd/internal/offsets"
 )
 
@@ -43,7 +44,7 @@ func (s Spec) others() *offsets.Others {
 
 // look looks up the topics of the service, those of levels that are not in the ladder
 // any more, and misspelt ones.
-func (s Spec) look(ctx context.Context, cl *kgo.Client) (cluster, map[string]found, error) {
+func (s Spec) look(ctx context.Context, cl *kgo.Client) (cluster, map[string]describe.Topic, error) {
 	levels, err := s.levelTopics(ctx, cl)
 	if err != nil {
 		return cluster{}, nil, err

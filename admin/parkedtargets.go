@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/scan"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -106,12 +107,12 @@ func (p *ParkedTargets) Look(ctx context.Context) (ParkedView, error) {
 	for _, s := range spans {
 		at := p.partitions[s.Partition.Partition]
 		if at == nil {
-			at = &parkedPartition{from: s.from}
+			at = &parkedPartition{from: s.From}
 			p.partitions[s.Partition.Partition] = at
 		}
 		part := s
-		part.from = at.next()
-		part.to = min(s.to, part.from+min(p.step, max(0, p.limit-kept)))
+		part.From = at.next()
+		part.To = min(s.To, part.From+min(p.step, max(0, p.limit-kept)))
 		kept -= int64(len(at.records))
 		if err := p.readOn(ctx, at, part); err != nil {
 			return v, err
@@ -121,9 +122,9 @@ func (p *ParkedTargets) Look(ctx context.Context) (ParkedView, error) {
 			p.add(found, r)
 		}
 		last := s
-		last.from = max(at.next(), s.to-p.tail)
-		v.Unread += max(0, last.from-at.next())
-		err := last.read(ctx, p.cl, func(rec *kgo.Record) error {
+		last.From = max(at.next(), s.To-p.tail)
+		v.Unread += max(0, last.From-at.next())
+		err := last.Read(ctx, p.cl, func(rec *kgo.Record) error {
 			p.add(found, p.parse(rec))
 			return nil
 		})
@@ -151,22 +152,22 @@ func (p *ParkedTargets) Look(ctx context.Context) (ParkedView, error) {
 
 // trim forgets what is delivered, or of another topic of that name, and returns how many
 // records of the partition are remembered.
-func (p *ParkedTargets) trim(s span) int64 {
+func (p *ParkedTargets) trim(s scan.Span) int64 {
 	at := p.partitions[s.Partition.Partition]
 	if at == nil {
 		return 0
 	}
-	if s.from < at.from || s.from >= at.next() || at.next() > s.to {
+	if s.From < at.from || s.From >= at.next() || at.next() > s.To {
 		delete(p.partitions, s.Partition.Partition)
 		return 0
 	}
-	at.from, at.records = s.from, at.records[s.from-at.from:]
+	at.from, at.records = s.From, at.records[s.From-at.from:]
 	return int64(len(at.records))
 }
 
 // readOn adds the records of part, which begins where at ends.
-func (p *ParkedTargets) readOn(ctx context.Context, at *parkedPartition, part span) error {
-	if part.from >= part.to {
+func (p *ParkedTargets) readOn(ctx context.Context, at *parkedPartition, part scan.Span) error {
+	if part.From >= part.To {
 		return nil
 	}
 	pad := func(to int64) {
@@ -174,13 +175,13 @@ func (p *ParkedTargets) readOn(ctx context.Context, at *parkedPartition, part sp
 			at.records = append(at.records, parkedRecord{target: noTarget})
 		}
 	}
-	err := part.read(ctx, p.cl, func(rec *kgo.Record) error {
+	err := part.Read(ctx, p.cl, func(rec *kgo.Record) error {
 		pad(rec.Offset)
 		at.records = append(at.records, p.parse(rec))
 		return nil
 	})
 	if err == nil {
-		pad(part.to)
+		pad(part.To)
 	}
 	return err
 }

@@ -108,9 +108,9 @@ func (p Paused) check(ctx context.Context, cl *kgo.Client, names levels.Names) e
 	if err != nil {
 		return err
 	}
-	if f := seen[topic]; f.err != nil {
-		return f.err
-	} else if !f.exists() {
+	if f := seen[topic]; f.Err != nil {
+		return f.Err
+	} else if !f.Exists() {
 		return fmt.Errorf("level %s: there is no topic %s; delayd admin status lists the levels that there are", p.Level, topic)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/delayd-io/delayd/internal/offsets"
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/scan"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -45,10 +46,10 @@ func Peek(ctx context.Context, cl *kgo.Client, names levels.Names, delay time.Du
 	var list []*Pending
 	for _, s := range spans {
 		seen := 0
-		err := s.read(ctx, cl, func(rec *kgo.Record) error {
+		err := s.Read(ctx, cl, func(rec *kgo.Record) error {
 			list = append(list, newPending(rec, delay))
 			if seen++; seen == n {
-				return errEnough
+				return scan.ErrEnough
 			}
 			return nil
 		})
@@ -68,18 +69,18 @@ func levelTopic(names levels.Names, delay time.Duration) string {
 
 // pendingOn is what the forwarders have not committed of a topic that has to exist,
 // partition by partition.
-func pendingOn(ctx context.Context, cl *kgo.Client, names levels.Names, topic string) ([]span, error) {
+func pendingOn(ctx context.Context, cl *kgo.Client, names levels.Names, topic string) ([]scan.Span, error) {
 	// Commits before ends: nothing comes out below zero.
 	committed, err := offsets.Committed(ctx, kadm.NewClient(cl), names.ForwarderGroup())
 	if err != nil {
 		return nil, err
 	}
-	spans, err := readable(ctx, cl, topic)
+	spans, err := scan.Readable(ctx, cl, topic)
 	if err == nil && len(spans) == 0 {
 		err = fmt.Errorf("topic %s does not exist; delayd admin status shows those that do", topic)
 	}
 	for i := range spans {
-		spans[i].from = max(spans[i].from, committed[spans[i].Partition])
+		spans[i].From = max(spans[i].From, committed[spans[i].Partition])
 	}
 	return spans, err
 }

@@ -55,7 +55,7 @@ func TestPeek(t *testing.T) {
 		t.Errorf("pending (-want +got):\n%s", diff)
 	}
 	first := &Pending{Topic: "delay.level.1m", Partition: 2, Due: at(68), ID: "its id",
-		Key: newPreview([]byte("k")), Value: newPreview([]byte("routed")), Headers: newHeaders(h("a", "1", "delay-level", "50s"))}
+		Key: NewPreview([]byte("k"), PreviewBytes), Value: NewPreview([]byte("routed"), PreviewBytes), Headers: NewHeaders(h("a", "1", "delay-level", "50s"), PreviewBytes)}
 	if diff := cmp.Diff(first, list[0]); diff != "" {
 		t.Errorf("the first (-want +got):\n%s", diff)
 	}

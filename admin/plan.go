@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/describe"
 )
 
 // Action is what is to be done about one topic.
@@ -133,21 +134,21 @@ func Plan(ctx context.Context, cl *kgo.Client, spec Spec) (Steps, error) {
 		s, f := &steps[i], seen[t.name]
 		s.Topic = t.name
 		switch {
-		case f.err != nil:
-			s.Action, s.Err = ActionUnknown, f.err
+		case f.Err != nil:
+			s.Action, s.Err = ActionUnknown, f.Err
 			continue
-		case !f.exists():
+		case !f.Exists():
 			s.Action, s.Err = ActionCreate, refused[t.name]
 			s.Commands = []string{k.create(t, c, spec.Replicas)}
 			continue
 		}
 		d := settings[t.name]
-		s.compare(t.drifts(spec, c, f, d.values, k), t.name, k)
+		s.compare(t.drifts(spec, c, f, d.Values, k), t.name, k)
 		if err := unverified(t.name, d, unread); err != nil {
 			s.Action, s.Err = ActionUnknown, fmt.Errorf("topic %s: %w", t.name, err)
 		}
 	}
-	if limits != nil && number(inbox.values, maxMessage, 0) == 0 {
+	if limits != nil && number(inbox.Values, maxMessage, 0) == 0 {
 		steps[0].Note = fmt.Sprintf("not known how large a record the brokers take, and %d bytes are assumed: %v", c.maxMessage,
 			connect.Grant(limits, connect.DescribeConfigs, "the cluster"))
 	}
@@ -161,9 +162,9 @@ func Plan(ctx context.Context, cl *kgo.Client, spec Spec) (Steps, error) {
 }
 
 // existing are the names of the topics that are there.
-func existing(topics []topic, seen map[string]found) (there []string) {
+func existing(topics []topic, seen map[string]describe.Topic) (there []string) {
 	for _, t := range topics {
-		if f := seen[t.name]; f.err == nil && f.exists() {
+		if f := seen[t.name]; f.Err == nil && f.Exists() {
 			there = append(there, t.name)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
+
+	"github.com/delayd-io/delayd/internal/describe"
 )
 
 // planned is the plan for spec, which has to be complete.
@@ -233,17 +235,17 @@ func TestPlanNamesRights(t *testing.T) {
 func TestMinInSyncIsOnlyMendedWhereEnoughAre(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{minInSync: "1"}
-	drifts := func(f found) []Drift {
+	drifts := func(f describe.Topic) []Drift {
 		return (topic{kind: level}).drifts(Spec{}, cluster{}, f, values, tools{brokers: "k:1"})
 	}
-	if d := drifts(found{replicas: 3, inSync: 2}); len(d) != 1 || !d[0].Safe {
+	if d := drifts(describe.Topic{Replicas: 3, InSync: 2}); len(d) != 1 || !d[0].Safe {
 		t.Errorf("two in sync: %+v", d)
 	}
-	if d := drifts(found{replicas: 3, inSync: 1}); len(d) != 1 || d[0].Safe || !strings.Contains(d[0].Caution, "1 of 3 replicas is in sync") {
+	if d := drifts(describe.Topic{Replicas: 3, InSync: 1}); len(d) != 1 || d[0].Safe || !strings.Contains(d[0].Caution, "1 of 3 replicas is in sync") {
 		t.Errorf("one in sync: %+v", d)
 	}
 	values[minInSync] = "2"
-	if d := drifts(found{replicas: 1, inSync: 1}); len(d) != 1 || d[0].Safe || d[0].Risk != "nothing can be written to it" {
+	if d := drifts(describe.Topic{Replicas: 1, InSync: 1}); len(d) != 1 || d[0].Safe || d[0].Risk != "nothing can be written to it" {
 		t.Errorf("two of one: %+v", d)
 	}
 }

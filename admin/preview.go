@@ -6,8 +6,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// previewBytes is how much of a key, a value or a header is shown.
-const previewBytes = 200
+// PreviewBytes is how much of a key, a value or a header is shown in lists, in bytes.
+const PreviewBytes = 200
 
 // Preview is the beginning of a key, a value or a header, and how long it is. A nil
 // one is null.
@@ -37,7 +37,7 @@ func NewHeaders(h []kgo.RecordHeader, most int) []Header {
 	return list
 }
 
-func newPreview(b []byte) *Preview { return cutPreview(b, previewBytes) }
+func newPreview(b []byte) *Preview { return cutPreview(b, PreviewBytes) }
 
 // cutPreview returns a preview of at most "most" bytes.
 func cutPreview(b []byte, most int) *Preview {
@@ -64,4 +64,4 @@ func cutPreview(b []byte, most int) *Preview {
 	return p
 }
 
-func newHeaders(h []kgo.RecordHeader) []Header { return NewHeaders(h, previewBytes) }
+func newHeaders(h []kgo.RecordHeader) []Header { return NewHeaders(h, PreviewBytes) }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/delayd-io/delayd/internal/describe"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -67,13 +68,13 @@ type rules struct {
 func (p Profile) rules() rules {
 	switch p {
 	case ProfileMSKServerless:
-		return rules{refused: []string{segmentSize, segmentMs, minInSync}, maxMessage: kafkaMaxMessage, most: managedMaxMessage, iam: true}
+		return rules{refused: []string{segmentSize, segmentMs, minInSync}, maxMessage: describe.KafkaMaxMessage, most: managedMaxMessage, iam: true}
 	case ProfileConfluent:
 		return rules{refused: []string{segmentMs}, replicas: 3, maxMessage: 2097164, most: managedMaxMessage}
 	case ProfileRedpanda:
 		return rules{refused: []string{segmentMs, minInSync}, maxMessage: 1 << 20, retention: 24 * time.Hour}
 	}
-	return rules{maxMessage: kafkaMaxMessage}
+	return rules{maxMessage: describe.KafkaMaxMessage}
 }
 
 // largest is the limit of a topic that should take n bytes.

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/truncate"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -44,7 +45,7 @@ func NewPurge(ctx context.Context, cl *kgo.Client, names levels.Names, delay tim
 		return nil, err
 	}
 	for _, s := range spans {
-		part := PurgePartition{s.Partition.Partition, s.from, s.to}
+		part := PurgePartition{s.Partition.Partition, s.From, s.To}
 		p.Records += part.Records()
 		p.Partitions = append(p.Partitions, part)
 	}
@@ -58,7 +59,7 @@ func NewPurge(ctx context.Context, cl *kgo.Client, names levels.Names, delay tim
 // to them first, as the offsets of [levels.Names.PurgedGroup]. Within ten seconds they
 // forget what they have read ahead of it; what is due until then they still deliver.
 func (p *Purge) Do(ctx context.Context, cl *kgo.Client) error {
-	if err := deletable(ctx, cl); err != nil {
+	if err := truncate.Allowed(ctx, cl); err != nil {
 		return err
 	}
 	var upTo, told kadm.Offsets
@@ -76,5 +77,5 @@ func (p *Purge) Do(ctx context.Context, cl *kgo.Client) error {
 		err = connect.GrantTopic(connect.GrantGroup(err, connect.Read, group), connect.Read, p.Topic)
 		return fmt.Errorf("commit the purge for group %s: %w; nothing was deleted", group, err)
 	}
-	return deleteRecords(ctx, cl, p.Topic, upTo)
+	return truncate.Records(ctx, cl, p.Topic, upTo)
 }

@@ -237,7 +237,7 @@ func statusAgreesWithScan(t *testing.T, brokers []string, spec Spec) {
 				log := logs[offsets.Partition{Topic: row.Topic, Partition: p}]
 				handled := len(log) * share / 10
 				commit(t, cl, spec.Names.ForwarderGroup(), row.Topic, p, int64(handled))
-				scan(&row, log[handled:], l.Delay, now)
+				recount(&row, log[handled:], l.Delay, now)
 			}
 			want = append(want, row)
 		}

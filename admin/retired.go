@@ -9,19 +9,20 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/describe"
 	"github.com/delayd-io/delayd/levels"
 )
 
 // retiredTopics are the level topics among those that were found that are not in the
 // ladder, from the shortest to the longest.
-func (s Spec) retiredTopics(seen map[string]found) []topic {
+func (s Spec) retiredTopics(seen map[string]describe.Topic) []topic {
 	inLadder := make(map[string]bool)
 	for l := range s.Ladder.All() {
 		inLadder[s.Names.Level(l)] = true
 	}
 	var list []topic
 	for name, f := range seen {
-		if delay, ok := s.Names.LevelDelay(name); ok && !inLadder[name] && f.exists() {
+		if delay, ok := s.Names.LevelDelay(name); ok && !inLadder[name] && f.Exists() {
 			list = append(list, topic{name: name, kind: level, delay: delay, rules: s.Profile.rules()})
 		}
 	}
@@ -50,10 +51,10 @@ func (s Spec) retired(ctx context.Context, cl *kgo.Client) Results {
 		switch d := settings[t.name]; {
 		case err != nil:
 			r.note(fmt.Sprintf("settings not verified: %v", err))
-		case d.err != nil:
-			r.note(fmt.Sprintf("settings not verified: %v", d.err))
+		case d.Err != nil:
+			r.note(fmt.Sprintf("settings not verified: %v", d.Err))
 		default:
-			for _, drift := range t.drifts(s, c, seen[t.name], d.values, toolsFor(cl)) {
+			for _, drift := range t.drifts(s, c, seen[t.name], d.Values, toolsFor(cl)) {
 				if drift.Unsafe {
 					r.Outcome = OutcomeDrifted
 					r.note(fmt.Sprintf("topic %s: %v", t.name, drift))
@@ -67,10 +68,10 @@ func (s Spec) retired(ctx context.Context, cl *kgo.Client) Results {
 
 // strays are the topics that are spelled like the inbox or a level's, and are none: what
 // is written there waits for ever.
-func (s Spec) strays(seen map[string]found) (results Results) {
+func (s Spec) strays(seen map[string]describe.Topic) (results Results) {
 	for _, name := range slices.Sorted(maps.Keys(seen)) {
 		right, misspelt := s.Names.Meant(name)
-		if !misspelt || !seen[name].exists() {
+		if !misspelt || !seen[name].Exists() {
 			continue
 		}
 		r := Result{Topic: name, Outcome: OutcomeDrifted}

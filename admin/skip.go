@@ -16,8 +16,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/describe"
 	"github.com/delayd-io/delayd/internal/offsets"
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/scan"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -96,24 +98,24 @@ func NewSkip(ctx context.Context, cl *kgo.Client, names levels.Names, at Place) 
 
 // skippable refuses a place that the service does not read. It returns the offsets of
 // the partition.
-func skippable(ctx context.Context, cl *kgo.Client, names levels.Names, at Place) (span, error) {
+func skippable(ctx context.Context, cl *kgo.Client, names levels.Names, at Place) (scan.Span, error) {
 	if _, isLevel := names.LevelDelay(at.Topic); !isLevel && at.Topic != names.Inbox() && at.Topic != names.Parked() {
-		return span{}, fmt.Errorf("%v: the service does not read topic %s; it reads %s, %s* and %s",
+		return scan.Span{}, fmt.Errorf("%v: the service does not read topic %s; it reads %s, %s* and %s",
 			at, at.Topic, names.Inbox(), names.LevelPrefix(), names.Parked())
 	}
-	spans, err := readable(ctx, cl, at.Topic)
+	spans, err := scan.Readable(ctx, cl, at.Topic)
 	if err != nil {
-		return span{}, fmt.Errorf("%v: %w", at, err)
+		return scan.Span{}, fmt.Errorf("%v: %w", at, err)
 	}
 	if len(spans) == 0 {
-		return span{}, fmt.Errorf("%v: topic %s does not exist", at, at.Topic)
+		return scan.Span{}, fmt.Errorf("%v: topic %s does not exist", at, at.Topic)
 	}
 	if int(at.Partition) >= len(spans) {
-		return span{}, fmt.Errorf("%v: topic %s has %d partitions", at, at.Topic, len(spans))
+		return scan.Span{}, fmt.Errorf("%v: topic %s has %d partitions", at, at.Topic, len(spans))
 	}
 	s := spans[at.Partition]
-	if at.Offset >= s.to {
-		return span{}, fmt.Errorf("%v: no record is there: %v has the offsets from %d up to before %d", at, s.Partition, s.from, s.to)
+	if at.Offset >= s.To {
+		return scan.Span{}, fmt.Errorf("%v: no record is there: %v has the offsets from %d up to before %d", at, s.Partition, s.From, s.To)
 	}
 	return s, nil
 }
@@ -248,10 +250,10 @@ func (s *Skip) deadLetter(ctx context.Context, cl *kgo.Client) error {
 func (s *Skip) letterLimit(ctx context.Context, cl *kgo.Client) int32 {
 	dead := s.names.Dead()
 	n := 0
-	if topics, err := describe(ctx, cl, kmsg.ConfigResourceTypeTopic, dead); err == nil && topics[dead].err == nil {
-		n, _ = strconv.Atoi(topics[dead].values[maxMessage])
+	if topics, err := describe.Configs(ctx, cl, kmsg.ConfigResourceTypeTopic, dead); err == nil && topics[dead].Err == nil {
+		n, _ = strconv.Atoi(topics[dead].Values[maxMessage])
 	}
-	return int32(min(cmp.Or(max(n, 0), kafkaMaxMessage), maxLetterBatch))
+	return int32(min(cmp.Or(max(n, 0), describe.KafkaMaxMessage), maxLetterBatch))
 }
 
 // bareLetter is the dead letter without the record, which is too large.

@@ -15,8 +15,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/internal/offsets"
 	"github.com/delayd-io/delayd/internal/rawbatch"
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/scan"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -56,17 +58,17 @@ func toldOf(t *testing.T, cl *kgo.Client, at Place) string {
 
 func letterOf(t *testing.T, cl *kgo.Client, spec Spec, at Place) *kgo.Record {
 	t.Helper()
-	var found *kgo.Record
-	err := eachLetter(t.Context(), cl, spec.Names, func(_ span, rec *kgo.Record, _ *Letter) error {
-		if rec.Partition == at.Partition && rec.Offset == at.Offset {
-			found = rec
-		}
-		return nil
-	})
-	if err != nil || found == nil {
+	rec, err := scan.At(t.Context(), cl, offsets.Partition{Topic: spec.Names.Dead(), Partition: at.Partition}, at.Offset)
+	if err != nil {
 		t.Fatalf("no dead letter at %v: %v", at, err)
 	}
-	return found
+	return rec
+}
+
+// headerOf returns what a record says under a key; "" for nothing.
+func headerOf(rec *kgo.Record, key string) string {
+	value, _ := record.Last(rec.Headers, key)
+	return string(value)
 }
 
 func TestSkip(t *testing.T) {
@@ -109,9 +111,9 @@ func TestSkip(t *testing.T) {
 			if !bytes.Equal(letter.Value, want) {
 				t.Errorf("the letter has %d bytes, want the batch", len(letter.Value))
 			}
-			l := newLetter(letter)
-			if l.Code != levels.Unreadable || l.Origin != at.String() || !strings.Contains(l.Detail, s.Fault) {
-				t.Errorf("letter %+v", l)
+			if headerOf(letter, levels.HeaderError) != string(levels.Unreadable) || headerOf(letter, levels.HeaderOrigin) != at.String() ||
+				!strings.Contains(headerOf(letter, levels.HeaderErrorDetail), s.Fault) {
+				t.Errorf("letter %v", letter.Headers)
 			}
 			if _, err := NewSkip(t.Context(), cl, spec.Names, at); err == nil || !strings.Contains(err.Error(), "it is skipped already") {
 				t.Errorf("again: %v", err)
@@ -247,11 +249,11 @@ func TestSkipWhatCanBeDecoded(t *testing.T) {
 		}
 		var got []string
 		for _, at := range s.Letters {
-			l := newLetter(letterOf(t, cl, spec, at))
-			if l.Code != levels.Skipped || *l.Target != "orders" {
+			l := letterOf(t, cl, spec, at)
+			if headerOf(l, levels.HeaderError) != string(levels.Skipped) || headerOf(l, levels.HeaderTarget) != "orders" {
 				t.Errorf("%s: %+v", topic, l)
 			}
-			got = append(got, fmt.Sprintf("%s %s %s %s", l.Key.Text, l.Value.Text, l.Origin, l.ID))
+			got = append(got, fmt.Sprintf("%s %s %s %s", l.Key, l.Value, headerOf(l, levels.HeaderOrigin), headerOf(l, levels.HeaderID)))
 		}
 		slices.Sort(got)
 		slices.Sort(tc.want)
@@ -280,9 +282,10 @@ func TestSkipWhatDoesNotFit(t *testing.T) {
 	if err := s.Do(t.Context(), cl); err != nil {
 		t.Fatal(err)
 	}
-	l := newLetter(letterOf(t, cl, spec, s.Letters[0]))
-	if want := fmt.Sprintf("delay.dead does not take it: its value has %d bytes, sha256 %s", s.Bytes, s.SHA256); s.Bare != 1 || l.Value != nil || !strings.HasSuffix(l.Detail, want) {
-		t.Errorf("%d bare, value %v, detail %s\nwant …%s", s.Bare, l.Value, l.Detail, want)
+	l := letterOf(t, cl, spec, s.Letters[0])
+	detail := headerOf(l, levels.HeaderErrorDetail)
+	if want := fmt.Sprintf("delay.dead does not take it: its value has %d bytes, sha256 %s", s.Bytes, s.SHA256); s.Bare != 1 || l.Value != nil || !strings.HasSuffix(detail, want) {
+		t.Errorf("%d bare, value %v, detail %s\nwant …%s", s.Bare, l.Value, detail, want)
 	}
 	flood := rawbatch.New(kgo.CodecGzip, &kgo.Record{Value: []byte("fits"), Headers: h("large", strings.Repeat("x", 5000))}, &kgo.Record{Value: []byte("fits")})
 	if s, err = NewSkip(t.Context(), cl, spec.Names, puts(t, cl, "delay.inbox", 0, flood)); err != nil {
@@ -300,30 +303,4 @@ func random(n int) []byte {
 		b[i] = byte(i * i >> 3)
 	}
 	return b
-}
-
-// A letter that holds a batch is not sent again: it is no record.
-func TestUnreadableIsNotResent(t *testing.T) {
-	t.Parallel()
-	cl, spec := skipWorld(t)
-	s, err := NewSkip(t.Context(), cl, spec.Names, puts(t, cl, "delay.inbox", 0, unreadable(1)))
-	if err == nil {
-		err = s.Do(t.Context(), cl)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []ResendOutcome
-	for _, again := range []bool{false, true} {
-		err = ResendLetters(t.Context(), cl, spec.Names, Resend{Again: again, Target: "orders"}, func(r Resent) error {
-			got = append(got, r.Outcome)
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if !slices.Equal(got, []ResendOutcome{ResendNoRecord, ResendNoRecord}) {
-		t.Errorf("outcomes %v", got)
-	}
 }

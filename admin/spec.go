@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/delayd-io/delayd/internal/cancel"
+	"github.com/delayd-io/delayd/internal/describe"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -40,10 +41,6 @@ const (
 	levelHeadroom  = 64 << 10
 	parkedHeadroom = 128 << 10
 
-	// kafkaMaxMessage is Kafka's default of message.max.bytes, for clusters
-	// whose setting we may not read.
-	kafkaMaxMessage = 1048588
-
 	// With this many replicas two have to have a record before it is
 	// acknowledged; it then survives the loss of any one broker, and one broker
 	// may be down.
@@ -57,7 +54,7 @@ const (
 	retentionMs    = "retention.ms"
 	retentionBytes = "retention.bytes"
 	timestampType  = "message.timestamp.type"
-	maxMessage     = "max.message.bytes"
+	maxMessage     = describe.MaxMessage
 	minInSync      = "min.insync.replicas"
 	segmentSize    = "segment.bytes"
 	segmentMs      = "segment.ms"

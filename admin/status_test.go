@@ -212,7 +212,7 @@ func TestInspectAgreesWithAFullScan(t *testing.T) {
 				if handled > 0 {
 					commit(t, cl, spec.Names.ForwarderGroup(), row.Topic, p, int64(handled))
 				}
-				scan(&row, written[handled:], l.Delay, now)
+				recount(&row, written[handled:], l.Delay, now)
 			}
 			want = append(want, row)
 		}
@@ -227,7 +227,7 @@ func TestInspectAgreesWithAFullScan(t *testing.T) {
 }
 
 // scan counts records one by one.
-func scan(row *TopicStatus, pending []time.Time, delay time.Duration, now time.Time) {
+func recount(row *TopicStatus, pending []time.Time, delay time.Duration, now time.Time) {
 	for _, at := range pending {
 		due := at.Add(delay + time.Millisecond)
 		row.Pending++

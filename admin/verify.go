@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/describe"
 )
 
 // describeTries is how often settings are asked for while a broker does not know
@@ -20,10 +21,10 @@ const describeTries = 20
 
 // verify compares every topic that exists with what is wanted, and tells the
 // results. With fix it first sets what can be set without a risk.
-func verify(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, seen map[string]found, results Results, fix bool) {
+func verify(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, seen map[string]describe.Topic, results Results, fix bool) {
 	var there []string
 	for _, r := range results {
-		if r.Outcome != OutcomeFailed && seen[r.Topic].exists() {
+		if r.Outcome != OutcomeFailed && seen[r.Topic].Exists() {
 			there = append(there, r.Topic)
 		}
 	}
@@ -35,13 +36,13 @@ func verify(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, seen map[
 	topics, k := spec.topics(), toolsFor(cl)
 	if fix && err == nil {
 		amend(ctx, cl, topics, results, settings, func(t topic) []setting {
-			return safe(t.drifts(spec, c, seen[t.name], settings[t.name].values, k))
+			return safe(t.drifts(spec, c, seen[t.name], settings[t.name].Values, k))
 		})
 	}
 
 	for i, t := range topics {
 		r := &results[i]
-		if r.Outcome == OutcomeFailed || !seen[t.name].exists() {
+		if r.Outcome == OutcomeFailed || !seen[t.name].Exists() {
 			continue
 		}
 		d := settings[t.name]
@@ -49,7 +50,7 @@ func verify(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, seen map[
 			r.note(unknown.Error())
 		}
 		differs := false
-		for _, d := range t.drifts(spec, c, seen[t.name], d.values, k) {
+		for _, d := range t.drifts(spec, c, seen[t.name], d.Values, k) {
 			switch {
 			case d.Unsafe:
 				r.fail(fmt.Errorf("topic %s: %v", t.name, d))
@@ -65,8 +66,8 @@ func verify(ctx context.Context, cl *kgo.Client, spec Spec, c cluster, seen map[
 }
 
 // unverified says why a topic's settings are unknown, nil where they are known.
-func unverified(topic string, d described, err error) error {
-	if err = cmp.Or(err, connect.GrantTopic(d.err, connect.DescribeConfigs, topic)); err != nil {
+func unverified(topic string, d describe.Config, err error) error {
+	if err = cmp.Or(err, connect.GrantTopic(d.Err, connect.DescribeConfigs, topic)); err != nil {
 		return fmt.Errorf("settings not verified: %w", err)
 	}
 	return nil
@@ -74,10 +75,10 @@ func unverified(topic string, d described, err error) error {
 
 // topicSettings reads the settings of topics that exist. The broker that answers
 // may not know of a new one yet.
-func topicSettings(ctx context.Context, cl *kgo.Client, topics []string) (map[string]described, error) {
+func topicSettings(ctx context.Context, cl *kgo.Client, topics []string) (map[string]describe.Config, error) {
 	for try := 1; ; try++ {
-		all, err := describe(ctx, cl, kmsg.ConfigResourceTypeTopic, topics...)
-		unknown := func(topic string) bool { return errors.Is(all[topic].err, kerr.UnknownTopicOrPartition) }
+		all, err := describe.Configs(ctx, cl, kmsg.ConfigResourceTypeTopic, topics...)
+		unknown := func(topic string) bool { return errors.Is(all[topic].Err, kerr.UnknownTopicOrPartition) }
 		if err != nil || try == describeTries || !slices.ContainsFunc(topics, unknown) {
 			return all, err
 		}

@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/describe"
 )
 
 // right is what a topic that is as it should be was created with.
@@ -113,18 +115,18 @@ func TestReplicaDrifts(t *testing.T) {
 func TestOneInSyncReplicaOfThree(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{minInSync: "1"}
-	drifts := func(f found) (list []string) {
+	drifts := func(f describe.Topic) (list []string) {
 		for _, d := range (topic{kind: level}).drifts(Spec{}, cluster{}, f, values, tools{}) {
 			list = append(list, d.String())
 		}
 		return list
 	}
-	got := drifts(found{replicas: 3})
+	got := drifts(describe.Topic{Replicas: 3})
 	want := []string{"min.insync.replicas=1 with 3 replicas, want 2: a record can be acknowledged and then lost with one broker"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("drifts (-want +got):\n%s", diff)
 	}
-	if got := drifts(found{replicas: 1}); got != nil {
+	if got := drifts(describe.Topic{Replicas: 1}); got != nil {
 		t.Errorf("one replica: %v, want nothing", got)
 	}
 }

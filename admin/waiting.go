@@ -37,7 +37,7 @@ func Parked(ctx context.Context, cl *kgo.Client, names levels.Names) ([]*Waiting
 	}
 	targets := make(map[string]*Waiting)
 	for _, s := range spans {
-		err := s.read(ctx, cl, func(rec *kgo.Record) error {
+		err := s.Read(ctx, cl, func(rec *kgo.Record) error {
 			src, f, err := record.Unpark(rec)
 			if err != nil {
 				return nil // nobody is waiting for it: it becomes a dead letter

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/admin/deadletter"
 	"github.com/delayd-io/delayd/internal/printable"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
@@ -53,8 +54,8 @@ func (f *letterFlags) check() error {
 	return nil
 }
 
-func (f *letterFlags) filter() admin.LetterFilter {
-	return admin.LetterFilter{Codes: f.Code, Target: f.Target, Since: f.Since, Until: f.Until, Offsets: f.Offset, Limit: f.Limit}
+func (f *letterFlags) filter() deadletter.Filter {
+	return deadletter.Filter{Codes: f.Code, Target: f.Target, Since: f.Since, Until: f.Until, Offsets: f.Offset, Limit: f.Limit}
 }
 
 type deadListCmd struct {
@@ -73,15 +74,15 @@ func (c *deadListCmd) Run(ctx context.Context, con *console) error {
 	f := c.filter()
 	f.Newest = !c.OldestFirst
 	return c.ask(ctx, func(cl *kgo.Client) error {
-		missing := new(admin.MissingLettersError)
+		missing := new(deadletter.MissingError)
 		if c.Summary {
-			list, err := admin.SummarizeLetters(ctx, cl, c.Prefix, f)
+			list, err := deadletter.Summarize(ctx, cl, c.Prefix, f)
 			if err != nil && !errors.As(err, &missing) {
 				return err
 			}
 			return errors.Join(c.printSummary(con, list), err)
 		}
-		list, more, err := admin.Letters(ctx, cl, c.Prefix, f)
+		list, more, err := deadletter.List(ctx, cl, c.Prefix, f)
 		if err != nil && !errors.As(err, &missing) {
 			return err
 		}
@@ -92,9 +93,9 @@ func (c *deadListCmd) Run(ctx context.Context, con *console) error {
 	})
 }
 
-func (c *deadListCmd) print(w io.Writer, list []*admin.Letter) error {
+func (c *deadListCmd) print(w io.Writer, list []*deadletter.Letter) error {
 	if c.json() {
-		return printJSON(w, append([]*admin.Letter{}, list...))
+		return printJSON(w, append([]*deadletter.Letter{}, list...))
 	}
 	t := newLetterTable(w, "Sent again")
 	for _, l := range list {
@@ -104,7 +105,7 @@ func (c *deadListCmd) print(w io.Writer, list []*admin.Letter) error {
 	return nil
 }
 
-func (c *deadListCmd) printSummary(con *console, list []admin.LetterSummary) error {
+func (c *deadListCmd) printSummary(con *console, list []deadletter.Summary) error {
 	if c.json() {
 		return printJSON(con.out, list)
 	}
@@ -118,7 +119,7 @@ func (c *deadListCmd) printSummary(con *console, list []admin.LetterSummary) err
 }
 
 // printSummary prints a row for each code and target.
-func printSummary(w io.Writer, list []admin.LetterSummary) {
+func printSummary(w io.Writer, list []deadletter.Summary) {
 	t := newTable(w, table.Row{"Code", "Target", "Letters", "Sent again", "Oldest", "Newest"}, 3, 4)
 	for _, s := range list {
 		t.AppendRow(table.Row{cmp.Or(string(s.Code), "-"), targetOf(s.Target), s.Letters, s.SentAgain,
@@ -141,7 +142,7 @@ func newLetterTable(w io.Writer, became string) table.Writer {
 	return newTable(w, table.Row{"Offset", "Died", "Code", "Deaths", "Target", "Tries", "Read at", "Key", "Value", became, "Detail"}, 1, 4, 6)
 }
 
-func letterRow(l *admin.Letter, became string) table.Row {
+func letterRow(l *deadletter.Letter, became string) table.Row {
 	at, tries := strconv.FormatInt(l.Offset, 10), "-"
 	if l.Partition != 0 { // somebody has made more than one
 		at = fmt.Sprintf("%d/%d", l.Partition, l.Offset)
@@ -154,7 +155,7 @@ func letterRow(l *admin.Letter, became string) table.Row {
 }
 
 // whyDied is the reason, with what the record says of its retries unless the reason has it.
-func whyDied(l *admin.Letter) string {
+func whyDied(l *deadletter.Letter) string {
 	if l.Retried == nil || l.Code == levels.RetriesExhausted {
 		return l.Detail
 	}
@@ -162,7 +163,7 @@ func whyDied(l *admin.Letter) string {
 }
 
 // sentAgain says what a letter has behind it.
-func sentAgain(l *admin.Letter) string {
+func sentAgain(l *deadletter.Letter) string {
 	var told []string
 	if l.DiedBefore != "" {
 		told = append(told, "died again: was "+l.DiedBefore)
@@ -224,11 +225,11 @@ func (c *deadResendCmd) Run(ctx context.Context, con *console) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	r := admin.Resend{Filter: c.filter(), Target: c.To, Level: c.Level, Again: c.Again, Force: c.Force, DryRun: c.DryRun}
+	r := deadletter.ResendOptions{Filter: c.filter(), Target: c.To, Level: c.Level, Again: c.Again, Force: c.Force, DryRun: c.DryRun}
 	return c.ask(ctx, func(cl *kgo.Client) error {
-		became := make(map[admin.ResendOutcome]int)
+		became := make(map[deadletter.Outcome]int)
 		t := newLetterTable(con.out, "Became")
-		err := admin.ResendLetters(ctx, cl, c.Prefix, r, func(r admin.Resent) error {
+		err := deadletter.Resend(ctx, cl, c.Prefix, r, func(r deadletter.Resent) error {
 			became[r.Outcome]++
 			if c.json() {
 				return printJSON(con.out, r)
@@ -244,9 +245,9 @@ func (c *deadResendCmd) Run(ctx context.Context, con *console) error {
 }
 
 // became is what became of a letter.
-func (c *deadResendCmd) became(r admin.Resent) string {
+func (c *deadResendCmd) became(r deadletter.Resent) string {
 	switch {
-	case r.Outcome != admin.ResendSent:
+	case r.Outcome != deadletter.OutcomeSent:
 		return "left: " + r.Why
 	case c.DryRun:
 		return "would go to " + r.Way
@@ -256,26 +257,26 @@ func (c *deadResendCmd) became(r admin.Resent) string {
 
 // sum says how many were sent, and what to do about those that were not. It is an error
 // where somebody has to do something.
-func (c *deadResendCmd) sum(con *console, became map[admin.ResendOutcome]int) error {
+func (c *deadResendCmd) sum(con *console, became map[deadletter.Outcome]int) error {
 	sent := "sent"
 	if c.DryRun {
 		sent = "would be sent"
 	}
-	con.note("%s: %s", sent, plural(became[admin.ResendSent], "letter"))
+	con.note("%s: %s", sent, plural(became[deadletter.OutcomeSent], "letter"))
 	undone := 0
 	for _, left := range []struct {
-		outcome admin.ResendOutcome
+		outcome deadletter.Outcome
 		undone  bool
 		say     string
 	}{
-		{admin.ResendAlreadySent, false, "left alone, as they were sent before: %s; --again sends them once more"},
-		{admin.ResendFailedAgain, true, "left alone, as they have died again after they were sent: %s; see to the reason, then --again"},
-		{admin.ResendReplaced, false, "left alone, as a later letter is of the same message: %s"},
-		{admin.ResendWouldFail, true, "left alone, as they would die again: %s; see to the reason, or change it with --to or --level; --force sends them all the same"},
-		{admin.ResendOriginMissing, true, "left alone, as the level that they were on is gone: %s; --level sends them through the inbox"},
-		{admin.ResendIncomplete, true, "left alone, as they leave out a part of their record: %s; produce those records again"},
-		{admin.ResendNoRecord, true, "left alone, as they hold a batch that cannot be decoded: %s; send its records again from their source"},
-		{admin.ResendNotADeadLetter, true, "left alone, as the service has not written them: %s"},
+		{deadletter.OutcomeAlreadySent, false, "left alone, as they were sent before: %s; --again sends them once more"},
+		{deadletter.OutcomeFailedAgain, true, "left alone, as they have died again after they were sent: %s; see to the reason, then --again"},
+		{deadletter.OutcomeReplaced, false, "left alone, as a later letter is of the same message: %s"},
+		{deadletter.OutcomeWouldFail, true, "left alone, as they would die again: %s; see to the reason, or change it with --to or --level; --force sends them all the same"},
+		{deadletter.OutcomeOriginMissing, true, "left alone, as the level that they were on is gone: %s; --level sends them through the inbox"},
+		{deadletter.OutcomeIncomplete, true, "left alone, as they leave out a part of their record: %s; produce those records again"},
+		{deadletter.OutcomeNoRecord, true, "left alone, as they hold a batch that cannot be decoded: %s; send its records again from their source"},
+		{deadletter.OutcomeNotADeadLetter, true, "left alone, as the service has not written them: %s"},
 	} {
 		n := became[left.outcome]
 		if n > 0 {
@@ -311,14 +312,14 @@ func (deadDeleteCmd) Help() string {
 
 // deleteReport is what was found, and whether it is gone.
 type deleteReport struct {
-	*admin.LetterDeletion
+	*deadletter.Deletion
 	Deleted bool `json:"deleted"`
 }
 
 // Run says which letters there are, asks, and deletes them.
 func (c *deadDeleteCmd) Run(ctx context.Context, con *console) error {
 	return c.ask(ctx, func(cl *kgo.Client) error {
-		d, err := admin.NewLetterDeletion(ctx, cl, c.Prefix, c.Until, c.Through)
+		d, err := deadletter.NewDeletion(ctx, cl, c.Prefix, c.Until, c.Through)
 		if err != nil {
 			return err
 		}
@@ -350,7 +351,7 @@ func (c *deadDeleteCmd) Run(ctx context.Context, con *console) error {
 }
 
 // confirm asks whether the letters may be deleted.
-func (c *deadDeleteCmd) confirm(ctx context.Context, con *console, d *admin.LetterDeletion) error {
+func (c *deadDeleteCmd) confirm(ctx context.Context, con *console, d *deadletter.Deletion) error {
 	if c.Yes {
 		return nil
 	}

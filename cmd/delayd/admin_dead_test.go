@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/admin/deadletter"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -128,7 +129,7 @@ func TestDeadDelete(t *testing.T) {
 		{[]string{"--all", "--yes"}, "deleted: 3 letters\n", 0},
 	} {
 		code, _, stderr := runDelayd(t, "", append([]string{"admin", "dead", "delete", "--brokers", broker}, tc.args...)...)
-		left := decode[[]admin.Letter](t, succeed(t, "", "admin", "dead", "list", "-o", "json", "--brokers", broker))[0]
+		left := decode[[]deadletter.Letter](t, succeed(t, "", "admin", "dead", "list", "-o", "json", "--brokers", broker))[0]
 		if code != exitOK || stderr != tc.says || len(left) != tc.left {
 			t.Errorf("%v: exit code %d, %d left\n%s\nwant %d, %s", tc.args, code, len(left), stderr, tc.left, tc.says)
 		}
@@ -150,7 +151,7 @@ func TestDeadListForPrograms(t *testing.T) {
 	t.Parallel()
 	broker := letterBroker(t)
 	offsets := func(args ...string) (list []int64) {
-		for _, letters := range decode[[]admin.Letter](t, succeed(t, "", append([]string{"admin", "dead", "list", "-o", "json", "--brokers", broker}, args...)...)) {
+		for _, letters := range decode[[]deadletter.Letter](t, succeed(t, "", append([]string{"admin", "dead", "list", "-o", "json", "--brokers", broker}, args...)...)) {
 			for _, l := range letters {
 				list = append(list, l.Offset)
 			}
@@ -194,9 +195,9 @@ func TestDeadResend(t *testing.T) {
 	}
 	type row struct {
 		Offset  int64
-		Outcome admin.ResendOutcome
+		Outcome deadletter.Outcome
 	}
-	if diff := cmp.Diff([]row{{0, admin.ResendAlreadySent}, {1, admin.ResendAlreadySent}}, decode[row](t, out)); diff != "" {
+	if diff := cmp.Diff([]row{{0, deadletter.OutcomeAlreadySent}, {1, deadletter.OutcomeAlreadySent}}, decode[row](t, out)); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
 	if _, errs = resend("--again", "--offset", "0", "--to", "invoices"); errs != "sent: 1 letter\n" {

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/admin/deadletter"
 	"github.com/delayd-io/delayd/internal/rawbatch"
 )
 
@@ -65,7 +66,7 @@ func TestSkip(t *testing.T) {
 		t.Errorf("report %+v\n%s", report, out)
 	}
 	var codes []string
-	for _, l := range decode[[]admin.Letter](t, succeed(t, "", "admin", "dead", "list", "--oldest-first", "-o", "json", "--brokers", broker))[0] {
+	for _, l := range decode[[]deadletter.Letter](t, succeed(t, "", "admin", "dead", "list", "--oldest-first", "-o", "json", "--brokers", broker))[0] {
 		codes = append(codes, string(l.Code)+" "+l.Origin)
 	}
 	if want := []string{"unreadable delay.inbox/0/0", "skipped delay.inbox/0/2"}; !slices.Equal(codes, want) {

@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "write testdata/api")
 const golden = "../../testdata/api"
 
 // public are those packages.
-var public = []string{"./levels", "./router", "./forwarder", "./admin", "./delaydtest", "./telemetry", "./delaydotel", "./delaydprom"}
+var public = []string{"./levels", "./router", "./forwarder", "./admin", "./admin/deadletter", "./delaydtest", "./telemetry", "./delaydotel", "./delaydprom"}
 
 // TestAPI: the exported API is what testdata/api says. To write it after a change that
 // is wanted:

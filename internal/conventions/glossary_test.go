@@ -35,7 +35,7 @@ func TestRuledOutWords(t *testing.T) {
 func names(t *testing.T) map[string][]string {
 	t.Helper()
 	found := make(map[string][]string)
-	for _, page := range []string{"admin", "delaydotel", "delaydprom", "delaydtest", "forwarder", "levels", "router", "telemetry"} {
+	for _, page := range []string{"admin", "deadletter", "delaydotel", "delaydprom", "delaydtest", "forwarder", "levels", "router", "telemetry"} {
 		file := filepath.Join("testdata", "api", page+".txt")
 		found[file] = regexp.MustCompile(`\b[A-Z]\w+|"[a-z-]+"`).FindAllString(readFile(t, file), -1)
 	}

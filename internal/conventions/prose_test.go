@@ -131,7 +131,7 @@ func items(page string) string {
 }
 
 // documented are the packages of the library, whose exported documentation users read.
-var documented = []string{".", "levels", "router", "forwarder", "admin", "delaydtest", "telemetry", "delaydotel", "delaydprom"}
+var documented = []string{".", "levels", "router", "forwarder", "admin", "admin/deadletter", "delaydtest", "telemetry", "delaydotel", "delaydprom"}
 
 // TestProseOfCode: no comment has such a pattern or too long a sentence. Nor has the
 // documentation of the library, a log message, an error, or the help of the program.

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/admin/deadletter"
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/internal/offsets"
 	"github.com/delayd-io/delayd/levels"
@@ -107,7 +108,7 @@ func resendOnKafka(s *secured) {
 	for range cap(ended) {
 		go func() { // both are waited for
 			_, errs, err := s.run(resend...)
-			if err != nil && !strings.Contains(errs, admin.ErrOvertaken.Error()) && !strings.Contains(errs, "it is not known whether") {
+			if err != nil && !strings.Contains(errs, deadletter.ErrOvertaken.Error()) && !strings.Contains(errs, "it is not known whether") {
 				s.Errorf("resend: %v\n%s", err, errs)
 			}
 			ended <- errs

@@ -9,7 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/admin/deadletter"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -429,7 +429,7 @@ func (s *search) sentAgain(ctx context.Context) error {
 		}
 		err = readChunks(ctx, s.cl, chunks, func(int64) {}, func(rec *kgo.Record) {
 			s.count(rec)
-			var of admin.Sending
+			var of deadletter.Sending
 			if json.Unmarshal(rec.Value, &of) == nil && of.Letter == letter.place() && of.Died == letter.Since.UnixMilli() {
 				letter.SentAgain, letter.SentTo = when(rec.Timestamp), of.To.String()
 			}

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/admin/deadletter"
 	"github.com/delayd-io/delayd/delaydtest"
 	"github.com/delayd-io/delayd/forwarder"
 	"github.com/delayd-io/delayd/internal/consume"
@@ -412,8 +413,8 @@ func TestSentAgain(t *testing.T) {
 		w.start()
 		id := w.send("k", "delay-level", "soon", "delay-target", "orders")
 		time.Sleep(time.Hour)
-		resend := admin.Resend{Level: "1m"}
-		if err := admin.ResendLetters(context.Background(), w.Client, w.Names, resend, func(admin.Resent) error { return nil }); err != nil {
+		resend := deadletter.ResendOptions{Level: "1m"}
+		if err := deadletter.Resend(context.Background(), w.Client, w.Names, resend, func(deadletter.Resent) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Second)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/admin/deadletter"
 	"github.com/delayd-io/delayd/internal/printable"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
@@ -127,11 +128,11 @@ type Preview struct {
 	// Until bounds the letters: later ones are not part of it.
 	Until time.Time `json:"until"`
 	// Outcomes counts the letters by what would become of them.
-	Outcomes map[admin.ResendOutcome]int `json:"outcomes"`
+	Outcomes map[deadletter.Outcome]int `json:"outcomes"`
 	// Send is how many would be sent.
 	Send int `json:"send"`
 	// Examples are the first of them that would be left alone, and why.
-	Examples []admin.Resent `json:"examples"`
+	Examples []deadletter.Resent `json:"examples"`
 }
 
 // maxExamples is how many letters a preview shows.
@@ -143,28 +144,28 @@ const previewRead = 200_000
 
 // previewResend counts what a resend would do. It reads every dead letter, and refuses
 // that where there are too many.
-func (c *Console) previewResend(ctx context.Context, to *cluster, r admin.Resend) (Preview, error) {
+func (c *Console) previewResend(ctx context.Context, to *cluster, r deadletter.ResendOptions) (Preview, error) {
 	ctx, cancel := context.WithTimeout(ctx, previewTimeout)
 	defer cancel()
 	if r.Filter.Until.IsZero() {
 		r.Filter.Until = time.Now().UTC().Truncate(time.Second)
 	}
 	r.DryRun, r.MaxRead = true, previewRead
-	p := Preview{Until: r.Filter.Until, Outcomes: map[admin.ResendOutcome]int{}, Examples: []admin.Resent{}}
+	p := Preview{Until: r.Filter.Until, Outcomes: map[deadletter.Outcome]int{}, Examples: []deadletter.Resent{}}
 	err := to.reading.do(ctx, func() error {
-		return admin.ResendLetters(ctx, to.cl, to.names, r, func(out admin.Resent) error {
+		return deadletter.Resend(ctx, to.cl, to.names, r, func(out deadletter.Resent) error {
 			p.Outcomes[out.Outcome]++
-			if out.Outcome != admin.ResendSent && len(p.Examples) < maxExamples {
+			if out.Outcome != deadletter.OutcomeSent && len(p.Examples) < maxExamples {
 				out.Letter = withoutContents(out.Letter)
 				p.Examples = append(p.Examples, out)
 			}
 			return nil
 		})
 	})
-	if many := new(admin.TooManyLettersError); errors.As(err, &many) {
+	if many := new(deadletter.TooManyError); errors.As(err, &many) {
 		err = httpError{http.StatusConflict, fmt.Errorf("%w: too many for a preview here; use \"delayd admin dead resend\", or delete old letters first", err)}
 	}
-	p.Send = p.Outcomes[admin.ResendSent]
+	p.Send = p.Outcomes[deadletter.OutcomeSent]
 	return p, err
 }
 
@@ -176,8 +177,8 @@ type Job struct {
 	Ended   *time.Time `json:"ended"` // nil while it runs
 	Error   string     `json:"error,omitempty"`
 	// Outcomes counts the letters by what has become of them.
-	Outcomes map[admin.ResendOutcome]int `json:"outcomes"`
-	Sent     int                         `json:"sent"`
+	Outcomes map[deadletter.Outcome]int `json:"outcomes"`
+	Sent     int                        `json:"sent"`
 }
 
 // jobs holds the resend that was started last. There is one at a time.
@@ -194,11 +195,11 @@ func (j *jobs) get() *Job {
 		return nil
 	}
 	job := *j.last
-	job.Outcomes = make(map[admin.ResendOutcome]int, len(j.last.Outcomes))
+	job.Outcomes = make(map[deadletter.Outcome]int, len(j.last.Outcomes))
 	for k, n := range j.last.Outcomes {
 		job.Outcomes[k] = n
 	}
-	job.Sent = job.Outcomes[admin.ResendSent]
+	job.Sent = job.Outcomes[deadletter.OutcomeSent]
 	return &job
 }
 
@@ -209,11 +210,11 @@ func (j *jobs) begin(what, by string) bool {
 	if j.last != nil && j.last.Ended == nil {
 		return false
 	}
-	j.last = &Job{What: what, By: by, Started: time.Now().UTC(), Outcomes: map[admin.ResendOutcome]int{}}
+	j.last = &Job{What: what, By: by, Started: time.Now().UTC(), Outcomes: map[deadletter.Outcome]int{}}
 	return true
 }
 
-func (j *jobs) count(of admin.ResendOutcome) {
+func (j *jobs) count(of deadletter.Outcome) {
 	j.Lock()
 	defer j.Unlock()
 	j.last.Outcomes[of]++
@@ -231,17 +232,17 @@ func (j *jobs) end(err error) {
 
 // startResend sends letters again in the background: it may take longer than a browser
 // waits.
-func (c *Console) startResend(req *http.Request, v viewer, to *cluster, r admin.Resend, what string) error {
+func (c *Console) startResend(req *http.Request, v viewer, to *cluster, r deadletter.ResendOptions, what string) error {
 	if !to.jobs.begin(what, v.Name) {
 		return httpError{http.StatusConflict, errors.New("dead letters are being sent again already; wait for that to end")}
 	}
 	c.audit(req, v, "resend", what, nil)
 	to.background(func(ctx context.Context) {
-		err := admin.ResendLetters(ctx, to.cl, to.names, r, func(out admin.Resent) error {
+		err := deadletter.Resend(ctx, to.cl, to.names, r, func(out deadletter.Resent) error {
 			to.jobs.count(out.Outcome)
 			return nil
 		})
-		if missing := new(admin.MissingLettersError); errors.As(err, &missing) {
+		if missing := new(deadletter.MissingError); errors.As(err, &missing) {
 			err = nil // deleted meanwhile
 		}
 		to.jobs.end(err)
@@ -268,12 +269,12 @@ func (to *cluster) background(do func(context.Context)) {
 }
 
 // resendOf reads what is to be sent again: the letters of letterQuery, to and level.
-func (c *Console) resendOf(q url.Values, names levels.Names) (admin.Resend, error) {
+func (c *Console) resendOf(q url.Values, names levels.Names) (deadletter.ResendOptions, error) {
 	f, err := letterQuery(q)
 	if err != nil {
-		return admin.Resend{}, err
+		return deadletter.ResendOptions{}, err
 	}
-	r := admin.Resend{Filter: f, Target: q.Get("to"), Level: q.Get("level"), Again: q.Get("again") == "true"}
+	r := deadletter.ResendOptions{Filter: f, Target: q.Get("to"), Level: q.Get("level"), Again: q.Get("again") == "true"}
 	if r.Target != "" {
 		targets := record.Targets{Names: names}
 		if refusal := targets.Check(r.Target); refusal != nil {
@@ -375,7 +376,7 @@ func (c *Console) resend(req *http.Request, v viewer, q url.Values, confirm stri
 		return Preview{}, err
 	}
 	p, err := c.previewResend(req.Context(), to, r)
-	if missing := new(admin.MissingLettersError); errors.As(err, &missing) {
+	if missing := new(deadletter.MissingError); errors.As(err, &missing) {
 		err = httpError{http.StatusNotFound, err}
 	}
 	if err != nil || confirm == "" {

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/admin/deadletter"
 	"github.com/delayd-io/delayd/internal/find"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/levels"
@@ -124,8 +125,8 @@ type cluster struct {
 	drift  shared[admin.Steps]
 
 	reading reading
-	pages   *admin.LetterPages
-	queries queries[admin.LetterPage]
+	pages   *deadletter.Pages
+	queries queries[deadletter.Page]
 	finds   queries[*find.Result]
 	jobs    jobs
 
@@ -224,7 +225,7 @@ func (q *queries[T]) forget() {
 }
 
 func newCluster(cl *kgo.Client, spec admin.Spec, m *metrics.Metrics, cfg Config) *cluster {
-	to := &cluster{cl: cl, names: spec.Names, spec: spec, m: m, log: cfg.Log, pages: admin.NewLetterPages(cl, spec.Names)}
+	to := &cluster{cl: cl, names: spec.Names, spec: spec, m: m, log: cfg.Log, pages: deadletter.NewPages(cl, spec.Names)}
 	to.queries.most, to.finds.most = queriesKept, findsKept
 	to.ctx, to.stop = context.WithCancel(context.Background())
 	to.started = takeSnapshot(m, time.Now())
@@ -304,10 +305,10 @@ func (to *cluster) close() {
 }
 
 // letters returns a page of dead letters, which all who ask for the same one share.
-func (to *cluster) letters(ctx context.Context, key string, f admin.LetterFilter, before string) answer[admin.LetterPage] {
-	return to.queries.get(ctx, key, to.run, func() shared[admin.LetterPage] {
-		return shared[admin.LetterPage]{every: always[admin.LetterPage](lettersEvery),
-			look: func(ctx context.Context) (page admin.LetterPage, err error) {
+func (to *cluster) letters(ctx context.Context, key string, f deadletter.Filter, before string) answer[deadletter.Page] {
+	return to.queries.get(ctx, key, to.run, func() shared[deadletter.Page] {
+		return shared[deadletter.Page]{every: always[deadletter.Page](lettersEvery),
+			look: func(ctx context.Context) (page deadletter.Page, err error) {
 				err = to.reading.do(ctx, func() (err error) {
 					page, err = to.pages.Page(ctx, f, before)
 					return err

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/admin/deadletter"
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
@@ -398,7 +399,7 @@ func TestResend(t *testing.T) {
 	body := func(confirm string) string {
 		return `{"code":["gave-up"],"to":"mails","until":"` + soon + `"` + confirm + `}`
 	}
-	if code, p := post(body("")); code != http.StatusOK || p.Send != 3 || p.Outcomes[admin.ResendSent] != 3 {
+	if code, p := post(body("")); code != http.StatusOK || p.Send != 3 || p.Outcomes[deadletter.OutcomeSent] != 3 {
 		t.Fatalf("preview: %d %+v", code, p)
 	}
 	if code, _ := post(body(`,"confirm":4`)); code != http.StatusConflict {
@@ -420,7 +421,7 @@ func TestResend(t *testing.T) {
 	if job.Error != "" || job.Sent != 3 || job.By != bearerName {
 		t.Errorf("job %+v", job)
 	}
-	if code, p := post(body("")); code != http.StatusOK || p.Send != 0 || p.Outcomes[admin.ResendAlreadySent] != 3 {
+	if code, p := post(body("")); code != http.StatusOK || p.Send != 0 || p.Outcomes[deadletter.OutcomeAlreadySent] != 3 {
 		t.Errorf("preview after that: %d %+v", code, p)
 	}
 	if answer := w.ask("GET", "/console/job", "", w.signed); answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), "Done") {

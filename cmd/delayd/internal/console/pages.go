@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/admin/deadletter"
 	"github.com/delayd-io/delayd/internal/find"
 	"github.com/delayd-io/delayd/internal/printable"
 	"github.com/delayd-io/delayd/internal/record"
@@ -401,14 +402,14 @@ func (c *Console) recordPage(req *http.Request, v viewer) (content, error) {
 		return page, err
 	}
 	page.Body = struct {
-		*admin.Contents
+		*deadletter.Contents
 		Place, ID string
 	}{r, admin.Place{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}.String(), idOf(r)}
 	return page, nil
 }
 
 // idOf returns the delay-id of a record as far as its headers say it, "" where they do not.
-func idOf(r *admin.Contents) (id string) {
+func idOf(r *deadletter.Contents) (id string) {
 	for _, h := range r.Headers {
 		if h.Value != nil && h.Value.Data == nil && len(h.Value.Text) == h.Value.Bytes {
 			switch {

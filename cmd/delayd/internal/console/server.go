@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/admin/deadletter"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -213,7 +214,7 @@ func (c *Console) getDrift(req *http.Request) (Drift, error) {
 // Letters is a page of dead letters.
 type Letters struct {
 	Seen
-	admin.LetterPage
+	deadletter.Page
 	// Hidden says that keys, values and headers are left out, because this viewer may not
 	// see them.
 	Hidden bool `json:"hidden"`
@@ -221,7 +222,7 @@ type Letters struct {
 
 // letterQuery reads which letters are asked for: code, target, since and until, and
 // offset.
-func letterQuery(q url.Values) (f admin.LetterFilter, err error) {
+func letterQuery(q url.Values) (f deadletter.Filter, err error) {
 	for _, code := range q["code"] {
 		if code == "" {
 			continue
@@ -285,9 +286,9 @@ func (c *Console) getLetters(req *http.Request) (Letters, error) {
 	if a.at.IsZero() {
 		return Letters{}, a.err
 	}
-	page := Letters{Seen: c.seen(a.at, a.err), LetterPage: a.value, Hidden: !c.viewer(req).Contents}
+	page := Letters{Seen: c.seen(a.at, a.err), Page: a.value, Hidden: !c.viewer(req).Contents}
 	if page.Hidden {
-		page.Letters = make([]*admin.Letter, len(a.value.Letters))
+		page.Letters = make([]*deadletter.Letter, len(a.value.Letters))
 		for i, l := range a.value.Letters {
 			page.Letters[i] = withoutContents(l)
 		}
@@ -297,7 +298,7 @@ func (c *Console) getLetters(req *http.Request) (Letters, error) {
 
 // withoutContents is a letter as those see it who may not see what is in records. The
 // detail quotes values of headers.
-func withoutContents(l *admin.Letter) *admin.Letter {
+func withoutContents(l *deadletter.Letter) *deadletter.Letter {
 	hidden := *l
 	hidden.Key, hidden.Value, hidden.Headers, hidden.Detail, hidden.ID = nil, nil, nil, "", ""
 	hidden.Retried = nil
@@ -316,7 +317,7 @@ func pick(q url.Values, names ...string) url.Values {
 	return some
 }
 
-func (c *Console) getRecord(req *http.Request) (*admin.Contents, error) {
+func (c *Console) getRecord(req *http.Request) (*deadletter.Contents, error) {
 	if !c.viewer(req).Contents {
 		return nil, httpError{http.StatusUnauthorized, errors.New("what is in records is shown to those who have signed in")}
 	}
@@ -331,7 +332,7 @@ func (c *Console) getRecord(req *http.Request) (*admin.Contents, error) {
 	if !to.names.Owns(at.Topic) {
 		return nil, badRequest(errors.New(strconv.Quote(at.Topic) + " is no topic of this delay service"))
 	}
-	var record *admin.Contents
+	var record *deadletter.Contents
 	err = to.reading.do(req.Context(), func() (err error) {
 		record, err = to.pages.Read(req.Context(), at, contentBytes)
 		return err

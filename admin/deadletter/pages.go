@@ -1,4 +1,4 @@
-package admin
+package deadletter
 
 import (
 	"cmp"
@@ -11,7 +11,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/internal/offsets"
+	"github.com/delayd-io/delayd/internal/scan"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -32,11 +34,11 @@ const (
 	sendingsKept = 100_000
 )
 
-// LetterPages shows dead letters page by page, the newest first, and reads no more of
+// Pages shows dead letters page by page, the newest first, and reads no more of
 // their topic than a page takes. It remembers what was sent again, the newest 100,000
 // times at least, so that only the first page reads all of that. One goroutine at a time
 // may use it.
-type LetterPages struct {
+type Pages struct {
 	cl       *kgo.Client
 	names    levels.Names
 	sendings *sendings
@@ -44,13 +46,13 @@ type LetterPages struct {
 	kept     int64
 }
 
-// NewLetterPages returns LetterPages that ask through cl.
-func NewLetterPages(cl *kgo.Client, names levels.Names) *LetterPages {
-	return &LetterPages{cl: cl, names: names, kept: sendingsKept}
+// NewPages returns Pages that ask through cl.
+func NewPages(cl *kgo.Client, names levels.Names) *Pages {
+	return &Pages{cl: cl, names: names, kept: sendingsKept}
 }
 
-// LetterPage is a page of dead letters.
-type LetterPage struct {
+// Page is a page of dead letters.
+type Page struct {
 	Letters []*Letter `json:"letters"`
 	// Next is where the next page begins; "" where no older letter is left.
 	Next string `json:"next,omitempty"`
@@ -64,8 +66,8 @@ type LetterPage struct {
 // Page returns the letters that f takes, the newest first: from the end of the topic,
 // or from before, which is the Next of an earlier page. The limit of f is the size of the
 // page, 50 where there is none.
-func (p *LetterPages) Page(ctx context.Context, f LetterFilter, before string) (LetterPage, error) {
-	page := LetterPage{Letters: []*Letter{}}
+func (p *Pages) Page(ctx context.Context, f Filter, before string) (Page, error) {
+	page := Page{Letters: []*Letter{}}
 	bounds, err := parsePageBounds(before)
 	if err != nil {
 		return page, err
@@ -79,9 +81,9 @@ func (p *LetterPages) Page(ctx context.Context, f LetterFilter, before string) (
 	}
 	for i := range spans {
 		if bound, ok := bounds[spans[i].Partition.Partition]; ok {
-			spans[i].to = min(spans[i].to, bound)
+			spans[i].To = min(spans[i].To, bound)
 		} else if before != "" {
-			spans[i].to = spans[i].from // a partition that is newer than the page before
+			spans[i].To = spans[i].From // a partition that is newer than the page before
 		}
 	}
 	limit := cmp.Or(f.Limit, pageLetters)
@@ -90,13 +92,13 @@ func (p *LetterPages) Page(ctx context.Context, f LetterFilter, before string) (
 		left := false
 		for i := range spans {
 			s := &spans[i]
-			if s.from >= s.to {
+			if s.From >= s.To {
 				continue
 			}
 			left = true
 			part := *s
-			part.from = max(s.from, s.to-window)
-			err := part.read(ctx, p.cl, func(rec *kgo.Record) error {
+			part.From = max(s.From, s.To-window)
+			err := part.Read(ctx, p.cl, func(rec *kgo.Record) error {
 				page.Looked++
 				if l := newLetter(rec); f.takes(l) {
 					l.tell(p.sendings)
@@ -107,7 +109,7 @@ func (p *LetterPages) Page(ctx context.Context, f LetterFilter, before string) (
 			if err != nil {
 				return page, err
 			}
-			s.to = part.from
+			s.To = part.From
 		}
 		if !left {
 			break
@@ -120,7 +122,7 @@ func (p *LetterPages) Page(ctx context.Context, f LetterFilter, before string) (
 		for _, l := range page.Letters[limit:] {
 			for i := range spans {
 				if spans[i].Partition.Partition == l.Partition {
-					spans[i].to = max(spans[i].to, l.Offset+1)
+					spans[i].To = max(spans[i].To, l.Offset+1)
 				}
 			}
 		}
@@ -129,15 +131,15 @@ func (p *LetterPages) Page(ctx context.Context, f LetterFilter, before string) (
 	}
 	page.Next = pageBounds(spans)
 	for _, s := range spans {
-		page.Older += max(0, s.to-s.from)
+		page.Older += max(0, s.To-s.From)
 	}
 	return page, nil
 }
 
-// Read reads the record at a place, as [ReadRecord] does, and reads no more than a page of
+// Read reads the record at a place, as [Read] does, and reads no more than a page of
 // what was sent again for it.
-func (p *LetterPages) Read(ctx context.Context, at Place, most int) (*Contents, error) {
-	c, err := readRecord(ctx, p.cl, p.names, at, most)
+func (p *Pages) Read(ctx context.Context, at admin.Place, most int) (*Contents, error) {
+	c, err := readContents(ctx, p.cl, p.names, at, most)
 	if err != nil || c.Letter == nil {
 		return c, err
 	}
@@ -149,13 +151,13 @@ func (p *LetterPages) Read(ctx context.Context, at Place, most int) (*Contents, 
 }
 
 // refresh reads what was sent again since the last time.
-func (p *LetterPages) refresh(ctx context.Context) error {
-	spans, err := readable(ctx, p.cl, p.names.Resent())
+func (p *Pages) refresh(ctx context.Context) error {
+	spans, err := scan.Readable(ctx, p.cl, p.names.Resent())
 	if err != nil {
 		return err
 	}
 	for _, s := range spans {
-		if s.to < p.read[s.Partition] { // deleted, and made again
+		if s.To < p.read[s.Partition] { // deleted, and made again
 			p.sendings = nil
 		}
 	}
@@ -163,23 +165,23 @@ func (p *LetterPages) refresh(ctx context.Context) error {
 		p.sendings, p.read = newSendings(), make(map[offsets.Partition]int64)
 	}
 	for _, s := range spans {
-		s.from = max(s.from, p.read[s.Partition], s.to-p.kept)
+		s.From = max(s.From, p.read[s.Partition], s.To-p.kept)
 		if err := p.sendings.read(ctx, p.cl, s); err != nil {
 			p.sendings = nil
 			return err
 		}
-		p.read[s.Partition] = s.to
+		p.read[s.Partition] = s.To
 	}
 	return nil
 }
 
 // pageBounds is up to where the next page goes, as in "0:17,1:4": the partitions that
 // have older letters, and an offset after those. "" is none.
-func pageBounds(spans []span) string {
+func pageBounds(spans []scan.Span) string {
 	var parts []string
 	for _, s := range spans {
-		if s.from < s.to {
-			parts = append(parts, fmt.Sprintf("%d:%d", s.Partition.Partition, s.to))
+		if s.From < s.To {
+			parts = append(parts, fmt.Sprintf("%d:%d", s.Partition.Partition, s.To))
 		}
 	}
 	return strings.Join(parts, ",")

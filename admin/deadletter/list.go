@@ -1,4 +1,4 @@
-package admin
+package deadletter
 
 import (
 	"cmp"
@@ -12,7 +12,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/scan"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -33,12 +35,12 @@ type Letter struct {
 	// Attempts is how often delivery was tried; nil where that is not known.
 	Attempts *int `json:"attempts"`
 	// Retried is what it says of its retries; nil for nothing.
-	Retried *Retried `json:"retried,omitempty"`
+	Retried *admin.Retried `json:"retried,omitempty"`
 	// ID is its delay-id.
-	ID      string   `json:"id,omitempty"`
-	Key     *Preview `json:"key"`
-	Headers []Header `json:"headers"`
-	Value   *Preview `json:"value"`
+	ID      string         `json:"id,omitempty"`
+	Key     *admin.Preview `json:"key"`
+	Headers []admin.Header `json:"headers"`
+	Value   *admin.Preview `json:"value"`
 	// LeftOut says what the letter does not hold of its record, because the topic does
 	// not take it whole; "" where it is whole.
 	LeftOut string `json:"left_out,omitempty"`
@@ -62,8 +64,9 @@ func newLetter(rec *kgo.Record) *Letter {
 		Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Died: rec.Timestamp.UTC(), Deaths: 1,
 		Code: levels.Code(text(levels.HeaderError)), Detail: text(levels.HeaderErrorDetail),
 		Origin: text(levels.HeaderOrigin), ID: text(levels.HeaderID),
-		Key: newPreview(rec.Key), Headers: newHeaders(rec.Headers), Value: newPreview(rec.Value),
-		LeftOut: record.LeftOut(rec), Retried: NewRetried(rec),
+		Key: admin.NewPreview(rec.Key, admin.PreviewBytes), Headers: admin.NewHeaders(rec.Headers, admin.PreviewBytes),
+		Value:   admin.NewPreview(rec.Value, admin.PreviewBytes),
+		LeftOut: record.LeftOut(rec), Retried: admin.NewRetried(rec),
 	}
 	if target, given := record.Last(rec.Headers, levels.HeaderTarget); given {
 		s := string(target)
@@ -75,7 +78,15 @@ func newLetter(rec *kgo.Record) *Letter {
 	return l
 }
 
-func (l *Letter) place() Place { return Place{l.Topic, l.Partition, l.Offset} }
+func (l *Letter) place() admin.Place {
+	return admin.Place{Topic: l.Topic, Partition: l.Partition, Offset: l.Offset}
+}
+
+// parsePlace reads a place as a header has it.
+func parsePlace(s string) (p admin.Place, ok bool) {
+	err := p.UnmarshalText([]byte(s))
+	return p, err == nil
+}
 
 // tell notes what is known of a letter's sendings.
 func (l *Letter) tell(all *sendings) {
@@ -87,8 +98,8 @@ func (l *Letter) tell(all *sendings) {
 	}
 }
 
-// LetterFilter says which dead letters are meant: those that all of it is true of.
-type LetterFilter struct {
+// Filter says which dead letters are meant: those that all of it is true of.
+type Filter struct {
 	// Codes has the code; none: any.
 	Codes []levels.Code
 	// Target is what they ask for; "": any.
@@ -101,11 +112,11 @@ type LetterFilter struct {
 	Offsets []int64
 	// Limit is how many are enough, the oldest first. 0: all.
 	Limit int
-	// Newest has Letters return the newest ones, those first.
+	// Newest makes List return the newest ones, those first.
 	Newest bool
 }
 
-func (f *LetterFilter) takes(l *Letter) bool {
+func (f *Filter) takes(l *Letter) bool {
 	switch {
 	case len(f.Codes) > 0 && !slices.Contains(f.Codes, l.Code),
 		f.Target != "" && (l.Target == nil || *l.Target != f.Target),
@@ -117,15 +128,15 @@ func (f *LetterFilter) takes(l *Letter) bool {
 	return true
 }
 
-// Letters lists dead letters, the oldest first unless the filter says otherwise, and
+// List lists dead letters, the oldest first unless the filter says otherwise, and
 // says whether there are more of them than the limit. It reads the whole topic: what it
 // keeps of a letter is a few kilobytes.
-func Letters(ctx context.Context, cl *kgo.Client, names levels.Names, f LetterFilter) (list []*Letter, more bool, err error) {
+func List(ctx context.Context, cl *kgo.Client, names levels.Names, f Filter) (list []*Letter, more bool, err error) {
 	all, err := readSendings(ctx, cl, names)
 	if err != nil {
 		return nil, false, err
 	}
-	err = f.each(ctx, cl, names, func(_ span, _ *kgo.Record, l *Letter) error {
+	err = f.each(ctx, cl, names, func(_ scan.Span, _ *kgo.Record, l *Letter) error {
 		l.tell(all)
 		list = append(list, l)
 		switch {
@@ -134,7 +145,7 @@ func Letters(ctx context.Context, cl *kgo.Client, names levels.Names, f LetterFi
 			list, more = latest(list, f.Limit), true
 		case !f.Newest && len(list) > f.Limit:
 			list, more = list[:f.Limit], true
-			return errEnough
+			return scan.ErrEnough
 		}
 		return nil
 	})
@@ -160,8 +171,8 @@ func latest(list []*Letter, limit int) []*Letter {
 	return list
 }
 
-// LetterSummary is how many dead letters have one code and one target.
-type LetterSummary struct {
+// Summary is how many dead letters have one code and one target.
+type Summary struct {
 	Code levels.Code `json:"code"`
 	// Target is what they ask for; nil where they leave that to the default.
 	Target  *string   `json:"target"`
@@ -172,15 +183,15 @@ type LetterSummary struct {
 	SentAgain int `json:"sent_again"`
 }
 
-// SummarizeLetters counts dead letters by code and target, the most first. The limit of
+// Summarize counts dead letters by code and target, the most first. The limit of
 // the filter does not count.
-func SummarizeLetters(ctx context.Context, cl *kgo.Client, names levels.Names, f LetterFilter) ([]LetterSummary, error) {
+func Summarize(ctx context.Context, cl *kgo.Client, names levels.Names, f Filter) ([]Summary, error) {
 	all, err := readSendings(ctx, cl, names)
 	if err != nil {
 		return nil, err
 	}
 	var t tally
-	err = f.each(ctx, cl, names, func(_ span, _ *kgo.Record, l *Letter) error {
+	err = f.each(ctx, cl, names, func(_ scan.Span, _ *kgo.Record, l *Letter) error {
 		l.tell(all)
 		t.add(l)
 		return nil
@@ -189,7 +200,7 @@ func SummarizeLetters(ctx context.Context, cl *kgo.Client, names levels.Names, f
 }
 
 // tally counts letters by code and target.
-type tally map[tallyKey]*LetterSummary
+type tally map[tallyKey]*Summary
 
 type tallyKey struct {
 	code   levels.Code
@@ -207,7 +218,7 @@ func (t *tally) add(l *Letter) {
 	}
 	s := (*t)[key]
 	if s == nil {
-		s = &LetterSummary{Code: l.Code, Target: l.Target, Oldest: l.Died, Newest: l.Died}
+		s = &Summary{Code: l.Code, Target: l.Target, Oldest: l.Died, Newest: l.Died}
 		(*t)[key] = s
 	}
 	s.Letters++
@@ -222,11 +233,11 @@ func (t *tally) add(l *Letter) {
 	}
 }
 
-func (t tally) summaries() []LetterSummary {
+func (t tally) summaries() []Summary {
 	keys := slices.SortedFunc(maps.Keys(t), func(a, b tallyKey) int {
 		return cmp.Or(cmp.Compare(t[b].Letters, t[a].Letters), cmp.Compare(a.code, b.code), cmp.Compare(a.target, b.target))
 	})
-	list := make([]LetterSummary, len(keys))
+	list := make([]Summary, len(keys))
 	for i, key := range keys {
 		list[i] = *t[key]
 	}
@@ -234,45 +245,45 @@ func (t tally) summaries() []LetterSummary {
 }
 
 // cut leaves of spans what can hold the offsets of the filter.
-func (f *LetterFilter) cut(spans []span) {
+func (f *Filter) cut(spans []scan.Span) {
 	if len(f.Offsets) == 0 {
 		return
 	}
 	for i := range spans {
-		spans[i].from = max(spans[i].from, slices.Min(f.Offsets))
-		spans[i].to = min(spans[i].to, slices.Max(f.Offsets)+1)
+		spans[i].From = max(spans[i].From, slices.Min(f.Offsets))
+		spans[i].To = min(spans[i].To, slices.Max(f.Offsets)+1)
 	}
 }
 
-// each visits the letters that the filter takes, until visit returns errEnough.
-func (f *LetterFilter) each(ctx context.Context, cl *kgo.Client, names levels.Names, visit func(span, *kgo.Record, *Letter) error) error {
+// each visits the letters that the filter takes, until visit returns scan.ErrEnough.
+func (f *Filter) each(ctx context.Context, cl *kgo.Client, names levels.Names, visit func(scan.Span, *kgo.Record, *Letter) error) error {
 	left := make(map[int64]bool, len(f.Offsets))
 	for _, offset := range f.Offsets {
 		left[offset] = true
 	}
 	enough := false
-	err := eachLetterOf(ctx, cl, names, f, func(s span, rec *kgo.Record, l *Letter) error {
+	err := eachLetterOf(ctx, cl, names, f, func(s scan.Span, rec *kgo.Record, l *Letter) error {
 		delete(left, l.Offset)
 		if !f.takes(l) {
 			return nil
 		}
 		err := visit(s, rec, l)
-		enough = err == errEnough
+		enough = err == scan.ErrEnough
 		return err
 	})
 	if err != nil || enough || len(left) == 0 {
 		return err
 	}
-	return &MissingLettersError{names.Dead(), slices.Sorted(maps.Keys(left))}
+	return &MissingError{names.Dead(), slices.Sorted(maps.Keys(left))}
 }
 
-// MissingLettersError says that there is no record at offsets that were asked for.
-type MissingLettersError struct {
+// MissingError says that there is no record at offsets that were asked for.
+type MissingError struct {
 	Topic   string
 	Offsets []int64
 }
 
-func (e *MissingLettersError) Error() string {
+func (e *MissingError) Error() string {
 	words := make([]string, len(e.Offsets))
 	for i, offset := range e.Offsets {
 		words[i] = strconv.FormatInt(offset, 10)
@@ -282,8 +293,8 @@ func (e *MissingLettersError) Error() string {
 
 // letterSpans are what can be read of the dead letters' topic, which has to exist: one
 // that does not is a prefix that somebody misspelt, and not a day without faults.
-func letterSpans(ctx context.Context, cl *kgo.Client, names levels.Names) ([]span, error) {
-	spans, err := readable(ctx, cl, names.Dead())
+func letterSpans(ctx context.Context, cl *kgo.Client, names levels.Names) ([]scan.Span, error) {
+	spans, err := scan.Readable(ctx, cl, names.Dead())
 	if err == nil && spans == nil {
 		err = fmt.Errorf("topic %s does not exist: check --prefix; delayd admin provision creates it", names.Dead())
 	}
@@ -292,13 +303,13 @@ func letterSpans(ctx context.Context, cl *kgo.Client, names levels.Names) ([]spa
 
 // eachLetter visits the dead letters. There is one partition of them unless somebody
 // has made more.
-func eachLetter(ctx context.Context, cl *kgo.Client, names levels.Names, visit func(span, *kgo.Record, *Letter) error) error {
-	return eachLetterOf(ctx, cl, names, &LetterFilter{}, visit)
+func eachLetter(ctx context.Context, cl *kgo.Client, names levels.Names, visit func(scan.Span, *kgo.Record, *Letter) error) error {
+	return eachLetterOf(ctx, cl, names, &Filter{}, visit)
 }
 
 // eachLetterOf visits those among which are all that the filter takes. It calls visit with
 // the whole span.
-func eachLetterOf(ctx context.Context, cl *kgo.Client, names levels.Names, f *LetterFilter, visit func(span, *kgo.Record, *Letter) error) error {
+func eachLetterOf(ctx context.Context, cl *kgo.Client, names levels.Names, f *Filter, visit func(scan.Span, *kgo.Record, *Letter) error) error {
 	spans, err := letterSpans(ctx, cl, names)
 	if err != nil {
 		return err
@@ -307,9 +318,9 @@ func eachLetterOf(ctx context.Context, cl *kgo.Client, names levels.Names, f *Le
 	f.cut(cut)
 	enough := false
 	for i, s := range spans {
-		err := cut[i].read(ctx, cl, func(rec *kgo.Record) error {
+		err := cut[i].Read(ctx, cl, func(rec *kgo.Record) error {
 			err := visit(s, rec, newLetter(rec))
-			enough = err == errEnough
+			enough = err == scan.ErrEnough
 			return err
 		})
 		if err != nil || enough {

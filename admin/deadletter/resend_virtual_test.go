@@ -1,6 +1,6 @@
 //go:build synctests
 
-package admin
+package deadletter
 
 import (
 	"context"
@@ -135,7 +135,7 @@ func sendWhileKilled(t *testing.T, runs []killing, letters, atOnce int) string {
 		topic := []string{"delay.inbox", "delay.level.5s"}[i%2]
 		die(t, cl, &kgo.Record{Topic: topic, Offset: int64(i), Value: []byte(strconv.Itoa(i)), Headers: h("delay-level", "1m")}, levels.UnknownTopic, time.Now())
 	}
-	r := Resend{atOnce: atOnce}
+	r := ResendOptions{atOnce: atOnce}
 	quiet := func(Resent) error { return nil }
 	var wg sync.WaitGroup
 	for _, k := range runs {
@@ -148,7 +148,7 @@ func sendWhileKilled(t *testing.T, runs []killing, letters, atOnce int) string {
 				v.left.Store(1 << 40)
 			}
 			own := client(t, broker.ListenAddrs(), kgo.Dialer(v.dial))
-			err := ResendLetters(ctx, own, spec.Names, r, quiet)
+			err := Resend(ctx, own, spec.Names, r, quiet)
 			// A commit that comes just after another process has begun is refused as one
 			// without a transaction: it is not known then what became of it.
 			overtaken := errors.Is(err, ErrOvertaken) || errors.Is(err, kerr.InvalidTxnState) || misnumbered(err)
@@ -158,9 +158,9 @@ func sendWhileKilled(t *testing.T, runs []killing, letters, atOnce int) string {
 		})
 	}
 	wg.Wait()
-	err := ResendLetters(t.Context(), cl, spec.Names, r, quiet)
+	err := Resend(t.Context(), cl, spec.Names, r, quiet)
 	if misnumbered(err) { // none of that transaction was sent: the same command again
-		err = ResendLetters(t.Context(), cl, spec.Names, r, quiet)
+		err = Resend(t.Context(), cl, spec.Names, r, quiet)
 	}
 	if err != nil {
 		return err.Error()

@@ -1,4 +1,4 @@
-package admin
+package deadletter
 
 import (
 	"bytes"
@@ -15,7 +15,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/internal/describe"
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/scan"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -45,7 +48,7 @@ func spring(hours int) time.Time {
 }
 
 // threeLetters are a cluster with the service's topics, and one letter from each place.
-func threeLetters(t *testing.T) (*kgo.Client, Spec) {
+func threeLetters(t *testing.T) (*kgo.Client, admin.Spec) {
 	t.Helper()
 	cl := writer(t, fake(t).ListenAddrs())
 	spec := small(t)
@@ -61,30 +64,30 @@ func threeLetters(t *testing.T) (*kgo.Client, Spec) {
 	return cl, spec
 }
 
-func TestLetters(t *testing.T) {
+func TestList(t *testing.T) {
 	t.Parallel()
 	cl, spec := threeLetters(t)
 	for name, tc := range map[string]struct {
-		filter LetterFilter
+		filter Filter
 		want   []int64
 		more   bool
 	}{
-		"all":           {LetterFilter{}, []int64{0, 1, 2}, false},
-		"a code":        {LetterFilter{Codes: []levels.Code{levels.UnknownTopic}}, []int64{1}, false},
-		"two codes":     {LetterFilter{Codes: []levels.Code{levels.UnknownTopic, levels.NoTarget}}, []int64{1, 2}, false},
-		"a target":      {LetterFilter{Target: "orders"}, []int64{0}, false},
-		"no such":       {LetterFilter{Target: "invoices"}, nil, false},
-		"since":         {LetterFilter{Since: spring(1)}, []int64{1, 2}, false},
-		"until":         {LetterFilter{Until: spring(1)}, []int64{0}, false},
-		"an offset":     {LetterFilter{Offsets: []int64{2}}, []int64{2}, false},
-		"limit":         {LetterFilter{Limit: 2}, []int64{0, 1}, true},
-		"limit reached": {LetterFilter{Limit: 3}, []int64{0, 1, 2}, false},
-		"all of it":     {LetterFilter{Target: "gone", Until: spring(1)}, nil, false},
-		"newest":        {LetterFilter{Newest: true}, []int64{2, 1, 0}, false},
-		"newest, limit": {LetterFilter{Newest: true, Limit: 2}, []int64{2, 1}, true},
-		"newest, all":   {LetterFilter{Newest: true, Limit: 3}, []int64{2, 1, 0}, false},
+		"all":           {Filter{}, []int64{0, 1, 2}, false},
+		"a code":        {Filter{Codes: []levels.Code{levels.UnknownTopic}}, []int64{1}, false},
+		"two codes":     {Filter{Codes: []levels.Code{levels.UnknownTopic, levels.NoTarget}}, []int64{1, 2}, false},
+		"a target":      {Filter{Target: "orders"}, []int64{0}, false},
+		"no such":       {Filter{Target: "invoices"}, nil, false},
+		"since":         {Filter{Since: spring(1)}, []int64{1, 2}, false},
+		"until":         {Filter{Until: spring(1)}, []int64{0}, false},
+		"an offset":     {Filter{Offsets: []int64{2}}, []int64{2}, false},
+		"limit":         {Filter{Limit: 2}, []int64{0, 1}, true},
+		"limit reached": {Filter{Limit: 3}, []int64{0, 1, 2}, false},
+		"all of it":     {Filter{Target: "gone", Until: spring(1)}, nil, false},
+		"newest":        {Filter{Newest: true}, []int64{2, 1, 0}, false},
+		"newest, limit": {Filter{Newest: true, Limit: 2}, []int64{2, 1}, true},
+		"newest, all":   {Filter{Newest: true, Limit: 3}, []int64{2, 1, 0}, false},
 	} {
-		list, more, err := Letters(t.Context(), cl, spec.Names, tc.filter)
+		list, more, err := List(t.Context(), cl, spec.Names, tc.filter)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,16 +100,16 @@ func TestLetters(t *testing.T) {
 		}
 	}
 
-	list, _, err := Letters(t.Context(), cl, spec.Names, LetterFilter{Limit: 1})
+	list, _, err := List(t.Context(), cl, spec.Names, Filter{Limit: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	orders, attempts := "orders", 2
 	want := &Letter{Topic: "delay.dead", Died: spring(0), Code: levels.BadPartition, Detail: "it says why", Deaths: 1,
 		Origin: "delay.inbox/1/8", Target: &orders, Attempts: &attempts, ID: "delay.inbox-1-8-7",
-		Key: newPreview([]byte("k")), Value: newPreview([]byte("zero")),
-		Headers: newHeaders(h("a", "1", "delay-level", "1m", "delay-target", "orders", "delay-partition", "9", "delay-id", "delay.inbox-1-8-7",
-			"delay-error", "bad-partition", "delay-error-detail", "it says why", "delay-origin", "delay.inbox/1/8", "delay-attempts", "2"))}
+		Key: admin.NewPreview([]byte("k"), admin.PreviewBytes), Value: admin.NewPreview([]byte("zero"), admin.PreviewBytes),
+		Headers: admin.NewHeaders(h("a", "1", "delay-level", "1m", "delay-target", "orders", "delay-partition", "9", "delay-id", "delay.inbox-1-8-7",
+			"delay-error", "bad-partition", "delay-error-detail", "it says why", "delay-origin", "delay.inbox/1/8", "delay-attempts", "2"), admin.PreviewBytes)}
 	if diff := cmp.Diff([]*Letter{want}, list); diff != "" {
 		t.Errorf("letter (-want +got):\n%s", diff)
 	}
@@ -125,7 +128,7 @@ func TestNewestOfMany(t *testing.T) {
 	if err := cl.ProduceSync(t.Context(), recs...).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	list, more, err := Letters(t.Context(), cl, spec.Names, LetterFilter{Newest: true, Limit: 2})
+	list, more, err := List(t.Context(), cl, spec.Names, Filter{Newest: true, Limit: 2})
 	if err != nil || !more || len(list) != 2 || list[0].Offset != int64(len(recs)-1) || list[1].Offset != int64(len(recs)-2) {
 		t.Errorf("%d letters, more %t, %v", len(list), more, err)
 	}
@@ -138,17 +141,17 @@ func TestNoLetters(t *testing.T) {
 	cl := writer(t, fake(t).ListenAddrs())
 	names := small(t).Names
 	want := "topic delay.dead does not exist: check --prefix; delayd admin provision creates it"
-	if _, _, err := Letters(t.Context(), cl, names, LetterFilter{}); err == nil || err.Error() != want {
+	if _, _, err := List(t.Context(), cl, names, Filter{}); err == nil || err.Error() != want {
 		t.Errorf("list: error %v, want %s", err, want)
 	}
-	if err := ResendLetters(t.Context(), cl, names, Resend{}, nil); err == nil || err.Error() != want {
+	if err := Resend(t.Context(), cl, names, ResendOptions{}, nil); err == nil || err.Error() != want {
 		t.Errorf("resend: error %v, want %s", err, want)
 	}
-	if _, seen, err := metadata(t.Context(), cl, "delay.resent"); err != nil || seen["delay.resent"].exists() {
+	if _, seen, err := describe.Topics(t.Context(), cl, "delay.resent"); err != nil || seen["delay.resent"].Exists() {
 		t.Errorf("a misspelt prefix has made a topic, or %v", err)
 	}
 	everything(t, cl, small(t))
-	if list, more, err := Letters(t.Context(), cl, names, LetterFilter{}); len(list) > 0 || more || err != nil {
+	if list, more, err := List(t.Context(), cl, names, Filter{}); len(list) > 0 || more || err != nil {
 		t.Errorf("%d letters, %t, %v", len(list), more, err)
 	}
 }
@@ -157,30 +160,30 @@ func TestNoLetters(t *testing.T) {
 func TestMissingOffsets(t *testing.T) {
 	t.Parallel()
 	cl, spec := threeLetters(t)
-	f := LetterFilter{Offsets: []int64{99, 1, 7}}
+	f := Filter{Offsets: []int64{99, 1, 7}}
 	const want = "topic delay.dead has no dead letter at offset 7, 99"
-	list, _, err := Letters(t.Context(), cl, spec.Names, f)
+	list, _, err := List(t.Context(), cl, spec.Names, f)
 	if len(list) != 1 || err == nil || err.Error() != want {
 		t.Errorf("%d letters, error %v, want %s", len(list), err, want)
 	}
 	sent := 0
-	err = ResendLetters(t.Context(), cl, spec.Names, Resend{Filter: f}, func(r Resent) error { sent++; return nil })
+	err = Resend(t.Context(), cl, spec.Names, ResendOptions{Filter: f}, func(r Resent) error { sent++; return nil })
 	if sent != 1 || err == nil || err.Error() != want || len(committed(t, cl, "delay.level.5s")) != 1 {
 		t.Errorf("%d letters, error %v, want %s", sent, err, want)
 	}
 }
 
-func TestSummarizeLetters(t *testing.T) {
+func TestSummarize(t *testing.T) {
 	t.Parallel()
 	cl, spec := threeLetters(t)
 	die(t, cl, &kgo.Record{Topic: "delay.level.5s", Offset: 6, Headers: h("delay-target", "gone")}, levels.UnknownTopic, spring(9))
-	resend(t, cl, spec, Resend{Filter: LetterFilter{Offsets: []int64{1}}})
-	got, err := SummarizeLetters(t.Context(), cl, spec.Names, LetterFilter{Limit: 1})
+	resend(t, cl, spec, ResendOptions{Filter: Filter{Offsets: []int64{1}}})
+	got, err := Summarize(t.Context(), cl, spec.Names, Filter{Limit: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	orders, gone := "orders", "gone"
-	want := []LetterSummary{
+	want := []Summary{
 		{levels.UnknownTopic, &gone, 2, spring(1), spring(9), 1},
 		{levels.BadPartition, &orders, 1, spring(0), spring(0), 0},
 		{levels.NoTarget, nil, 1, spring(2), spring(2), 0},
@@ -201,26 +204,26 @@ func TestWouldDie(t *testing.T) {
 		value   []byte
 		code    levels.Code
 		why     string
-		cure    Resend
+		cure    ResendOptions
 	}{
-		"no level":        {"delay-target=orders", nil, levels.BadLevel, "it has no delay-level", Resend{Level: "0"}},
-		"bad level":       {"delay-level=soon delay-target=orders", nil, levels.BadLevel, "delay-level \"soon\"", Resend{Level: "0"}},
-		"missing target":  {"delay-level=1m delay-target=nosuch", nil, levels.UnknownTopic, "target nosuch does not exist", Resend{Target: "orders"}},
-		"too late for it": {"delay-level=1m delay-target=nosuch", nil, levels.TooLate, "target nosuch does not exist", Resend{Target: "orders"}},
-		"illegal target":  {"delay-level=1m delay-target=or/ders", nil, levels.IllegalTarget, "is not allowed", Resend{Target: "orders"}},
-		"own target":      {"delay-level=1m delay-target=delay.inbox", nil, levels.ForbiddenTarget, "own topics", Resend{Target: "orders"}},
-		"empty target":    {"delay-level=1m delay-target=", nil, levels.NoTarget, "is empty", Resend{Target: "orders"}},
-		"partition":       {"delay-level=1m delay-target=orders delay-partition=10", nil, levels.BadPartition, "has 10 partitions and none with number 10", Resend{Target: "orders"}},
-		"too large":       {"delay-level=1m delay-target=tiny", noise, levels.TooLarge, "topic tiny takes 1000 (max.message.bytes)", Resend{Target: "orders"}},
-		"fits now":        {"delay-level=1m delay-target=tiny", make([]byte, 2000), levels.TooLarge, "", Resend{}},
-		"default target":  {"delay-level=1m", nil, levels.NoTarget, "", Resend{}},
-		"above the last":  {"delay-level=9d delay-target=orders", nil, levels.OverMax, "", Resend{}},
+		"no level":        {"delay-target=orders", nil, levels.BadLevel, "it has no delay-level", ResendOptions{Level: "0"}},
+		"bad level":       {"delay-level=soon delay-target=orders", nil, levels.BadLevel, "delay-level \"soon\"", ResendOptions{Level: "0"}},
+		"missing target":  {"delay-level=1m delay-target=nosuch", nil, levels.UnknownTopic, "target nosuch does not exist", ResendOptions{Target: "orders"}},
+		"too late for it": {"delay-level=1m delay-target=nosuch", nil, levels.TooLate, "target nosuch does not exist", ResendOptions{Target: "orders"}},
+		"illegal target":  {"delay-level=1m delay-target=or/ders", nil, levels.IllegalTarget, "is not allowed", ResendOptions{Target: "orders"}},
+		"own target":      {"delay-level=1m delay-target=delay.inbox", nil, levels.ForbiddenTarget, "own topics", ResendOptions{Target: "orders"}},
+		"empty target":    {"delay-level=1m delay-target=", nil, levels.NoTarget, "is empty", ResendOptions{Target: "orders"}},
+		"partition":       {"delay-level=1m delay-target=orders delay-partition=10", nil, levels.BadPartition, "has 10 partitions and none with number 10", ResendOptions{Target: "orders"}},
+		"too large":       {"delay-level=1m delay-target=tiny", noise, levels.TooLarge, "topic tiny takes 1000 (max.message.bytes)", ResendOptions{Target: "orders"}},
+		"fits now":        {"delay-level=1m delay-target=tiny", make([]byte, 2000), levels.TooLarge, "", ResendOptions{}},
+		"default target":  {"delay-level=1m", nil, levels.NoTarget, "", ResendOptions{}},
+		"above the last":  {"delay-level=9d delay-target=orders", nil, levels.OverMax, "", ResendOptions{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cl, spec := threeLetters(t)
 			create(t, cl, "tiny", 1)
-			limit := []kadm.AlterConfig{{Name: maxMessage, Value: kadm.StringPtr("1000")}}
+			limit := []kadm.AlterConfig{{Name: describe.MaxMessage, Value: kadm.StringPtr("1000")}}
 			if _, err := kadm.NewClient(cl).AlterTopicConfigs(t.Context(), limit, "tiny"); err != nil {
 				t.Fatal(err)
 			}
@@ -230,11 +233,11 @@ func TestWouldDie(t *testing.T) {
 				pairs = append(pairs, key, value)
 			}
 			die(t, cl, &kgo.Record{Topic: "delay.inbox", Value: tc.value, Headers: h(pairs...)}, tc.code, spring(3))
-			only := LetterFilter{Offsets: []int64{3}}
+			only := Filter{Offsets: []int64{3}}
 			want := "3 sent delay.inbox"
 			if tc.why != "" {
 				want = "3 would-fail"
-				err := ResendLetters(t.Context(), cl, spec.Names, Resend{Filter: only, DryRun: true}, func(r Resent) error {
+				err := Resend(t.Context(), cl, spec.Names, ResendOptions{Filter: only, DryRun: true}, func(r Resent) error {
 					if !strings.Contains(r.Why, tc.why) {
 						t.Errorf("why: %s, want %s", r.Why, tc.why)
 					}
@@ -246,9 +249,9 @@ func TestWouldDie(t *testing.T) {
 			}
 			tc.cure.Filter, tc.cure.DryRun = only, true
 			for _, step := range []struct {
-				r    Resend
+				r    ResendOptions
 				want string
-			}{{Resend{Filter: only}, want}, {Resend{Filter: only, DryRun: true, Again: true, Force: true}, "3 sent delay.inbox"}} {
+			}{{ResendOptions{Filter: only}, want}, {ResendOptions{Filter: only, DryRun: true, Again: true, Force: true}, "3 sent delay.inbox"}} {
 				if diff := cmp.Diff([]string{step.want}, resend(t, cl, spec, step.r)); diff != "" {
 					t.Errorf("%+v (-want +got):\n%s", step.r, diff)
 				}
@@ -262,9 +265,9 @@ func TestWouldDie(t *testing.T) {
 }
 
 // resend sends again, and says what became of each letter, one a line.
-func resend(t *testing.T, cl *kgo.Client, spec Spec, r Resend) (lines []string) {
+func resend(t *testing.T, cl *kgo.Client, spec admin.Spec, r ResendOptions) (lines []string) {
 	t.Helper()
-	err := ResendLetters(t.Context(), cl, spec.Names, r, func(r Resent) error {
+	err := Resend(t.Context(), cl, spec.Names, r, func(r Resent) error {
 		line := fmt.Sprintf("%d %s", r.Offset, r.Outcome)
 		if r.Way != "" {
 			line += " " + r.Way
@@ -282,12 +285,12 @@ func resend(t *testing.T, cl *kgo.Client, spec Spec, r Resend) (lines []string) 
 // committed reads what readers of a topic see, whatever its partition.
 func committed(t testing.TB, cl *kgo.Client, topic string) (recs []*kgo.Record) {
 	t.Helper()
-	spans, err := readable(context.Background(), cl, topic)
+	spans, err := scan.Readable(context.Background(), cl, topic)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range spans {
-		if err := s.read(context.Background(), cl, func(rec *kgo.Record) error { recs = append(recs, rec); return nil }); err != nil {
+		if err := s.Read(context.Background(), cl, func(rec *kgo.Record) error { recs = append(recs, rec); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -313,14 +316,14 @@ func TestResendGoesTheWayThatTheyCame(t *testing.T) {
 		}
 	}
 	first := []string{"0 sent delay.inbox", "1 sent delay.level.5s", "2 origin-missing"}
-	check("dry run", resend(t, cl, spec, Resend{DryRun: true}), first...)
+	check("dry run", resend(t, cl, spec, ResendOptions{DryRun: true}), first...)
 	if n := len(committed(t, cl, "delay.inbox")) + len(committed(t, cl, "delay.level.5s")) + len(committed(t, cl, "delay.resent")); n > 0 {
 		t.Errorf("a dry run has written %d records", n)
 	}
-	check("resend", resend(t, cl, spec, Resend{}), first...)
-	check("once more", resend(t, cl, spec, Resend{}), "0 already-sent", "1 already-sent", "2 origin-missing")
-	check("once more, dry", resend(t, cl, spec, Resend{DryRun: true}), "0 already-sent", "1 already-sent", "2 origin-missing")
-	check("the last by another way", resend(t, cl, spec, Resend{Level: "0", Target: "orders"}),
+	check("resend", resend(t, cl, spec, ResendOptions{}), first...)
+	check("once more", resend(t, cl, spec, ResendOptions{}), "0 already-sent", "1 already-sent", "2 origin-missing")
+	check("once more, dry", resend(t, cl, spec, ResendOptions{DryRun: true}), "0 already-sent", "1 already-sent", "2 origin-missing")
+	check("the last by another way", resend(t, cl, spec, ResendOptions{Level: "0", Target: "orders"}),
 		"0 already-sent", "1 already-sent", "2 sent delay.inbox")
 
 	inbox, level := committed(t, cl, "delay.inbox"), committed(t, cl, "delay.level.5s")
@@ -339,11 +342,11 @@ func TestResendGoesTheWayThatTheyCame(t *testing.T) {
 		t.Errorf("the key is %q, want null", inbox[1].Key)
 	}
 
-	list, _, err := Letters(t.Context(), cl, spec.Names, LetterFilter{Limit: 1})
+	list, _, err := List(t.Context(), cl, spec.Names, Filter{Limit: 1})
 	if err != nil || list[0].SentAgain == nil || !strings.HasPrefix(list[0].SentTo, "delay.inbox/") {
 		t.Errorf("the list does not say that it was sent again: %+v, %v", list[0], err)
 	}
-	check("again", resend(t, cl, spec, Resend{Again: true, Filter: LetterFilter{Offsets: []int64{1}}}), "1 sent delay.level.5s")
+	check("again", resend(t, cl, spec, ResendOptions{Again: true, Filter: Filter{Offsets: []int64{1}}}), "1 sent delay.level.5s")
 	if n := len(committed(t, cl, "delay.level.5s")); n != 2 {
 		t.Errorf("%d records on the level, want 2: it was to be sent again", n)
 	}
@@ -354,7 +357,7 @@ func TestResendToAnotherTarget(t *testing.T) {
 	t.Parallel()
 	cl, spec := threeLetters(t)
 	create(t, cl, "invoices", 1)
-	resend(t, cl, spec, Resend{Target: "invoices", Filter: LetterFilter{Limit: 1}})
+	resend(t, cl, spec, ResendOptions{Target: "invoices", Filter: Filter{Limit: 1}})
 	got := committed(t, cl, "delay.inbox")
 	want := "a=1 delay-level=1m delay-id=delay.inbox-1-8-7 delay-target=invoices"
 	if len(got) != 1 || headersOf(got[0]) != want {
@@ -366,7 +369,7 @@ func TestResendToAnotherTarget(t *testing.T) {
 func TestResendInPortions(t *testing.T) {
 	t.Parallel()
 	cl, spec := threeLetters(t)
-	one := Resend{Level: "1m", Filter: LetterFilter{Limit: 1}}
+	one := ResendOptions{Level: "1m", Filter: Filter{Limit: 1}}
 	for i, want := range [][]string{
 		{"0 sent delay.inbox"}, {"0 already-sent", "1 sent delay.inbox"}, {"0 already-sent", "1 already-sent", "2 sent delay.inbox"},
 	} {
@@ -384,8 +387,8 @@ func TestALoopIsSeen(t *testing.T) {
 	// Not of a loop: the producer has used its id twice, and this one died before any
 	// was sent again.
 	die(t, cl, &kgo.Record{Topic: "delay.level.5s", Offset: 6, Headers: h("delay-id", "mine")}, levels.UnknownTopic, spring(3))
-	resend(t, cl, spec, Resend{Filter: LetterFilter{Offsets: []int64{0, 1}}})
-	list, _, err := Letters(t.Context(), cl, spec.Names, LetterFilter{})
+	resend(t, cl, spec, ResendOptions{Filter: Filter{Offsets: []int64{0, 1}}})
+	list, _, err := List(t.Context(), cl, spec.Names, Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -397,7 +400,7 @@ func TestALoopIsSeen(t *testing.T) {
 	die(t, cl, &kgo.Record{Topic: "delay.level.5s", Partition: 3, Offset: 99, Headers: h("delay-id", "mine", "delay-target", "gone")}, levels.UnknownTopic, spring(4))
 
 	before := func() (lines []string) {
-		list, _, err := Letters(t.Context(), cl, spec.Names, LetterFilter{})
+		list, _, err := List(t.Context(), cl, spec.Names, Filter{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -411,12 +414,12 @@ func TestALoopIsSeen(t *testing.T) {
 		t.Errorf("deaths (-want +got):\n%s", diff)
 	}
 	want = []string{"0 already-sent", "1 already-sent", "2 origin-missing", "3 sent delay.level.5s", "4 failed-again", "5 failed-again"}
-	if diff := cmp.Diff(want, resend(t, cl, spec, Resend{})); diff != "" {
+	if diff := cmp.Diff(want, resend(t, cl, spec, ResendOptions{})); diff != "" {
 		t.Errorf("resend (-want +got):\n%s", diff)
 	}
 	// On purpose, of each message the last letter only.
 	want = []string{"0 replaced", "1 replaced", "2 origin-missing", "3 sent delay.level.5s", "4 sent delay.inbox", "5 sent delay.level.5s"}
-	if diff := cmp.Diff(want, resend(t, cl, spec, Resend{Again: true})); diff != "" {
+	if diff := cmp.Diff(want, resend(t, cl, spec, ResendOptions{Again: true})); diff != "" {
 		t.Errorf("resend again (-want +got):\n%s", diff)
 	}
 	die(t, cl, &kgo.Record{Topic: "delay.level.5s", Offset: 103, Headers: h("delay-id", "mine")}, levels.UnknownTopic, spring(5))
@@ -430,7 +433,7 @@ func TestWhatIsNoLetterStays(t *testing.T) {
 	cl, spec := threeLetters(t)
 	appendAt(t, cl, "delay.dead", 0, spring(9))
 	want := []string{"3 not-a-dead-letter"}
-	if diff := cmp.Diff(want, resend(t, cl, spec, Resend{Filter: LetterFilter{Since: spring(8)}})); diff != "" {
+	if diff := cmp.Diff(want, resend(t, cl, spec, ResendOptions{Filter: Filter{Since: spring(8)}})); diff != "" {
 		t.Errorf("resend (-want +got):\n%s", diff)
 	}
 }
@@ -440,7 +443,7 @@ func TestWhatIsNoLetterStays(t *testing.T) {
 func TestLettersOfANewTopicWereNotSent(t *testing.T) {
 	t.Parallel()
 	cl, spec := threeLetters(t)
-	only := Resend{Level: "1m", Filter: LetterFilter{Offsets: []int64{0}}}
+	only := ResendOptions{Level: "1m", Filter: Filter{Offsets: []int64{0}}}
 	resend(t, cl, spec, only)
 	deleteTopic(t, cl, "delay.dead")
 	cl = writer(t, cl.OptValue(kgo.SeedBrokers).([]string)) // which knows nothing of the old one
@@ -461,7 +464,7 @@ func TestSendingsThatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	appendAt(t, cl, "delay.resent", 0, spring(0))
-	err := ResendLetters(t.Context(), cl, spec.Names, Resend{}, func(Resent) error { return errors.New("reported") })
+	err := Resend(t.Context(), cl, spec.Names, ResendOptions{}, func(Resent) error { return errors.New("reported") })
 	want := "delay.resent/0/1 does not say what was sent again: invalid character 'v' looking for beginning of value; only delayd writes to this topic"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v\nwant  %s", err, want)
@@ -472,14 +475,14 @@ func TestSendingsThatCannotBeRead(t *testing.T) {
 func TestALetterThatIsRefused(t *testing.T) {
 	t.Parallel()
 	cl, spec := threeLetters(t)
-	limit := []kadm.AlterConfig{{Name: maxMessage, Value: kadm.StringPtr("1000")}}
+	limit := []kadm.AlterConfig{{Name: describe.MaxMessage, Value: kadm.StringPtr("1000")}}
 	if _, err := kadm.NewClient(cl).AlterTopicConfigs(t.Context(), limit, "delay.inbox"); err != nil {
 		t.Fatal(err)
 	}
 	noise := make([]byte, 1000) // which no codec makes smaller
 	rand.NewChaCha8([32]byte{}).Read(noise)
 	die(t, cl, &kgo.Record{Topic: "delay.inbox", Value: noise, Headers: h("delay-level", "1m")}, levels.TooLarge, spring(3))
-	err := ResendLetters(t.Context(), cl, spec.Names, Resend{}, func(Resent) error { return nil })
+	err := Resend(t.Context(), cl, spec.Names, ResendOptions{}, func(Resent) error { return nil })
 	want := "send dead letter delay.dead/0/3 to delay.inbox: MESSAGE_TOO_LARGE"
 	if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.HasSuffix(err.Error(), "; of the last 3 dead letters none was sent") {
 		t.Errorf("error %v\nwant  %s…", err, want)
@@ -488,7 +491,7 @@ func TestALetterThatIsRefused(t *testing.T) {
 		t.Errorf("%d records are committed, want none", n)
 	}
 	want1 := []string{"0 sent delay.inbox", "1 sent delay.level.5s", "2 origin-missing"}
-	if diff := cmp.Diff(want1, resend(t, cl, spec, Resend{Filter: LetterFilter{Until: spring(3)}})); diff != "" {
+	if diff := cmp.Diff(want1, resend(t, cl, spec, ResendOptions{Filter: Filter{Until: spring(3)}})); diff != "" {
 		t.Errorf("without it (-want +got):\n%s", diff)
 	}
 }
@@ -500,7 +503,7 @@ func TestALargeLetter(t *testing.T) {
 	large := client(t, cl.OptValue(kgo.SeedBrokers).([]string), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(1<<25))
 	value := bytes.Repeat([]byte("x"), 5_000_000)
 	die(t, large, &kgo.Record{Topic: "delay.inbox", Value: value, Headers: h("delay-level", "1m")}, levels.TooLarge, spring(3))
-	if diff := cmp.Diff([]string{"0 sent delay.inbox", "1 sent delay.level.5s", "2 origin-missing", "3 sent delay.inbox"}, resend(t, cl, spec, Resend{})); diff != "" {
+	if diff := cmp.Diff([]string{"0 sent delay.inbox", "1 sent delay.level.5s", "2 origin-missing", "3 sent delay.inbox"}, resend(t, cl, spec, ResendOptions{})); diff != "" {
 		t.Errorf("resend (-want +got):\n%s", diff)
 	}
 	if recs := committed(t, cl, "delay.inbox"); len(recs) != 2 || !bytes.Equal(recs[1].Value, value) {
@@ -519,45 +522,24 @@ func TestALetterWithoutItsValue(t *testing.T) {
 	if err := cl.ProduceSync(t.Context(), rec).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	list, _, err := Letters(t.Context(), cl, spec.Names, LetterFilter{Since: spring(3)})
+	list, _, err := List(t.Context(), cl, spec.Names, Filter{Since: spring(3)})
 	if err != nil || len(list) != 1 || list[0].LeftOut != "the value (10000 bytes)" || list[0].Origin != "delay.level.5s/2/77" {
 		t.Errorf("%+v, %v", list, err)
 	}
 	var out []Resent
-	r := Resend{Filter: LetterFilter{Since: spring(3)}, Again: true, Target: "mails", Level: "0"}
-	if err := ResendLetters(t.Context(), cl, spec.Names, r, func(r Resent) error { out = append(out, r); return nil }); err != nil {
+	r := ResendOptions{Filter: Filter{Since: spring(3)}, Again: true, Target: "mails", Level: "0"}
+	if err := Resend(t.Context(), cl, spec.Names, r, func(r Resent) error { out = append(out, r); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if len(out) != 1 || out[0].Outcome != ResendIncomplete || !strings.Contains(out[0].Why, "the value (10000 bytes)") || !strings.Contains(out[0].Why, "delay.level.5s/2/77") {
+	if len(out) != 1 || out[0].Outcome != OutcomeIncomplete || !strings.Contains(out[0].Why, "the value (10000 bytes)") || !strings.Contains(out[0].Why, "delay.level.5s/2/77") {
 		t.Errorf("resent: %+v", out)
-	}
-}
-
-func TestPreview(t *testing.T) {
-	t.Parallel()
-	long := strings.Repeat("x", previewBytes-1)
-	for name, tc := range map[string]struct {
-		in   []byte
-		want *Preview
-	}{
-		"null":               {nil, nil},
-		"empty":              {[]byte{}, &Preview{}},
-		"text":               {[]byte("grüß"), &Preview{Text: "grüß", Bytes: 6}},
-		"bytes":              {[]byte{0xff, 0}, &Preview{Data: []byte{0xff, 0}, Bytes: 2}},
-		"long":               {[]byte(long + "xyz"), &Preview{Text: long + "x", Bytes: previewBytes + 2}},
-		"cut in a character": {[]byte(long + "ü"), &Preview{Text: long, Bytes: previewBytes + 1}},
-		"long bytes":         {[]byte("\xff" + long + "x"), &Preview{Data: []byte("\xff" + long), Bytes: previewBytes + 1}},
-	} {
-		if diff := cmp.Diff(tc.want, newPreview(tc.in)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
 	}
 }
 
 // FuzzSending reads what stands on the topic of sendings, which anyone may have
 // written: it is refused, or is what would be written.
 func FuzzSending(f *testing.F) {
-	good, err := Sending{Letter: Place{"delay.dead", 0, 17}, ID: "i", To: Place{"delay.inbox", 3, 4}, DeadEnd: 20, Times: 1}.record("delay.resent")
+	good, err := Sending{Letter: admin.Place{Topic: "delay.dead", Partition: 0, Offset: 17}, ID: "i", To: admin.Place{Topic: "delay.inbox", Partition: 3, Offset: 4}, DeadEnd: 20, Times: 1}.record("delay.resent")
 	if err != nil {
 		f.Fatal(err)
 	}

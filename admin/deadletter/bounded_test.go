@@ -1,4 +1,4 @@
-package admin
+package deadletter
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -21,7 +22,7 @@ func resent(t *testing.T, cl *kgo.Client, n int) {
 		rec := record.Dead(src, "delay.dead", levels.Facts{Accepted: 7}, levels.Refusal{Code: levels.BadLevel, Detail: "d"}, 1)
 		rec.Partition = 0
 		put(t, cl, rec, spring(i))
-		s := Sending{Letter: Place{"delay.dead", 0, int64(i)}, Died: spring(i).UnixMilli(), To: Place{"delay.inbox", 0, int64(1000 + i)}, DeadEnd: int64(n), Times: 1}
+		s := Sending{Letter: admin.Place{Topic: "delay.dead", Partition: 0, Offset: int64(i)}, Died: spring(i).UnixMilli(), To: admin.Place{Topic: "delay.inbox", Partition: 0, Offset: int64(1000 + i)}, DeadEnd: int64(n), Times: 1}
 		told, err := s.record("delay.resent")
 		if err != nil {
 			t.Fatal(err)
@@ -38,21 +39,21 @@ func TestPagesReadABoundedPartOfSendings(t *testing.T) {
 	cl := writer(t, fake(t).ListenAddrs())
 	spec := small(t)
 	everything(t, cl, spec)
-	if err := createResent(t.Context(), cl, spec.Names); err != nil {
+	if err := admin.CreateResent(t.Context(), cl, spec.Names); err != nil {
 		t.Fatal(err)
 	}
 	resent(t, cl, 12)
-	p := NewLetterPages(cl, spec.Names)
+	p := NewPages(cl, spec.Names)
 	p.kept = 5
 	for offset, known := range map[int64]bool{0: false, 6: false, 7: true, 11: true} {
-		c, err := p.Read(t.Context(), Place{"delay.dead", 0, offset}, 100)
+		c, err := p.Read(t.Context(), admin.Place{Topic: "delay.dead", Partition: 0, Offset: offset}, 100)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if (c.Letter.SentAgain != nil) != known {
 			t.Errorf("letter %d: sent again %v, want known: %v", offset, c.Letter.SentAgain, known)
 		}
-		whole, err := ReadRecord(t.Context(), cl, spec.Names, Place{"delay.dead", 0, offset}, 100)
+		whole, err := Read(t.Context(), cl, spec.Names, admin.Place{Topic: "delay.dead", Partition: 0, Offset: offset}, 100)
 		if err != nil || whole.Letter.SentAgain == nil {
 			t.Errorf("letter %d, with all that was sent again: %+v, %v", offset, whole, err)
 		}
@@ -60,7 +61,7 @@ func TestPagesReadABoundedPartOfSendings(t *testing.T) {
 	if n := len(p.sendings.letters); n != 5 {
 		t.Errorf("%d sendings are remembered", n)
 	}
-	if _, err := p.Read(t.Context(), Place{"delay.dead", 0, 99}, 100); !errors.Is(err, ErrNoRecord) {
+	if _, err := p.Read(t.Context(), admin.Place{Topic: "delay.dead", Partition: 0, Offset: 99}, 100); !errors.Is(err, admin.ErrNoRecord) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -72,30 +73,30 @@ func TestResendIsBounded(t *testing.T) {
 	cl := writer(t, fake(t).ListenAddrs())
 	spec := small(t)
 	everything(t, cl, spec)
-	if err := createResent(t.Context(), cl, spec.Names); err != nil {
+	if err := admin.CreateResent(t.Context(), cl, spec.Names); err != nil {
 		t.Fatal(err)
 	}
 	resent(t, cl, 12)
-	run := func(r Resend) (n int, err error) {
+	run := func(r ResendOptions) (n int, err error) {
 		r.DryRun = true
-		err = ResendLetters(t.Context(), cl, spec.Names, r, func(Resent) error { n++; return nil })
+		err = Resend(t.Context(), cl, spec.Names, r, func(Resent) error { n++; return nil })
 		return n, err
 	}
-	if n, err := run(Resend{MaxRead: 24}); n != 12 || err != nil {
+	if n, err := run(ResendOptions{MaxRead: 24}); n != 12 || err != nil {
 		t.Errorf("%d letters, %v", n, err)
 	}
-	n, err := run(Resend{MaxRead: 23})
-	if many := new(TooManyLettersError); n != 0 || !errors.As(err, &many) || many.Records != 24 || !strings.Contains(err.Error(), "delay.dead") {
+	n, err := run(ResendOptions{MaxRead: 23})
+	if many := new(TooManyError); n != 0 || !errors.As(err, &many) || many.Records != 24 || !strings.Contains(err.Error(), "delay.dead") {
 		t.Errorf("%d letters, %v", n, err)
 	}
-	if n, err := run(Resend{MaxRead: 13, Filter: LetterFilter{Offsets: []int64{5}}}); n != 1 || err != nil {
+	if n, err := run(ResendOptions{MaxRead: 13, Filter: Filter{Offsets: []int64{5}}}); n != 1 || err != nil {
 		t.Errorf("%d letters, %v", n, err)
 	}
-	if n, err := run(Resend{MaxRead: 13, Again: true, Filter: LetterFilter{Offsets: []int64{5}}}); n != 0 || err == nil {
+	if n, err := run(ResendOptions{MaxRead: 13, Again: true, Filter: Filter{Offsets: []int64{5}}}); n != 0 || err == nil {
 		t.Errorf("%d letters, %v; all are read to know which have died again", n, err)
 	}
-	missing := new(MissingLettersError)
-	if n, err := run(Resend{Filter: LetterFilter{Offsets: []int64{5, 50}}}); n != 1 || !errors.As(err, &missing) {
+	missing := new(MissingError)
+	if n, err := run(ResendOptions{Filter: Filter{Offsets: []int64{5, 50}}}); n != 1 || !errors.As(err, &missing) {
 		t.Errorf("%d letters, %v", n, err)
 	}
 }

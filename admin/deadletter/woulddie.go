@@ -1,4 +1,4 @@
-package admin
+package deadletter
 
 import (
 	"compress/gzip"
@@ -9,13 +9,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/internal/describe"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
 // target is what is known of a topic that letters ask for.
 type target struct {
-	found
+	describe.Topic
 	limit int32 // of a batch; 0: not known
 }
 
@@ -40,11 +41,11 @@ func (r *resending) wouldDie(ctx context.Context, died levels.Code, way string, 
 	switch {
 	case err != nil:
 		return "", err
-	case t.err != nil: // it may be there
-	case !t.exists() && !r.embedded: // the service creates missing targets on an embedded broker
+	case t.Err != nil: // it may be there
+	case !t.Exists() && !r.embedded: // the service creates missing targets on an embedded broker
 		return fmt.Sprintf("target %s does not exist; create it, or send it to another", topic), nil
-	case t.exists() && partition >= t.partitions:
-		return fmt.Sprintf("target %s has %d partitions and none with number %d; another target takes the partition off", topic, t.partitions, partition), nil
+	case t.Exists() && partition >= t.Partitions:
+		return fmt.Sprintf("target %s has %d partitions and none with number %d; another target takes the partition off", topic, t.Partitions, partition), nil
 	}
 	if died == levels.TooLarge {
 		limit, of := t.limit, topic
@@ -89,14 +90,14 @@ func (r *resending) target(ctx context.Context, topic string) (target, error) {
 	if t, ok := r.targets[topic]; ok {
 		return t, nil
 	}
-	_, seen, err := metadata(ctx, r.cl, topic)
+	_, seen, err := describe.Topics(ctx, r.cl, topic)
 	if err != nil {
 		return target{}, err
 	}
-	t := target{found: seen[topic]}
-	if t.exists() { // without the right to look at its settings they are not known
-		described, _ := describe(ctx, r.cl, kmsg.ConfigResourceTypeTopic, topic)
-		if n, err := strconv.ParseInt(described[topic].values[maxMessage], 10, 32); err == nil {
+	t := target{Topic: seen[topic]}
+	if t.Exists() { // without the right to look at its settings they are not known
+		described, _ := describe.Configs(ctx, r.cl, kmsg.ConfigResourceTypeTopic, topic)
+		if n, err := strconv.ParseInt(described[topic].Values[describe.MaxMessage], 10, 32); err == nil {
 			t.limit = int32(n)
 		}
 	}

@@ -1,4 +1,4 @@
-package admin
+package deadletter
 
 import (
 	"cmp"
@@ -13,8 +13,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/describe"
 	"github.com/delayd-io/delayd/internal/record"
+	"github.com/delayd-io/delayd/internal/scan"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -35,10 +38,10 @@ const (
 // ErrOvertaken says that another process has begun to send dead letters again.
 var ErrOvertaken = errors.New("another process has begun to send dead letters again")
 
-// Resend says which dead letters are sent again, and how.
-type Resend struct {
+// ResendOptions says which dead letters are sent again, and how.
+type ResendOptions struct {
 	// Filter says which. Its limit counts those that are sent.
-	Filter LetterFilter
+	Filter Filter
 	// Target replaces the one that they ask for, and the partition of it; "" keeps
 	// both.
 	Target string
@@ -52,52 +55,52 @@ type Resend struct {
 	// DryRun says what would be done, and does nothing.
 	DryRun bool
 	// MaxRead is how many records may be read for it; where there are more, it is a
-	// [TooManyLettersError] before anything is sent. 0: any number.
+	// [TooManyError] before anything is sent. 0: any number.
 	MaxRead int64
 
 	atOnce int // letters in a transaction; 0: resendLetters
 }
 
-// ResendOutcome is what became of one letter.
-type ResendOutcome string
+// Outcome is what became of one letter.
+type Outcome string
 
 // The outcomes. All but the first leave the letter alone.
 const (
-	// ResendSent: it was sent, or would be but for a dry run.
-	ResendSent ResendOutcome = "sent"
-	// ResendAlreadySent: it was sent before, and Again is not set.
-	ResendAlreadySent ResendOutcome = "already-sent"
-	// ResendFailedAgain: it is what became of one that was sent before, and Again is not set.
+	// OutcomeSent: it was sent, or would be but for a dry run.
+	OutcomeSent Outcome = "sent"
+	// OutcomeAlreadySent: it was sent before, and Again is not set.
+	OutcomeAlreadySent Outcome = "already-sent"
+	// OutcomeFailedAgain: it is what became of one that was sent before, and Again is not set.
 	// Sending it once more would go round in a circle unless something has changed.
-	ResendFailedAgain ResendOutcome = "failed-again"
-	// ResendReplaced: it was sent before and has died again: the later letter is the one to
+	OutcomeFailedAgain Outcome = "failed-again"
+	// OutcomeReplaced: it was sent before and has died again: the later letter is the one to
 	// send.
-	ResendReplaced ResendOutcome = "replaced"
-	// ResendNotADeadLetter: it has no delay-error, so that the service has not written it.
-	ResendNotADeadLetter ResendOutcome = "not-a-dead-letter"
-	// ResendIncomplete: it leaves out a part of its record, because the topic of the dead
+	OutcomeReplaced Outcome = "replaced"
+	// OutcomeNotADeadLetter: it has no delay-error, so that the service has not written it.
+	OutcomeNotADeadLetter Outcome = "not-a-dead-letter"
+	// OutcomeIncomplete: it leaves out a part of its record, because the topic of the dead
 	// letters does not take it whole.
-	ResendIncomplete ResendOutcome = "incomplete"
-	// ResendNoRecord: it holds a batch that could not be decoded, and no record to send.
-	ResendNoRecord ResendOutcome = "no-record"
-	// ResendOriginMissing: the topic that it came in by does not exist.
-	ResendOriginMissing ResendOutcome = "origin-missing"
-	// ResendWouldFail: as it is it would die again, as far as can be known from outside the
+	OutcomeIncomplete Outcome = "incomplete"
+	// OutcomeNoRecord: it holds a batch that could not be decoded, and no record to send.
+	OutcomeNoRecord Outcome = "no-record"
+	// OutcomeOriginMissing: the topic that it came in by does not exist.
+	OutcomeOriginMissing Outcome = "origin-missing"
+	// OutcomeWouldFail: as it is it would die again, as far as can be known from outside the
 	// service, and Force is not set.
-	ResendWouldFail ResendOutcome = "would-fail"
+	OutcomeWouldFail Outcome = "would-fail"
 )
 
 // Resent is what became of one letter.
 type Resent struct {
 	*Letter
-	Outcome ResendOutcome `json:"outcome"`
+	Outcome Outcome `json:"outcome"`
 	// Way is the topic that it is written to; "" where it is not.
 	Way string `json:"way,omitempty"`
 	// Why says why it is not sent, and what to do about it.
 	Why string `json:"why,omitempty"`
 }
 
-// ResendLetters sends dead letters again, the oldest first, and reports what became
+// Resend sends dead letters again, the oldest first, and reports what became
 // of each that the filter takes.
 //
 // They go by the way that they came: to the inbox, or to the topic of the level that
@@ -112,8 +115,8 @@ type Resent struct {
 // id is the same for all: who begins has the transaction of everyone before it ended,
 // and only then reads what was sent. The earlier process can send no more, and ends with
 // [ErrOvertaken].
-func ResendLetters(ctx context.Context, cl *kgo.Client, names levels.Names, r Resend, report func(Resent) error) error {
-	run := &resending{Resend: r, cl: cl, names: names, report: report, targets: make(map[string]target)}
+func Resend(ctx context.Context, cl *kgo.Client, names levels.Names, r ResendOptions, report func(Resent) error) error {
+	run := &resending{ResendOptions: r, cl: cl, names: names, report: report, targets: make(map[string]target)}
 	spans, err := letterSpans(ctx, cl, names)
 	if err != nil {
 		return err // before anything is created under a prefix that is misspelt
@@ -130,26 +133,26 @@ func ResendLetters(ctx context.Context, cl *kgo.Client, names levels.Names, r Re
 	if err := run.prepare(ctx); err != nil {
 		return err
 	}
-	missing := new(MissingLettersError)
-	err = r.Filter.each(ctx, cl, names, func(s span, rec *kgo.Record, l *Letter) error { return run.take(ctx, s, rec, l) })
+	missing := new(MissingError)
+	err = r.Filter.each(ctx, cl, names, func(s scan.Span, rec *kgo.Record, l *Letter) error { return run.take(ctx, s, rec, l) })
 	if err != nil && !errors.As(err, &missing) {
 		return err
 	}
 	return cmp.Or(run.send(ctx), err)
 }
 
-// TooManyLettersError says that a resend would read more than [Resend.MaxRead] records.
-type TooManyLettersError struct {
+// TooManyError says that a resend would read more than [ResendOptions.MaxRead] records.
+type TooManyError struct {
 	Topic        string
 	Records, Max int64
 }
 
-func (e *TooManyLettersError) Error() string {
+func (e *TooManyError) Error() string {
 	return fmt.Sprintf("topic %s and what was sent again have %d records to read, more than %d", e.Topic, e.Records, e.Max)
 }
 
 // bound refuses to read more than MaxRead records. spans are those of the letters.
-func (r *resending) bound(ctx context.Context, spans []span) error {
+func (r *resending) bound(ctx context.Context, spans []scan.Span) error {
 	if r.MaxRead == 0 {
 		return nil
 	}
@@ -157,31 +160,31 @@ func (r *resending) bound(ctx context.Context, spans []span) error {
 		spans = slices.Clone(spans)
 		r.Filter.cut(spans)
 	}
-	sent, err := readable(ctx, r.cl, r.names.Resent())
+	sent, err := scan.Readable(ctx, r.cl, r.names.Resent())
 	if err != nil {
 		return err
 	}
 	n := int64(0)
 	for _, s := range append(spans, sent...) {
-		n += max(0, s.to-s.from)
+		n += max(0, s.To-s.From)
 	}
 	if n > r.MaxRead {
-		return &TooManyLettersError{Topic: r.names.Dead(), Records: n, Max: r.MaxRead}
+		return &TooManyError{Topic: r.names.Dead(), Records: n, Max: r.MaxRead}
 	}
 	return nil
 }
 
 // resending is one run.
 type resending struct {
-	Resend
+	ResendOptions
 	cl       *kgo.Client
 	producer *kgo.Client // nil in a dry run
 	names    levels.Names
 	report   func(Resent) error
 
 	sendings *sendings
-	replaced map[Place]Place  // letters that died again, and where
-	limits   map[string]int32 // the topics that letters can be sent to, and how large a batch they take
+	replaced map[admin.Place]admin.Place // letters that died again, and where
+	limits   map[string]int32            // the topics that letters can be sent to, and how large a batch they take
 	targets  map[string]target
 	embedded bool
 
@@ -200,7 +203,7 @@ type revived struct {
 
 // open makes the producer, and ends what others have begun.
 func (r *resending) open(ctx context.Context) (err error) {
-	if err := createResent(ctx, r.cl, r.names); err != nil {
+	if err := admin.CreateResent(ctx, r.cl, r.names); err != nil {
 		return err
 	}
 	id := r.names.Resent()
@@ -237,9 +240,9 @@ func (r *resending) prepare(ctx context.Context) (err error) {
 	if r.sendings, err = readSendings(ctx, r.cl, r.names); err != nil {
 		return err
 	}
-	r.replaced = make(map[Place]Place)
+	r.replaced = make(map[admin.Place]admin.Place)
 	if r.Again {
-		err := eachLetter(ctx, r.cl, r.names, func(_ span, _ *kgo.Record, l *Letter) error {
+		err := eachLetter(ctx, r.cl, r.names, func(_ scan.Span, _ *kgo.Record, l *Letter) error {
 			if s, ok := r.sendings.before(l); ok {
 				r.replaced[s.Letter] = l.place()
 			}
@@ -252,7 +255,7 @@ func (r *resending) prepare(ctx context.Context) (err error) {
 	if r.embedded, err = connect.IsEmbedded(ctx, r.cl); err != nil {
 		return err
 	}
-	_, seen, err := metadata(ctx, r.cl)
+	_, seen, err := describe.Topics(ctx, r.cl)
 	if err != nil {
 		return err
 	}
@@ -260,7 +263,7 @@ func (r *resending) prepare(ctx context.Context) (err error) {
 	var ways []string
 	for name := range seen {
 		if _, isLevel := r.names.LevelDelay(name); isLevel || name == r.names.Inbox() {
-			r.limits[name] = kafkaMaxMessage
+			r.limits[name] = describe.KafkaMaxMessage
 			ways = append(ways, name)
 		}
 	}
@@ -268,9 +271,9 @@ func (r *resending) prepare(ctx context.Context) (err error) {
 		return nil
 	}
 	// Where they cannot be read Kafka's own default counts.
-	topics, err := describe(ctx, r.cl, kmsg.ConfigResourceTypeTopic, ways...)
+	topics, err := describe.Configs(ctx, r.cl, kmsg.ConfigResourceTypeTopic, ways...)
 	for name, d := range topics {
-		if n, err := strconv.ParseInt(d.values[maxMessage], 10, 32); err == nil && d.err == nil && n > 0 {
+		if n, err := strconv.ParseInt(d.Values[describe.MaxMessage], 10, 32); err == nil && d.Err == nil && n > 0 {
 			r.limits[name] = int32(n)
 		}
 	}
@@ -278,7 +281,7 @@ func (r *resending) prepare(ctx context.Context) (err error) {
 }
 
 // take decides on one letter.
-func (r *resending) take(ctx context.Context, s span, rec *kgo.Record, l *Letter) error {
+func (r *resending) take(ctx context.Context, s scan.Span, rec *kgo.Record, l *Letter) error {
 	l.tell(r.sendings)
 	out := Resent{Letter: l}
 	out.Outcome, out.Why = r.refuse(l)
@@ -288,7 +291,7 @@ func (r *resending) take(ctx context.Context, s span, rec *kgo.Record, l *Letter
 			if err := r.hidden(ctx, out.Way); err != nil {
 				return err
 			}
-			out.Outcome = ResendOriginMissing
+			out.Outcome = OutcomeOriginMissing
 			out.Why = fmt.Sprintf("topic %s does not exist; another delay sends it through %s", out.Way, r.names.Inbox())
 			out.Way = ""
 		}
@@ -300,18 +303,18 @@ func (r *resending) take(ctx context.Context, s span, rec *kgo.Record, l *Letter
 			return err
 		}
 		if why != "" {
-			out.Outcome, out.Why, out.Way = ResendWouldFail, why, ""
+			out.Outcome, out.Why, out.Way = OutcomeWouldFail, why, ""
 		}
 	}
 	if out.Outcome != "" {
 		return r.report(out)
 	}
 	if r.Filter.Limit > 0 && r.count == r.Filter.Limit {
-		return errEnough
+		return scan.ErrEnough
 	}
 	r.count++
 	if r.DryRun {
-		out.Outcome = ResendSent
+		out.Outcome = OutcomeSent
 		return r.report(out)
 	}
 	return r.add(ctx, s, rec, headers, out)
@@ -319,35 +322,35 @@ func (r *resending) take(ctx context.Context, s span, rec *kgo.Record, l *Letter
 
 // hidden is an error where a topic seems not to exist because we may not see it.
 func (r *resending) hidden(ctx context.Context, way string) error {
-	_, seen, err := metadata(ctx, r.cl, way)
-	if err != nil || !connect.Denied(seen[way].err) {
+	_, seen, err := describe.Topics(ctx, r.cl, way)
+	if err != nil || !connect.Denied(seen[way].Err) {
 		return err
 	}
 	return fmt.Errorf("topic %s: %w", way, connect.GrantTopic(kerr.TopicAuthorizationFailed, connect.Write, way))
 }
 
 // refuse says why a letter is not to be sent, "" for nothing.
-func (r *resending) refuse(l *Letter) (ResendOutcome, string) {
+func (r *resending) refuse(l *Letter) (Outcome, string) {
 	if l.Code == "" {
-		return ResendNotADeadLetter, "it has no " + levels.HeaderError + ": the service has not written it"
+		return OutcomeNotADeadLetter, "it has no " + levels.HeaderError + ": the service has not written it"
 	}
 	if l.LeftOut != "" {
-		return ResendIncomplete, fmt.Sprintf("the letter leaves out %s; the whole record stood at %s: produce it again from there or from its source",
+		return OutcomeIncomplete, fmt.Sprintf("the letter leaves out %s; the whole record stood at %s: produce it again from there or from its source",
 			l.LeftOut, l.Origin)
 	}
 	if l.Code == levels.Unreadable {
-		return ResendNoRecord, "it holds a batch that cannot be decoded: send the records again from their source"
+		return OutcomeNoRecord, "it holds a batch that cannot be decoded: send the records again from their source"
 	}
 	if _, sent := r.sendings.of(l); sent {
 		if !r.Again {
-			return ResendAlreadySent, fmt.Sprintf("it was sent to %s at %s", l.SentTo, l.SentAgain.UTC().Format(time.RFC3339))
+			return OutcomeAlreadySent, fmt.Sprintf("it was sent to %s at %s", l.SentTo, l.SentAgain.UTC().Format(time.RFC3339))
 		}
 		if later, died := r.replaced[l.place()]; died {
-			return ResendReplaced, fmt.Sprintf("it was sent before and has died again as %v: that one is to be sent", later)
+			return OutcomeReplaced, fmt.Sprintf("it was sent before and has died again as %v: that one is to be sent", later)
 		}
 	}
 	if l.DiedBefore != "" && !r.Again {
-		return ResendFailedAgain, fmt.Sprintf("%s was sent again and died again as this one (%d times so far); fix the cause first", l.DiedBefore, l.Deaths)
+		return OutcomeFailedAgain, fmt.Sprintf("%s was sent again and died again as this one (%d times so far); fix the cause first", l.DiedBefore, l.Deaths)
 	}
 	return "", ""
 }
@@ -382,10 +385,10 @@ func (r *resending) headers(letter *kgo.Record, l *Letter) []kgo.RecordHeader {
 }
 
 // add puts a letter into the transaction, and sends that when it is full.
-func (r *resending) add(ctx context.Context, s span, letter *kgo.Record, headers []kgo.RecordHeader, out Resent) error {
+func (r *resending) add(ctx context.Context, s scan.Span, letter *kgo.Record, headers []kgo.RecordHeader, out Resent) error {
 	sent, _ := r.sendings.of(out.Letter)
 	r.batch = append(r.batch, &revived{
-		Letter: out.Letter, end: s.to, times: max(out.Deaths-1, sent.Times) + 1,
+		Letter: out.Letter, end: s.To, times: max(out.Deaths-1, sent.Times) + 1,
 		rec: &kgo.Record{Topic: out.Way, Partition: levels.ByKey, Key: letter.Key, Value: letter.Value, Headers: headers},
 	})
 	r.bytes += record.BatchBytes(r.batch[len(r.batch)-1].rec)
@@ -427,7 +430,7 @@ func (r *resending) send(ctx context.Context) error {
 		told[i].At = time.Now()
 		r.sendings.add(told[i])
 		v.SentAgain, v.SentTo = &told[i].At, told[i].To.String()
-		if err := r.report(Resent{Letter: v.Letter, Outcome: ResendSent, Way: v.rec.Topic}); err != nil {
+		if err := r.report(Resent{Letter: v.Letter, Outcome: OutcomeSent, Way: v.rec.Topic}); err != nil {
 			return err
 		}
 	}
@@ -450,7 +453,7 @@ func (r *resending) write(ctx context.Context) ([]Sending, error) {
 	for i, v := range r.batch {
 		told[i] = Sending{
 			Letter: v.place(), Died: v.Died.UnixMilli(), ID: v.ID, DeadEnd: v.end, Times: v.times,
-			To: Place{v.rec.Topic, v.rec.Partition, v.rec.Offset},
+			To: admin.Place{Topic: v.rec.Topic, Partition: v.rec.Partition, Offset: v.rec.Offset},
 		}
 		var err error
 		if records[i], err = told[i].record(r.names.Resent()); err != nil {
@@ -473,7 +476,7 @@ func (r *resending) produce(ctx context.Context, records []*kgo.Record) (int, er
 	unanswered := int64(0)
 	for i, rec := range records {
 		n := record.BatchBytes(rec)
-		if unanswered += n; unanswered > n && unanswered > int64(cmp.Or(r.limits[rec.Topic], kafkaMaxMessage)) {
+		if unanswered += n; unanswered > n && unanswered > int64(cmp.Or(r.limits[rec.Topic], describe.KafkaMaxMessage)) {
 			if err := r.producer.Flush(ctx); err != nil {
 				return 0, err // errs may still be written to
 			}
