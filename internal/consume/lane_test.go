@@ -248,3 +248,18 @@ func TestProbesMarkIsPassedOver(t *testing.T) {
 		t.Error("there is nothing to commit")
 	}
 }
+
+// TestDropGivesBackWhatIsHeldBack: what a lane that is held back drops no longer counts as
+// held back in its pool.
+func TestDropGivesBackWhatIsHeldBack(t *testing.T) {
+	l := newTestLane()
+	l.push(fetched(newRecord(0, epoch, created), newRecord(1, epoch, created)), epoch)
+	l.hold(true, 0, make(map[string][]int32))
+	if held := l.usage.pool.held.Load(); held == 0 || held != l.usage.bytes {
+		t.Fatalf("%d bytes are held back, want the lane's %d", held, l.usage.bytes)
+	}
+	l.drop(2)
+	if held := l.usage.pool.held.Load(); held != 0 || l.usage.bytes != 0 {
+		t.Errorf("%d bytes are held back and %d taken after all was dropped", held, l.usage.bytes)
+	}
+}

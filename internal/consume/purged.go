@@ -84,7 +84,7 @@ func (l *lane) drop(below int64) (n int64) {
 			n++
 		}
 	}
-	l.usage.bytes -= bytes
+	l.usage.add(-bytes)
 	live := l.live.Load()
 	l.mu.Unlock()
 	if n == 0 || !live {
