@@ -22,7 +22,8 @@ func (u *usage) add(n int64) {
 	}
 }
 
-// take counts slots that the pool has given for n works, of which so many are behind.
+// take counts slots that the pool has given for n works. behind is how many of them are
+// behind.
 func (u *usage) take(n, behind int) {
 	u.unfinished += n
 	u.slots += n

@@ -33,7 +33,7 @@ func (s *topicMetadata) missing() bool { return target.Absent(s.err) }
 
 // lookUp looks up the queue's topic; its records are held until then.
 func (q *lockedQueue) lookUp() {
-	q.mending, q.metadata.wanted = true, time.Now()
+	q.describing, q.metadata.wanted = true, time.Now()
 	q.o.topics.want(q.topic)
 }
 
@@ -53,7 +53,7 @@ func (q *lockedQueue) learned(info topicInfo) {
 	case s.gone.IsZero():
 		s.gone = s.at
 	}
-	q.mending = false
+	q.describing = false
 	q.missing.Store(s.missing())
 }
 

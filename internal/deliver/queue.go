@@ -66,7 +66,7 @@ type queue struct {
 	unanswered atomic.Int32
 	limit      int64 // a batch that is larger is refused
 	keyed      bool  // the topic is compacted: a record without a key is refused
-	mending    bool  // new records wait until the topic is described
+	describing bool  // new records wait until the topic is described
 }
 
 // lockedQueue is a queue whose lock is held. What needs the lock is a method of it, so
@@ -335,5 +335,5 @@ func (q *lockedQueue) behind(now time.Time) (longest time.Duration) {
 func (q *queue) empty() bool {
 	lq := q.lock()
 	defer lq.unlock()
-	return q.held == 0 && !q.mending && !q.target.Parked() && len(q.aside) == 0
+	return q.held == 0 && !q.describing && !q.target.Parked() && len(q.aside) == 0
 }

@@ -94,7 +94,7 @@ func (l *txnLoop) admit(q *queue, it *item, now time.Time) (r *Refusal, wait boo
 	defer lq.unlock()
 	it.txn.queue, it.txn.out = q, it.rec
 	switch {
-	case q.mending:
+	case q.describing:
 		q.o.topics.want(q.topic) // it may have been dropped
 		return nil, true
 	case q.kind == own && q.metadata.err != nil:
@@ -220,7 +220,7 @@ func (q *queue) busy() bool {
 	lq := q.lock()
 	defer lq.unlock()
 	switch {
-	case q.mending:
+	case q.describing:
 		q.o.topics.want(q.topic) // it may have been dropped
 		return true
 	case q.metadata.err != nil:

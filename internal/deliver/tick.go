@@ -12,7 +12,7 @@ func (q *queue) tick(now time.Time) (busy bool) {
 	lq := q.lock()
 	defer lq.unlock()
 	if q.o.cfg.TransactionalID != "" {
-		return q.mending || q.target.Parked()
+		return q.describing || q.target.Parked()
 	}
 	if q.target.Stalled(now, lq.counts(now)) {
 		lq.closeGate(ByKey, lq.cause(now))
