@@ -66,6 +66,7 @@ type history struct {
 	last      []int64    // by lane: the latest number, counted from 1
 	late      *lateness
 	aside     *lateness
+	undecided []arrival          // see decide
 	died      map[int64]*letter  // the dead letters, by number
 	partition map[string][]int32 // by target: how many partitions it has had
 	counts    verdict            // what is counted as it comes
@@ -400,13 +401,41 @@ func (h *history) times(c *recipe, e *entry, rec *kgo.Record, first bool) {
 	h.lateBy(c, e, appended, due)
 }
 
-// lateBy counts how late a record arrived.
+// lateBy notes how late a record arrived.
 func (h *history) lateBy(c *recipe, e *entry, appended, due int64) {
+	a := arrival{id: c.id, at: time.Duration(e.appended) * time.Millisecond, late: time.Duration(appended-due) * time.Millisecond}
+	if len(h.stuck.partitions) > 0 {
+		h.undecided = append(h.undecided, a)
+		return
+	}
+	h.count(a, c)
+}
+
+// arrival is the first of a record.
+type arrival struct {
+	id       int64
+	at, late time.Duration
+}
+
+func (h *history) count(a arrival, c *recipe) {
 	late := h.late
-	if e.apart || slices.Contains(h.apart, h.mix.target(c)) {
+	if h.entries[a.id].apart || slices.Contains(h.apart, h.mix.target(c)) {
 		late = h.aside
 	}
-	late.add(time.Duration(e.appended)*time.Millisecond, time.Duration(appended-due)*time.Millisecond)
+	late.add(a.at, a.late)
+}
+
+// decide counts the arrivals of which it was not known whether they had stood on a partition
+// that stuck: a record's target can be read before that partition is, on which the reader
+// itself is stuck. It is called when everything has been read.
+func (h *history) decide() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, a := range h.undecided {
+		c := h.mix.recipe(a.id)
+		h.count(a, &c)
+	}
+	h.undecided = nil
 }
 
 func headerNumber(rec *kgo.Record, key string) (int64, error) {

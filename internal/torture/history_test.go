@@ -54,11 +54,17 @@ func (c *cluster) append(rec kgo.Record) *kgo.Record {
 
 // accept takes the record of a number, and says so to its producer.
 func (c *cluster) accept(id int64) *kgo.Record {
+	in := c.write(id)
+	c.history.observe(in)
+	return in
+}
+
+// write has a broker take a record, which no reader has seen yet.
+func (c *cluster) write(id int64) *kgo.Record {
 	r := c.mix.recipe(id)
 	rec := *c.mix.record(&r)
 	rec.Partition = 0
 	in := c.append(rec)
-	c.history.observe(in)
 	o := acked
 	if r.aborted {
 		o = aborted

@@ -200,6 +200,7 @@ func (r *runner) lasts(row *row) time.Duration {
 // result is what came of a run.
 func (r *runner) result(w *world) *result {
 	v := w.history.verdict()
+	w.history.decide()
 	late := w.history.late
 	spans := w.faults.all()
 	res := &result{

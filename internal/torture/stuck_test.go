@@ -25,10 +25,11 @@ func TestStuckPartition(t *testing.T) {
 	c.history.unreadable(spot{topic, 0, bad.Offset, bad.Offset + 3})
 	c.history.observe(bad)
 
-	in := c.accept(id)
+	in := c.write(id)
 	c.at(id, in)
 	c.clock += 10_000
 	c.history.observe(c.append(c.outgoing(id, in)))
+	c.history.observe(in) // the reader is stuck there, too, and sees it later
 	for _, origin := range []string{topic + "/0/0", topic + "/0/2", topic + "/0/3", topic + "/1/0"} {
 		c.history.observe(c.append(kgo.Record{
 			Topic: c.mix.names.Dead(), Headers: []kgo.RecordHeader{{Key: levels.HeaderOrigin, Value: []byte(origin)}},
@@ -39,6 +40,7 @@ func TestStuckPartition(t *testing.T) {
 	if diff := cmp.Diff(verdict{Sent: 1, Arrived: 1, Strange: 2}, got); diff != "" {
 		t.Error(diff)
 	}
+	c.history.decide()
 	if late, aside := c.history.late.max(), c.history.aside.max(); late != 0 || aside < 10*time.Second {
 		t.Errorf("%v late among the others, %v apart", late, aside)
 	}
