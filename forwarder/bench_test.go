@@ -49,7 +49,7 @@ func BenchmarkNeverCancelled(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		s.saw(rec, at)
-		if s.Judge(work, consume.Screened{}) != consume.Pass {
+		if s.Decide(work, consume.Screened{}) != consume.Handle {
 			b.Fatal("it is held")
 		}
 	}

@@ -103,19 +103,19 @@ func (s *screen) knows(w *consume.Work, due time.Time) bool {
 	return s == nil || !record.HasOwnID(w.Record.Headers) || s.gate.Knows(due, record.CancelPartition(w.Record, s.inbox), w.Clock)
 }
 
-// Judge implements consume.Screen. A record with its sender's id waits until all cancels are
+// Decide implements consume.Screen. A record with its sender's id waits until all cancels are
 // known that hold in any case. One without waits for nothing.
-func (s *screen) Judge(w *consume.Work, at consume.Screened) consume.Verdict {
+func (s *screen) Decide(w *consume.Work, at consume.Screened) consume.Verdict {
 	rec := w.Record
 	if s.ownDue.Load() != 0 && record.HasOwnID(rec.Headers) && !s.gate.Knows(w.Due, record.CancelPartition(rec, s.inbox), at.Clock) {
 		return consume.Hold
 	}
 	if s.marks.Len() == 0 {
-		return consume.Pass
+		return consume.Handle
 	}
 	subject := record.Read(rec.Headers).Subject(rec, s.inbox, sinceEpoch(s.worker.appended(rec, w.Seen())))
 	if !s.marks.Hit(&subject) {
-		return consume.Pass
+		return consume.Handle
 	}
 	s.dropped.Inc()
 	s.log.Debug().Bytes("id", subject.ID).Str("origin", record.Origin(rec)).Msg("record cancelled")

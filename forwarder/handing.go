@@ -87,7 +87,7 @@ func (h *handing) hand(work *consume.Work, headers *record.Headers, f levels.Fac
 	t.facts.Due = t.retry.Due
 	var refusal *levels.Refusal
 	if t.target, t.handler, refusal = h.resolve(headers); refusal != nil {
-		h.outbox.Bury(work, src, t.facts, *refusal, t.retry.Attempts)
+		h.outbox.DeadLetter(work, src, t.facts, *refusal, t.retry.Attempts)
 		return
 	}
 	h.callsOf(work).add(t)
@@ -145,7 +145,7 @@ func (h *handing) serve(t *task) {
 	defer leave()
 	for t.Await() {
 		if r := deliver.TooLate(h.maxLate, t.facts.Due, t.Work, time.Now()); r != nil {
-			h.outbox.Bury(t.Work, t.src, t.facts, *r, t.retry.Attempts)
+			h.outbox.DeadLetter(t.Work, t.src, t.facts, *r, t.retry.Attempts)
 			return
 		}
 		err := h.call(t)
@@ -164,7 +164,7 @@ func (h *handing) serve(t *task) {
 		}
 		switch {
 		case v.refusal != nil:
-			h.outbox.Bury(t.Work, t.src, t.facts, *v.refusal, t.retry.Attempts)
+			h.outbox.DeadLetter(t.Work, t.src, t.facts, *v.refusal, t.retry.Attempts)
 			return
 		case !h.inPlace:
 			h.delay(t, v.wait, err)

@@ -100,7 +100,7 @@ func (w *worker) Handle(works []*consume.Work) {
 			facts.Topic, facts.Partition, refusal = w.targets.ResolveLike(headers, target)
 		}
 		if refusal != nil {
-			batch().Bury(work, rec, facts, *refusal)
+			batch().DeadLetter(work, rec, facts, *refusal)
 			continue
 		}
 		target = facts.Topic

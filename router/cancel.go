@@ -123,7 +123,7 @@ func (c cancelled) settles(i int, work *consume.Work, batch *deliver.Batch) bool
 		return false
 	case v.refusal != nil:
 		rec := work.Record
-		batch.Bury(work, rec, levels.Facts{Partition: levels.ByKey, Accepted: max(0, rec.Timestamp.UnixMilli())}, *v.refusal)
+		batch.DeadLetter(work, rec, levels.Facts{Partition: levels.ByKey, Accepted: max(0, rec.Timestamp.UnixMilli())}, *v.refusal)
 		return true
 	}
 	work.Drop(time.Now())

@@ -61,7 +61,7 @@ func (w *worker) Handle(works []*consume.Work) {
 		d := w.policy.decide(rec, headers, accepted(rec, theirs), theirs)
 		switch d.Kind {
 		case Dead:
-			batch.Bury(work, rec, d.Facts, *d.Refusal)
+			batch.DeadLetter(work, rec, d.Facts, *d.Refusal)
 			continue
 		case AtOnce:
 			batch.Deliver(work, rec, headers, d.Facts)

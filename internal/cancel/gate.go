@@ -235,7 +235,7 @@ func (g *Gate) look(ctx context.Context, adm *kadm.Client, p *passing) error {
 			now[n].passed = max(now[n].passed, c.At)
 		}
 	}
-	k, behind := p.look(now, begun, g.marks.stalls())
+	k, lagging := p.look(now, begun, g.marks.stalls())
 	read, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	ok, err := g.marks.Read(read, true)
@@ -247,8 +247,8 @@ func (g *Gate) look(ctx context.Context, adm *kadm.Client, p *passing) error {
 		return nil
 	}
 	g.known.Store(k)
-	if behind >= 0 {
-		return fmt.Errorf("group %s (the router) is at %d of %s/%d, whose end is %d", g.group, now[behind].passed, g.inbox, behind, now[behind].end)
+	if lagging >= 0 {
+		return fmt.Errorf("group %s (the router) is at %d of %s/%d, whose end is %d", g.group, now[lagging].passed, g.inbox, lagging, now[lagging].end)
 	}
 	return nil
 }

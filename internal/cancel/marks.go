@@ -368,12 +368,12 @@ func (m *Marks) await(ctx context.Context, client *kgo.Client, ends map[int32]in
 	for {
 		m.mu.Lock()
 		moved, same := m.moved, m.client == client
-		behind := false
+		lagging := false
 		for p, end := range ends {
-			behind = behind || m.next[p] < end
+			lagging = lagging || m.next[p] < end
 		}
 		m.mu.Unlock()
-		if !same || !behind {
+		if !same || !lagging {
 			return same
 		}
 		select {

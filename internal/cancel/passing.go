@@ -40,14 +40,14 @@ func (p *passing) waits(now time.Time, less time.Duration) bool {
 }
 
 // look takes what a look has found that began at a time. It returns up to when everything is
-// passed, and a partition that is behind, -1 for none. stalls are the offsets at which routers
+// passed, and a partition that lags, -1 for none. stalls are the offsets at which routers
 // have said that a partition stalls.
-func (p *passing) look(now []spot, begun time.Time, stalls map[int32]int64) (k *known, behind int) {
+func (p *passing) look(now []spot, begun time.Time, stalls map[int32]int64) (k *known, lagging int) {
 	for len(p.partitions) < len(now) {
 		p.partitions = append(p.partitions, partition{moved: begun})
 	}
 	p.partitions = p.partitions[:len(now)]
-	behind = -1
+	lagging = -1
 	for i := range now {
 		at := &p.partitions[i]
 		if now[i].passed != at.passed {
@@ -67,11 +67,11 @@ func (p *passing) look(now []spot, begun time.Time, stalls map[int32]int64) (k *
 		case at.asked.IsZero():
 			at.asked, at.aim = begun, now[i].end
 		}
-		if !at.asked.IsZero() && (behind < 0 || at.asked.Before(p.partitions[behind].asked)) {
-			behind = i
+		if !at.asked.IsZero() && (lagging < 0 || at.asked.Before(p.partitions[lagging].asked)) {
+			lagging = i
 		}
 	}
-	return p.snapshot(begun), behind
+	return p.snapshot(begun), lagging
 }
 
 // snapshot is what is known at a time.

@@ -60,7 +60,7 @@ func (a *ahead) covers(rec *kgo.Record) bool {
 }
 
 // behind adds what old tells of offsets from one on.
-func (a *ahead) behind(old *ahead, offset int64) {
+func (a *ahead) addFrom(old *ahead, offset int64) {
 	if rest := old.handled[old.below(offset):]; len(rest) > 0 {
 		a.handled = append(a.handled, rest...)
 		a.epoch = max(a.epoch, old.epoch)

@@ -90,7 +90,7 @@ func (c *Consumer) newLane(topic string, n int32) *lane {
 		return nil
 	}
 	l := &lane{
-		c: c, topic: t, partition: n, member: c.member(), usage: usage{pool: c.ahead}, looked: -1, fetched: time.Now(),
+		c: c, topic: t, partition: n, member: c.member(), usage: usage{pool: c.main}, looked: -1, fetched: time.Now(),
 		wake: make(chan struct{}, 1), halted: make(chan struct{}),
 	}
 	if t.Aside {
@@ -171,7 +171,7 @@ func (c *Consumer) begin(p partition, l *lane, at *offsets.StableCommit, start i
 	}
 	if s.covers(l.next) {
 		c.logSkip(p, s)
-		l.queue.pass(&Work{lane: l, offset: s.to - 1, epoch: -1})
+		l.queue.addDone(&Work{lane: l, offset: s.to - 1, epoch: -1})
 		l.next, l.moves = s.to, true
 	}
 }

@@ -52,15 +52,15 @@ func (c *Consumer) handledOne() {
 	}
 }
 
-// turn is a lock for what waits for a broker. Unlike a mutex it lets virtual time
+// chanLock is a lock for what waits for a broker. Unlike a mutex it lets virtual time
 // pass (testing/synctest) while it is waited for.
-type turn chan struct{}
+type chanLock chan struct{}
 
 // Lock waits until nobody has it.
-func (t turn) Lock() { t <- struct{}{} }
+func (l chanLock) Lock() { l <- struct{}{} }
 
 // Unlock gives it to the next.
-func (t turn) Unlock() { <-t }
+func (l chanLock) Unlock() { <-l }
 
 // signal leaves a note in a channel that has room for one.
 func signal(c chan<- struct{}) {

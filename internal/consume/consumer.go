@@ -107,7 +107,7 @@ type Consumer struct {
 	opts  []kgo.Opt
 
 	metadataLimit metadataLimit
-	ahead, aside  *pool
+	main, aside   *pool
 	held          atomic.Bool           // some lane is held back
 	eased         chan struct{}         // has room for one: memory is free that lanes are held back for
 	taken         atomic.Bool           // the first assignment has its lanes
@@ -121,7 +121,7 @@ type Consumer struct {
 	handled       atomic.Int64   // since the last commit
 	some          chan struct{}  // has room for one: there is something to commit
 	full          chan struct{}  // has room for one: commitFrom are handled
-	committing    turn           // one commit at a time, and none across a hand-over
+	committing    chanLock       // one commit at a time, and none across a hand-over
 	doubts        int            // transactions of unknown outcome; guarded by committing
 	asides        sync.WaitGroup // of abandon
 
@@ -162,7 +162,7 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		cfg:    cfg,
 		log:    log,
 		tries:  log.Sample(&zerolog.BurstSampler{Burst: tryLogs, Period: tryLogPeriod}),
-		ahead:  newPool(cfg.Budget, cfg.Transactional),
+		main:   newPool(cfg.Budget, cfg.Transactional),
 		aside:  newPool(cfg.Budget/4, cfg.Transactional),
 		lease:  newLease(),
 		some:   make(chan struct{}, 1),
@@ -171,8 +171,8 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 
 		eased: make(chan struct{}, 1),
 
-		prober:     prober{soon: make(chan struct{}, 1), turn: make(turn, 1)},
-		committing: make(turn, 1),
+		prober:     prober{soon: make(chan struct{}, 1), lock: make(chanLock, 1)},
+		committing: make(chanLock, 1),
 		topics:     make(map[string]*Topic),
 		gone:       make(map[string]*gone),
 		absences:   newAbsences(cfg.Topics),
@@ -182,13 +182,13 @@ func New(cfg Config, opts ...kgo.Opt) (*Consumer, error) {
 		suspects:   make(chan struct{}, 1),
 		lanes:      make(map[partition]*lane),
 	}
-	c.ahead.eased = c.eased
+	c.main.eased = c.eased
 	for i := range cfg.Topics {
 		c.topics[cfg.Topics[i].Name] = &cfg.Topics[i]
 	}
 	c.opts = append(fetching(), opts...)
 	c.opts = append(c.opts,
-		kgo.WithDecompressor(unpack.New(&unpacking, func() int64 { return c.ahead.bytes.Load() + c.aside.bytes.Load() })),
+		kgo.WithDecompressor(unpack.New(&unpacking, func() int64 { return c.main.bytes.Load() + c.aside.bytes.Load() })),
 		kgo.WithHooks(&c.reads, undecoded{c}),
 		kgo.ConsumerGroup(cfg.Group),
 		kgo.Balancers(newBalancer()),
@@ -312,7 +312,7 @@ func (c *Consumer) poll(ctx context.Context) {
 		})
 		fetches.EachError(c.fetchError) // behind what came before it
 		c.client.AllowRebalance()
-		if c.ahead.pressed() {
+		if c.main.pressed() {
 			c.throttle(now, false)
 		}
 		if c.cfg.Gather > 0 && !more {

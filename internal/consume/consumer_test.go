@@ -71,7 +71,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		for range 50 * 60 {
 			time.Sleep(time.Second)
 			// What is being fetched when lanes are stopped comes on top.
-			if n := c.ahead.bytes.Load(); n > budget+lanes*fetchMaxPartitionBytes {
+			if n := c.main.bytes.Load(); n > budget+lanes*fetchMaxPartitionBytes {
 				t.Fatalf("%d bytes are held, with a budget of %d", n, budget)
 			}
 		}
@@ -85,7 +85,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		if len(all) != lanes*each {
 			t.Fatalf("%d records were handled, want %d", len(all), lanes*each)
 		}
-		if n := c.ahead.bytes.Load(); n != 0 {
+		if n := c.main.bytes.Load(); n != 0 {
 			t.Errorf("%d bytes are held when all is handled", n)
 		}
 		if n := w.committed(); n != lanes*each {
@@ -190,7 +190,7 @@ func TestHandOver(t *testing.T) {
 				stopTwo()
 				fill(20)
 				time.Sleep(10 * time.Second)
-				if n := consumer.ahead.bytes.Load(); n != 0 {
+				if n := consumer.main.bytes.Load(); n != 0 {
 					t.Errorf("%d bytes are held when all is handled", n)
 				}
 				stopOne()

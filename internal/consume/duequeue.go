@@ -25,11 +25,11 @@ type dueQueue struct {
 	overtaken int                  // works that overtook, and are not dropped
 	farthest  int64                // the last of their offsets
 	lastDue   time.Time            // the latest due time that was pushed
-	latest    map[string]time.Time // the latest turn of each key that waits; nil until something is early
+	latest    map[string]time.Time // the latest of earliest of each key that waits; nil until something is early
 }
 
 func (q *dueQueue) push(w *Work) {
-	w.turn = w.Due
+	w.earliest = w.Due
 	if w.free {
 		heap.Push(&q.exact, w)
 		q.works = append(q.works, w)
@@ -41,7 +41,7 @@ func (q *dueQueue) push(w *Work) {
 	case q.mayOvertake(w):
 		heap.Push(&q.early, w)
 	default:
-		w.turn = q.lastDue
+		w.earliest = q.lastDue
 	}
 	if waits := len(q.works) - q.next; len(q.latest) > 2*waits+64 {
 		q.latest = make(map[string]time.Time, waits)
@@ -55,14 +55,14 @@ func (q *dueQueue) push(w *Work) {
 	q.works = append(q.works, w)
 }
 
-// pass appends a work that nothing is to be done for: the commit has to pass it, or
+// addDone appends a work that nothing is to be done for: the commit has to pass it, or
 // pending would never be zero again.
-func (q *dueQueue) pass(w *Work) {
+func (q *dueQueue) addDone(w *Work) {
 	w.state, w.Record, w.bytes = done, nil, 0
 	q.works = append(q.works, w)
 }
 
-// mayOvertake says whether w can be sent before its turn without overtaking a
+// mayOvertake says whether w can be sent at its due time without overtaking a
 // record that has its key.
 func (q *dueQueue) mayOvertake(w *Work) bool {
 	if q.latest == nil {
@@ -75,8 +75,8 @@ func (q *dueQueue) mayOvertake(w *Work) bool {
 }
 
 func (q *dueQueue) note(w *Work) {
-	if w.state == waiting && !w.free && w.Record.Key != nil && w.turn.After(q.latest[string(w.Record.Key)]) {
-		q.latest[string(w.Record.Key)] = w.turn
+	if w.state == waiting && !w.free && w.Record.Key != nil && w.earliest.After(q.latest[string(w.Record.Key)]) {
+		q.latest[string(w.Record.Key)] = w.earliest
 	}
 }
 

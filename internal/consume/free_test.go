@@ -148,7 +148,7 @@ func TestOvertakenHoldsNoSlots(t *testing.T) {
 		if n := len(h.now()); n != 4*each {
 			t.Errorf("%d of %d handled while one waits in each partition", n, 4*each)
 		}
-		if n := c.ahead.overtaking.Load(); n != 0 {
+		if n := c.main.overtaking.Load(); n != 0 {
 			t.Errorf("%d are neither committed nor listed", n)
 		}
 	})

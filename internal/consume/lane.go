@@ -107,7 +107,7 @@ func (l *lane) push(p kgo.FetchPartition, now time.Time) (more bool) {
 		}
 		if covered := l.progress.ahead.covers(rec); covered || rec.Attrs.IsControl() || l.topic.Aside && probing(rec) {
 			w.told = covered
-			l.queue.pass(w) // the marker of a transaction, or of a probe, or handled by the previous owner
+			l.queue.addDone(w) // the marker of a transaction, or of a probe, or handled by the previous owner
 			if t, ok := l.open.end(rec); ok {
 				n, taken := l.queue.abort(rec.ProducerID, t.first)
 				aborted, dropped, bytes = openTransaction{t.first, aborted.records + t.records}, dropped+n, bytes-taken
@@ -236,7 +236,7 @@ func (l *lane) due(batch []*Work, now time.Time) ([]*Work, time.Duration) {
 		if l.queue.take(w) {
 			l.usage.pool.overtaking.Add(1)
 		}
-		w.behind = !w.Due.IsZero() && now.Sub(w.Due) > behindAfter
+		w.overdue = !w.Due.IsZero() && now.Sub(w.Due) > overdueAfter
 		batch = append(batch, w)
 	}
 	return batch, 0
@@ -309,10 +309,10 @@ func (l *lane) end() {
 			l.usage.pool.overtaking.Add(-1)
 		}
 	}
-	bytes, held, behind := l.usage.clear()
+	bytes, held, overdue := l.usage.clear()
 	l.queue = dueQueue{}
 	l.mu.Unlock()
-	l.usage.pool.release(held, behind)
+	l.usage.pool.release(held, overdue)
 	l.usage.pool.give(bytes)
 }
 

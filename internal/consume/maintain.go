@@ -42,7 +42,7 @@ func (c *Consumer) maintain(ctx context.Context) {
 		c.measure(now)
 		every := maintainEvery
 		c.unstick()
-		if c.held.Load() || c.ahead.pressed() {
+		if c.held.Load() || c.main.pressed() {
 			c.throttle(now, false)
 			every = throttleEvery
 		}

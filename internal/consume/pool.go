@@ -49,10 +49,10 @@ type pool struct {
 	held   atomic.Int64 // bytes of lanes that are held back
 	slots  *semaphore.Weighted
 	free   atomic.Int64 // slots that nobody has, at the least
-	// behind are those slots that works have to have too which are long overdue: in a
+	// overdue are those slots that works have to have too which are overdue by more than overdueAfter: in a
 	// release there are always more of them, and what is on time must not queue up
 	// behind them.
-	behind  *semaphore.Weighted
+	overdue *semaphore.Weighted
 	room    chan struct{} // has room for one: a quarter of the budget is free again
 	eased   chan struct{} // the same for half of it; nil: nobody is notified
 	awaited atomic.Bool   // somebody waits until the pool is not crowded
@@ -63,10 +63,10 @@ type pool struct {
 	maxOvertaking int64 // how many there may be
 }
 
-// behindAfter is by how much a work is overdue, when its turn comes, that is behind.
-const behindAfter = 100 * time.Millisecond
+// overdueAfter is by how much a work is late, when it is sent, that counts as overdue.
+const overdueAfter = 100 * time.Millisecond
 
-// maxOvertaking leaves slots for the works that take their turn.
+// maxOvertaking leaves slots for the works that overtake nothing.
 const maxOvertaking = CommitRecords
 
 // newPool returns a pool with slots for twice as many works as are committed at once.
@@ -79,22 +79,22 @@ func newPool(budget int64, transactional bool) *pool {
 		p.budget, p.maxOvertaking, slots = 2*budget, TransactionRecords, 2*TransactionRecords
 	}
 	p.free.Store(slots)
-	p.slots, p.behind = semaphore.NewWeighted(slots), semaphore.NewWeighted(maxBehind(slots))
+	p.slots, p.overdue = semaphore.NewWeighted(slots), semaphore.NewWeighted(maxOverdue(slots))
 	return p
 }
 
-// maxBehind is how many of a pool's slots are for works that are behind: the others
+// maxOverdue is how many of a pool's slots are for works that are overdue: the others
 // are left to those on time.
-func maxBehind(slots int64) int64 { return slots / 4 * 3 }
+func maxOverdue(slots int64) int64 { return slots / 4 * 3 }
 
-// acquire takes slots for n works, of which so many are behind. It is false when
+// acquire takes slots for n works, of which so many are overdue. It is false when
 // ctx ends before there are any.
-func (p *pool) acquire(ctx context.Context, n, behind int) bool {
-	if p.behind.Acquire(ctx, int64(behind)) != nil {
+func (p *pool) acquire(ctx context.Context, n, overdue int) bool {
+	if p.overdue.Acquire(ctx, int64(overdue)) != nil {
 		return false
 	}
 	if p.slots.Acquire(ctx, int64(n)) != nil {
-		p.behind.Release(int64(behind))
+		p.overdue.Release(int64(overdue))
 		return false
 	}
 	p.free.Add(-int64(n))
@@ -102,10 +102,10 @@ func (p *pool) acquire(ctx context.Context, n, behind int) bool {
 }
 
 // release gives back what acquire took.
-func (p *pool) release(n, behind int) {
+func (p *pool) release(n, overdue int) {
 	p.free.Add(int64(n))
 	p.slots.Release(int64(n))
-	p.behind.Release(int64(behind))
+	p.overdue.Release(int64(overdue))
 }
 
 // mayOvertake says whether one more work may be sent before a record in front of it.

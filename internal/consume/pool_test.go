@@ -278,24 +278,24 @@ func TestPoolBehind(t *testing.T) {
 	l.topic.Handler = dueIn(0)
 	l.push(fetched(newRecord(0, now.Add(-time.Minute), appended), newRecord(1, now, appended)), now)
 	batch, _ := l.due(make([]*Work, 0, sendBatch), now)
-	if len(batch) != 2 || !batch[0].behind || batch[1].behind {
-		t.Fatalf("%d works are due, and not just the first of two is behind", len(batch))
+	if len(batch) != 2 || !batch[0].overdue || batch[1].overdue {
+		t.Fatalf("%d works are due, and not just the first of two is overdue", len(batch))
 	}
 	const slots = 2 * CommitRecords
-	most := int(maxBehind(slots))
+	most := int(maxOverdue(slots))
 	if !l.usage.pool.acquire(t.Context(), most, most) {
 		t.Fatal("there were no slots in a new pool")
 	}
 	if l.usage.pool.acquire(soon, 1, 1) {
-		t.Error("one more that is behind got a slot")
+		t.Error("one more that is overdue got a slot")
 	}
 	if !l.usage.pool.acquire(t.Context(), slots-most, 0) {
-		t.Error("those behind left none for those on time")
+		t.Error("those overdue left none for those on time")
 	}
 	if l.usage.pool.acquire(soon, 1, 0) {
 		t.Error("there are more slots than twice what is committed at once")
 	}
-	l.usage.slots, l.usage.behind = slots, most
+	l.usage.slots, l.usage.overdue = slots, most
 	l.end()
 	if !l.usage.pool.acquire(t.Context(), slots, most) {
 		t.Error("a lane that was over kept slots")

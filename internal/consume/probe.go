@@ -39,7 +39,7 @@ var errNotStamped = errors.New("the topic's message.timestamp.type is not LogApp
 // prober probes the clocks of the brokers that lead lanes.
 type prober struct {
 	soon   chan struct{} // has room for one: a clock seems to have been set
-	turn   turn          // one round at a time
+	lock   chanLock      // one round at a time
 	failed bool          // logged
 	off    bool          // probes can tell nothing
 }
@@ -70,8 +70,8 @@ func (c *Consumer) probe(ctx context.Context) {
 	if c.cfg.ProbeTopic == "" {
 		return
 	}
-	c.prober.turn.Lock()
-	defer c.prober.turn.Unlock()
+	c.prober.lock.Lock()
+	defer c.prober.lock.Unlock()
 	ids := c.unsure(time.Now())
 	if len(ids) == 0 || c.prober.off {
 		return
@@ -108,7 +108,7 @@ func (c *Consumer) unsure(now time.Time) map[int32]bool {
 			continue
 		}
 		waits[leader] = true
-		if wait := next.Due.Sub(l.now(now)); !l.suspended.Load() && wait > -behindAfter && wait < probeLook+probeWithin {
+		if wait := next.Due.Sub(l.now(now)); !l.suspended.Load() && wait > -overdueAfter && wait < probeLook+probeWithin {
 			soon[leader] = true
 		}
 	}
@@ -198,10 +198,10 @@ func (c *Consumer) probeBroker(ctx context.Context, id int32, t *kadm.TopicDetai
 // wipe deletes the mark of a probe that is all there is on a partition, where nobody
 // reads the topic. The followers may not have the mark yet. What is left does no harm.
 func (c *Consumer) wipe(ctx context.Context, partition int32, mark int64) {
-	behind := make(kadm.Offsets)
-	behind.AddOffset(c.cfg.ProbeTopic, partition, mark+1, -1)
+	before := make(kadm.Offsets)
+	before.AddOffset(c.cfg.ProbeTopic, partition, mark+1, -1)
 	for range wipeTries {
-		deleted, err := c.adm.DeleteRecords(ctx, behind)
+		deleted, err := c.adm.DeleteRecords(ctx, before)
 		if err != nil || deleted.Error() == nil {
 			return
 		}

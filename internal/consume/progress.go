@@ -111,20 +111,20 @@ func (s *progress) overtaken(works []*Work, at int64, all, gaps bool) (a ahead, 
 		}
 		next = w.offset + 1
 	}
-	a.behind(&s.ahead, next) // what we have not even read
+	a.addFrom(&s.ahead, next) // what we have not even read
 	return a, fresh
 }
 
 // commit notes that p has been committed, and forgets its works. It returns how many slots
 // they held, how many of these are for works that are behind, and how many works overtook.
-func (s *progress) commit(q *dueQueue, p prefix) (held, behind, overtook int) {
+func (s *progress) commit(q *dueQueue, p prefix) (held, overdue, overtook int) {
 	free := func(w *Work) {
 		if w.marker() || w.told { // which holds nothing, or nothing any more
 			return
 		}
 		held++
-		if w.behind {
-			behind++
+		if w.overdue {
+			overdue++
 		}
 		if w.overtook {
 			overtook++
@@ -145,7 +145,7 @@ func (s *progress) commit(q *dueQueue, p prefix) (held, behind, overtook int) {
 	s.refused = refusal{bare: s.refused.bare}
 	s.committed = p.at
 	s.ahead.handled = s.ahead.handled[s.ahead.below(p.at.Offset):]
-	return held, behind, overtook
+	return held, overdue, overtook
 }
 
 // terms returns what a commit of the lane depends on.
@@ -188,10 +188,10 @@ func (l *lane) commit(p prefix) {
 		l.mu.Unlock()
 		return
 	}
-	held, behind, overtook := l.progress.commit(&l.queue, p)
-	l.usage.release(held, behind)
+	held, overdue, overtook := l.progress.commit(&l.queue, p)
+	l.usage.release(held, overdue)
 	l.mu.Unlock()
-	l.usage.pool.release(held, behind)
+	l.usage.pool.release(held, overdue)
 	l.usage.pool.overtaking.Add(-int64(overtook))
 	if l.topic.Aside {
 		l.nudge() // see hoards

@@ -86,14 +86,14 @@ func TestPurgedIsForgotten(t *testing.T) {
 			})
 			defer stop()
 			time.Sleep(time.Second)
-			held := c.ahead.bytes.Load()
+			held := c.main.bytes.Load()
 			w.told(60)
 			w.deleted(60)
 			time.Sleep(lossEvery + time.Second)
 			if got := w.committed(); got != 60 {
 				t.Errorf("transactional %t: %d is committed, want 60", transactional, got)
 			}
-			if now := c.ahead.bytes.Load(); now >= held/2 {
+			if now := c.main.bytes.Load(); now >= held/2 {
 				t.Errorf("transactional %t: %d bytes are held of %d, and 40 of 100 records are left", transactional, now, held)
 			}
 			time.Sleep(2 * time.Minute)

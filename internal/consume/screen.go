@@ -7,8 +7,8 @@ import "time"
 type Screen interface {
 	// Soon says that a record may be due within a second.
 	Soon()
-	// Judge decides about a work that is due.
-	Judge(w *Work, rec Screened) Verdict
+	// Decide decides about a work that is due.
+	Decide(w *Work, rec Screened) Verdict
 }
 
 // Screened is what a Screen may ask for about a work.
@@ -21,8 +21,8 @@ func (s Screened) Clock(now time.Time) time.Time { return s.lane.now(now) }
 type Verdict uint8
 
 const (
-	// Pass: it is handled.
-	Pass Verdict = iota
+	// Handle: it goes to the handler.
+	Handle Verdict = iota
 	// Hold: its lane waits, and asks again.
 	Hold
 	// Discard: nothing is done for it, and its offset is committed with those around it.
@@ -35,7 +35,7 @@ const screenAgain = 20 * time.Millisecond
 // screened asks the topic's screen about a work that is due. ok is false where the lane
 // has to wait. With dropped the work is handled.
 func (l *lockedLane) screened(w *Work) (dropped, ok bool) {
-	switch l.topic.Screen.Judge(w, Screened{(*lane)(l)}) {
+	switch l.topic.Screen.Decide(w, Screened{(*lane)(l)}) {
 	case Hold:
 		return false, false
 	case Discard:
@@ -67,15 +67,15 @@ func (w *Work) Drop(now time.Time) {
 		l.mu.Unlock()
 		panic("lane: work done twice")
 	}
-	bytes, behind, overtook := w.bytes, 0, w.overtook
-	if w.behind {
-		behind = 1
+	bytes, overdue, overtook := w.bytes, 0, w.overtook
+	if w.overdue {
+		overdue = 1
 	}
 	w.state, w.Record, w.bytes = done, nil, 0
 	live := l.live.Load()
 	if live {
 		l.usage.add(-bytes)
-		l.usage.release(1, behind)
+		l.usage.release(1, overdue)
 	}
 	if overtook && live {
 		w.overtook = false
@@ -91,7 +91,7 @@ func (w *Work) Drop(now time.Time) {
 	if overtook {
 		l.usage.pool.overtaking.Add(-1)
 	}
-	l.usage.pool.release(1, behind)
+	l.usage.pool.release(1, overdue)
 	l.usage.pool.give(bytes)
 	l.c.discarded()
 }

@@ -71,9 +71,9 @@ func (c *Consumer) skipStalled(ctx context.Context) {
 	}
 	if len(on) > 0 {
 		c.client.SetOffsets(at)
-		c.mu.Lock()
-		c.resume(on)
-		c.mu.Unlock()
+		lc := c.lock()
+		lc.resume(on)
+		lc.unlock()
 		signal(c.some)
 	}
 }
@@ -91,7 +91,7 @@ func (l *lane) skipTo(s skip) bool {
 	if l.stalled == nil || !s.covers(l.next) || !l.live.Load() {
 		return false
 	}
-	l.queue.pass(&Work{lane: l, offset: s.to - 1, epoch: -1})
+	l.queue.addDone(&Work{lane: l, offset: s.to - 1, epoch: -1})
 	l.next, l.looked, l.caughtUp, l.open = s.to, -1, false, nil
 	l.stalled = nil
 	return true

@@ -20,9 +20,9 @@ const (
 	// stallRetry is how often a stalled partition is fetched again, and how often the
 	// consumer checks whether an operator has skipped what stalls it.
 	stallRetry = 10 * time.Second
-	// passingRetry is the same where the error is one that passes by itself, as while a
+	// transientRetry is the same where the error is one that passes by itself, as while a
 	// partition gets another leader. franz-go would ask again at once.
-	passingRetry = 100 * time.Millisecond
+	transientRetry = 100 * time.Millisecond
 	// stallLogEvery is how often the log repeats a stall that goes on.
 	stallLogEvery = 10 * time.Minute
 	// maxStallsNamed bounds how many stalled partitions Ready names.
@@ -40,8 +40,8 @@ type stall struct {
 	told   bool      // to Config.Stalled
 }
 
-// passing reports whether the stall will most likely be over soon. Then nobody need know.
-func (s *stall) passing(now time.Time) bool {
+// transient reports whether the stall will most likely be over soon. Then nobody need know.
+func (s *stall) transient(now time.Time) bool {
 	return (errors.Is(s.err, unpack.ErrNoRoom) || kerr.IsRetriable(s.err)) && now.Sub(s.since) < stuckAfter
 }
 
@@ -70,7 +70,7 @@ func (c *Consumer) stall(topic string, n int32, err error) {
 		l.stalled = s
 	}
 	s.err, s.tried, s.left, l.empty = err, time.Time{}, false, 0
-	log := now.Sub(s.logged) >= stallLogEvery && !s.passing(now)
+	log := now.Sub(s.logged) >= stallLogEvery && !s.transient(now)
 	if log {
 		s.logged = now
 	}
@@ -79,17 +79,17 @@ func (c *Consumer) stall(topic string, n int32, err error) {
 	if log {
 		c.log.Error().Err(s.message(topic, n, now)).Dur("again_in_ms", stallRetry).Msg("partition stalled, reading all others")
 	}
-	if s.passing(now) && !unknown(err) {
-		time.AfterFunc(passingRetry, func() { c.retryPassing(l) })
+	if s.transient(now) && !unknown(err) {
+		time.AfterFunc(transientRetry, func() { c.retryTransient(l) })
 		return
 	}
 	signal(c.stalls)
 }
 
-// retryPassing fetches a lane again that was stalled by an error that passes.
-func (c *Consumer) retryPassing(l *lane) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// retryTransient fetches a lane again that was stalled by an error that passes.
+func (c *Consumer) retryTransient(l *lane) {
+	lc := c.lock()
+	defer lc.unlock()
 	if c.lanes[partition{l.topic.Name, l.partition}] != l {
 		return
 	}
@@ -98,7 +98,7 @@ func (c *Consumer) retryPassing(l *lane) {
 		l.stalled.tried = time.Now()
 	}
 	l.mu.Unlock()
-	c.resume(map[string][]int32{l.topic.Name: {l.partition}})
+	lc.resume(map[string][]int32{l.topic.Name: {l.partition}})
 }
 
 // watchStalls retries stalled partitions until ctx ends. Shortly after a partition
@@ -132,7 +132,7 @@ func (c *Consumer) tellStalls() {
 	for _, l := range c.each() {
 		l.mu.Lock()
 		s := l.stalled
-		tell, offset := s != nil && !s.told && !s.passing(now), int64(0)
+		tell, offset := s != nil && !s.told && !s.transient(now), int64(0)
 		if tell {
 			s.told, offset = true, s.offset
 		}
@@ -217,16 +217,16 @@ func (c *Consumer) stallUndecoded() {
 // leaveSessions begins new fetch sessions where a topic may be gone. A broker may keep
 // one that is in a session although it is fetched no more, and answer at once for it.
 func (c *Consumer) leaveSessions() {
-	ahead := make(map[string]map[int32]kgo.EpochOffset)
+	beyond := make(map[string]map[int32]kgo.EpochOffset)
 	for _, l := range c.each() {
 		l.mu.Lock()
 		if s := l.stalled; s != nil && unknown(s.err) && !s.left {
 			s.left = true
-			setOffset(ahead, l, s.offset+1) // until it is fetched again
+			setOffset(beyond, l, s.offset+1) // until it is fetched again
 		}
 		l.mu.Unlock()
 	}
-	c.client.SetOffsets(ahead)
+	c.client.SetOffsets(beyond)
 }
 
 // retryStalls fetches stalled partitions again, and takes those for healed whose
@@ -254,9 +254,9 @@ func (c *Consumer) retryStalls(now time.Time) {
 	// An error can have moved franz-go's position, or stopped it for good until the
 	// position is set.
 	c.fetchFrom(at)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.resume(again)
+	lc := c.lock()
+	defer lc.unlock()
+	lc.resume(again)
 }
 
 // fetchFrom makes franz-go fetch partitions from these offsets on. It ignores an offset
@@ -278,19 +278,6 @@ func setOffset(at map[string]map[int32]kgo.EpochOffset, l *lane, offset int64) {
 		at[l.topic.Name] = make(map[int32]kgo.EpochOffset)
 	}
 	at[l.topic.Name][l.partition] = kgo.EpochOffset{Epoch: -1, Offset: offset}
-}
-
-// resume fetches partitions again, unless the budget holds them back. It needs c.mu.
-func (c *Consumer) resume(parts map[string][]int32) {
-	free := make(map[string][]int32)
-	for topic, ns := range parts {
-		for _, n := range ns {
-			if l := c.lanes[partition{topic, n}]; l != nil && !l.held() {
-				free[topic] = append(free[topic], n)
-			}
-		}
-	}
-	c.client.ResumeFetchPartitions(free)
 }
 
 // held reports whether the lane must not be fetched now.
@@ -319,7 +306,7 @@ func (l *lane) stallOf(now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.stalled
-	if s == nil || s.passing(now) {
+	if s == nil || s.transient(now) {
 		return nil
 	}
 	return s.message(l.topic.Name, l.partition, now)

@@ -163,7 +163,7 @@ func TestLargeBatchesAreRead(t *testing.T) {
 		defer stop()
 		for range 1200 {
 			time.Sleep(100 * time.Millisecond)
-			if n := c.ahead.bytes.Load(); n > unpack.MaxHeld+unpack.MaxRoom {
+			if n := c.main.bytes.Load(); n > unpack.MaxHeld+unpack.MaxRoom {
 				t.Fatalf("%d MiB are held", n>>20)
 			}
 		}

@@ -7,7 +7,7 @@ import (
 
 // unstick notes that records move again, where they have given back half of the budget.
 func (c *Consumer) unstick() {
-	if !c.ahead.pressed() {
+	if !c.main.pressed() {
 		c.stuck.Store(false)
 	}
 }
@@ -19,17 +19,17 @@ func (c *Consumer) unstick() {
 // Waiting is better than holding back where it is enough: a fetch that is under
 // way has to end before a lane that was held back can join the next.
 func (c *Consumer) awaitRoom(ctx context.Context) {
-	if !c.ahead.full() || c.stuck.Load() {
+	if !c.main.full() || c.stuck.Load() {
 		return
 	}
 	timer := time.NewTimer(roomWait)
 	defer timer.Stop()
-	before := c.ahead.bytes.Load()
-	for c.ahead.full() {
+	before := c.main.bytes.Load()
+	for c.main.full() {
 		select {
-		case <-c.ahead.room:
+		case <-c.main.room:
 		case <-timer.C:
-			if now := c.ahead.bytes.Load(); before-now >= c.ahead.budget/roomParts {
+			if now := c.main.bytes.Load(); before-now >= c.main.budget/roomParts {
 				before = now
 				timer.Reset(roomWait)
 				continue
@@ -76,11 +76,34 @@ func (c *Consumer) awaitAside(ctx context.Context) {
 	c.vain = time.Time{}
 }
 
+// lockedConsumer is a consumer whose lock is held. What needs the lock is a method of it.
+type lockedConsumer Consumer
+
+func (c *Consumer) lock() *lockedConsumer {
+	c.mu.Lock()
+	return (*lockedConsumer)(c)
+}
+
+func (c *lockedConsumer) unlock() { c.mu.Unlock() }
+
+// resume fetches partitions again, unless the budget holds them back.
+func (c *lockedConsumer) resume(parts map[string][]int32) {
+	free := make(map[string][]int32)
+	for topic, ns := range parts {
+		for _, n := range ns {
+			if l := c.lanes[partition{topic, n}]; l != nil && !l.held() {
+				free[topic] = append(free[topic], n)
+			}
+		}
+	}
+	c.client.ResumeFetchPartitions(free)
+}
+
 // throttle stops and starts the fetching of lanes, as their pools' budgets say.
 // asideFull says that the pool aside has had no room for asideWait.
 func (c *Consumer) throttle(now time.Time, asideFull bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	lc := c.lock()
+	defer lc.unlock()
 	reaches := make(map[*pool][]reach, 2)
 	for _, l := range c.lanes {
 		reaches[l.usage.pool] = append(reaches[l.usage.pool], l.reach())
@@ -98,7 +121,7 @@ func (c *Consumer) throttle(now time.Time, asideFull bool) {
 	if len(pause) > 0 {
 		c.client.PauseFetchPartitions(pause)
 	}
-	c.resume(resume)
+	lc.resume(resume)
 	held := false
 	for _, l := range c.lanes {
 		held = held || l.isHeld()

@@ -106,11 +106,11 @@ func TestTxnCommitProperty(t *testing.T) {
 		}
 		handled, taken = taken, nil
 		commit(t)
-		if len(l.queue.works) > 0 || l.usage.bytes != 0 || l.usage.pool.bytes.Load() != 0 || l.usage.unfinished != 0 || l.usage.slots != 0 || l.usage.behind != 0 {
-			t.Fatalf("%d works, %d and %d bytes, %d unfinished, %d unheld, %d behind are left",
-				len(l.queue.works), l.usage.bytes, l.usage.pool.bytes.Load(), l.usage.unfinished, l.usage.slots, l.usage.behind)
+		if len(l.queue.works) > 0 || l.usage.bytes != 0 || l.usage.pool.bytes.Load() != 0 || l.usage.unfinished != 0 || l.usage.slots != 0 || l.usage.overdue != 0 {
+			t.Fatalf("%d works, %d and %d bytes, %d unfinished, %d unheld, %d overdue are left",
+				len(l.queue.works), l.usage.bytes, l.usage.pool.bytes.Load(), l.usage.unfinished, l.usage.slots, l.usage.overdue)
 		}
-		if !l.usage.pool.slots.TryAcquire(2*CommitRecords) || !l.usage.pool.behind.TryAcquire(maxBehind(2*CommitRecords)) {
+		if !l.usage.pool.slots.TryAcquire(2*CommitRecords) || !l.usage.pool.overdue.TryAcquire(maxOverdue(2*CommitRecords)) {
 			t.Fatal("not all slots are free")
 		}
 	})

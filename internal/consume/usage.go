@@ -9,7 +9,7 @@ type usage struct {
 	bytes      int64 // taken by works that are not done
 	unfinished int   // works that are sent and not done
 	slots      int   // taken by works that are sent and not committed
-	behind     int   // those of them that are behind
+	overdue    int   // those of them that are overdue
 	paused     bool  // not fetched: the budget is used by nearer lanes
 	low        int64 // bytes at which one that is paused asks to be fetched again; 0: when empty
 }
@@ -22,18 +22,18 @@ func (u *usage) add(n int64) {
 	}
 }
 
-// take counts slots that the pool has given for n works. behind is how many of them are
-// behind.
-func (u *usage) take(n, behind int) {
+// take counts slots that the pool has given for n works. overdue is how many of them
+// are.
+func (u *usage) take(n, overdue int) {
 	u.unfinished += n
 	u.slots += n
-	u.behind += behind
+	u.overdue += overdue
 }
 
 // release counts slots that go back to the pool.
-func (u *usage) release(n, behind int) {
+func (u *usage) release(n, overdue int) {
 	u.slots -= n
-	u.behind -= behind
+	u.overdue -= overdue
 }
 
 // hoards reports whether n more works would leave others fewer slots than the lane has.
@@ -67,20 +67,20 @@ func (u *usage) emptied() bool {
 }
 
 // clear forgets all that goes back to the pool, and returns it.
-func (u *usage) clear() (bytes int64, slots, behind int) {
-	bytes, slots, behind = u.bytes, u.slots, u.behind
+func (u *usage) clear() (bytes int64, slots, overdue int) {
+	bytes, slots, overdue = u.bytes, u.slots, u.overdue
 	u.add(-bytes)
-	u.paused, u.slots, u.behind = false, 0, 0
-	return bytes, slots, behind
+	u.paused, u.slots, u.overdue = false, 0, 0
+	return bytes, slots, overdue
 }
 
 // claim takes slots for batch, which commit gives back. It is false when the lane
 // ended before.
 func (l *lane) claim(ctx context.Context, batch []*Work) bool {
-	n, behind := len(batch), 0
+	n, overdue := len(batch), 0
 	for _, w := range batch {
-		if w.behind {
-			behind++
+		if w.overdue {
+			overdue++
 		}
 	}
 	for l.topic.Aside && l.hoards(n) {
@@ -90,16 +90,16 @@ func (l *lane) claim(ctx context.Context, batch []*Work) bool {
 			return false
 		}
 	}
-	if !l.usage.pool.acquire(ctx, n, behind) {
+	if !l.usage.pool.acquire(ctx, n, overdue) {
 		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.live.Load() {
-		l.usage.pool.release(n, behind)
+		l.usage.pool.release(n, overdue)
 		return false
 	}
-	l.usage.take(n, behind)
+	l.usage.take(n, overdue)
 	return true
 }
 

@@ -22,13 +22,13 @@ type Work struct {
 	appended int64     // when the record was, in Unix ms: Record is gone when it is asked for after undo
 	bytes    int64     // what it takes of the budget while it is not done
 	seen     time.Time // zero but on CreateTime topics
-	turn     time.Time // when it can be sent at the earliest
+	earliest time.Time // that it can be sent
 	epoch    int32
 	state    state // guarded by lane.mu
 	overtook bool  // was sent before a record that stands in front of it
 	free     bool  // is handled by its due time, whatever its key; see Handler
 	told     bool  // the metadata of a commit says that it is handled
-	behind   bool  // was overdue by more than behindAfter when it was sent
+	overdue  bool  // by more than overdueAfter, when it was sent
 }
 
 type state uint8

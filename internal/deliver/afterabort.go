@@ -124,7 +124,7 @@ func (l *txnLoop) refresh(q *queue, class target.Class) {
 	if class == target.Partitions {
 		l.producers.Refresh()
 	} else {
-		l.producers.Purge(q.topic)
+		l.producers.ForgetTopics(q.topic)
 	}
 	lq := q.lock()
 	defer lq.unlock()
@@ -182,7 +182,7 @@ func (l *txnLoop) holdLetter(q *queue, it *item) {
 func (l *txnLoop) giveUp(q *queue, failed []*item) {
 	now := time.Now()
 	for _, it := range failed {
-		if !q.overdue(it, target.Passing, now) {
+		if !q.overdue(it, target.Retriable, now) {
 			continue
 		}
 		err := it.txn.err
@@ -211,7 +211,7 @@ func (l *txnLoop) hangs(t *transaction, silent []*queue) {
 		switch {
 		case q.kind == own: // to find that out has made everybody wait
 			l.restFor(q, time.Now(), 2*answerWithin, hungMax)
-		case target.Decide(target.Passing, q.inTransaction(items)).Action == target.Park:
+		case target.Decide(target.Retriable, q.inTransaction(items)).Action == target.Park:
 			l.park(q, items)
 		default:
 			l.giveUp(q, items)

@@ -83,8 +83,8 @@ func (b *Batch) Put(owner Owner, src, rec *kgo.Record, f Facts) {
 	b.add(owner, src, rec, f).put = true
 }
 
-// Bury adds src, to be written to the dead letters for r.
-func (b *Batch) Bury(owner Owner, src *kgo.Record, f Facts, r Refusal) {
+// DeadLetter adds src, to be written to the dead letters for r.
+func (b *Batch) DeadLetter(owner Owner, src *kgo.Record, f Facts, r Refusal) {
 	b.o.logDeadLetter(src, f, r)
 	it := b.add(owner, src, record.Dead(src, b.o.dead, f, r, 0), f)
 	it.put, it.code = true, r.Code

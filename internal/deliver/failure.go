@@ -43,7 +43,7 @@ func (q *lockedQueue) refused(l *line, n int32, a produce.Answer, now time.Time)
 			q.ask(now)
 		}
 		q.failed(l, n, a.Err, now)
-		if class == target.Passing {
+		if class == target.Retriable {
 			l.drop() // the records are stamped anew
 		}
 	case d.Action == target.SendAlone && l.n > 1:
@@ -97,7 +97,7 @@ func (q *lockedQueue) condemn(l *line, items []*item, action target.Action, code
 		switch {
 		case action == target.DeadLetter:
 			q.held--
-			q.bury(it, code)
+			q.deadLetter(it, code)
 		case action == target.Cut && q.o.shrink(it):
 			it.alone = true
 			l.items = append([]*item{it}, l.items...)
@@ -109,11 +109,11 @@ func (q *lockedQueue) condemn(l *line, items []*item, action target.Action, code
 	}
 }
 
-// bury makes it a dead letter, for the error of its last attempt.
-func (q *lockedQueue) bury(it *item, code levels.Code) {
+// deadLetter makes it a dead letter, for the error of its last attempt.
+func (q *lockedQueue) deadLetter(it *item, code levels.Code) {
 	q.o.dropped(it)
 	if it.owner.Live() {
-		q.o.Bury(it.owner, it.src, it.facts, *q.undelivered(code, it, it.err), it.attempts)
+		q.o.DeadLetter(it.owner, it.src, it.facts, *q.undelivered(code, it, it.err), it.attempts)
 	}
 }
 
@@ -121,7 +121,7 @@ func (q *lockedQueue) bury(it *item, code levels.Code) {
 // long.
 func (q *lockedQueue) giveUp(l *line, n int32, now time.Time) {
 	count := 0
-	for count < len(l.items) && q.self().overdue(l.items[count], target.Passing, now) {
+	for count < len(l.items) && q.self().overdue(l.items[count], target.Retriable, now) {
 		count++
 	}
 	if count == 0 {
@@ -134,7 +134,7 @@ func (q *lockedQueue) giveUp(l *line, n int32, now time.Time) {
 			it.err = errNotAcknowledged(now.Sub(it.since))
 		}
 		code := target.CodeOf(it.err)
-		q.bury(it, code)
+		q.deadLetter(it, code)
 	}
 	q.progressed(now)
 }

@@ -86,13 +86,13 @@ func (p *parkedOffsets) seen(rec *kgo.Record) {
 }
 
 // behind is how many offsets were parked that are not committed.
-func (p *parkedOffsets) behind(committed func(partition int32) int64) (behind int64, underway bool) {
+func (p *parkedOffsets) lag(committed func(partition int32) int64) (lag int64, underway bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for n, last := range p.last {
-		behind += max(0, last+1-committed(n))
+		lag += max(0, last+1-committed(n))
 	}
-	return behind, p.underway > 0
+	return lag, p.underway > 0
 }
 
 // closeGate has records parked from now on, on the parked partition where there are some
@@ -150,11 +150,11 @@ func (q *queue) look(committed kadm.OffsetResponses, now time.Time) (reopening b
 	if !q.target.Unavailable() {
 		return false
 	}
-	behind, underway := q.gate.parked.behind(func(n int32) int64 {
+	lag, underway := q.gate.parked.lag(func(n int32) int64 {
 		c, _ := committed.Lookup(q.o.parked, n)
 		return max(0, c.At)
 	})
-	switch q.target.Look(now, behind, underway) {
+	switch q.target.Look(now, lag, underway) {
 	case target.Send:
 		q.o.parkedPartitions.give(q.gate.placement.partitions)
 		q.gate.placement = placement{}

@@ -47,7 +47,7 @@ func (q *lockedQueue) expired(it *item, now time.Time) bool {
 	if r == nil {
 		return false
 	}
-	q.o.Bury(it.owner, it.src, it.facts, *r, it.attempts)
+	q.o.DeadLetter(it.owner, it.src, it.facts, *r, it.attempts)
 	return true
 }
 

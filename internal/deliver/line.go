@@ -190,7 +190,7 @@ func (q *lockedQueue) cull(l *line, now time.Time) {
 			return !q.o.shrink(it)
 		default:
 			it.err = fmt.Errorf("%w: more than %d bytes before compression", kerr.MessageTooLarge, int64(maxRecordBytes))
-			q.bury(it, levels.TooLarge)
+			q.deadLetter(it, levels.TooLarge)
 		}
 		q.held--
 		return true

@@ -138,13 +138,13 @@ func (q *lockedQueue) unlocated(now time.Time) {
 	code := target.CodeOf(q.place.answer)
 	switch {
 	case q.place.refused():
-		q.buryWaiting(len(q.waiting), code)
+		q.deadLetterWaiting(len(q.waiting), code)
 	case !q.place.missing():
 	case !q.place.awaited:
 		for _, it := range q.waiting {
 			it.err = fmt.Errorf("%w (%d other missing targets are waited for)", it.err, maxAwaited)
 		}
-		q.buryWaiting(len(q.waiting), code)
+		q.deadLetterWaiting(len(q.waiting), code)
 	case q.kind == direct && len(q.waiting) > 0 && q.o.missingHeld.Load() > missingHeld && !q.target.Parked():
 		q.closeGate(ByKey, q.place.answer)
 	default:
@@ -160,7 +160,7 @@ func (q *lockedQueue) expireMissing(now time.Time) {
 	for n < len(q.waiting) && q.self().overdue(q.waiting[n], target.Missing, now) {
 		n++
 	}
-	q.buryWaiting(n, code)
+	q.deadLetterWaiting(n, code)
 }
 
 // mayExpire reports whether records for a missing topic are given up: those for a
@@ -173,8 +173,8 @@ func (q *lockedQueue) mayExpire() bool {
 	return q.place.missing() && !q.target.Parked()
 }
 
-// buryWaiting makes dead letters of the first n records that wait.
-func (q *lockedQueue) buryWaiting(n int, code levels.Code) {
+// deadLetterWaiting makes dead letters of the first n records that wait.
+func (q *lockedQueue) deadLetterWaiting(n int, code levels.Code) {
 	if n == 0 {
 		return
 	}
@@ -184,7 +184,7 @@ func (q *lockedQueue) buryWaiting(n int, code levels.Code) {
 	q.progressed(time.Now())
 	q.tally()
 	for _, it := range items {
-		q.bury(it, code)
+		q.deadLetter(it, code)
 	}
 }
 
@@ -193,7 +193,7 @@ func (q *lockedQueue) buryWaiting(n int, code levels.Code) {
 func (q *lockedQueue) misplaced(it *item, now time.Time) {
 	if now.Sub(q.place.at) < absentFor {
 		it.err = fmt.Errorf("%s %d: the topic has %d partitions", levels.HeaderPartition, it.facts.Partition, len(q.lines))
-		q.bury(it, levels.BadPartition)
+		q.deadLetter(it, levels.BadPartition)
 		return
 	}
 	q.hold(it, now) // and those after it, until the answer comes

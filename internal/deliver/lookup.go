@@ -57,12 +57,12 @@ func (q *lockedQueue) learned(info topicInfo) {
 	q.missing.Store(s.missing())
 }
 
-// turned is the partition of a turn, ByKey while it is not known how many there are.
-func (q *queue) turned(turn int32) int32 {
+// stickyPartition is the partition of records without a key, ByKey while it is not known how many there are.
+func (q *queue) stickyPartition(sticky int32) int32 {
 	lq := q.lock()
 	defer lq.unlock()
 	if n := q.metadata.partitions; n > 0 {
-		return turn % n
+		return sticky % n
 	}
 	return ByKey
 }
@@ -155,8 +155,18 @@ func (o *Outbox) has(topic string, k kind) bool {
 	return o.queues[queueKey{topic, k}] != nil
 }
 
-// idle notes that nothing is left of a topic's queue of that kind. It needs o.mu.
-func (o *Outbox) idle(key queueKey) {
+// lockedOutbox is an outbox whose lock is held, as lockedQueue is a queue.
+type lockedOutbox Outbox
+
+func (o *Outbox) lock() *lockedOutbox {
+	o.mu.Lock()
+	return (*lockedOutbox)(o)
+}
+
+func (o *lockedOutbox) unlock() { o.mu.Unlock() }
+
+// idle notes that nothing is left of a topic's queue of that kind.
+func (o *lockedOutbox) idle(key queueKey) {
 	if o.topics == nil {
 		return
 	}
@@ -182,7 +192,7 @@ func (l *txnLoop) forget() {
 	delete(l.o.forgotten, l.kind)
 	l.o.mu.Unlock()
 	if len(topics) > 0 {
-		l.producers.Purge(topics...)
+		l.producers.ForgetTopics(topics...)
 	}
 }
 

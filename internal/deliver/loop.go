@@ -46,7 +46,7 @@ type txnLoop struct {
 	present string // the topic that was seen last to have a queue
 	rests   rests  // of sources, and of queues of the service's own topics
 	aborts  int    // in a row
-	turn    int32  // of the next transaction
+	sticky  int32  // of the next transaction
 	heavy   bool   // the last transaction was one of large records: small ones come first
 }
 
@@ -91,7 +91,7 @@ func (l *txnLoop) run() {
 // transact runs a transaction with the records that may go. It returns how long to wait
 // before the next; unless soon that wait ends with new records.
 func (l *txnLoop) transact() (wait time.Duration, soon bool) {
-	t := newTransaction(selection{parked: l.kind == again, light: l.heavy, rests: l.rests}, l.turn)
+	t := newTransaction(selection{parked: l.kind == again, light: l.heavy, rests: l.rests}, l.sticky)
 	l.write(t)
 	if t.light && t.empty() {
 		t.light = false
@@ -107,7 +107,7 @@ func (l *txnLoop) transact() (wait time.Duration, soon bool) {
 		}
 		return heldEvery, false
 	}
-	l.turn = (l.turn + 1) & 0xffff
+	l.sticky = (l.sticky + 1) & 0xffff
 	l.gather(t)
 	if l.await(t) {
 		l.commit(t)

@@ -127,7 +127,7 @@ func TestOneLetterHoldsUpNoOther(t *testing.T) {
 			if i == 20 {
 				value = poison
 			}
-			w.out.Bury(o, &kgo.Record{Value: []byte(value)}, Facts{Partition: ByKey}, Refusal{Code: levels.NoTarget, Detail: "none"}, 0)
+			w.out.DeadLetter(o, &kgo.Record{Value: []byte(value)}, Facts{Partition: ByKey}, Refusal{Code: levels.NoTarget, Detail: "none"}, 0)
 			owners = append(owners, o)
 		}
 		time.Sleep(5 * time.Second)

@@ -270,8 +270,8 @@ func (o *Outbox) Close() {
 	o.wg.Wait()
 }
 
-// Bury writes src to the dead letters. In transactions use Batch.Bury.
-func (o *Outbox) Bury(owner Owner, src *kgo.Record, f Facts, r Refusal, attempts int) {
+// DeadLetter writes src to the dead letters. In transactions use Batch.DeadLetter.
+func (o *Outbox) DeadLetter(owner Owner, src *kgo.Record, f Facts, r Refusal, attempts int) {
 	o.logDeadLetter(src, f, r)
 	it := item{owner: owner, src: src, facts: f, rec: record.Dead(src, o.dead, f, r, attempts), code: r.Code}
 	o.deadQueue.send(&it, time.Now())
@@ -319,14 +319,14 @@ func (o *Outbox) forgetIdle(now time.Time) {
 	if o.topics != nil {
 		o.topics.sweep(now)
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	lo := o.lock()
+	defer lo.unlock()
 	for key, q := range o.queues {
 		if q.kind == own || now.Sub(q.used) < askMissing || !q.empty() || now.Sub(q.used) < idleQueue && q.exists() {
 			continue
 		}
 		delete(o.queues, key)
-		o.idle(key)
+		lo.idle(key)
 		q.leave()
 	}
 }

@@ -180,12 +180,12 @@ func TestDeadTopicRefuses(t *testing.T) {
 		t.Run(err.Message, func(t *testing.T) {
 			virtual(t, Config{}, func(w *world) {
 				fault := w.refuse(w.names.Dead(), err)
-				bury := func(value string) *owner {
+				letter := func(value string) *owner {
 					o := new(owner)
-					w.out.Bury(o, &kgo.Record{Value: []byte(value)}, Facts{Partition: ByKey}, Refusal{Code: levels.NoTarget, Detail: "none"}, 0)
+					w.out.DeadLetter(o, &kgo.Record{Value: []byte(value)}, Facts{Partition: ByKey}, Refusal{Code: levels.NoTarget, Detail: "none"}, 0)
 					return o
 				}
-				dead := []*owner{bury("1"), bury("2")}
+				dead := []*owner{letter("1"), letter("2")}
 				time.Sleep(5 * time.Minute)
 				if n := told(dead); n != 0 {
 					t.Fatalf("%d records were let go that are nowhere", n)

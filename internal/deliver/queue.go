@@ -48,7 +48,7 @@ type queue struct {
 	place    place
 	waiting  []*item   // in order, until there is a line for them
 	lines    []line    // by partition
-	turn     int       // whose line the next records without a key go to
+	sticky   int       // whose line the next records without a key go to
 	held     int       // records in waiting and lines
 	inFlight int       // records in batches without an answer
 	room     int64     // bytes of a batch before compression
@@ -183,7 +183,7 @@ func (q *lockedQueue) partition(it *item) int32 {
 		return n
 	}
 	if it.rec.Key == nil {
-		return int32(q.turn % len(q.lines))
+		return int32(q.sticky % len(q.lines))
 	}
 	return int32(byKey.Partition(it.rec, len(q.lines)))
 }
@@ -195,7 +195,7 @@ var byKey = kgo.StickyKeyPartitioner(nil).ForTopic("")
 // rotate has the next records without a key go to the next partition. Those that
 // come due together stay together, so that batches are large in a release, and
 // single ones are spread.
-func (q *lockedQueue) rotate() { q.turn = (q.turn + 1) & 0xffff }
+func (q *lockedQueue) rotate() { q.sticky = (q.sticky + 1) & 0xffff }
 
 // Next implements produce.Feed.
 func (q *queue) Next(n int32) *produce.Batch {
@@ -297,7 +297,7 @@ func (q *lockedQueue) retryFailed(now time.Time) {
 
 // counts returns the counts that decide whether the target is stalled.
 func (q *lockedQueue) counts(now time.Time) target.Counts {
-	return target.Counts{Held: q.held, InFlight: q.inFlight, Sent: q.o.passed.Load(), Failing: q.behind(now)}
+	return target.Counts{Held: q.held, InFlight: q.inFlight, Sent: q.o.passed.Load(), Failing: q.failing(now)}
 }
 
 // cause returns why the target makes no progress, as far as its records tell.
@@ -318,7 +318,7 @@ func (q *lockedQueue) cause(now time.Time) error {
 
 // behind is how long the first record that failed has waited. A target that refuses
 // many single records makes progress, and may never catch up.
-func (q *lockedQueue) behind(now time.Time) (longest time.Duration) {
+func (q *lockedQueue) failing(now time.Time) (longest time.Duration) {
 	first := func(items []*item) {
 		if len(items) > 0 && !items[0].since.IsZero() {
 			longest = max(longest, now.Sub(items[0].since))

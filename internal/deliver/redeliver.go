@@ -31,14 +31,14 @@ func (b *Batch) Redeliver(owner Owner, parked *kgo.Record, targets *record.Targe
 	h := record.Read(parked.Headers)
 	f, err := record.UnparkInto(parked, h, src, b.target.topic)
 	if err != nil {
-		b.Bury(owner, parked, Facts{Partition: ByKey}, Refusal{Code: levels.Rejected, Detail: err.Error()})
+		b.DeadLetter(owner, parked, Facts{Partition: ByKey}, Refusal{Code: levels.Rejected, Detail: err.Error()})
 		return
 	}
 	if f.Topic != b.target.topic {
 		b.target = destination{f.Topic, targets.Check(f.Topic), b.o.resumed(f.Topic)}
 	}
 	if b.target.refusal != nil {
-		b.Bury(owner, src, f, *b.target.refusal)
+		b.DeadLetter(owner, src, f, *b.target.refusal)
 		return
 	}
 	it := b.deliver(owner, src, h, f)

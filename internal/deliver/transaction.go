@@ -37,7 +37,7 @@ type transaction struct {
 	selection
 	items    []*item // in the order in which they were written
 	producer *transact.Producer
-	turn     int32 // where its records without a key go, together
+	sticky   int32 // where its records without a key go, together
 
 	fault   error           // what it has to be aborted for, if it is no record's answer
 	outcome consume.Outcome // of the commit
@@ -57,8 +57,8 @@ const (
 	answerWithin = time.Second
 )
 
-func newTransaction(s selection, turn int32) *transaction {
-	return &transaction{selection: s, turn: turn, news: make(chan struct{}, 1)}
+func newTransaction(s selection, sticky int32) *transaction {
+	return &transaction{selection: s, sticky: sticky, news: make(chan struct{}, 1)}
 }
 
 // empty reports whether it has nothing to write, and not because something failed.
@@ -100,7 +100,7 @@ func (t *transaction) write(it *item, c candidate, o *Outbox, now time.Time) {
 		rec.Partition = it.facts.Partition
 	}
 	if rec.Partition == ByKey && rec.Key == nil {
-		rec.Partition = st.queue.turned(t.turn)
+		rec.Partition = st.queue.stickyPartition(t.sticky)
 	}
 	rec.Context = it
 	t.take(c)

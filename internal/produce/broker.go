@@ -85,12 +85,12 @@ func (b *broker) gather() (batches []sent) {
 	return batches
 }
 
-// take asks the feed whose turn it is for the partition's next batch. It returns
+// take asks the feed that is next for the partition's next batch. It returns
 // false when there is none to be sent now.
 func (b *broker) take(part *partition) (s sent, ok bool) {
 	p := b.p
 	p.mu.Lock()
-	next := part.turn()
+	next := part.nextFeed()
 	switch {
 	case part.unsent != nil:
 		s, part.unsent = *part.unsent, nil

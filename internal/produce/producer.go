@@ -167,10 +167,10 @@ func (p *Producer) Ready(name string, n int32, feed Feed) {
 	}
 }
 
-// turn returns which of the feeds that are ready is next, or -1. Where the answer to a
+// nextFeed returns which of the feeds that are ready is next, or -1. Where the answer to a
 // batch is not known, it is that batch's: the next one would get the same number, and the
 // broker would take the one for the other.
-func (part *partition) turn() int {
+func (part *partition) nextFeed() int {
 	switch {
 	case part.unknown != nil:
 		return slices.Index(part.ready, part.unknown.feed)
@@ -212,7 +212,7 @@ func (p *Producer) giveUp(part *partition) {
 // needs p.mu.
 func (p *Producer) schedule(part *partition) {
 	part.busy = false
-	if part.unsent == nil && part.turn() < 0 {
+	if part.unsent == nil && part.nextFeed() < 0 {
 		return
 	}
 	if part.leader < 0 {

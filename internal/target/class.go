@@ -13,9 +13,9 @@ import (
 type Class int
 
 const (
-	// Passing: the same write may succeed later. Unknown errors pass: a record is never
+	// Retriable: the same write may succeed later. So are unknown errors: a record is never
 	// dead-lettered for an unknown reason.
-	Passing Class = iota
+	Retriable Class = iota
 	// Missing: the topic does not exist; somebody may create it.
 	Missing
 	// Stale: what the client knows of the topic is out of date.
@@ -32,7 +32,7 @@ const (
 )
 
 var classNames = [...]string{
-	Passing: "passing", Missing: "missing", Stale: "stale", Partitions: "partitions", Size: "size", Denied: "denied", Refused: "refused",
+	Retriable: "retriable", Missing: "missing", Stale: "stale", Partitions: "partitions", Size: "size", Denied: "denied", Refused: "refused",
 }
 
 // String returns the class in words.
@@ -66,7 +66,7 @@ func Classify(err error) (Class, levels.Code) {
 	}
 	// INVALID_TIMESTAMP, too: records are stamped anew each time, and clocks are set
 	// right.
-	return Passing, levels.GaveUp
+	return Retriable, levels.GaveUp
 }
 
 // CodeOf returns the code of a record that is dead-lettered for err.

@@ -202,8 +202,8 @@ func (p *Producer) explain(err error) error {
 	return connect.GrantTransactions(err, p.cfg.Member)
 }
 
-// purge makes the client learn topics anew. It is not called within a transaction.
-func (p *Producer) purge(topics ...string) {
+// forgetTopics makes the client learn topics anew. It is not called within a transaction.
+func (p *Producer) forgetTopics(topics ...string) {
 	if p.client != nil {
 		p.client.PurgeTopicsFromProducing(topics...)
 		for _, topic := range topics {

@@ -36,10 +36,10 @@ const (
 // (add.partitions.to.txn.retry.backoff.ms). The group keeps the offsets that were
 // committed last, whichever id's transaction is marked as ended first.
 type Producers struct {
-	cfg    Config
-	all    []*Producer
-	former []*Producer // with ids of former versions; they only have their transactions ended
-	turns  turns
+	cfg      Config
+	all      []*Producer
+	former   []*Producer // with ids of former versions; they only have their transactions ended
+	rotation rotation
 }
 
 // Config says what a loop's producers are.
@@ -65,7 +65,7 @@ func New(ctx context.Context, cfg Config) *Producers {
 			ps.former = append(ps.former, &Producer{cfg: &ps.cfg, ctx: ctx, id: formerID(cfg.Member, name, i)})
 		}
 	}
-	ps.turns = newTurns(len(ps.all))
+	ps.rotation = newRotation(len(ps.all))
 	return ps
 }
 
@@ -112,10 +112,10 @@ func (ps *Producers) Start(ctx context.Context) error {
 }
 
 // current returns the producer that is in use, or will be.
-func (ps *Producers) current() *Producer { return ps.all[ps.turns[0]] }
+func (ps *Producers) current() *Producer { return ps.all[ps.rotation[0]] }
 
 // following returns the one that takes turns with it.
-func (ps *Producers) following() *Producer { return ps.all[ps.turns[1]] }
+func (ps *Producers) following() *Producer { return ps.all[ps.rotation[1]] }
 
 // Acquire begins a transaction and returns its producer. Its Ending or Abort follows, and
 // then Release or Retire. A producer that cannot begin is retired, and the next one tried;
@@ -139,7 +139,7 @@ func (ps *Producers) Acquire(ctx context.Context, variant int) (*Producer, error
 }
 
 // Release gives the current producer back, whose transaction has ended in a known way.
-func (ps *Producers) Release() { ps.turns.swap() }
+func (ps *Producers) Release() { ps.rotation.swap() }
 
 // Retire replaces the current producer: it is not known how its transaction ended, or the
 // broker may not be able to end it. That is found out in the background.
@@ -147,7 +147,7 @@ func (ps *Producers) Retire() {
 	p := ps.current()
 	p.close()
 	p.findOut()
-	ps.turns.replace(func(i int) bool { return ps.all[i].known() })
+	ps.rotation.replace(func(i int) bool { return ps.all[i].known() })
 }
 
 // BrokerGone notes that a broker has gone, and may not have marked the end of the last
@@ -163,10 +163,10 @@ func (ps *Producers) RewriteMarkers(ctx context.Context) {
 	}
 }
 
-// Purge makes all producers learn topics anew. It is not called within a transaction.
-func (ps *Producers) Purge(topics ...string) {
+// ForgetTopics makes all producers learn topics anew. It is not called within a transaction.
+func (ps *Producers) ForgetTopics(topics ...string) {
 	for _, p := range ps.all {
-		p.purge(topics...)
+		p.forgetTopics(topics...)
 	}
 }
 
@@ -185,12 +185,12 @@ func (ps *Producers) Close() {
 	}
 }
 
-// turns is the order in which producers are used, by their indices: the first two take
+// rotation is the order in which producers are used, by their indices: the first two take
 // turns, and the others are spare, the one that was retired last at the end.
-type turns []int
+type rotation []int
 
-func newTurns(n int) turns {
-	t := make(turns, n)
+func newRotation(n int) rotation {
+	t := make(rotation, n)
 	for i := range t {
 		t[i] = i
 	}
@@ -198,11 +198,11 @@ func newTurns(n int) turns {
 }
 
 // swap makes the second producer the first.
-func (t turns) swap() { t[0], t[1] = t[1], t[0] }
+func (t rotation) swap() { t[0], t[1] = t[1], t[0] }
 
 // replace moves the first producer to the end, and puts a spare in its place: the first
 // that is ready, or else the one that was retired longest ago.
-func (t turns) replace(ready func(i int) bool) {
+func (t rotation) replace(ready func(i int) bool) {
 	spare := 2 + max(0, slices.IndexFunc(t[2:], ready))
 	first := t[0]
 	t[0] = t[spare]

@@ -38,7 +38,7 @@ func TestTransactionalIDsAreUnambiguous(t *testing.T) {
 // TestTurns: two producers take turns. One that is replaced is used again after all
 // others, and one whose last outcome is not known yet only when there is no other.
 func TestTurns(t *testing.T) {
-	turns := newTurns(5)
+	turns := newRotation(5)
 	busy := make(map[int]bool)
 	for _, step := range []struct {
 		do   string
