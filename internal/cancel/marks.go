@@ -30,6 +30,11 @@ const (
 	// fetchWait is how long an idle fetch waits at the broker. The first mark ends it. A
 	// partition that is added joins with the next fetch, and records wait for that.
 	fetchWait = 5 * time.Second
+	// restEvery is the pause after a fetch of fewer marks than restBelow, so that cancels that
+	// come one by one do not cost a fetch each. A mark is known two pauses later, which
+	// Notice has room for.
+	restEvery = 50 * time.Millisecond
+	restBelow = 1000
 	// followAgain is the pause before a topic that cannot be read is read again, and
 	// absentAgain before the reader asks again for one that does not exist.
 	followAgain = 250 * time.Millisecond
@@ -250,6 +255,13 @@ func (m *Marks) follow(ctx context.Context) error {
 			return fmt.Errorf("read %s: %w", m.topic, connect.GrantTopic(err, connect.Read, m.topic))
 		}
 		m.take(fetches)
+		if fetches.NumRecords() >= restBelow {
+			continue
+		}
+		select {
+		case <-time.After(restEvery):
+		case <-ctx.Done():
+		}
 	}
 }
 
