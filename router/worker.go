@@ -50,6 +50,7 @@ func (w *worker) Handle(works []*consume.Work) {
 		}
 		return
 	}
+	last.Noted()
 	batch := w.outbox.NewBatch(len(works))
 	for i, work := range works {
 		if done != nil && done.settles(i, work, batch) {

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/offsets"
 )
 
@@ -42,8 +43,8 @@ const (
 
 // Gate knows up to which time all cancels are known that the inbox has accepted, for each of
 // its partitions. It looks while records ask for it, and never otherwise: at the end of the inbox,
-// until the router's group has committed that, and at the end of the cancel topic, until the marks
-// are read to there. All that the inbox had accepted before the look is known then.
+// until the router's group has seen that (consume.NotedUpTo), and at the end of the cancel topic,
+// until the marks are read to there. All that the inbox had accepted before the look is known then.
 type Gate struct {
 	inbox, group string
 	marks        *Marks
@@ -232,7 +233,7 @@ func (g *Gate) look(ctx context.Context, adm *kadm.Client, p *passing) error {
 		start, _ := starts.Lookup(g.inbox, int32(n))
 		now[n] = spot{end: end.Offset, passed: max(0, start.Offset)}
 		if c, ok := commits.Lookup(g.inbox, int32(n)); ok && c.Err == nil {
-			now[n].passed = max(now[n].passed, c.At)
+			now[n].passed = max(now[n].passed, consume.NotedUpTo(c.At, c.Metadata))
 		}
 	}
 	k, lagging := p.look(now, begun, g.marks.stalls())

@@ -16,6 +16,7 @@ type progress struct {
 	listed     int64           // the same when the commit was made that lists those ahead
 	unstamped  int64           // the last offset of a record that the broker has not stamped
 	marksDirty bool            // what is first seen is not in the commit yet
+	noted      noted           // see Work.Noted
 	refused    refusal         // of its commits
 }
 
@@ -30,7 +31,8 @@ type prefix struct {
 	// finished is progress.finished when it was made.
 	told     []*Work
 	finished int64
-	padded   bool // to find out how long metadata may be; see metadataLimit
+	noted    int64 // that meta tells
+	padded   bool  // to find out how long metadata may be; see metadataLimit
 }
 
 // terms are what a commit of a lane depends on apart from its works.
@@ -58,7 +60,7 @@ func (s *progress) mayOvertake(q *dueQueue, w *Work, bits int64) bool {
 
 // news says whether there is anything to commit that the last commit had not.
 func (s *progress) news(q *dueQueue, t terms) bool {
-	return s.marksDirty ||
+	return s.marksDirty || s.noted.news(s.committed.Offset) ||
 		len(q.works) > 0 && q.works[0].state == done && (!t.transactional || q.works[0].marker()) ||
 		!t.transactional && (q.overtaken > 0 || t.leaving) && s.finished != s.listed
 }
@@ -77,6 +79,10 @@ func (s *progress) upTo(q *dueQueue, n int, all bool, t terms) prefix {
 	p.meta = t.id
 	if s.refused.bare {
 		return p
+	}
+	if at := q.behindMarkers(s.noted.at); at > p.at.Offset {
+		p.noted = at
+		p.meta += " " + formatNoted(p.noted)
 	}
 	if t.marks && s.unstamped >= p.at.Offset { // else there is nothing to mark
 		p.meta += " " + formatMarks(q.works[p.n:])
@@ -144,6 +150,7 @@ func (s *progress) commit(q *dueQueue, p prefix) (held, overdue, overtook int) {
 	q.drop(p.n)
 	s.refused = refusal{bare: s.refused.bare}
 	s.committed = p.at
+	s.noted.told = max(s.noted.told, p.noted)
 	s.ahead.handled = s.ahead.handled[s.ahead.below(p.at.Offset):]
 	return held, overdue, overtook
 }

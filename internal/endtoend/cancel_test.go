@@ -273,6 +273,40 @@ func TestCancelStall(t *testing.T) {
 	})
 }
 
+// TestCancelBehindWaiting: a record of the inbox that waits for its target does not hide which
+// cancels the router has seen behind it. So names that do not exist, asked for without a delay, make
+// no record with an id late.
+func TestCancelBehindWaiting(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery change, slack time.Duration) {
+		virtual(t, "1s 10s", []string{"orders"}, func(w *world) {
+			s := w.serve("one", delivery, missingWait(20*time.Second))
+			defer s.stop()
+			s.joined()
+			got := w.watchCommitted("orders")
+			var want []string
+			for i := range 200 {
+				n := strconv.Itoa(i)
+				w.send(
+					w.request("0", "missing-"+n, keyOn(badPartition), n),
+					w.request("1s", "orders", keyOn(i%2), n, named(n)),
+				)
+				want = append(want, n)
+				time.Sleep(100 * time.Millisecond)
+			}
+			w.send(w.request("10s", "orders", keyOn(badPartition), "cancelled", named("cancelled")))
+			time.Sleep(5 * time.Second)
+			w.send(w.cancel("cancelled", keyOn(badPartition)))
+			time.Sleep(30 * time.Second)
+			for _, a := range got.now() {
+				if a.late() > slack+100*time.Millisecond {
+					t.Errorf("%s was %v late", a.Value, a.late())
+				}
+			}
+			checkArrived(t, got.now(), want...)
+		})
+	})
+}
+
 // TestCancelUnreadable: while the cancel topic cannot be read, a record with an id of its own
 // waits and the instance is not ready; nothing is lost when it can be read again.
 func TestCancelUnreadable(t *testing.T) {
