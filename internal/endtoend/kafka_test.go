@@ -70,7 +70,7 @@ type cluster struct {
 // newCluster makes targets on the broker, stamped by it, with four partitions.
 func newCluster(t *testing.T, targets ...string) *cluster {
 	t.Helper()
-	c := &cluster{T: t, names: levels.Names{Prefix: "delay-" + strings.ToLower(t.Name())}}
+	c := &cluster{T: t, names: levels.Names{Prefix: "delay-" + strings.ReplaceAll(strings.ToLower(t.Name()), "/", "-")}}
 	c.client = c.newClient(kgo.RecordPartitioner(record.Partitioner()))
 	c.adm = kadm.NewClient(c.client)
 	stamped := "LogAppendTime"

@@ -3,6 +3,7 @@
 package kafkatest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -23,6 +24,8 @@ type Config struct {
 	// Nodes is how many nodes the cluster has, each a broker and a controller:
 	// 1 (also for 0) or 3.
 	Nodes int
+	// Version is the Apache Kafka that is run; "" is [Version].
+	Version string
 	// Properties are broker settings for every node, over those that this package
 	// sets for a small cluster that starts fast.
 	Properties map[string]string
@@ -48,6 +51,9 @@ type Option func(*Config)
 
 // Nodes sets the number of nodes: 1 (default) or 3.
 func Nodes(n int) Option { return func(c *Config) { c.Nodes = n } }
+
+// Of sets the version of Apache Kafka that is run.
+func Of(version string) Option { return func(c *Config) { c.Version = version } }
 
 // Property sets a broker setting on every node.
 func Property(key, value string) Option {
@@ -88,7 +94,7 @@ func Start(tb testing.TB, opts ...Option) *Cluster {
 // dir, and addr is where clients reach it.
 func StartBroker(tb testing.TB, id int32, addr, dir string, properties map[string]string) *Cluster {
 	tb.Helper()
-	c, err := launch(tb.Context(), []*node{{id: id, addr: addr, dir: dir, properties: properties}})
+	c, err := launch(tb.Context(), Version, []*node{{id: id, addr: addr, dir: dir, properties: properties}})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -151,7 +157,7 @@ func Launch(ctx context.Context, dir string, cfg Config) (*Cluster, error) {
 		}
 		maps.Copy(n.properties, cfg.Properties)
 	}
-	c, err := launch(ctx, nodes)
+	c, err := launch(ctx, cmp.Or(cfg.Version, Version), nodes)
 	if err != nil {
 		return nil, err
 	}
@@ -161,12 +167,12 @@ func Launch(ctx context.Context, dir string, cfg Config) (*Cluster, error) {
 }
 
 // launch formats and starts the nodes, and waits until they are ready.
-func launch(ctx context.Context, nodes []*node) (*Cluster, error) {
+func launch(ctx context.Context, version string, nodes []*node) (*Cluster, error) {
 	java, err := exec.LookPath("java")
 	if err != nil {
 		return nil, fmt.Errorf("start kafka: %w (install Java 17 or later)", err)
 	}
-	jars, err := Jars(ctx)
+	jars, err := jarsOf(ctx, version)
 	if err != nil {
 		return nil, err
 	}

@@ -16,3 +16,9 @@ package kafkatest
 
 // Version is the Apache Kafka that is run, also by docker-compose.yml.
 const Version = "4.3.0"
+
+// The oldest Apache Kafka that delayd is tested on, in each delivery; see docs/design.md.
+const (
+	OldestAtLeastOnce = "3.6.2"
+	OldestExactlyOnce = "4.0.0"
+)
