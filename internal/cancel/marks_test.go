@@ -70,9 +70,7 @@ func marksRead(t *testing.T, env *fakekafka.Env) {
 	if _, err := env.Admin.DeleteRecords(ctx, deleted); err != nil {
 		t.Fatal(err)
 	}
-	m.mu.Lock()
-	m.next[0] = 10 // as if it had lagged
-	m.mu.Unlock()
+	m.progress.advance(map[int32]int64{0: 10}) // as if it had lagged
 	read()
 	s := record.Subject{ID: []byte("7"), Key: []byte("k"), Accepted: now - 1}
 	if !m.Hit(&s) {
