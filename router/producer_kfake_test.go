@@ -358,7 +358,7 @@ func TestProducerNamesTheClientsError(t *testing.T) {
 		if _, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Second); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.producer.faults.latest(); err != nil {
+		if err := r.producer.writer.faults.latest(); err != nil {
 			t.Errorf("what has healed is still said: %v", err)
 		}
 	}, dial)
