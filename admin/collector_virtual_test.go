@@ -12,18 +12,19 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/fakekafka"
 )
 
 // dark is a network on which one broker can be cut off: what is sent there goes
 // nowhere, on the connections that there are and on new ones, and nothing is refused.
 type dark struct {
-	kfake.VirtualNetwork
+	*kfake.VirtualNetwork
 	addr string
 	cut  atomic.Bool
 }
@@ -67,11 +68,9 @@ func (d *dark) pass(to io.Writer, from io.Reader) {
 // A scrape is answered in time while a broker is cut off, with the counts of the last
 // time that all of them answered, and how old those are.
 func TestCollectorWithABrokerCutOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var network dark
-		broker := fake(t, kfake.ListenFn(network.Listen), kfake.NumBrokers(3), kfake.Ports(9092, 9093, 9094))
-		network.addr = broker.ListenAddrs()[1]
-		cl := client(t, broker.ListenAddrs(), kgo.Dialer(network.dial), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	fakekafka.Run(t, fakekafka.Config{Brokers: 3}, func(t *testing.T, env *fakekafka.Env) {
+		network := &dark{VirtualNetwork: env.Network, addr: env.Cluster.ListenAddrs()[1]}
+		cl := client(t, env.Cluster.ListenAddrs(), kgo.Dialer(network.dial), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 		spec := small(t)
 		everything(t, cl, spec)
 		appendAt(t, cl, "delay.level.5s", 0, time.Now().Add(-time.Hour))

@@ -6,7 +6,6 @@ import (
 	"net"
 	"strconv"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/fakekafka"
 )
 
 // These tests run on virtual time. What a test starts has to end before it does.
@@ -21,11 +22,9 @@ import (
 // onVirtualTime runs a test with a cluster of one broker and a client of it.
 func onVirtualTime(t *testing.T, test func(t *testing.T, broker *kfake.Cluster, cl *kgo.Client)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		var network kfake.VirtualNetwork
-		broker := fake(t, kfake.ListenFn(network.Listen))
-		cl := client(t, broker.ListenAddrs(), kgo.Dialer(network.DialContext), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-		test(t, broker, cl)
+	fakekafka.Run(t, fakekafka.Config{}, func(t *testing.T, env *fakekafka.Env) {
+		cl := client(t, env.Cluster.ListenAddrs(), kgo.Dialer(env.Network.DialContext), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		test(t, env.Cluster, cl)
 	})
 }
 

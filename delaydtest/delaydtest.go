@@ -27,13 +27,13 @@ package delaydtest
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/internal/fakekafka"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -49,9 +49,6 @@ const (
 
 	// startWithin bounds, in virtual time, how long a service may take to be ready.
 	startWithin = 2 * time.Minute
-
-	// port is the broker's, on a network in memory.
-	port = 9092
 )
 
 // Config says what the broker has. The zero value is the default ladder under the
@@ -81,7 +78,8 @@ type Env struct {
 	// Network is what Opts connects by, for tests that wrap it to lose connections.
 	Network *kfake.VirtualNetwork
 
-	t *testing.T
+	fake *fakekafka.Env
+	t    *testing.T
 }
 
 // Run runs test in a bubble of virtual time in which a broker has the topics that cfg
@@ -97,8 +95,11 @@ func run(t *testing.T, tagged bool, cfg Config, test func(t *testing.T, env *Env
 	if !tagged {
 		t.Fatal(missingTag)
 	}
-	synctest.Test(t, func(t *testing.T) {
-		test(t, newEnv(t, cfg))
+	if cfg.Partitions == 0 {
+		cfg.Partitions = DefaultPartitions
+	}
+	fakekafka.Run(t, fakekafka.Config{Topics: cfg.Topics, Partitions: cfg.Partitions}, func(t *testing.T, fake *fakekafka.Env) {
+		test(t, newEnv(t, cfg, fake))
 	})
 }
 
@@ -108,36 +109,25 @@ func run(t *testing.T, tagged bool, cfg Config, test func(t *testing.T, env *Env
 const missingTag = "delaydtest: virtual time needs the build tag synctests, which makes franz-go's mutexes visible to testing/synctest; " +
 	"run go test -tags synctests, or set GOFLAGS=-tags=synctests"
 
-// newEnv starts the broker. It ends with t.
-func newEnv(t *testing.T, cfg Config) *Env {
+// newEnv creates the service's topics.
+func newEnv(t *testing.T, cfg Config, fake *fakekafka.Env) *Env {
 	t.Helper()
-	if cfg.Partitions == 0 {
-		cfg.Partitions = DefaultPartitions
-	}
 	if cfg.Prefix == "" {
 		cfg.Prefix = levels.DefaultPrefix
 	}
-	env := &Env{t: t, Ladder: levels.Default(), Names: levels.Names{Prefix: cfg.Prefix}, Network: new(kfake.VirtualNetwork)}
-	var err error
+	ladder := levels.Default()
 	if cfg.Levels != "" {
-		if env.Ladder, err = levels.Parse(cfg.Levels); err != nil {
+		var err error
+		if ladder, err = levels.Parse(cfg.Levels); err != nil {
 			t.Fatalf("delaydtest: Config.Levels: %v", err)
 		}
 	}
-	env.Cluster, err = kfake.NewCluster(
-		kfake.NumBrokers(1), kfake.ListenFn(env.Network.Listen), kfake.Ports(port),
-		kfake.SeedTopics(cfg.Partitions, cfg.Topics...),
-	)
-	if err != nil {
-		t.Fatalf("delaydtest: start the broker: %v", err)
-	}
-	t.Cleanup(env.Cluster.Close)
 	// Keys have the partitions that the service gives them.
-	env.Client, err = kgo.NewClient(append(env.Opts(), kgo.ProducerLinger(0), kgo.RecordPartitioner(record.Partitioner()))...)
-	if err != nil {
-		t.Fatalf("delaydtest: connect to the broker: %v", err)
+	fake.Connect(kgo.FetchMaxWait(idleFetch), kgo.ProducerLinger(0), kgo.RecordPartitioner(record.Partitioner()))
+	env := &Env{
+		Ladder: ladder, Names: levels.Names{Prefix: cfg.Prefix},
+		Client: fake.Client, Cluster: fake.Cluster, Network: fake.Network, fake: fake, t: t,
 	}
-	t.Cleanup(env.Client.Close)
 	spec := admin.Spec{Ladder: env.Ladder, Names: env.Names, Partitions: cfg.Partitions, Replicas: admin.BrokerDefault}
 	if _, err := admin.Ensure(t.Context(), env.Client, spec); err != nil {
 		t.Fatalf("delaydtest: create the service's topics: %v", err)
@@ -150,11 +140,7 @@ func newEnv(t *testing.T, cfg Config) *Env {
 // virtual time cost seconds. A test that reads transactions appends
 // kgo.FetchMaxWait(200*time.Millisecond): kfake can forget to wake a fetch when a
 // transaction ends.
-func (e *Env) Opts() []kgo.Opt {
-	return []kgo.Opt{
-		kgo.SeedBrokers(e.Cluster.ListenAddrs()...), kgo.Dialer(e.Network.DialContext), kgo.FetchMaxWait(idleFetch),
-	}
-}
+func (e *Env) Opts() []kgo.Opt { return append(e.fake.Opts(), kgo.FetchMaxWait(idleFetch)) }
 
 // Service is a forwarder.Forwarder, a router.Router, or whatever else runs until its
 // context ends.

@@ -8,30 +8,15 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
-	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
 
 const (
-	// producerClientID names the client of a Producer to the brokers.
-	producerClientID = "delayd-producer"
-
 	// clampWarningEvery bounds how often a Producer warns that it clamps.
 	clampWarningEvery = time.Minute
-
-	// deliveryTimeout is the default of kgo.RecordDeliveryTimeout, that of
-	// delivery.timeout.ms in Kafka's own producer.
-	deliveryTimeout = 2 * time.Minute
-
-	// answerGrace is for how much longer than kgo.RecordDeliveryTimeout an answer is
-	// waited for. The client's own answer is better: it says that a record will not be
-	// written any more. It has none for a record that was sent to a broker which went
-	// away: that one is tried until the broker is back.
-	answerGrace = 5 * time.Second
 
 	// unknownPlace is the partition and the offset of a record that is not written.
 	unknownPlace = -1
@@ -99,15 +84,9 @@ type Receipt struct {
 // All methods can be called from several goroutines.
 type Producer struct {
 	sending sending
-	client  *kgo.Client
-	faults  *faults
-	exists  *existing     // nil: targets are not checked
-	bound   time.Duration // of a wait whose context has none; 0 is without end
+	writer  *writer
+	exists  *existing // nil: targets are not checked
 	log     zerolog.Logger
-	// room has an element for each record in flight. franz-go has such a limit
-	// too, but only a record's own context ends the wait for it, and that
-	// context must not end once the record is on its way; see SendAsync.
-	room chan struct{}
 }
 
 // NewProducer returns a producer with the brokers and whatever else opts say,
@@ -136,32 +115,14 @@ func newProducer(cfg ProducerConfig, opts []kgo.Opt) (*Producer, error) {
 	if err := connect.Refuse(opts, connect.ForProducer); err != nil {
 		return nil, err
 	}
-	faults := newFaults()
-	all := connect.Options(nil, producerClientID, cfg.Log)
-	all = append(all,
-		kgo.ProducerLinger(0), // a delay is counted from acceptance: nothing is gained by waiting first
-		kgo.RecordDeliveryTimeout(deliveryTimeout),
-		kgo.WithHooks(faults))
-	all = append(all, opts...)
-	all = append(all, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(record.Partitioner()))
-	client, err := kgo.NewClient(all...)
+	w, err := newWriter(s.policy.Names, cfg.Log, opts)
 	if err != nil {
 		return nil, err
 	}
-	p := &Producer{
-		sending: s,
-		client:  client,
-		faults:  faults,
-		log:     cfg.Log.Sample(&zerolog.BurstSampler{Burst: 1, Period: clampWarningEvery}),
-	}
+	p := &Producer{sending: s, writer: w, log: cfg.Log.Sample(&zerolog.BurstSampler{Burst: 1, Period: clampWarningEvery})}
 	if cfg.CheckTarget {
-		p.exists = newExisting(client)
+		p.exists = newExisting(w.client)
 	}
-	if timeout, _ := client.OptValue(kgo.RecordDeliveryTimeout).(time.Duration); timeout > 0 {
-		p.bound = timeout + answerGrace
-	}
-	inFlight, _ := client.OptValue(kgo.MaxBufferedRecords).(int64)
-	p.room = make(chan struct{}, max(inFlight, 1))
 	return p, nil
 }
 
@@ -205,7 +166,7 @@ func (p *Producer) sendWait(ctx context.Context, rec *kgo.Record, wish wish) (Re
 // await waits for a record that send takes. fail adds to the error of a wait what it was
 // for.
 func (p *Producer) await(ctx context.Context, fail func(error) error, send func(context.Context, func(Receipt, error)) Receipt) (Receipt, error) {
-	ctx, cancel := p.bounded(ctx)
+	ctx, cancel := p.writer.bounded(ctx)
 	defer cancel()
 	type result struct {
 		receipt Receipt
@@ -222,7 +183,7 @@ func (p *Producer) await(ctx context.Context, fail func(error) error, send func(
 	case r := <-done: // both at once: what is known is better than what is not
 		return r.receipt, r.err
 	default:
-		err := p.explain(fmt.Errorf("%w; the record may still be written", context.Cause(ctx)))
+		err := p.writer.explain(fmt.Errorf("%w; the record may still be written", context.Cause(ctx)))
 		return taken, fail(err)
 	}
 }
@@ -283,21 +244,21 @@ func (p *Producer) put(ctx context.Context, made prepared, err error, fail func(
 	if err == nil {
 		err = p.admit(ctx, made.target)
 	}
+	if err == nil {
+		err = p.writer.write(ctx, made.record, func(err error) {
+			if err != nil {
+				callback(made.receipt, fail(err))
+				return
+			}
+			receipt := made.receipt
+			receipt.Partition, receipt.Offset = made.record.Partition, made.record.Offset
+			receipt.Due = made.due(time.Now())
+			callback(receipt, nil)
+		})
+	}
 	if err != nil {
 		callback(made.receipt, fail(err))
-		return made.receipt
 	}
-	p.client.Produce(context.WithoutCancel(ctx), made.record, func(written *kgo.Record, err error) {
-		<-p.room
-		if err != nil {
-			callback(made.receipt, fail(p.writeError(written.Topic, err)))
-			return
-		}
-		receipt := made.receipt
-		receipt.Partition, receipt.Offset = written.Partition, written.Offset
-		receipt.Due = made.due(time.Now())
-		callback(receipt, nil)
-	})
 	return made.receipt
 }
 
@@ -330,21 +291,10 @@ func (p *Producer) prepareOnly(rec *kgo.Record, wish wish, now time.Time) (*kgo.
 // the records that are left fail, and the error says how many they are. Without a
 // deadline in ctx it ends when Send would.
 func (p *Producer) Close(ctx context.Context) error {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	defer p.client.Close()
-	if err := p.client.Flush(ctx); err != nil {
-		return fmt.Errorf("close producer: %d records are not acknowledged: %w", p.client.BufferedProduceRecords(), p.explain(err))
+	if err := p.writer.close(ctx); err != nil {
+		return fmt.Errorf("close producer: %w", err)
 	}
 	return nil
-}
-
-// bounded is ctx, with a deadline in any case where there is one for records.
-func (p *Producer) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, has := ctx.Deadline(); has || p.bound == 0 {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeout(ctx, p.bound)
 }
 
 // prepare decides what to write, and warns where that is less than was asked for.
@@ -357,60 +307,22 @@ func (p *Producer) prepare(rec *kgo.Record, wish wish, now time.Time) (prepared,
 	return made, err
 }
 
-// admit waits until a record for a target may be written.
+// admit returns an error where a record for a target may not be written.
 func (p *Producer) admit(ctx context.Context, target string) error {
 	if ctx.Err() != nil { // with room too: select would toss a coin
 		return context.Cause(ctx)
 	}
-	if p.exists != nil && target != "" { // a dead letter has none
-		bounded, cancel := p.bounded(ctx)
-		defer cancel()
-		if err := p.exists.check(bounded, target); err != nil {
-			return p.explain(err)
-		}
-	}
-	return p.takeRoom(ctx)
-}
-
-// takeRoom waits until one more record may be in flight.
-func (p *Producer) takeRoom(ctx context.Context) error {
-	select {
-	case p.room <- struct{}{}:
+	if p.exists == nil || target == "" { // a dead letter has none
 		return nil
-	case <-ctx.Done():
-		return p.explain(fmt.Errorf("%d records are in flight: %w; send fewer at a time, or raise kgo.MaxBufferedRecords",
-			cap(p.room), context.Cause(ctx)))
 	}
+	ctx, cancel := p.writer.bounded(ctx)
+	defer cancel()
+	if err := p.exists.check(ctx, target); err != nil {
+		return p.writer.explain(err)
+	}
+	return nil
 }
 
 func sendError(rec *kgo.Record, wish wish, cause error) error {
 	return fmt.Errorf("send%s with %s: %w", toward("to", rec), wish, cause)
-}
-
-// explain adds to a wait that ended what last failed between the client and the brokers.
-func (p *Producer) explain(cause error) error {
-	if !errors.Is(cause, context.DeadlineExceeded) && !errors.Is(cause, context.Canceled) && !errors.Is(cause, kgo.ErrRecordTimeout) {
-		return cause
-	}
-	if last := p.faults.latest(); last != nil {
-		return fmt.Errorf("%w; the client's last error: %w", cause, last)
-	}
-	return cause
-}
-
-// writeError says what to do about an error of the client's, where that is known.
-func (p *Producer) writeError(topic string, cause error) error {
-	fix := ""
-	switch {
-	case errors.Is(cause, kerr.UnknownTopicOrPartition), errors.Is(cause, kerr.UnknownTopicID):
-		fix = "; create the topic"
-		if p.sending.policy.Names.Owns(topic) {
-			fix = "; create the topics with delayd admin provision or admin.Ensure, and use the Ladder and Names of the service"
-		}
-	case errors.Is(cause, kerr.MessageTooLarge):
-		fix = "; send a smaller record, or raise the topic's max.message.bytes and kgo.ProducerBatchMaxBytes"
-	case errors.Is(cause, kgo.ErrClientClosed):
-		fix = "; the producer is closed"
-	}
-	return fmt.Errorf("write to topic %s: %w%s", topic, p.explain(connect.GrantWrite(cause, topic)), fix)
 }

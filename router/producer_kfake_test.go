@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,6 +21,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/internal/fakekafka"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -31,9 +31,8 @@ const partitions = 4
 
 // rig is a broker on virtual time and a producer to it.
 type rig struct {
+	*fakekafka.Env
 	t        *testing.T
-	cluster  *kfake.Cluster
-	network  *kfake.VirtualNetwork
 	producer *Producer
 }
 
@@ -41,30 +40,21 @@ type rig struct {
 // delay.level.1s, delay.level.10s and delay.dead.
 func onVirtualTime(t *testing.T, cfg ProducerConfig, test func(*testing.T, *rig), opts ...kgo.Opt) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		r := &rig{t: t, network: new(kfake.VirtualNetwork)}
-		var err error
-		r.cluster, err = kfake.NewCluster(
-			kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(r.network.Listen),
-			kfake.SeedTopics(partitions, "orders", "delay.level.1s", "delay.level.10s", "delay.dead"))
+	cluster := fakekafka.Config{Partitions: partitions, Topics: []string{"orders", "delay.level.1s", "delay.level.10s", "delay.dead"}}
+	fakekafka.Run(t, cluster, func(t *testing.T, env *fakekafka.Env) {
+		producer, err := NewProducer(cfg, append(env.Opts(), opts...)...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer r.cluster.Close()
-		opts = append([]kgo.Opt{kgo.SeedBrokers(r.cluster.ListenAddrs()...), kgo.Dialer(r.network.DialContext)}, opts...)
-		if r.producer, err = NewProducer(cfg, opts...); err != nil {
-			t.Fatal(err)
-		}
-		defer r.producer.Close(t.Context())
-		test(t, r)
+		defer producer.Close(t.Context())
+		test(t, &rig{env, t, producer})
 	})
 }
 
 // read is the first n records of a topic.
 func (r *rig) read(topic string, n int) []*kgo.Record {
 	r.t.Helper()
-	consumer, err := kgo.NewClient(kgo.SeedBrokers(r.cluster.ListenAddrs()...), kgo.Dialer(r.network.DialContext),
-		kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	consumer, err := kgo.NewClient(append(r.Opts(), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -85,7 +75,7 @@ func (r *rig) read(topic string, n int) []*kgo.Record {
 // count is how many records a topic has.
 func (r *rig) count(topic string) int {
 	n := 0
-	for _, p := range r.cluster.PartitionInfos(topic) {
+	for _, p := range r.Cluster.PartitionInfos(topic) {
 		n += int(p.HighWatermark)
 	}
 	return n
@@ -94,7 +84,7 @@ func (r *rig) count(topic string) int {
 // refuseWrites makes the broker answer every write to a topic with an error that
 // could heal, until the handle is removed.
 func (r *rig) refuseWrites(topic string) *kfake.FaultHandle {
-	return r.cluster.Fault(kfake.Fault{
+	return r.Cluster.Fault(kfake.Fault{
 		Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.NotEnoughReplicas, Count: -1,
 	})
 }
@@ -135,7 +125,7 @@ func TestProducerWritesToTheTarget(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for _, p := range r.cluster.PartitionInfos("orders") {
+		for _, p := range r.Cluster.PartitionInfos("orders") {
 			if p.HighWatermark != 1 {
 				t.Errorf("partition %d has %d records, want the one that asked for it", p.Partition, p.HighWatermark)
 			}
@@ -184,7 +174,7 @@ func TestProducerTriesAgainSoon(t *testing.T) {
 		if _, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Second); err != nil {
 			t.Fatal(err)
 		}
-		r.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "delay.level.1s", Err: kerr.NotLeaderForPartition})
+		r.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "delay.level.1s", Err: kerr.NotLeaderForPartition})
 		start := time.Now()
 		if _, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Second); err != nil {
 			t.Fatal(err)
@@ -356,7 +346,7 @@ func TestProducerNamesTheClientsError(t *testing.T) {
 		return network.DialContext(ctx, proto, addr)
 	})
 	onVirtualTime(t, ProducerConfig{CheckTarget: true}, func(t *testing.T, r *rig) {
-		network = r.network
+		network = r.Network
 		away.Store(true)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
@@ -368,13 +358,13 @@ func TestProducerNamesTheClientsError(t *testing.T) {
 		if _, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Second); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.producer.faults.latest(); err != nil {
+		if err := r.producer.writer.faults.latest(); err != nil {
 			t.Errorf("what has healed is still said: %v", err)
 		}
 	}, dial)
 
 	onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
-		network = r.network
+		network = r.Network
 		away.Store(true)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
@@ -418,8 +408,8 @@ func TestProducerIsBounded(t *testing.T) {
 		if _, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Second); err != nil {
 			t.Fatal(err)
 		}
-		r.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-			r.cluster.KeepControl()
+		r.Cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+			r.Cluster.KeepControl()
 			return nil, errors.New("the broker went away"), true
 		})
 		start := time.Now()
@@ -438,8 +428,8 @@ func TestProducerIsBounded(t *testing.T) {
 func TestProducerChecksTargets(t *testing.T) {
 	onVirtualTime(t, ProducerConfig{CheckTarget: true}, func(t *testing.T, r *rig) {
 		asked := 0
-		r.cluster.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
-			r.cluster.KeepControl()
+		r.Cluster.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			r.Cluster.KeepControl()
 			for _, topic := range req.(*kmsg.MetadataRequest).Topics {
 				if topic.Topic != nil && *topic.Topic == "orders" {
 					asked++
@@ -463,7 +453,7 @@ func TestProducerChecksTargets(t *testing.T) {
 		if asked != 1 {
 			t.Errorf("the target was looked up %d times, want once", asked)
 		}
-		if err := r.cluster.CreateTopic("order", 1, nil); err != nil {
+		if err := r.Cluster.CreateTopic("order", 1, nil); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "order"}, time.Second); err != nil {

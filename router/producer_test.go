@@ -51,7 +51,7 @@ func TestNewProducerNamesWhatIsWrong(t *testing.T) {
 	} {
 		p, err := NewProducer(c.cfg, c.opts...)
 		if err == nil {
-			p.client.Close()
+			p.writer.client.Close()
 		}
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("error %v, want one that names %s", err, c.says)
@@ -61,7 +61,7 @@ func TestNewProducerNamesWhatIsWrong(t *testing.T) {
 
 func TestNewProducerInsistsOnAcknowledgements(t *testing.T) {
 	p := newTestProducer(t, ProducerConfig{}, kgo.RequiredAcks(kgo.LeaderAck()))
-	if got := p.client.OptValue(kgo.RequiredAcks); got != kgo.AllISRAcks() {
+	if got := p.writer.client.OptValue(kgo.RequiredAcks); got != kgo.AllISRAcks() {
 		t.Errorf("acks %v, want all replicas in sync", got)
 	}
 }
@@ -237,8 +237,8 @@ func TestProducerTakesNothingAfterTheEnd(t *testing.T) {
 			t.Errorf("callback got %+v, %v", got, err)
 		}
 	})
-	if called != 1 || p.client.BufferedProduceRecords() != 0 {
-		t.Errorf("callback called %d times, %d records taken", called, p.client.BufferedProduceRecords())
+	if called != 1 || p.writer.client.BufferedProduceRecords() != 0 {
+		t.Errorf("callback called %d times, %d records taken", called, p.writer.client.BufferedProduceRecords())
 	}
 	p.SendAsync(ctx, rec, time.Second, nil) // a callback is not required
 }

@@ -104,20 +104,16 @@ func (s *sending) toInbox(rec *kgo.Record, made prepared, now time.Time) *kgo.Re
 
 // writeInbox writes one record and waits until all replicas in sync have it.
 func (p *Producer) writeInbox(ctx context.Context, rec *kgo.Record) (*kgo.Record, error) {
-	ctx, cancel := p.bounded(ctx)
+	ctx, cancel := p.writer.bounded(ctx)
 	defer cancel()
-	if err := p.takeRoom(ctx); err != nil {
+	done := make(chan error, 1)
+	if err := p.writer.write(ctx, rec, func(err error) { done <- err }); err != nil {
 		return nil, err
 	}
-	done := make(chan error, 1)
-	p.client.Produce(context.WithoutCancel(ctx), rec, func(_ *kgo.Record, err error) { <-p.room; done <- err })
 	select {
 	case err := <-done:
-		if err != nil {
-			return nil, p.writeError(rec.Topic, err)
-		}
-		return rec, nil
+		return rec, err
 	case <-ctx.Done():
-		return nil, p.explain(fmt.Errorf("%w; it may still be written", context.Cause(ctx)))
+		return nil, p.writer.explain(fmt.Errorf("%w; it may still be written", context.Cause(ctx)))
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -20,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"pgregory.net/rapid"
 
+	"github.com/delayd-io/delayd/internal/fakekafka"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -107,8 +107,8 @@ func TestNoLetterIsSentTwice(t *testing.T) {
 			}
 		}), 1, 4).Draw(rt, "runs")
 		atOnce := rapid.IntRange(1, 4).Draw(rt, "at once")
-		synctest.Test(t, func(t *testing.T) {
-			fault := sendWhileKilled(t, runs, letters, atOnce)
+		fakekafka.Run(t, fakekafka.Config{}, func(t *testing.T, env *fakekafka.Env) {
+			fault := sendWhileKilled(t, env, runs, letters, atOnce)
 			if fault != "" {
 				t.Errorf("%+v, %d at once: %s", runs, atOnce, fault)
 			}
@@ -125,10 +125,9 @@ func TestNoLetterIsSentTwice(t *testing.T) {
 func misnumbered(err error) bool { return errors.Is(err, kerr.OutOfOrderSequenceNumber) }
 
 // sendWhileKilled says what is wrong in the end, "" for nothing.
-func sendWhileKilled(t *testing.T, runs []killing, letters, atOnce int) string {
-	var network kfake.VirtualNetwork
-	broker := fake(t, kfake.ListenFn(network.Listen))
-	cl := client(t, broker.ListenAddrs(), kgo.Dialer(network.DialContext), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+func sendWhileKilled(t *testing.T, env *fakekafka.Env, runs []killing, letters, atOnce int) string {
+	brokers := env.Cluster.ListenAddrs()
+	cl := client(t, brokers, kgo.Dialer(env.Network.DialContext), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	spec := small(t)
 	everything(t, cl, spec)
 	for i := range letters {
@@ -143,11 +142,11 @@ func sendWhileKilled(t *testing.T, runs []killing, letters, atOnce int) string {
 			time.Sleep(k.begins)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			v := &victim{network: &network, reaches: k.reaches, killed: cancel, slow: rand.New(rand.NewPCG(k.seed, 0))}
+			v := &victim{network: env.Network, reaches: k.reaches, killed: cancel, slow: rand.New(rand.NewPCG(k.seed, 0))}
 			if v.left.Store(int64(k.after)); k.after == 0 {
 				v.left.Store(1 << 40)
 			}
-			own := client(t, broker.ListenAddrs(), kgo.Dialer(v.dial))
+			own := client(t, brokers, kgo.Dialer(v.dial))
 			err := Resend(ctx, own, spec.Names, r, quiet)
 			// A commit that comes just after another process has begun is refused as one
 			// without a transaction: it is not known then what became of it.

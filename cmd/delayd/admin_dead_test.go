@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/admin/deadletter"
+	"github.com/delayd-io/delayd/internal/fakekafka"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -211,11 +211,7 @@ func TestDeadResend(t *testing.T) {
 // kafka is a broker that deletes records, as the embedded one does not.
 func kafka(t *testing.T) (addr string) {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
+	c := fakekafka.Start(t)
 	succeed(t, "", "admin", "provision", "--brokers", c.ListenAddrs()[0], "--levels", "5s 1h", "--partitions", "2")
 	return c.ListenAddrs()[0]
 }

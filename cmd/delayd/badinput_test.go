@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/internal/fakekafka"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
 )
@@ -217,7 +218,7 @@ func writeTo(t *testing.T, file, text string) {
 // are rights.
 func startBadBroker(t *testing.T, topics, rights [][]string) (addr string) {
 	t.Helper()
-	opts := []kfake.Opt{kfake.NumBrokers(1), kfake.DefaultNumPartitions(1)}
+	opts := []kfake.Opt{kfake.DefaultNumPartitions(1)}
 	var login []kgo.Opt
 	if len(rights) > 0 {
 		var acls []kfake.ACL
@@ -231,12 +232,7 @@ func startBadBroker(t *testing.T, topics, rights [][]string) (addr string) {
 		opts = append(opts, kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "root", "r"), kfake.User("PLAIN", badUser, "sesame", acls...))
 		login = append(login, kgo.SASL(plain.Auth{User: "root", Pass: "r"}.AsMechanism()))
 	}
-	c, err := kfake.NewCluster(opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	addr = c.ListenAddrs()[0]
+	addr = fakekafka.Start(t, opts...).ListenAddrs()[0]
 	cl, err := kgo.NewClient(append(login, kgo.SeedBrokers(addr))...)
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/delayd-io/delayd/internal/fakekafka"
 )
 
 // TestIdleCost measures what an idle delayd costs on a cluster with the groups and
@@ -34,11 +36,7 @@ func TestIdleCost(t *testing.T) {
 	if os.Getenv("IDLE_COST") == "" {
 		t.Skip("IDLE_COST is not set")
 	}
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(3))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cluster.Close()
+	cluster := fakekafka.Start(t, kfake.NumBrokers(3))
 	cl, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
 	if err != nil {
 		t.Fatal(err)

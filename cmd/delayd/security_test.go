@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/delayd-io/delayd/internal/fakekafka"
 	"github.com/delayd-io/delayd/internal/kafkatest"
 )
 
@@ -40,12 +41,7 @@ func startSecured(t *testing.T) (flags []string, passwordFile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.TLS(server),
-		kfake.EnableSASL(), kfake.Superuser("PLAIN", testUser, testPassword), kfake.SeedTopics(1, "orders"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
+	c := fakekafka.Start(t, kfake.TLS(server), kfake.EnableSASL(), kfake.Superuser("PLAIN", testUser, testPassword), kfake.SeedTopics(1, "orders"))
 	passwordFile = filepath.Join(dir, "password")
 	if err := os.WriteFile(passwordFile, []byte(testPassword+"\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -12,23 +12,21 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/internal/fakekafka"
 	"github.com/delayd-io/delayd/levels"
 )
 
 // starting is a service that starts on a cluster of brokers on virtual time.
 type starting struct {
-	kfake.VirtualNetwork
-	cluster *kfake.Cluster
-	begun   time.Time
+	*fakekafka.Env
+	begun time.Time
 	// patience is how long it may take to be ready. 0: some minutes.
 	patience time.Duration
 	// ill is what is wrong with an address just now.
@@ -69,7 +67,7 @@ func (s *starting) dial(ctx context.Context, network, addr string) (net.Conn, er
 		}()
 		return ours, nil
 	}
-	return s.DialContext(ctx, network, addr)
+	return s.Network.DialContext(ctx, network, addr)
 }
 
 // ready returns how long serve takes to be ready, and its log. seeds are addresses
@@ -116,16 +114,8 @@ func (s *starting) ready(t *testing.T, brokers []string, flags ...string) (time.
 // startVirtually runs a test on virtual time with a cluster of n brokers.
 func startVirtually(t *testing.T, n int, test func(t *testing.T, s *starting)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		s := &starting{ill: func(string) illness { return well }}
-		ports := []int{9092, 9093, 9094}[:n]
-		var err error
-		s.cluster, err = kfake.NewCluster(kfake.NumBrokers(n), kfake.ListenFn(s.Listen), kfake.Ports(ports...))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.cluster.Close()
-		s.begun = time.Now()
+	fakekafka.Run(t, fakekafka.Config{Brokers: n}, func(t *testing.T, env *fakekafka.Env) {
+		s := &starting{Env: env, begun: time.Now(), ill: func(string) illness { return well }}
 		test(t, s)
 		time.Sleep(time.Minute) // requests end that nobody waits for
 	})
@@ -137,7 +127,7 @@ func TestStartWithIllSeeds(t *testing.T) {
 	for name, what := range illnesses {
 		t.Run(name, func(t *testing.T) {
 			startVirtually(t, 1, func(t *testing.T, s *starting) {
-				good := s.cluster.ListenAddrs()[0]
+				good := s.Cluster.ListenAddrs()[0]
 				s.ill = func(addr string) illness {
 					if addr == good {
 						return well
@@ -176,8 +166,8 @@ func TestStartWaits(t *testing.T) {
 			}
 		}},
 		"too few brokers for the replicas": {told: "INVALID_REPLICATION_FACTOR", wrap: func(s *starting) {
-			s.cluster.ControlKey(int16(kmsg.CreateTopics), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
-				s.cluster.KeepControl()
+			s.Cluster.ControlKey(int16(kmsg.CreateTopics), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+				s.Cluster.KeepControl()
 				if time.Since(s.begun) > away {
 					return nil, nil, false
 				}
@@ -203,7 +193,7 @@ func TestStartWaits(t *testing.T) {
 				if tc.wrap != nil {
 					tc.wrap(s)
 				}
-				took, log := s.ready(t, s.cluster.ListenAddrs())
+				took, log := s.ready(t, s.Cluster.ListenAddrs())
 				if took > away+answerTimeout+2*reconnectWait {
 					t.Errorf("took %v\n%s", took, log)
 				}
@@ -228,7 +218,7 @@ func TestStartWithAnIllBroker(t *testing.T) {
 					return well
 				}
 				s.patience = 25 * time.Second
-				_, log := s.ready(t, s.cluster.ListenAddrs())
+				_, log := s.ready(t, s.Cluster.ListenAddrs())
 				log.await(t, "topics created")
 				if what == mute || what == deaf {
 					log.await(t, "broker localhost:9093: no answer", "starting with the others")

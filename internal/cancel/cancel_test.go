@@ -217,19 +217,19 @@ func TestMarksByID(t *testing.T) {
 	m := NewMarks("t", KeepAfter, nopLog, nopGauge)
 	now := time.Now()
 	s := record.Subject{ID: []byte("a"), Key: []byte("k"), Accepted: now.UnixMilli() - 1}
-	m.add(Mark{Name: NameOf([]byte("b"), []byte("k")), At: now.UnixMilli()})
+	m.table.add(Mark{Name: NameOf([]byte("b"), []byte("k")), At: now.UnixMilli()})
 	if m.Hit(&s) {
 		t.Error("another id's mark hits")
 	}
 	for range 2 { // the second is the first
-		m.add(Mark{Name: NameOf([]byte("a"), nil), AnyKey: true, At: now.UnixMilli()})
+		m.table.add(Mark{Name: NameOf([]byte("a"), nil), AnyKey: true, At: now.UnixMilli()})
 	}
-	if !m.Hit(&s) || m.Len() != 2 || m.byID.Load() != 1 {
-		t.Errorf("hit: %v; %d marks, %d of an id alone; want 2 and 1", m.Hit(&s), m.Len(), m.byID.Load())
+	if !m.Hit(&s) || m.Len() != 2 || m.table.byID.Load() != 1 {
+		t.Errorf("hit: %v; %d marks, %d of an id alone; want 2 and 1", m.Hit(&s), m.Len(), m.table.byID.Load())
 	}
 	m.purge(now.Add(2 * KeepAfter))
-	if m.Hit(&s) || m.Len() != 0 || m.byID.Load() != 0 {
-		t.Errorf("after the purge: hit: %v; %d marks, %d of an id alone", m.Hit(&s), m.Len(), m.byID.Load())
+	if m.Hit(&s) || m.Len() != 0 || m.table.byID.Load() != 0 {
+		t.Errorf("after the purge: hit: %v; %d marks, %d of an id alone", m.Hit(&s), m.Len(), m.table.byID.Load())
 	}
 }
 
@@ -237,7 +237,7 @@ func TestMarksByID(t *testing.T) {
 func BenchmarkHit(b *testing.B) {
 	m := NewMarks("t", KeepAfter, nopLog, nopGauge)
 	for i := range 1_000_000 {
-		m.add(Mark{Name: NameOf(fmt.Append(nil, i), []byte("k"))})
+		m.table.add(Mark{Name: NameOf(fmt.Append(nil, i), []byte("k"))})
 	}
 	s := record.Subject{ID: []byte("an id of some length, as a UUID"), Key: []byte("a key")}
 	b.ReportAllocs()

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
@@ -39,13 +37,8 @@ const (
 	// absentAgain before the reader asks again for one that does not exist.
 	followAgain = 250 * time.Millisecond
 	absentAgain = 10 * time.Second
-	// startsAfter is how long no marks may arrive before the reader checks that the topic still
-	// has them.
-	startsAfter = time.Second
 	// purgeEvery is how often marks are purged.
 	purgeEvery = time.Minute
-	// shards is in how many parts the table is locked, so that nobody waits for a purge.
-	shards = 64
 )
 
 // Keep returns how long marks count on an installation where no record waits longer than a
@@ -59,25 +52,14 @@ type Marks struct {
 	keep  time.Duration
 	opts  []kgo.Opt
 	log   zerolog.Logger
-	gauge series.Gauge
 
-	n      atomic.Int64 // marks
-	byID   atomic.Int64 // those of them that name an id alone
-	tables [shards]struct {
-		sync.RWMutex
-		t Table
-	}
+	table    sharedTable
+	progress *progress
+	told     string // the error that was logged last; owned by run
 
-	mu     sync.Mutex
-	client *kgo.Client // while the topic is followed
-	next   map[int32]int64
-	moved  chan struct{} // closed and replaced when next has changed
-	fault  error         // why the topic is not followed
-	since  time.Time     // it is not
-	absent bool          // for the reason that it is not there
-	told   string
+	mu sync.Mutex
 	// stalled is where routers have said that partitions of the inbox stall: the last of each.
-	// Whether one still does is seen by what the router has committed.
+	// Whether one still does is seen by what the router has committed. Guarded by mu.
 	stalled map[int32]int64
 }
 
@@ -85,8 +67,8 @@ type Marks struct {
 // shows how many there are.
 func NewMarks(topic string, keep time.Duration, log zerolog.Logger, gauge series.Gauge, opts ...kgo.Opt) *Marks {
 	return &Marks{
-		topic: topic, keep: keep, opts: opts, log: log, gauge: gauge,
-		next: make(map[int32]int64), moved: make(chan struct{}), stalled: make(map[int32]int64),
+		topic: topic, keep: keep, opts: opts, log: log,
+		table: sharedTable{gauge: gauge}, progress: newProgress(topic), stalled: make(map[int32]int64),
 	}
 }
 
@@ -101,40 +83,10 @@ func (m *Marks) Start(ctx context.Context) (stop func()) {
 }
 
 // Len returns how many marks there are.
-func (m *Marks) Len() int64 { return m.n.Load() }
+func (m *Marks) Len() int64 { return m.table.n.Load() }
 
 // Hit reports whether a mark hits a record.
-func (m *Marks) Hit(s *record.Subject) bool {
-	if s.Key != nil && m.hit(NameOf(s.ID, s.Key), s, true) {
-		return true
-	}
-	return m.byID.Load() > 0 && m.hit(NameOf(s.ID, nil), s, false) // a hash is most of what a record costs
-}
-
-func (m *Marks) hit(name Name, s *record.Subject, byKey bool) bool {
-	shard := &m.tables[name[0]%shards]
-	shard.RLock()
-	defer shard.RUnlock()
-	if byKey {
-		return hits(shard.t.byKey, name, s)
-	}
-	return hits(shard.t.byID, name, s)
-}
-
-func (m *Marks) add(mark Mark) {
-	shard := &m.tables[mark.Name[0]%shards]
-	shard.Lock()
-	defer shard.Unlock()
-	before, ids := shard.t.Len(), len(shard.t.byID)
-	shard.t.Add(mark)
-	m.count(shard.t.Len()-before, len(shard.t.byID)-ids)
-}
-
-// count notes that there are n more marks, of which ids name an id alone.
-func (m *Marks) count(n, ids int) {
-	m.byID.Add(int64(ids))
-	m.gauge.Set(float64(m.n.Add(int64(n))))
-}
+func (m *Marks) Hit(s *record.Subject) bool { return m.table.hit(s) }
 
 func (m *Marks) keepPurging(ctx context.Context) {
 	timer := time.NewTicker(purgeEvery)
@@ -150,22 +102,15 @@ func (m *Marks) keepPurging(ctx context.Context) {
 }
 
 func (m *Marks) purge(now time.Time) {
-	if m.Len() == 0 {
-		return
-	}
-	before := now.Add(-m.keep).UnixMilli()
+	before := now.Add(-m.keep)
 	if seeded.purgeEarly {
-		before = now.Add(-time.Second).UnixMilli()
+		before = now.Add(-time.Second)
 	}
-	for i := range m.tables {
-		shard := &m.tables[i]
-		shard.Lock()
-		ids := len(shard.t.byID)
-		n := shard.t.Purge(before)
-		m.count(-n, len(shard.t.byID)-ids)
-		shard.Unlock()
-	}
+	m.table.purge(before.UnixMilli())
 }
+
+// ready returns an error while what is cancelled can't be read for long.
+func (m *Marks) ready(now time.Time) error { return m.progress.ready(now) }
 
 func (m *Marks) run(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -173,18 +118,12 @@ func (m *Marks) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		m.progress.stop(err)
+		m.tell(err)
 		wait := followAgain
-		m.mu.Lock()
-		if m.fault == nil {
-			m.since = time.Now()
-		}
-		m.client, m.fault = nil, err
-		if m.absent = errors.Is(err, kerr.UnknownTopicOrPartition); m.absent {
+		if Missing(err) {
 			wait = absentAgain
 		}
-		m.wakeLocked()
-		m.mu.Unlock()
-		m.tell(err)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -198,27 +137,11 @@ func (m *Marks) tell(err error) {
 		return
 	}
 	m.told = err.Error()
-	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+	if Missing(err) {
 		m.log.Info().Str("topic", m.topic).Msg("cancel topic missing, nothing can be cancelled; run `delayd admin provision`")
 		return
 	}
 	m.log.Warn().Err(err).Msg("cannot read what is cancelled: retried")
-}
-
-// wakeLocked tells who waits for progress. It needs m.mu.
-func (m *Marks) wakeLocked() {
-	close(m.moved)
-	m.moved = make(chan struct{})
-}
-
-// ready returns an error while what is cancelled can't be read for long.
-func (m *Marks) ready(now time.Time) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.fault == nil || m.absent || now.Sub(m.since) < readyAfter {
-		return nil
-	}
-	return fmt.Errorf("what is cancelled cannot be read: %w", m.fault)
 }
 
 // follow reads the topic from what can still matter on. It returns when it cannot go on. Marks
@@ -237,10 +160,7 @@ func (m *Marks) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.mu.Lock()
-	m.client, m.next, m.fault, m.absent = client, next, nil, false
-	m.wakeLocked()
-	m.mu.Unlock()
+	m.progress.start(client, next)
 	m.told = ""
 	// Not before: clients that may create topics would create this one.
 	at := make(map[int32]kgo.Offset, len(next))
@@ -302,18 +222,12 @@ func (m *Marks) take(fetches kgo.Fetches) {
 			return
 		}
 		if seeded.readLate {
-			time.AfterFunc(3*time.Second, func() { m.add(mark) })
+			time.AfterFunc(3*time.Second, func() { m.table.add(mark) })
 			return
 		}
-		m.add(mark)
+		m.table.add(mark)
 	})
-	if len(next) == 0 {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	maps.Copy(m.next, next)
-	m.wakeLocked()
+	m.progress.advance(next)
 }
 
 // stalls returns where routers have said that partitions of the inbox stall.
@@ -328,16 +242,16 @@ func (m *Marks) stalls() map[int32]int64 {
 // lasts, but for the first error where once is true.
 func (m *Marks) Read(ctx context.Context, once bool) (ok bool, err error) {
 	for {
-		client, moved, absent, fault := m.following()
+		client, moved, absent, fault := m.progress.state()
 		switch {
 		case absent:
 			return false, nil
 		case client != nil:
 			ends, err := m.ends(ctx, client)
-			if errors.Is(err, kerr.UnknownTopicOrPartition) {
+			if Missing(err) {
 				return false, nil
 			}
-			if err == nil && m.await(ctx, client, ends) {
+			if err == nil && m.progress.await(ctx, client, ends) {
 				return true, nil
 			}
 			fault = err
@@ -357,12 +271,6 @@ func (m *Marks) Read(ctx context.Context, once bool) (ok bool, err error) {
 	}
 }
 
-func (m *Marks) following() (client *kgo.Client, moved <-chan struct{}, absent bool, fault error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.client, m.moved, m.absent, m.fault
-}
-
 func (m *Marks) ends(ctx context.Context, client *kgo.Client) (map[int32]int64, error) {
 	listed, err := kadm.NewClient(client).ListEndOffsets(ctx, m.topic)
 	if err = offsets.ListFault(listed, err); err != nil {
@@ -371,60 +279,4 @@ func (m *Marks) ends(ctx context.Context, client *kgo.Client) (map[int32]int64, 
 	ends := make(map[int32]int64)
 	listed.Each(func(o kadm.ListedOffset) { ends[o.Partition] = o.Offset })
 	return ends, nil
-}
-
-// await waits until all partitions are read to their ends. It returns false when the topic is
-// not followed any more by client.
-func (m *Marks) await(ctx context.Context, client *kgo.Client, ends map[int32]int64) bool {
-	m.adopt(client, ends)
-	for {
-		m.mu.Lock()
-		moved, same := m.moved, m.client == client
-		lagging := false
-		for p, end := range ends {
-			lagging = lagging || m.next[p] < end
-		}
-		m.mu.Unlock()
-		if !same || !lagging {
-			return same
-		}
-		select {
-		case <-moved:
-		case <-time.After(startsAfter):
-			m.skip(ctx, client)
-		case <-ctx.Done():
-			return false
-		}
-	}
-}
-
-// skip passes what the topic does not have any more.
-func (m *Marks) skip(ctx context.Context, client *kgo.Client) {
-	starts, err := kadm.NewClient(client).ListStartOffsets(ctx, m.topic)
-	if offsets.ListFault(starts, err) != nil {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	starts.Each(func(o kadm.ListedOffset) {
-		if next, known := m.next[o.Partition]; known && m.client == client {
-			m.next[o.Partition] = max(next, o.Offset)
-		}
-	})
-}
-
-// adopt has partitions be read that were added to the topic.
-func (m *Marks) adopt(client *kgo.Client, ends map[int32]int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	added := make(map[int32]kgo.Offset)
-	for p := range ends {
-		if _, known := m.next[p]; !known && m.client == client {
-			m.next[p], added[p] = 0, kgo.NewOffset().At(0)
-		}
-	}
-	if len(added) > 0 {
-		client.AddConsumePartitions(map[string]map[int32]kgo.Offset{m.topic: added})
-		client.ForceMetadataRefresh()
-	}
 }

@@ -6,13 +6,12 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/fakekafka"
 	"github.com/delayd-io/delayd/internal/record"
 )
 
@@ -20,23 +19,11 @@ import (
 // new partitions. Read does not wait for what the topic does not have any more. A topic that is
 // not there is none to wait for.
 func TestMarksRead(t *testing.T) {
-	synctest.Test(t, marksRead)
+	fakekafka.Run(t, fakekafka.Config{Partitions: 2, Topics: []string{"marks"}}, marksRead)
 }
 
-func marksRead(t *testing.T) {
-	network := new(kfake.VirtualNetwork)
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ListenFn(network.Listen), kfake.Ports(9092), kfake.SeedTopics(2, "marks"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	at := []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...), kgo.Dialer(network.DialContext)}
-	cl, err := kgo.NewClient(append(at, kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
-	adm := kadm.NewClient(cl)
+func marksRead(t *testing.T, env *fakekafka.Env) {
+	env.Connect(kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	now, n := time.Now().UnixMilli(), 0
@@ -44,13 +31,13 @@ func marksRead(t *testing.T) {
 		t.Helper()
 		n++
 		mark := Mark{Name: NameOf(fmt.Append(nil, n), []byte("k")), At: now, Partition: partition, Offset: int64(n)}
-		if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "marks", Partition: partition, Value: []byte(mark.String())}).FirstErr(); err != nil {
+		if err := env.Client.ProduceSync(ctx, &kgo.Record{Topic: "marks", Partition: partition, Value: []byte(mark.String())}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	m := NewMarks("marks", time.Hour, nopLog, nopGauge, at...)
+	m := NewMarks("marks", time.Hour, nopLog, nopGauge, env.Opts()...)
 	defer m.Start(ctx)()
-	none := NewMarks("none", time.Hour, nopLog, nopGauge, at...)
+	none := NewMarks("none", time.Hour, nopLog, nopGauge, env.Opts()...)
 	defer none.Start(ctx)()
 	read := func() {
 		t.Helper()
@@ -67,10 +54,10 @@ func marksRead(t *testing.T) {
 		write(1)
 	}
 	read()
-	if _, err := adm.UpdatePartitions(ctx, 3, "marks"); err != nil {
+	if _, err := env.Admin.UpdatePartitions(ctx, 3, "marks"); err != nil {
 		t.Fatal(err)
 	}
-	cl.ForceMetadataRefresh()
+	env.Client.ForceMetadataRefresh()
 	time.Sleep(100 * time.Millisecond)
 	write(2)
 	read()
@@ -80,12 +67,10 @@ func marksRead(t *testing.T) {
 
 	deleted := kadm.Offsets{}
 	deleted.Add(kadm.Offset{Topic: "marks", Partition: 0, At: 50})
-	if _, err := adm.DeleteRecords(ctx, deleted); err != nil {
+	if _, err := env.Admin.DeleteRecords(ctx, deleted); err != nil {
 		t.Fatal(err)
 	}
-	m.mu.Lock()
-	m.next[0] = 10 // as if it had lagged
-	m.mu.Unlock()
+	m.progress.advance(map[int32]int64{0: 10}) // as if it had lagged
 	read()
 	s := record.Subject{ID: []byte("7"), Key: []byte("k"), Accepted: now - 1}
 	if !m.Hit(&s) {

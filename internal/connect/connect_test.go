@@ -15,6 +15,8 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/delayd-io/delayd/internal/fakekafka"
 )
 
 func TestRetryBackoffDoublesBetweenItsBounds(t *testing.T) {
@@ -63,11 +65,7 @@ func TestOptionsAreTheClients(t *testing.T) {
 func TestIsEmbeddedGoesByTheClusterID(t *testing.T) {
 	t.Parallel()
 	for id, want := range map[string]bool{EmbeddedClusterID: true, "MkU3OEVBNTcwNTJENDM2Qk": false} {
-		broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID(id))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer broker.Close()
+		broker := fakekafka.Start(t, kfake.ClusterID(id))
 		cl, err := kgo.NewClient(Options(broker.ListenAddrs(), "delayd-test", zerolog.Nop())...)
 		if err != nil {
 			t.Fatal(err)

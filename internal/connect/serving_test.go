@@ -7,9 +7,10 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/fakekafka"
 )
 
 // hungUp is a connection that the broker closes before it answers.
@@ -20,11 +21,7 @@ func (hungUp) Read([]byte) (int, error) { return 0, io.EOF }
 // TestServingTriesAgain: a client that serves outlives a broker that closes its
 // connections at once, and any other says that its settings may be wrong.
 func TestServingTriesAgain(t *testing.T) {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cluster.Close()
+	cluster := fakekafka.Start(t)
 	for _, c := range []struct {
 		name string
 		opts []kgo.Opt

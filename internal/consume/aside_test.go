@@ -15,7 +15,7 @@ import (
 // is not.
 func (w *world) asideTopic(aside, other Handler) func(*Config) {
 	w.t.Helper()
-	if err := w.cluster.CreateTopic("level", 1, nil); err != nil {
+	if err := w.Cluster.CreateTopic("level", 1, nil); err != nil {
 		w.t.Fatal(err)
 	}
 	return func(cfg *Config) {
@@ -198,7 +198,7 @@ func TestReadyAside(t *testing.T) {
 		if err := c.Ready(); err != nil || len(h.now()) != 3 {
 			t.Errorf("%d works are under way, and ready says %v", len(h.now()), err)
 		}
-		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "t", Err: kerr.KafkaStorageError, Count: -1})
+		w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "t", Err: kerr.KafkaStorageError, Count: -1})
 		time.Sleep(time.Minute)
 		unready(t, c, "t/0: stalled at offset 3")
 		for _, work := range h.now() {

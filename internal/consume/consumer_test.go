@@ -101,8 +101,8 @@ func TestUnstableOffsets(t *testing.T) {
 		w.fill(0, 0, 10, 10)
 		var told atomic.Int64
 		var stable atomic.Bool
-		w.cluster.ControlKey(int16(kmsg.OffsetFetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
-			w.cluster.KeepControl()
+		w.Cluster.ControlKey(int16(kmsg.OffsetFetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.Cluster.KeepControl()
 			return unstable(req.(*kmsg.OffsetFetchRequest)), nil, !stable.Load()
 		})
 		tell := func(cfg *Config) { cfg.Unstable = func() { told.Add(1) } }
@@ -245,7 +245,7 @@ func TestLease(t *testing.T) {
 				}
 				fill(5)
 				down := time.Now()
-				fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: tc.err, Count: -1})
+				fault := w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: tc.err, Count: -1})
 				fill(20)
 				if h := h.now(); h[len(h)-1].at.Sub(down) > tc.holds+100*time.Millisecond {
 					t.Errorf("handed out %v after the last commit that succeeded, want less than %v", h[len(h)-1].at.Sub(down), tc.holds)
@@ -284,8 +284,8 @@ func TestCommitLost(t *testing.T) {
 		defer stop()
 		time.Sleep(time.Second)
 		var commits atomic.Int32
-		w.cluster.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
-			w.cluster.KeepControl()
+		w.Cluster.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
+			w.Cluster.KeepControl()
 			if commits.Add(1)%2 == 0 {
 				return nil, nil, false
 			}
@@ -321,8 +321,8 @@ func TestCommitLost(t *testing.T) {
 func TestCoordinatorDown(t *testing.T) {
 	virtual(t, 1, func(w *world) {
 		// A broker that is down counts no session.
-		w.cluster.ControlKey(int16(kmsg.JoinGroup), func(req kmsg.Request) (kmsg.Response, error, bool) {
-			w.cluster.KeepControl()
+		w.Cluster.ControlKey(int16(kmsg.JoinGroup), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.Cluster.KeepControl()
 			req.(*kmsg.JoinGroupRequest).SessionTimeoutMillis = int32(time.Minute / time.Millisecond)
 			return nil, nil, false
 		})
@@ -330,7 +330,7 @@ func TestCoordinatorDown(t *testing.T) {
 		_, stop := w.consume(h)
 		defer stop()
 		time.Sleep(time.Second)
-		down := w.cluster.Fault(
+		down := w.Cluster.Fault(
 			kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true, Err: kerr.CoordinatorNotAvailable, Count: -1},
 			// Another error than that: franz-go does not try it again, which would
 			// hold a mutex, and so virtual time.
@@ -387,7 +387,7 @@ func TestLeaseWithinABatch(t *testing.T) {
 		defer stop()
 		time.Sleep(2 * time.Second)
 		down := time.Now()
-		fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RequestTimedOut, Count: -1})
+		fault := w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RequestTimedOut, Count: -1})
 		time.Sleep(20 * time.Second)
 		if h := h.now(); h[len(h)-1].at.Sub(down) > leaseTime {
 			t.Errorf("handed out %v after the last commit that succeeded, want less than %v", h[len(h)-1].at.Sub(down), leaseTime)
@@ -425,11 +425,11 @@ func TestPurge(t *testing.T) {
 		w.fill(1, 0, 100, 10)
 		var other kadm.Offsets
 		other.AddOffset("t", 1, 30, -1)
-		if err := w.adm.CommitAllOffsets(context.Background(), "other", other); err != nil {
+		if err := w.Admin.CommitAllOffsets(context.Background(), "other", other); err != nil {
 			t.Fatal(err)
 		}
 		start := func(n int32) int64 {
-			starts, err := w.adm.ListStartOffsets(context.Background(), "t")
+			starts, err := w.Admin.ListStartOffsets(context.Background(), "t")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -481,14 +481,14 @@ func TestReadyWhenStuck(t *testing.T) {
 // TestAside: what is stuck in a topic that stands aside takes nothing from the others.
 func TestAside(t *testing.T) {
 	virtual(t, 1, func(w *world) {
-		if err := w.cluster.CreateTopic("stuck", 1, nil); err != nil {
+		if err := w.Cluster.CreateTopic("stuck", 1, nil); err != nil {
 			t.Fatal(err)
 		}
 		recs := make([]*kgo.Record, 3*CommitRecords)
 		for i := range recs {
 			recs[i] = &kgo.Record{Topic: "stuck"}
 		}
-		if err := w.client.ProduceSync(context.Background(), recs...).FirstErr(); err != nil {
+		if err := w.Client.ProduceSync(context.Background(), recs...).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 		h := new(handler)
@@ -515,16 +515,16 @@ func TestFirstSeenIsCommitted(t *testing.T) {
 		_, stop := w.consume(&handler{delay: time.Hour}, func(cfg *Config) { cfg.Topics[0].Wait = time.Hour })
 		defer stop()
 		time.Sleep(5 * time.Second)
-		w.cluster.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
-			w.cluster.KeepControl()
-			w.cluster.SleepControl(func() { time.Sleep(500 * time.Millisecond) })
+		w.Cluster.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
+			w.Cluster.KeepControl()
+			w.Cluster.SleepControl(func() { time.Sleep(500 * time.Millisecond) })
 			return nil, nil, false
 		})
 		w.fill(0, 0, 1, 10)
 		time.Sleep(CommitInterval + 250*time.Millisecond)
 		w.fill(0, 1, 1, 10)
 		time.Sleep(10 * time.Second)
-		commits, err := w.adm.FetchOffsetsForTopics(context.Background(), group, "t")
+		commits, err := w.Admin.FetchOffsetsForTopics(context.Background(), group, "t")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -592,7 +592,7 @@ func TestLossIsCounted(t *testing.T) {
 		w.t.Helper()
 		var upTo kadm.Offsets
 		upTo.AddOffset("t", 0, offset, -1)
-		if _, err := w.adm.DeleteRecords(context.Background(), upTo); err != nil {
+		if _, err := w.Admin.DeleteRecords(context.Background(), upTo); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -619,9 +619,9 @@ func TestLossIsCounted(t *testing.T) {
 
 		want := 50.0
 		for _, more := range []int{1, 0} {
-			behind := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.LeaderNotAvailable, Count: -1})
+			behind := w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.LeaderNotAvailable, Count: -1})
 			time.Sleep(time.Second) // until the fetch under way has ended
-			ends, err := w.adm.ListEndOffsets(context.Background(), "t")
+			ends, err := w.Admin.ListEndOffsets(context.Background(), "t")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -647,7 +647,7 @@ func TestOvertakenIsHandedOver(t *testing.T) {
 		at := func(due ...time.Duration) {
 			for _, d := range due {
 				rec := &kgo.Record{Topic: "t", Timestamp: start.Add(d), Value: []byte(d.String())}
-				if err := w.client.ProduceSync(context.Background(), rec).FirstErr(); err != nil {
+				if err := w.Client.ProduceSync(context.Background(), rec).FirstErr(); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -685,9 +685,9 @@ func TestFarOvertakenIsHandedOver(t *testing.T) {
 			if i >= waiting {
 				rec.Timestamp = start
 			}
-			w.client.Produce(context.Background(), rec, nil)
+			w.Client.Produce(context.Background(), rec, nil)
 		}
-		if err := w.client.Flush(context.Background()); err != nil {
+		if err := w.Client.Flush(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		for run, want := range []int{early, 0, 0} {

@@ -48,14 +48,14 @@ func TestForeignOffsets(t *testing.T) {
 		for at, word := range map[int64]string{4: `"offsets":{"1":4}`, 10: `"offsets":{"1":10}`} { // back, and to the end
 			var offsets kadm.Offsets
 			offsets.Add(kadm.Offset{Topic: "t", Partition: 1, At: at, LeaderEpoch: -1})
-			if _, err := w.adm.CommitOffsets(context.Background(), group, offsets); err != nil {
+			if _, err := w.Admin.CommitOffsets(context.Background(), group, offsets); err != nil {
 				t.Fatal(err)
 			}
 			says("with an offset that was set", start(), set, word, `"topic":"t"`)
 			says("after that", start())
 		}
 
-		if _, err := w.adm.DeleteGroups(context.Background(), group); err != nil {
+		if _, err := w.Admin.DeleteGroups(context.Background(), group); err != nil {
 			t.Fatal(err)
 		}
 		says("without offsets", start(), bare, `"records":20`)

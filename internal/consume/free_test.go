@@ -43,7 +43,7 @@ func (w *world) at(start time.Time, due ...time.Duration) {
 	for i, d := range due {
 		recs[i] = &kgo.Record{Topic: "t", Key: []byte("k"), Timestamp: start.Add(d), Value: []byte(d.String())}
 	}
-	if err := w.client.ProduceSync(context.Background(), recs...).FirstErr(); err != nil {
+	if err := w.Client.ProduceSync(context.Background(), recs...).FirstErr(); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -52,7 +52,7 @@ func (w *world) at(start time.Time, due ...time.Duration) {
 // metadata lists.
 func (w *world) listed() (at int64, ahead []int64) {
 	w.t.Helper()
-	commits, err := w.adm.FetchOffsetsForTopics(context.Background(), group, "t")
+	commits, err := w.Admin.FetchOffsetsForTopics(context.Background(), group, "t")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -133,12 +133,12 @@ func TestOvertakenHoldsNoSlots(t *testing.T) {
 		const each = 15_000
 		now := time.Now()
 		for p := range int32(4) {
-			w.client.Produce(context.Background(), &kgo.Record{Topic: "t", Partition: p, Timestamp: now.Add(time.Hour)}, nil)
+			w.Client.Produce(context.Background(), &kgo.Record{Topic: "t", Partition: p, Timestamp: now.Add(time.Hour)}, nil)
 			for range each {
-				w.client.Produce(context.Background(), &kgo.Record{Topic: "t", Partition: p, Timestamp: now}, nil)
+				w.Client.Produce(context.Background(), &kgo.Record{Topic: "t", Partition: p, Timestamp: now}, nil)
 			}
 		}
-		if err := w.client.Flush(context.Background()); err != nil {
+		if err := w.Client.Flush(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		h := new(freely)
@@ -161,8 +161,8 @@ func TestSmallMetadata(t *testing.T) {
 	for _, limit := range []int{100, 700, 1000, 2500} {
 		virtual(t, 1, func(w *world) {
 			var refused atomic.Int64
-			w.cluster.ControlKey(int16(kmsg.OffsetCommit), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
-				w.cluster.KeepControl()
+			w.Cluster.ControlKey(int16(kmsg.OffsetCommit), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+				w.Cluster.KeepControl()
 				req := kreq.(*kmsg.OffsetCommitRequest)
 				for _, topic := range req.Topics {
 					for _, p := range topic.Partitions {
@@ -246,7 +246,7 @@ func TestFreeIsInTimeInLittleMemory(t *testing.T) {
 				binary.BigEndian.PutUint64(value, uint64(rng.Int64N(int64(2*spread))-int64(spread)))
 				recs[i] = &kgo.Record{Topic: "t", Timestamp: time.Now(), Value: value}
 			}
-			if err := w.client.ProduceSync(context.Background(), recs...).FirstErr(); err != nil {
+			if err := w.Client.ProduceSync(context.Background(), recs...).FirstErr(); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(50 * time.Millisecond)

@@ -15,7 +15,7 @@ import (
 // when it was appended.
 func TestGauges(t *testing.T) {
 	virtual(t, 2, func(w *world) {
-		if err := w.cluster.CreateTopic("in", 1, nil); err != nil {
+		if err := w.Cluster.CreateTopic("in", 1, nil); err != nil {
 			t.Fatal(err)
 		}
 		waiting, atOnce := &handler{delay: time.Hour, finish: never}, &handler{finish: never}
@@ -47,7 +47,7 @@ func TestGauges(t *testing.T) {
 		check("empty", "inbox", 1, 0, false, 0)
 
 		w.fill(0, 0, 10, 10)
-		if err := w.client.ProduceSync(context.Background(), &kgo.Record{Topic: "in"}).FirstErr(); err != nil {
+		if err := w.Client.ProduceSync(context.Background(), &kgo.Record{Topic: "in"}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)

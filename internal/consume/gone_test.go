@@ -22,7 +22,7 @@ import (
 // second adds a topic "u" of one partition.
 func (w *world) second(h Handler) func(*Config) {
 	w.t.Helper()
-	if err := w.cluster.CreateTopic("u", 1, nil); err != nil {
+	if err := w.Cluster.CreateTopic("u", 1, nil); err != nil {
 		w.t.Fatal(err)
 	}
 	return func(cfg *Config) {
@@ -33,7 +33,7 @@ func (w *world) second(h Handler) func(*Config) {
 func (w *world) send(topic string, n int) {
 	w.t.Helper()
 	for range n {
-		if err := w.client.ProduceSync(context.Background(), &kgo.Record{Topic: topic}).FirstErr(); err != nil {
+		if err := w.Client.ProduceSync(context.Background(), &kgo.Record{Topic: topic}).FirstErr(); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -41,10 +41,10 @@ func (w *world) send(topic string, n int) {
 
 func (w *world) remove(topic string) {
 	w.t.Helper()
-	if _, err := w.adm.DeleteTopics(context.Background(), topic); err != nil {
+	if _, err := w.Admin.DeleteTopics(context.Background(), topic); err != nil {
 		w.t.Fatal(err)
 	}
-	w.client.PurgeTopicsFromClient(topic)
+	w.Client.PurgeTopicsFromClient(topic)
 }
 
 // TestRefusedCommit: commits that are refused for one partition, whatever the reason,
@@ -60,7 +60,7 @@ func TestRefusedCommit(t *testing.T) {
 				c, stop := w.consume(h, w.second(other))
 				defer stop()
 				time.Sleep(5 * time.Second)
-				fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: "u", Err: err, Count: -1})
+				fault := w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: "u", Err: err, Count: -1})
 				w.send("u", 4)
 				time.Sleep(time.Minute) // without news of the other
 				n := 0
@@ -83,7 +83,7 @@ func TestRefusedCommit(t *testing.T) {
 				if err := c.Ready(); err != nil {
 					t.Error(err)
 				}
-				commits, err := w.adm.FetchOffsetsForTopics(context.Background(), group, "u")
+				commits, err := w.Admin.FetchOffsetsForTopics(context.Background(), group, "u")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -104,7 +104,7 @@ func TestTopicDeleted(t *testing.T) {
 		"offsets by name": {kfake.MaxVersions(kversion.FromString("4.1"))},
 	} {
 		t.Run(name, func(t *testing.T) {
-			virtualWith(t, 1, cluster, func(w *world) {
+			virtual(t, 1, func(w *world) {
 				h, other := new(handler), &handler{delay: 2 * time.Second}
 				with := w.second(other)
 				c, stop := w.consume(h, with)
@@ -129,7 +129,7 @@ func TestTopicDeleted(t *testing.T) {
 					t.Errorf("%d of %d of the other topic handled", got, n)
 				}
 				before := len(other.now())
-				if err := w.cluster.CreateTopic("u", 1, nil); err != nil {
+				if err := w.Cluster.CreateTopic("u", 1, nil); err != nil {
 					t.Fatal(err)
 				}
 				w.send("u", 30)
@@ -141,7 +141,7 @@ func TestTopicDeleted(t *testing.T) {
 					t.Errorf("%d of the new topic's records handled, want 30", got)
 				}
 				stop()
-			})
+			}, cluster...)
 		})
 	}
 }
@@ -155,19 +155,19 @@ func TestTopicRecreatedBetweenStarts(t *testing.T) {
 			_, stop := w.consume(new(handler))
 			time.Sleep(5 * time.Second)
 			stop()
-			commits, err := w.adm.FetchOffsetsForTopics(context.Background(), group, "t")
+			commits, err := w.Admin.FetchOffsetsForTopics(context.Background(), group, "t")
 			if err != nil {
 				t.Fatal(err)
 			}
 			o, _ := commits.Lookup("t", 0)
 			w.remove("t")
-			if err := w.cluster.CreateTopic("t", 1, nil); err != nil {
+			if err := w.Cluster.CreateTopic("t", 1, nil); err != nil {
 				t.Fatal(err)
 			}
 			w.fill(0, 0, 200, 10)
 			var late kadm.Offsets // a commit that has been on its way
 			late.Add(o.Offset)
-			if err := w.adm.CommitAllOffsets(context.Background(), group, late); err != nil {
+			if err := w.Admin.CommitAllOffsets(context.Background(), group, late); err != nil {
 				t.Fatal(err)
 			}
 			var log strings.Builder
@@ -197,7 +197,7 @@ func TestCommitOfAnotherCluster(t *testing.T) {
 			w.fill(0, 0, 100, 10)
 			var at kadm.Offsets
 			at.Add(kadm.Offset{Topic: "t", At: 60, LeaderEpoch: -1, Metadata: meta})
-			if err := w.adm.CommitAllOffsets(context.Background(), group, at); err != nil {
+			if err := w.Admin.CommitAllOffsets(context.Background(), group, at); err != nil {
 				t.Fatal(err)
 			}
 			h := new(handler)
@@ -223,7 +223,7 @@ func TestUnreadableTopicAtStart(t *testing.T) {
 		stop()
 		w.fill(0, 0, 5, 10)
 		w.send("u", 5)
-		fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "u", Err: kerr.LeaderNotAvailable, Count: -1})
+		fault := w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "u", Err: kerr.LeaderNotAvailable, Count: -1})
 		c, stop := w.consume(h, func(cfg *Config) {
 			cfg.Topics = append(cfg.Topics, Topic{Name: "u", Label: "u", Handler: other})
 		})

@@ -27,7 +27,7 @@ func (w *purging) told(offset int64) {
 	w.t.Helper()
 	var upTo kadm.Offsets
 	upTo.AddOffset("t", 0, offset, -1)
-	if err := w.adm.CommitAllOffsets(context.Background(), "purged", upTo); err != nil {
+	if err := w.Admin.CommitAllOffsets(context.Background(), "purged", upTo); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -36,7 +36,7 @@ func (w *purging) deleted(offset int64) {
 	w.t.Helper()
 	var upTo kadm.Offsets
 	upTo.AddOffset("t", 0, offset, -1)
-	if _, err := w.adm.DeleteRecords(context.Background(), upTo); err != nil {
+	if _, err := w.Admin.DeleteRecords(context.Background(), upTo); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -128,7 +128,7 @@ func TestPurgedIsNoLoss(t *testing.T) {
 			t.Errorf("%v count as lost after a start, want none", n)
 		}
 
-		behind := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.LeaderNotAvailable, Count: -1})
+		behind := w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.LeaderNotAvailable, Count: -1})
 		time.Sleep(time.Second) // until the fetch under way has ended
 		w.fill(0, 100, 100, 10)
 		w.told(150)

@@ -30,9 +30,9 @@ func unready(t *testing.T, c *Consumer, words ...string) {
 // TestReadyIsNotTakenBack: what is ready when it starts stays so.
 func TestReadyIsNotTakenBack(t *testing.T) {
 	virtual(t, 3, func(w *world) {
-		w.cluster.ControlKey(int16(kmsg.OffsetFetch), func(kmsg.Request) (kmsg.Response, error, bool) {
-			w.cluster.KeepControl()
-			w.cluster.SleepControl(func() { time.Sleep(300 * time.Millisecond) })
+		w.Cluster.ControlKey(int16(kmsg.OffsetFetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+			w.Cluster.KeepControl()
+			w.Cluster.SleepControl(func() { time.Sleep(300 * time.Millisecond) })
 			return nil, nil, false
 		})
 		c, stop := w.consume(new(handler))
@@ -90,7 +90,7 @@ func TestReadyWithoutLease(t *testing.T) {
 		if err := c.Ready(); err != nil {
 			t.Fatal(err)
 		}
-		fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RequestTimedOut, Count: -1})
+		fault := w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RequestTimedOut, Count: -1})
 		time.Sleep(SessionTimeout + leaseTime)
 		unready(t, c, group, "the lease is lost: no commit succeeded for ")
 		if age := c.cfg.Metrics.LeaseAge.WithLabelValues(group).Value(); age < leaseTime.Seconds() {
@@ -107,7 +107,7 @@ func TestReadyWithoutLease(t *testing.T) {
 // TestSessionTooShort: the brokers ask for longer sessions (group.min.session.timeout.ms).
 func TestSessionTooShort(t *testing.T) {
 	virtual(t, 1, func(w *world) {
-		fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.InvalidSessionTimeout, Count: -1})
+		fault := w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.InvalidSessionTimeout, Count: -1})
 		var log bytes.Buffer
 		c, stop := w.consume(new(handler), func(cfg *Config) { cfg.Log = cfg.Log.Output(&log).Level(0) })
 		defer stop()
@@ -136,11 +136,11 @@ func TestReadyWithoutCluster(t *testing.T) {
 			t.Fatal(err)
 		}
 		var back atomic.Bool
-		w.cluster.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.Cluster.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
 			if back.Load() {
 				return nil, nil, false
 			}
-			w.cluster.KeepControl()
+			w.Cluster.KeepControl()
 			return nil, errors.New("the broker is away"), true
 		})
 		time.Sleep(2 * time.Minute)
@@ -164,8 +164,8 @@ func TestReadyWhenALeaderIsSilent(t *testing.T) {
 			t.Fatal(err)
 		}
 		answer := make(chan struct{})
-		w.cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
-			w.cluster.SleepControl(func() { <-answer })
+		w.Cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+			w.Cluster.SleepControl(func() { <-answer })
 			return nil, nil, false
 		})
 		time.Sleep(stuckAfter / 2)

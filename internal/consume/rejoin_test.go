@@ -20,8 +20,8 @@ import (
 func (w *world) rejoin(c *Consumer, meanwhile, joined func()) {
 	w.t.Helper()
 	former := c.member()
-	w.cluster.ControlKey(int16(kmsg.Heartbeat), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		w.cluster.KeepControl()
+	w.Cluster.ControlKey(int16(kmsg.Heartbeat), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.Cluster.KeepControl()
 		if req.(*kmsg.HeartbeatRequest).MemberID != former {
 			return nil, nil, false
 		}
@@ -29,13 +29,13 @@ func (w *world) rejoin(c *Consumer, meanwhile, joined func()) {
 		resp.ErrorCode = kerr.RebalanceInProgress.Code
 		return resp, nil, true
 	})
-	unassigned := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.SyncGroup}, TopLevel: true, Err: kerr.CoordinatorLoadInProgress, Count: -1})
+	unassigned := w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.SyncGroup}, TopLevel: true, Err: kerr.CoordinatorLoadInProgress, Count: -1})
 	req := kmsg.NewPtrLeaveGroupRequest()
 	req.Group = group
 	m := kmsg.NewLeaveGroupRequestMember()
 	m.MemberID = former
 	req.Members = append(req.Members, m)
-	if resp, err := req.RequestWith(context.Background(), w.client); err != nil || resp.Members[0].ErrorCode != 0 {
+	if resp, err := req.RequestWith(context.Background(), w.Client); err != nil || resp.Members[0].ErrorCode != 0 {
 		w.t.Fatal(err, resp)
 	}
 	meanwhile()
@@ -64,7 +64,7 @@ func TestRejoin(t *testing.T) {
 				w.rejoin(c, func() {
 					commits := make(kadm.Offsets)
 					commits.AddOffset("t", 0, 5, -1) // the former member's successor
-					if err := w.adm.CommitAllOffsets(context.Background(), group, commits); err != nil {
+					if err := w.Admin.CommitAllOffsets(context.Background(), group, commits); err != nil {
 						t.Fatal(err)
 					}
 				}, func() {

@@ -42,7 +42,7 @@ func (w *world) writeRaw(n int32, batch []byte) {
 	req := kmsg.NewPtrProduceRequest()
 	req.Acks, req.TimeoutMillis = -1, 1000
 	topic, part := kmsg.NewProduceRequestTopic(), kmsg.NewProduceRequestTopicPartition()
-	topics, err := w.adm.ListTopics(context.Background(), "t")
+	topics, err := w.Admin.ListTopics(context.Background(), "t")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func (w *world) writeRaw(n int32, batch []byte) {
 	part.Partition, part.Records = n, batch
 	topic.Partitions = append(topic.Partitions, part)
 	req.Topics = append(req.Topics, topic)
-	resp, err := req.RequestWith(context.Background(), w.client)
+	resp, err := req.RequestWith(context.Background(), w.Client)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func (w *world) skip(n int32, from, to int64) {
 	w.t.Helper()
 	var at kadm.Offsets
 	at.Add(kadm.Offset{Topic: "t", Partition: n, At: to, LeaderEpoch: -1, Metadata: fmt.Sprintf("skip %d", from)})
-	if err := w.adm.CommitAllOffsets(context.Background(), "skipped", at); err != nil {
+	if err := w.Admin.CommitAllOffsets(context.Background(), "skipped", at); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -228,11 +228,11 @@ func TestStallHeals(t *testing.T) {
 				}
 				run(10)
 				var fetches atomic.Int64
-				w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Observe: true, Count: -1, When: func(kmsg.Request) bool {
+				w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Observe: true, Count: -1, When: func(kmsg.Request) bool {
 					fetches.Add(1)
 					return true
 				}})
-				fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "t", Partitions: []int32{0}, Err: err, Count: -1})
+				fault := w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "t", Partitions: []int32{0}, Err: err, Count: -1})
 				time.Sleep(2 * fetchMaxWait) // a fetch that waits at the broker was let in before
 				run(60)
 				if !kerr.IsRetriable(err) {
@@ -263,7 +263,7 @@ func TestStallWithoutRecordsHeals(t *testing.T) {
 		c, stop := w.consume(new(handler))
 		defer stop()
 		time.Sleep(10 * time.Second)
-		fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "t", Err: kerr.TopicAuthorizationFailed, Count: -1})
+		fault := w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "t", Err: kerr.TopicAuthorizationFailed, Count: -1})
 		time.Sleep(time.Minute)
 		unready(t, c, "grant READ on topic t")
 		fault.Remove()
@@ -322,7 +322,7 @@ func TestStallBehindATransaction(t *testing.T) {
 // transact writes one record in a transaction, which ends with a marker.
 func (w *world) transact(partition int32, end kgo.TransactionEndTry) {
 	w.t.Helper()
-	cl, err := kgo.NewClient(append(w.opts(), kgo.TransactionalID("tx"), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	cl, err := kgo.NewClient(append(w.Opts(), kgo.TransactionalID("tx"), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	if err != nil {
 		w.t.Fatal(err)
 	}

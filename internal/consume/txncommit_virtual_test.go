@@ -65,7 +65,7 @@ func (x *txn) commit(req *kmsg.TxnOffsetCommitRequest) {
 		}
 		plain.Topics = append(plain.Topics, topic)
 	}
-	resp, err := plain.RequestWith(context.Background(), x.w.client)
+	resp, err := plain.RequestWith(context.Background(), x.w.Client)
 	if err != nil || resp.Topics[0].Partitions[0].ErrorCode != 0 {
 		x.w.t.Fatal(err, resp)
 	}
@@ -117,8 +117,8 @@ func TestCommitTxn(t *testing.T) {
 				x.w, x.c = w, c
 				if test.wait > 0 {
 					stable := time.Now().Add(test.wait)
-					w.cluster.ControlKey(int16(kmsg.OffsetFetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
-						w.cluster.KeepControl()
+					w.Cluster.ControlKey(int16(kmsg.OffsetFetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+						w.Cluster.KeepControl()
 						return unstable(req.(*kmsg.OffsetFetchRequest)), nil, time.Now().Before(stable)
 					})
 				}

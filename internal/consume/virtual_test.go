@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -17,50 +16,26 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/fakekafka"
 	"github.com/delayd-io/delayd/internal/metrics"
 )
 
 const group = "group"
 
-// world is a broker, and a clock of its own.
+// world is a broker on virtual time.
 type world struct {
-	t       *testing.T
-	net     *kfake.VirtualNetwork
-	cluster *kfake.Cluster
-	client  *kgo.Client
-	adm     *kadm.Client
+	*fakekafka.Env
+	t *testing.T
 }
 
-// virtual runs test with a topic "t" of that many partitions.
-func virtual(t *testing.T, partitions int32, test func(w *world)) {
+// virtual runs test with a topic "t" of that many partitions, on a cluster with more options.
+func virtual(t *testing.T, partitions int32, test func(w *world), cluster ...kfake.Opt) {
 	t.Helper()
-	virtualWith(t, partitions, nil, test)
-}
-
-// virtualWith does so on a cluster with more options.
-func virtualWith(t *testing.T, partitions int32, cluster []kfake.Opt, test func(w *world)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) { // fails when a goroutine is left
-		w := &world{t: t, net: new(kfake.VirtualNetwork)}
-		var err error
-		w.cluster, err = kfake.NewCluster(append(cluster,
-			kfake.NumBrokers(1), kfake.ListenFn(w.net.Listen), kfake.Ports(9092), kfake.SeedTopics(partitions, "t"),
-		)...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer w.cluster.Close()
-		if w.client, err = kgo.NewClient(append(w.opts(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...); err != nil {
-			t.Fatal(err)
-		}
-		defer w.client.Close()
-		w.adm = kadm.NewClient(w.client)
-		test(w)
+	cfg := fakekafka.Config{Partitions: partitions, Topics: []string{"t"}, Opts: cluster}
+	fakekafka.Run(t, cfg, func(t *testing.T, env *fakekafka.Env) {
+		env.Connect(kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		test(&world{env, t})
 	})
-}
-
-func (w *world) opts() []kgo.Opt {
-	return []kgo.Opt{kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.Dialer(w.net.DialContext)}
 }
 
 // fill writes n records of size bytes that cannot be compressed to a partition,
@@ -81,7 +56,7 @@ func (w *world) fillTopic(topic string, partition int32, from, n, size int) {
 		copy(value, strconv.Itoa(from+i)+" ")
 		recs[i] = &kgo.Record{Topic: topic, Partition: partition, Value: value}
 	}
-	if err := w.client.ProduceSync(context.Background(), recs...).FirstErr(); err != nil {
+	if err := w.Client.ProduceSync(context.Background(), recs...).FirstErr(); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -89,7 +64,7 @@ func (w *world) fillTopic(topic string, partition int32, from, n, size int) {
 // committed is the sum of what the group has committed in all partitions.
 func (w *world) committed() (sum int64) {
 	w.t.Helper()
-	commits, err := w.adm.FetchOffsetsForTopics(context.Background(), group, "t")
+	commits, err := w.Admin.FetchOffsetsForTopics(context.Background(), group, "t")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -110,7 +85,7 @@ func (w *world) consume(h Handler, change ...func(*Config)) (c *Consumer, stop f
 	for _, f := range change {
 		f(&cfg)
 	}
-	c, err := New(cfg, w.opts()...)
+	c, err := New(cfg, w.Opts()...)
 	if err != nil {
 		w.t.Fatal(err)
 	}

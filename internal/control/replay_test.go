@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/fakekafka"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -19,12 +20,7 @@ const topic = "delay.control"
 // cluster is a broker with the topic.
 func cluster(t *testing.T) kgo.Opt {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topic))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return kgo.SeedBrokers(c.ListenAddrs()...)
+	return kgo.SeedBrokers(fakekafka.Start(t, kfake.SeedTopics(1, topic)).ListenAddrs()...)
 }
 
 func client(t *testing.T, opts ...kgo.Opt) *kgo.Client {

@@ -28,10 +28,10 @@ var sickTargets = map[string]func(w *world) (heal func()){
 	},
 	"hangs": func(w *world) func() {
 		healed := make(chan struct{})
-		w.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-			w.cluster.KeepControl()
-			if writes(req.(*kmsg.ProduceRequest), w.cluster.TopicInfo("sick").TopicID) {
-				w.cluster.SleepControl(func() { <-healed })
+		w.Cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.Cluster.KeepControl()
+			if writes(req.(*kmsg.ProduceRequest), w.Cluster.TopicInfo("sick").TopicID) {
+				w.Cluster.SleepControl(func() { <-healed })
 			}
 			return nil, nil, false
 		})
@@ -126,7 +126,7 @@ func TestCloseGates(t *testing.T) {
 		for i, target := range []string{"apart", "sick"} {
 			rec := record.Parked(&kgo.Record{Value: []byte("1")}, w.names.Parked(), Facts{Topic: target, ID: "id", Granted: "1s", Partition: ByKey})
 			rec.Partition = 0
-			if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
+			if err := w.Client.ProduceSync(ctx, rec).FirstErr(); err != nil {
 				t.Fatal(i, err)
 			}
 		}
@@ -156,7 +156,7 @@ func TestCloseGatesBehindWhatIsOnItsWay(t *testing.T) {
 		time.Sleep(target.StalledAfter / 10)
 		rec := record.Parked(&kgo.Record{Topic: "delay.level.1s", Partition: 3, Value: []byte("theirs")}, w.names.Parked(),
 			Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
-		if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
+		if err := w.Client.ProduceSync(ctx, rec).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.out.CloseGates(ctx); err != nil {
@@ -176,7 +176,7 @@ func TestCloseGatesBehindWhatIsOnItsWay(t *testing.T) {
 func TestPartitionOfAnother(t *testing.T) {
 	virtual(t, Config{}, func(w *world) {
 		ctx := context.Background()
-		if _, err := w.adm.CreatePartitions(ctx, 3, w.names.Parked()); err != nil {
+		if _, err := w.Admin.CreatePartitions(ctx, 3, w.names.Parked()); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.out.CloseGates(ctx); err != nil { // it learns how many partitions there are
@@ -189,7 +189,7 @@ func TestPartitionOfAnother(t *testing.T) {
 		ours := w.log(w.names.Parked())[0].Partition
 		rec := record.Parked(&kgo.Record{Topic: "delay.level.1s", Partition: 3, Value: []byte("theirs")}, w.names.Parked(),
 			Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
-		if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
+		if err := w.Client.ProduceSync(ctx, rec).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 		theirs := rec.Partition
@@ -281,13 +281,13 @@ func TestCloseGatesWhilePurging(t *testing.T) {
 		rec := record.Parked(&kgo.Record{}, w.names.Parked(), Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
 		rec.Partition = 0
 		ctx := context.Background()
-		if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
+		if err := w.Client.ProduceSync(ctx, rec).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
-		w.cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
-			w.cluster.SleepControl(func() {
+		w.Cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+			w.Cluster.SleepControl(func() {
 				w.commit(1)
-				if err := w.cluster.DeleteRecords(w.names.Parked(), 0, 1); err != nil {
+				if err := w.Cluster.DeleteRecords(w.names.Parked(), 0, 1); err != nil {
 					t.Error(err)
 				}
 			})
@@ -356,8 +356,8 @@ func TestCloseGatesReadsOnce(t *testing.T) {
 	virtual(t, Config{}, func(w *world) {
 		ctx := context.Background()
 		var from atomic.Int64
-		w.cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
-			w.cluster.KeepControl()
+		w.Cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.Cluster.KeepControl()
 			for _, topic := range req.(*kmsg.FetchRequest).Topics {
 				for _, part := range topic.Partitions {
 					from.Store(min(from.Load(), part.FetchOffset))
@@ -369,7 +369,7 @@ func TestCloseGatesReadsOnce(t *testing.T) {
 			for range 2 - min(i, 1) {
 				rec := record.Parked(&kgo.Record{Value: []byte("x")}, w.names.Parked(), Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
 				rec.Partition = 0
-				if err := w.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
+				if err := w.Client.ProduceSync(ctx, rec).FirstErr(); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -18,8 +18,8 @@ func TestBatchesAreFull(t *testing.T) {
 	virtual(t, Config{}, func(w *world) {
 		const n, size = 8_000, 100
 		var requests atomic.Int64
-		w.cluster.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
-			w.cluster.KeepControl()
+		w.Cluster.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+			w.Cluster.KeepControl()
 			requests.Add(1)
 			return nil, nil, false
 		})

@@ -24,7 +24,7 @@ func TestLogOfManyTargets(t *testing.T) {
 		for i := range targets {
 			topic := fmt.Sprint("target-", i)
 			w.create(topic, 0, nil)
-			w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.NotEnoughReplicas, Count: -1})
+			w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.NotEnoughReplicas, Count: -1})
 			w.deliver(topic, "x")
 		}
 		time.Sleep(lasts * time.Second)

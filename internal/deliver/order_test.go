@@ -26,7 +26,7 @@ import (
 var refusals = map[string]func(w *world) (heal func()){
 	"its limit is lowered": func(w *world) func() {
 		alter := func(limit string) {
-			_, err := w.adm.AlterTopicConfigs(context.Background(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &limit}}, "keyed")
+			_, err := w.Admin.AlterTopicConfigs(context.Background(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &limit}}, "keyed")
 			if err != nil {
 				w.t.Fatal(err)
 			}
@@ -36,7 +36,7 @@ var refusals = map[string]func(w *world) (heal func()){
 	},
 	"it refuses at random": func(w *world) func() {
 		random := rand.New(rand.NewPCG(1, 2))
-		return w.cluster.Fault(kfake.Fault{
+		return w.Cluster.Fault(kfake.Fault{
 			Keys: []kmsg.Key{kmsg.Produce}, Topic: "keyed", Err: kerr.InvalidRecord, Count: -1,
 			When: func(req kmsg.Request) bool { // never one alone; all partitions of the request are refused
 				alone := func(p kmsg.ProduceRequestTopicPartition) bool { return len(p.Records) <= 2000 }
@@ -46,7 +46,7 @@ var refusals = map[string]func(w *world) (heal func()){
 	},
 	"it takes no timestamps": func(w *world) func() { return w.refuse("keyed", kerr.InvalidTimestamp).Remove },
 	"nobody may write for a moment": func(w *world) func() {
-		return w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "keyed", Err: kerr.TopicAuthorizationFailed, Count: 1}).Remove
+		return w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "keyed", Err: kerr.TopicAuthorizationFailed, Count: 1}).Remove
 	},
 }
 
@@ -57,7 +57,7 @@ func TestRefusedBatchesKeepOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			virtual(t, Config{GiveUp: time.Hour}, func(w *world) {
 				const n, keys = 20_000, 50
-				if err := w.cluster.CreateTopic("keyed", 3, nil); err != nil {
+				if err := w.Cluster.CreateTopic("keyed", 3, nil); err != nil {
 					t.Fatal(err)
 				}
 				w.slow.Store(int64(5 * time.Millisecond))
@@ -114,7 +114,7 @@ func (w *world) unparked() (recs []*kgo.Record) {
 // others pass.
 func TestOneLetterHoldsUpNoOther(t *testing.T) {
 	virtual(t, Config{}, func(w *world) {
-		fault := w.cluster.Fault(kfake.Fault{
+		fault := w.Cluster.Fault(kfake.Fault{
 			Keys: []kmsg.Key{kmsg.Produce}, Topic: w.names.Dead(), Err: kerr.PolicyViolation, Count: -1,
 			When: func(req kmsg.Request) bool {
 				return strings.Contains(string(req.(*kmsg.ProduceRequest).Topics[0].Partitions[0].Records), poison)

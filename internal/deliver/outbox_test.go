@@ -42,7 +42,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			virtual(t, Config{MissingTargetWait: DefaultMissingTargetWait, GiveUp: time.Minute}, func(w *world) {
-				w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "sick", Err: c.err, Count: c.count})
+				w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "sick", Err: c.err, Count: c.count})
 				start := time.Now()
 				owners := w.deliverAll("sick", n)
 				other := w.deliver("apart", "x")
@@ -73,7 +73,7 @@ func TestRefusals(t *testing.T) {
 // TestPoison: one record is refused whatever it comes with. It dies alone.
 func TestPoison(t *testing.T) {
 	virtual(t, Config{}, func(w *world) {
-		w.cluster.Fault(kfake.Fault{
+		w.Cluster.Fault(kfake.Fault{
 			Keys: []kmsg.Key{kmsg.Produce}, Topic: "sick", Err: kerr.InvalidRecord, Count: -1,
 			When: func(req kmsg.Request) bool {
 				return slices.ContainsFunc(req.(*kmsg.ProduceRequest).Topics, func(t kmsg.ProduceRequestTopic) bool {
@@ -154,7 +154,7 @@ func TestRecreatedTarget(t *testing.T) {
 	virtual(t, Config{MissingTargetWait: DefaultMissingTargetWait, GiveUp: time.Minute}, func(w *world) {
 		w.deliverAll("sick", 10)
 		time.Sleep(time.Second)
-		if err := w.cluster.DeleteTopic("sick"); err != nil {
+		if err := w.Cluster.DeleteTopic("sick"); err != nil {
 			t.Fatal(err)
 		}
 		w.create("sick", 0, nil)
@@ -280,7 +280,7 @@ func TestPartitions(t *testing.T) {
 		}
 		put("there", 0)
 		time.Sleep(time.Second)
-		if _, err := w.adm.CreatePartitions(context.Background(), 1, "sick"); err != nil {
+		if _, err := w.Admin.CreatePartitions(context.Background(), 1, "sick"); err != nil {
 			t.Fatal(err)
 		}
 		put("new", 1)
@@ -400,7 +400,7 @@ func TestForgetsMissingTargets(t *testing.T) {
 		if queues != 2 {
 			t.Errorf("%d queues are left, want those of the service's own topics", queues)
 		}
-		asked := w.cluster.Fault(kfake.Fault{
+		asked := w.Cluster.Fault(kfake.Fault{
 			Keys: []kmsg.Key{kmsg.Metadata}, Topic: "invented7", Count: -1, Observe: true,
 		})
 		time.Sleep(time.Hour)

@@ -32,7 +32,7 @@ func (w *world) deliverTo(topic string, partition int32, value string) *owner {
 func TestPartitionsRecoverTogether(t *testing.T) {
 	virtual(t, Config{}, func(w *world) {
 		const partitions = 8
-		if err := w.cluster.CreateTopic("wide", partitions, nil); err != nil {
+		if err := w.Cluster.CreateTopic("wide", partitions, nil); err != nil {
 			t.Fatal(err)
 		}
 		refuse := w.refuse("wide", kerr.NotEnoughReplicas)
@@ -59,11 +59,11 @@ func TestPartitionsRecoverTogether(t *testing.T) {
 // others take their records.
 func TestPartitionFailsAlone(t *testing.T) {
 	virtual(t, Config{}, func(w *world) {
-		if err := w.cluster.CreateTopic("wide", 2, nil); err != nil {
+		if err := w.Cluster.CreateTopic("wide", 2, nil); err != nil {
 			t.Fatal(err)
 		}
 		var tried atomic.Int64
-		w.cluster.Fault(kfake.Fault{
+		w.Cluster.Fault(kfake.Fault{
 			Keys: []kmsg.Key{kmsg.Produce}, Topic: "wide", Partitions: []int32{0}, Err: kerr.NotEnoughReplicas, Count: -1,
 			When: func(kmsg.Request) bool { tried.Add(1); return true },
 		})

@@ -33,7 +33,7 @@ func (w *world) poisoned(config map[string]string) (refuses *kfake.FaultHandle) 
 	w.t.Helper()
 	w.create("poisoned", 0, config)
 	w.slow.Store(int64(answerTime))
-	return w.cluster.Fault(kfake.Fault{
+	return w.Cluster.Fault(kfake.Fault{
 		Keys: []kmsg.Key{kmsg.Produce}, Topic: "poisoned", Err: kerr.InvalidRecord, Count: -1,
 		When: func(req kmsg.Request) bool {
 			return slices.ContainsFunc(req.(*kmsg.ProduceRequest).Topics, func(t kmsg.ProduceRequestTopic) bool {
@@ -111,7 +111,7 @@ func TestCompactedTarget(t *testing.T) {
 
 		refuses.Remove()
 		deleted := "delete"
-		if _, err := w.adm.AlterTopicConfigs(context.Background(), []kadm.AlterConfig{{Name: "cleanup.policy", Value: &deleted}}, "poisoned"); err != nil {
+		if _, err := w.Admin.AlterTopicConfigs(context.Background(), []kadm.AlterConfig{{Name: "cleanup.policy", Value: &deleted}}, "poisoned"); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -21,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/consume"
+	"github.com/delayd-io/delayd/internal/fakekafka"
 	"github.com/delayd-io/delayd/internal/metrics"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
@@ -31,20 +31,17 @@ import (
 // together with the service's topics: a broker answers the requests of a
 // connection one after the other, so that one that hangs holds up what it leads.
 type world struct {
-	t       *testing.T
-	net     *kfake.VirtualNetwork
-	cluster *kfake.Cluster
-	names   levels.Names
-	out     *Outbox
-	client  *kgo.Client
-	adm     *kadm.Client
+	*fakekafka.Env
+	t     *testing.T
+	names levels.Names
+	out   *Outbox
 	// slow is how long a request is on its way, in nanoseconds.
 	slow atomic.Int64
 }
 
 // dial connects to a broker over a line that is as slow as w.slow says.
 func (w *world) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	conn, err := w.net.DialContext(ctx, network, addr)
+	conn, err := w.Network.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -64,25 +61,13 @@ func (l *slowConn) Write(b []byte) (int, error) {
 // virtual runs test with an outbox that waits and gives up as cfg says.
 func virtual(t *testing.T, cfg Config, test func(w *world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { // fails when a goroutine is left
-		w := &world{t: t, net: new(kfake.VirtualNetwork), names: levels.Names{Prefix: levels.DefaultPrefix}}
-		var err error
-		w.cluster, err = kfake.NewCluster(
-			kfake.NumBrokers(2), kfake.ListenFn(w.net.Listen), kfake.Ports(9092, 9093),
-		)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer w.cluster.Close()
+	fakekafka.Run(t, fakekafka.Config{Brokers: 2}, func(t *testing.T, env *fakekafka.Env) {
+		w := &world{Env: env, t: t, names: levels.Names{Prefix: levels.DefaultPrefix}}
 		for topic, node := range map[string]int32{w.names.Parked(): 1, w.names.Dead(): 1, "sick": 0, "apart": 1} {
 			w.create(topic, node, map[string]string{"max.message.bytes": "8000000"})
 		}
-		opts := []kgo.Opt{kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.Dialer(w.dial)}
-		if w.client, err = kgo.NewClient(opts...); err != nil {
-			t.Fatal(err)
-		}
-		defer w.client.Close()
-		w.adm = kadm.NewClient(w.client)
+		slow := kgo.Dialer(w.dial)
+		w.Connect(slow)
 		cfg.Names, cfg.Metrics = w.names, metrics.New(nil)
 		switch {
 		case !reflect.ValueOf(cfg.Log).IsZero():
@@ -91,7 +76,8 @@ func virtual(t *testing.T, cfg Config, test func(w *world)) {
 		default:
 			cfg.Log = zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.InfoLevel)
 		}
-		if w.out, err = NewOutbox(cfg, opts...); err != nil {
+		var err error
+		if w.out, err = NewOutbox(cfg, append(w.Opts(), slow)...); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.out.Start(); err != nil {
@@ -105,17 +91,17 @@ func virtual(t *testing.T, cfg Config, test func(w *world)) {
 // create makes a topic with one partition, led by node.
 func (w *world) create(topic string, node int32, config map[string]string) {
 	w.t.Helper()
-	if err := w.cluster.CreateTopic(topic, 1, config); err != nil {
+	if err := w.Cluster.CreateTopic(topic, 1, config); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := w.cluster.MoveTopicPartition(topic, 0, node); err != nil {
+	if err := w.Cluster.MoveTopicPartition(topic, 0, node); err != nil {
 		w.t.Fatal(err)
 	}
 }
 
 // refuse has the broker answer every write to topic with err, until it is removed.
 func (w *world) refuse(topic string, err *kerr.Error) *kfake.FaultHandle {
-	return w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: err, Count: -1})
+	return w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: err, Count: -1})
 }
 
 // owner is a record's owner that notes when its calls came.
@@ -184,13 +170,13 @@ func told(owners []*owner) (n int) {
 func (w *world) log(topic string) []*kgo.Record {
 	w.t.Helper()
 	ctx := context.Background()
-	ends, err := w.adm.ListEndOffsets(ctx, topic)
+	ends, err := w.Admin.ListEndOffsets(ctx, topic)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	var left int64
 	ends.Each(func(o kadm.ListedOffset) { left += o.Offset })
-	cl, err := kgo.NewClient(append(w.client.Opts(), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
+	cl, err := kgo.NewClient(append(w.Client.Opts(), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -246,7 +232,7 @@ func (w *world) commit(offset int64) {
 	w.t.Helper()
 	var os kadm.Offsets
 	os.AddOffset(w.names.Parked(), 0, offset, -1)
-	if err := w.adm.CommitAllOffsets(context.Background(), w.names.ForwarderGroup(), os); err != nil {
+	if err := w.Admin.CommitAllOffsets(context.Background(), w.names.ForwarderGroup(), os); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -207,7 +207,7 @@ func FuzzBatches(f *testing.F) {
 func (w *world) tryBatches(mode byte, batches []batch, rest []byte) {
 	// The fake broker can forget to wake a fetch when a transaction ends.
 	w.idle = 200 * time.Millisecond
-	topics := []string{w.names.Inbox(), w.names.LevelPrefix() + "1s", w.names.Parked()}
+	topics := []string{w.Names.Inbox(), w.Names.LevelPrefix() + "1s", w.Names.Parked()}
 	produce := func() {
 		for _, b := range batches {
 			made := b.build(rest)
@@ -215,7 +215,7 @@ func (w *world) tryBatches(mode byte, batches []batch, rest []byte) {
 				continue
 			}
 			// A broker may refuse it: then there is nothing to be seen.
-			_, _ = rawbatch.Produce(context.Background(), w.client, topics[b.where], badPartition, rawbatch.Seal(made))
+			_, _ = rawbatch.Produce(context.Background(), w.Client, topics[b.where], badPartition, rawbatch.Seal(made))
 		}
 	}
 	if mode&modeBefore != 0 {
@@ -256,13 +256,13 @@ func (w *world) tryBatches(mode byte, batches []batch, rest []byte) {
 // has committed.
 func (w *world) unhandled(topics []string) (stuck []string) {
 	w.t.Helper()
-	ends, err := w.adm.ListEndOffsets(context.Background(), topics...)
+	ends, err := w.Admin.ListEndOffsets(context.Background(), topics...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	committed := make(map[offsets.Partition]int64)
-	for _, group := range []string{w.names.RouterGroup(), w.names.ForwarderGroup()} {
-		at, err := offsets.Committed(context.Background(), w.adm, group)
+	for _, group := range []string{w.Names.RouterGroup(), w.Names.ForwarderGroup()} {
+		at, err := offsets.Committed(context.Background(), w.Admin, group)
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -40,7 +40,7 @@ func TestBriefFailuresParkNothing(t *testing.T) {
 		{name: "one record in 100 is refused", poison: 100},
 		{name: "one record in 20 is refused", poison: 20},
 		{name: "its leader moves", fail: func(w *world, _ *atomic.Bool) {
-			f := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "ill", Err: kerr.NotLeaderForPartition, Count: -1})
+			f := w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "ill", Err: kerr.NotLeaderForPartition, Count: -1})
 			time.Sleep(briefly)
 			f.Remove()
 		}},
@@ -52,7 +52,7 @@ func TestBriefFailuresParkNothing(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			virtual(t, "1s", []string{"well"}, func(w *world) {
-				if err := w.cluster.CreateTopic("ill", partitions, nil); err != nil {
+				if err := w.Cluster.CreateTopic("ill", partitions, nil); err != nil {
 					t.Fatal(err)
 				}
 				w.refusePoison("ill", partitions)
@@ -77,8 +77,8 @@ func TestBriefFailuresParkNothing(t *testing.T) {
 						poisoned++
 					}
 					header := kgo.RecordHeader{Key: "body", Value: []byte(body)}
-					w.client.Produce(context.Background(), w.direct("1s", "ill", "k"+strconv.Itoa(i%50), value, header), nil)
-					w.client.Produce(context.Background(), w.direct("1s", "well", "k"+strconv.Itoa(i%50), value), nil)
+					w.Client.Produce(context.Background(), w.direct("1s", "ill", "k"+strconv.Itoa(i%50), value, header), nil)
+					w.Client.Produce(context.Background(), w.direct("1s", "well", "k"+strconv.Itoa(i%50), value), nil)
 					if time.Sleep(every); c.fail != nil && i == n*3/4 {
 						w.running.Go(func() { c.fail(w, lost) })
 					}
@@ -108,13 +108,13 @@ const poison = "poison"
 // there is poison.
 func (w *world) refusePoison(topic string, partitions int32) {
 	w.t.Helper()
-	topics, err := w.adm.ListTopics(context.Background(), topic)
+	topics, err := w.Admin.ListTopics(context.Background(), topic)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	id := [16]byte(topics[topic].ID)
 	for n := range partitions {
-		w.cluster.Fault(kfake.Fault{
+		w.Cluster.Fault(kfake.Fault{
 			Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Partitions: []int32{n}, Err: kerr.InvalidRecord, Count: -1,
 			When: func(req kmsg.Request) bool { // it may be for other topics and partitions, too
 				for _, t := range req.(*kmsg.ProduceRequest).Topics {
@@ -133,13 +133,13 @@ func (w *world) refusePoison(topic string, partitions int32) {
 // parked returns how many records for targets were parked.
 func (w *world) parked() (n int) {
 	w.t.Helper()
-	ends, err := w.adm.ListEndOffsets(context.Background(), w.names.Parked())
+	ends, err := w.Admin.ListEndOffsets(context.Background(), w.Names.Parked())
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	var all int
 	ends.Each(func(o kadm.ListedOffset) { all += int(o.Offset) })
-	for _, a := range w.watch(w.names.Parked()).wait(all, 5*time.Second) {
+	for _, a := range w.watch(w.Names.Parked()).wait(all, 5*time.Second) {
 		if len(a.Key) > 0 { // the others ask the broker for its time
 			n++
 		}

@@ -106,9 +106,9 @@ type sentTwin struct {
 
 func (m *cancelModel) start(name string, routes bool) {
 	c := &cable{dial: m.dial}
-	opts := append(m.opts(), kgo.Dialer(c.dialer))
+	opts := append(m.Opts(), kgo.Dialer(c.dialer))
 	rc, fc := router.DefaultConfig(), forwarder.DefaultConfig()
-	rc.Ladder, fc.Ladder, rc.Instance, fc.Instance = m.ladder, m.ladder, name, name
+	rc.Ladder, fc.Ladder, rc.Instance, fc.Instance = m.Ladder, m.Ladder, name, name
 	rc.PurgeAfter, fc.PurgeAfter = consume.PurgeOff, consume.PurgeOff
 	fc.Log = zerolog.New(&m.drops).Level(zerolog.DebugLevel)
 	m.change(&rc, &fc)
@@ -158,7 +158,7 @@ func (m *cancelModel) record(i int) (*kgo.Record, *sentTwin) {
 	if m.random.IntN(2) == 0 {
 		rec.Headers[0] = kgo.RecordHeader{Key: levels.HeaderFor, Value: []byte(levels.FormatDelay(d))}
 	} else {
-		level, _ := m.ladder.Round(d, levels.Nearest)
+		level, _ := m.Ladder.Round(d, levels.Nearest)
 		d, rec.Headers[0].Value = level.Delay, []byte(level.String())
 	}
 	s.due = time.Now().Add(d)
@@ -235,8 +235,8 @@ func runCancelModel(t *testing.T, seed uint64, delivery change, exactly, crashes
 			routers: make(map[string]*part), forwarders: make(map[string]*part), drops: drops{set: make(map[string]bool)},
 		}
 		var topics []string
-		for l := range w.ladder.All() {
-			topics = append(topics, w.names.Level(l))
+		for l := range w.Ladder.All() {
+			topics = append(topics, w.Names.Level(l))
 		}
 		got, waited := w.watchCommitted("orders"), w.watch(topics...)
 		m.start("r1", true)

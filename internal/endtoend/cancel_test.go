@@ -33,7 +33,7 @@ var replaces = kgo.RecordHeader{Key: levels.HeaderReplace, Value: []byte("true")
 
 // cancel is a cancel of an id, without a key where key is "".
 func (w *world) cancel(id, key string) *kgo.Record {
-	rec := &kgo.Record{Topic: w.names.Inbox(), Partition: -1, Headers: []kgo.RecordHeader{{Key: levels.HeaderCancel, Value: []byte(id)}}}
+	rec := &kgo.Record{Topic: w.Names.Inbox(), Partition: -1, Headers: []kgo.RecordHeader{{Key: levels.HeaderCancel, Value: []byte(id)}}}
 	if key != "" {
 		rec.Key = []byte(key)
 	}
@@ -94,7 +94,7 @@ func TestCancel(t *testing.T) {
 				w.request("10s", "orders", "d", "no id"),
 			)
 			time.Sleep(3 * time.Second)
-			id := w.names.Inbox() + "-" + strconv.Itoa(int(byDefault.Partition)) + "-" + strconv.FormatInt(byDefault.Offset, 10) + "-" + strconv.FormatInt(byDefault.Timestamp.UnixMilli(), 10)
+			id := w.Names.Inbox() + "-" + strconv.Itoa(int(byDefault.Partition)) + "-" + strconv.FormatInt(byDefault.Offset, 10) + "-" + strconv.FormatInt(byDefault.Timestamp.UnixMilli(), 10)
 			w.send(w.cancel("1", "a"), w.cancel("3", ""), w.cancel("4", ""), w.cancel("5", "e"), w.cancel("7", "f"), w.cancel(id, "d"))
 			time.Sleep(time.Second)
 			w.send(w.request("10s", "orders", "a", "after the cancel", named("1")))
@@ -105,7 +105,7 @@ func TestCancel(t *testing.T) {
 					t.Errorf("%s arrived %v after its due time", a.Value, late)
 				}
 			}
-			for l := range w.ladder.All() {
+			for l := range w.Ladder.All() {
 				if u := w.uncommitted(l.String()); u != 0 {
 					t.Errorf("%d offsets of level %s are not committed", u, l)
 				}
@@ -122,7 +122,7 @@ func TestCancelRefused(t *testing.T) {
 			s := w.serve("one", delivery)
 			defer s.stop()
 			s.joined()
-			got, dead := w.watchCommitted("orders"), w.watchCommitted(w.names.Dead())
+			got, dead := w.watchCommitted("orders"), w.watchCommitted(w.Names.Dead())
 			header := func(key, value string) kgo.RecordHeader { return kgo.RecordHeader{Key: key, Value: []byte(value)} }
 			empty, both := w.cancel("", "a"), w.cancel("1", "a")
 			both.Headers = append(both.Headers, replaces)
@@ -162,7 +162,7 @@ func TestCancelBudget(t *testing.T) {
 			s := w.serve("one", delivery, func(rc *router.Config, _ *forwarder.Config) { rc.MaxCancels = 3 })
 			defer s.stop()
 			s.joined()
-			got, dead := w.watchCommitted("orders"), w.watchCommitted(w.names.Dead())
+			got, dead := w.watchCommitted("orders"), w.watchCommitted(w.Names.Dead())
 			var want []string
 			for i := range 6 {
 				id := strconv.Itoa(i)
@@ -207,10 +207,10 @@ func TestCancelRouterAway(t *testing.T) {
 			w.send(w.direct("30s", "orders", "c", "no id"))
 			w.send(w.cancel("1", "a"))
 			fc := forwarder.DefaultConfig()
-			fc.Ladder, fc.Instance = w.ladder, "one"
+			fc.Ladder, fc.Instance = w.Ladder, "one"
 			delivery(new(router.Config), &fc)
-			fc.Ladder = w.ladder
-			f, err := forwarder.New(fc, w.opts()...)
+			fc.Ladder = w.Ladder
+			f, err := forwarder.New(fc, w.Opts()...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -244,7 +244,7 @@ func TestCancelStall(t *testing.T) {
 			got := w.watchCommitted("orders")
 			w.send(w.request("10s", "orders", keyOn(badPartition), "held", named("held")))
 			bad := rawbatch.Corrupt(rawbatch.New(kgo.CodecGzip, &kgo.Record{Value: []byte("v")}))
-			if _, err := rawbatch.Produce(context.Background(), w.client, w.names.Inbox(), badPartition, rawbatch.Seal(bad)); err != nil {
+			if _, err := rawbatch.Produce(context.Background(), w.Client, w.Names.Inbox(), badPartition, rawbatch.Seal(bad)); err != nil {
 				t.Fatal(err)
 			}
 			var want []string
@@ -266,7 +266,7 @@ func TestCancelStall(t *testing.T) {
 			}
 			time.Sleep(10 * time.Second)
 			checkArrived(t, got.now(), want...)
-			if err := s.forwarder.Ready(); err == nil || !strings.Contains(err.Error(), w.names.Inbox()) {
+			if err := s.forwarder.Ready(); err == nil || !strings.Contains(err.Error(), w.Names.Inbox()) {
 				t.Errorf("ready: %v, want an error that names the partition", err)
 			}
 		})
@@ -319,10 +319,10 @@ func TestCancelUnreadable(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		var deny atomic.Bool
 		deny.Store(true)
-		w.cluster.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
-			w.cluster.KeepControl()
+		w.Cluster.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.Cluster.KeepControl()
 			r := req.(*kmsg.ListOffsetsRequest)
-			if !deny.Load() || len(r.Topics) == 0 || r.Topics[0].Topic != w.names.Cancel() {
+			if !deny.Load() || len(r.Topics) == 0 || r.Topics[0].Topic != w.Names.Cancel() {
 				return nil, nil, false
 			}
 			return nil, errors.New("the leader is away"), true
@@ -385,7 +385,7 @@ func TestCancelParked(t *testing.T) {
 			s.joined()
 			cl := w.newClient()
 			defer cl.Close()
-			if err := admin.Pause(context.Background(), cl, w.names, admin.TargetOf("orders")); err != nil {
+			if err := admin.Pause(context.Background(), cl, w.Names, admin.TargetOf("orders")); err != nil {
 				t.Fatal(err)
 			}
 			got := w.watchCommitted("orders")
@@ -404,7 +404,7 @@ func TestCancelParked(t *testing.T) {
 			s = w.serve("one", delivery)
 			defer s.stop()
 			s.joined()
-			if err := admin.Resume(context.Background(), cl, w.names, admin.TargetOf("orders")); err != nil {
+			if err := admin.Resume(context.Background(), cl, w.Names, admin.TargetOf("orders")); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(30 * time.Second)
@@ -426,7 +426,7 @@ func TestCancelProducer(t *testing.T) {
 		defer s.stop()
 		s.joined()
 		got := w.watchCommitted("orders")
-		p, err := router.NewProducer(router.ProducerConfig{Policy: router.Policy{Ladder: w.ladder, Names: w.names}}, w.opts()...)
+		p, err := router.NewProducer(router.ProducerConfig{Policy: router.Policy{Ladder: w.Ladder, Names: w.Names}}, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -450,7 +450,7 @@ func TestCancelProducer(t *testing.T) {
 			t.Fatal(err)
 		}
 		replaced, err := p.ReplaceFor(ctx, rec("replacement", named("1")), 15*time.Second)
-		if err != nil || replaced.ID != "1" || replaced.Topic != w.names.Inbox() {
+		if err != nil || replaced.ID != "1" || replaced.Topic != w.Names.Inbox() {
 			t.Fatal(replaced, err)
 		}
 		if _, err := p.Replace(ctx, rec("no id"), time.Second); err == nil {
@@ -487,8 +487,8 @@ func TestCancelPartitionsAdded(t *testing.T) {
 				w.send(w.request("2m", "orders", "k"+n, n, named(n)))
 			}
 			time.Sleep(5 * time.Second)
-			topics := []string{w.names.Inbox(), w.names.Cancel(), w.names.Level(w.ladder.First()), w.names.Level(w.ladder.Last())}
-			if _, err := w.adm.UpdatePartitions(context.Background(), 11, topics...); err != nil {
+			topics := []string{w.Names.Inbox(), w.Names.Cancel(), w.Names.Level(w.Ladder.First()), w.Names.Level(w.Ladder.Last())}
+			if _, err := w.Admin.UpdatePartitions(context.Background(), 11, topics...); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Minute)
@@ -587,16 +587,16 @@ func TestCancelLateStep(t *testing.T) {
 	bothDeliveries(t, func(t *testing.T, delivery change, _ time.Duration) {
 		virtual(t, "1s 30s", []string{"orders"}, func(w *world) {
 			rc, fc := router.DefaultConfig(), forwarder.DefaultConfig()
-			rc.Ladder, fc.Ladder, rc.Instance, fc.Instance = w.ladder, w.ladder, "one", "one"
+			rc.Ladder, fc.Ladder, rc.Instance, fc.Instance = w.Ladder, w.Ladder, "one", "one"
 			delivery(&rc, &fc)
 			routing := func() (stop func()) {
-				r, err := router.New(rc, w.opts()...)
+				r, err := router.New(rc, w.Opts()...)
 				if err != nil {
 					t.Fatal(err)
 				}
 				return w.run(r.Run)
 			}
-			f, err := forwarder.New(fc, w.opts()...)
+			f, err := forwarder.New(fc, w.Opts()...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -614,7 +614,7 @@ func TestCancelLateStep(t *testing.T) {
 			cl := w.newClient()
 			defer cl.Close()
 			until(20)
-			if err := admin.Pause(context.Background(), cl, w.names, admin.LevelOf(30*time.Second)); err != nil {
+			if err := admin.Pause(context.Background(), cl, w.Names, admin.LevelOf(30*time.Second)); err != nil {
 				t.Fatal(err)
 			}
 			until(29.6)
@@ -623,7 +623,7 @@ func TestCancelLateStep(t *testing.T) {
 			stopRouter()
 			w.send(w.cancel("1", "k1"))
 			until(40)
-			if err := admin.Resume(context.Background(), cl, w.names, admin.LevelOf(30*time.Second)); err != nil {
+			if err := admin.Resume(context.Background(), cl, w.Names, admin.LevelOf(30*time.Second)); err != nil {
 				t.Fatal(err)
 			}
 			until(60)

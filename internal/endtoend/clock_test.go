@@ -186,7 +186,7 @@ func TestClocksAfterAHandOver(t *testing.T) {
 // after a restart by no more than they are old, and never early.
 func TestClocksWithoutProbes(t *testing.T) {
 	onEachClock(t, func(w *world, change func(*router.Config, *forwarder.Config)) {
-		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: w.names.Parked(), Err: kerr.TopicAuthorizationFailed, Count: -1})
+		w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: w.Names.Parked(), Err: kerr.TopicAuthorizationFailed, Count: -1})
 		sent := make(accepted)
 		w.sendAt(sent, "30s", "direct", "direct", "inbox")
 		time.Sleep(20 * time.Second)
@@ -214,7 +214,7 @@ func TestClocksOfAHandler(t *testing.T) {
 			}
 			calls := make(chan call, 100)
 			cfg := forwarder.DefaultConfig()
-			cfg.Ladder = w.ladder
+			cfg.Ladder = w.Ladder
 			cfg.Handler = func(_ context.Context, rec *kgo.Record) error {
 				calls <- call{string(rec.Value), time.Now()}
 				return nil
@@ -222,7 +222,7 @@ func TestClocksOfAHandler(t *testing.T) {
 			sent := make(accepted)
 			for range 3 {
 				w.sendAt(sent, "10m", "direct", "direct")
-				f, err := forwarder.New(cfg, w.opts()...)
+				f, err := forwarder.New(cfg, w.Opts()...)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -239,11 +239,11 @@ func TestClocksOfAHandler(t *testing.T) {
 					t.Errorf("%s: %v late", c.value, late)
 				}
 			}
-			starts, err := w.adm.ListStartOffsets(context.Background(), w.names.Parked())
+			starts, err := w.Admin.ListStartOffsets(context.Background(), w.Names.Parked())
 			if err != nil {
 				t.Fatal(err)
 			}
-			ends, err := w.adm.ListEndOffsets(context.Background(), w.names.Parked())
+			ends, err := w.Admin.ListEndOffsets(context.Background(), w.Names.Parked())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -300,7 +300,7 @@ func TestClocksOfTargets(t *testing.T) {
 			t.Parallel()
 			virtual(t, "10s", []string{"orders"}, func(w *world) {
 				clock := w.setClock(-2 * time.Hour)
-				w.cluster.Fault(kfake.Fault{
+				w.Cluster.Fault(kfake.Fault{
 					Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.InvalidTimestamp, Count: -1,
 					When: func(req kmsg.Request) (ahead bool) {
 						for _, t := range req.(*kmsg.ProduceRequest).Topics {
@@ -319,7 +319,7 @@ func TestClocksOfTargets(t *testing.T) {
 				s := w.serve("one", change)
 				defer s.stop()
 				s.joined()
-				got, dead := w.watchCommitted("orders"), w.watchCommitted(w.names.Dead())
+				got, dead := w.watchCommitted("orders"), w.watchCommitted(w.Names.Dead())
 				sent := make(accepted)
 				for range 20 {
 					w.sendAt(sent, "10s", "direct", "inbox")
@@ -348,13 +348,13 @@ func TestClocksThatAreSetRight(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			virtual(t, "10s", []string{"orders"}, func(w *world) {
-				refusing := w.cluster.Fault(kfake.Fault{
+				refusing := w.Cluster.Fault(kfake.Fault{
 					Keys: []kmsg.Key{kmsg.Produce}, Topic: "orders", Err: kerr.InvalidTimestamp, Count: -1,
 				})
 				s := w.serve("one", change)
 				defer s.stop()
 				s.joined()
-				got, dead := w.watchCommitted("orders"), w.watchCommitted(w.names.Dead())
+				got, dead := w.watchCommitted("orders"), w.watchCommitted(w.Names.Dead())
 				sent := make(accepted)
 				for range 20 {
 					w.sendAt(sent, "10s", "direct", "inbox")

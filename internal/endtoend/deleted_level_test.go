@@ -19,10 +19,10 @@ func TestDeletedLevel(t *testing.T) {
 		virtual(t, "1s 5s", []string{"orders"}, func(w *world) {
 			s := w.serve("one", mode)
 			defer s.stop()
-			dead, got := w.watchCommitted(w.names.Dead()), w.watchCommitted("orders")
+			dead, got := w.watchCommitted(w.Names.Dead()), w.watchCommitted("orders")
 			w.send(w.request("1s", "orders", "k", "0"))
 			got.wait(1, time.Minute)
-			if _, err := w.adm.DeleteTopics(context.Background(), w.names.Level(levels.Level{Delay: 5 * time.Second})); err != nil {
+			if _, err := w.Admin.DeleteTopics(context.Background(), w.Names.Level(levels.Level{Delay: 5 * time.Second})); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Minute)

@@ -49,10 +49,10 @@ func TestDeniedTarget(t *testing.T) {
 					defer s.stop()
 					s.joined()
 					got, well := w.watchCommitted("secret"), w.watchCommitted("well")
-					dead := w.watchCommitted(w.names.Dead())
+					dead := w.watchCommitted(w.Names.Dead())
 					w.send(w.direct("1s", "secret", "a", "1"), w.request("0", "secret", "b", "1"))
 					got.wait(2, time.Minute)
-					fault := w.cluster.Fault(kfake.Fault{Keys: c.keys, Topic: "secret", Err: kerr.TopicAuthorizationFailed, Count: -1})
+					fault := w.Cluster.Fault(kfake.Fault{Keys: c.keys, Topic: "secret", Err: kerr.TopicAuthorizationFailed, Count: -1})
 					end := w.each("well")
 					began := time.Now()
 					for i := range n {

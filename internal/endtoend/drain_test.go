@@ -37,13 +37,13 @@ func TestOutage(t *testing.T) {
 
 				reopening = time.Second // how long records may wait for the last that are parked
 			)
-			if _, err := w.adm.CreatePartitions(context.Background(), partitions-2, w.names.Parked()); err != nil {
+			if _, err := w.Admin.CreatePartitions(context.Background(), partitions-2, w.Names.Parked()); err != nil {
 				t.Fatal(err)
 			}
 			small := func(_ *router.Config, fc *forwarder.Config) { fc.Budget = budget }
 			faults := make(map[string]func())
 			for _, topic := range []string{"a", "b", "down"} {
-				faults[topic] = w.cluster.Fault(kfake.Fault{
+				faults[topic] = w.Cluster.Fault(kfake.Fault{
 					Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.NotEnoughReplicas, Count: -1,
 				}).Remove
 			}
@@ -63,7 +63,7 @@ func TestOutage(t *testing.T) {
 					at := n * size % (len(random) - size)
 					body := kgo.RecordHeader{Key: "body", Value: random[at : at+size]} // no two fetched at once are alike
 					for _, to := range []string{"a", "b", "down", "well"} {
-						w.client.Produce(context.Background(), w.direct("1s", to, "k"+strconv.Itoa(n%20), strconv.Itoa(n), body), nil)
+						w.Client.Produce(context.Background(), w.direct("1s", to, "k"+strconv.Itoa(n%20), strconv.Itoa(n), body), nil)
 					}
 					time.Sleep(time.Second / rate)
 				}
@@ -110,10 +110,10 @@ func TestDrainTime(t *testing.T) {
 				partitions = 4
 				idle       = 250 * time.Millisecond // how long an idle fetch lasts
 			)
-			if err := w.cluster.CreateTopic("ill", partitions, nil); err != nil {
+			if err := w.Cluster.CreateTopic("ill", partitions, nil); err != nil {
 				t.Fatal(err)
 			}
-			refuse := w.cluster.Fault(kfake.Fault{
+			refuse := w.Cluster.Fault(kfake.Fault{
 				Keys: []kmsg.Key{kmsg.Produce}, Topic: "ill", Err: kerr.NotEnoughReplicas, Count: -1,
 			})
 			s := w.serve("one", delivery, func(_ *router.Config, fc *forwarder.Config) { fc.Budget = budget })
@@ -121,9 +121,9 @@ func TestDrainTime(t *testing.T) {
 			s.joined()
 			body := kgo.RecordHeader{Key: "body", Value: make([]byte, 500)}
 			for i := range n {
-				w.client.Produce(context.Background(), w.direct("1s", "ill", "k"+strconv.Itoa(i%500), strconv.Itoa(i+1), body), nil)
+				w.Client.Produce(context.Background(), w.direct("1s", "ill", "k"+strconv.Itoa(i%500), strconv.Itoa(i+1), body), nil)
 			}
-			for w.end(w.names.Parked()) < n {
+			for w.end(w.Names.Parked()) < n {
 				time.Sleep(100 * time.Millisecond)
 			}
 			got := w.watchCommitted("ill")
@@ -149,14 +149,14 @@ func TestReleaseTime(t *testing.T) {
 			away       = 5 * time.Millisecond
 			within     = 500 * time.Millisecond
 		)
-		if err := w.cluster.CreateTopic("out", partitions, nil); err != nil {
+		if err := w.Cluster.CreateTopic("out", partitions, nil); err != nil {
 			t.Fatal(err)
 		}
 		body := kgo.RecordHeader{Key: "body", Value: make([]byte, 200)}
 		for i := range n {
-			w.client.Produce(context.Background(), w.direct("1s", "out", "k"+strconv.Itoa(i%500), strconv.Itoa(i+1), body), nil)
+			w.Client.Produce(context.Background(), w.direct("1s", "out", "k"+strconv.Itoa(i%500), strconv.Itoa(i+1), body), nil)
 		}
-		if err := w.client.Flush(context.Background()); err != nil {
+		if err := w.Client.Flush(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second) // all are due
@@ -187,7 +187,7 @@ func TestReleaseTime(t *testing.T) {
 // end returns how many records a topic has had.
 func (w *world) end(topic string) (n int64) {
 	w.t.Helper()
-	ends, err := w.adm.ListEndOffsets(context.Background(), topic)
+	ends, err := w.Admin.ListEndOffsets(context.Background(), topic)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func (w *world) end(topic string) (n int64) {
 // most.
 func (w *world) mostShelves() (most int) {
 	on := make(map[string]map[int32]bool)
-	for _, a := range w.watchCommitted(w.names.Parked()).wait(1<<20, 10*time.Second) {
+	for _, a := range w.watchCommitted(w.Names.Parked()).wait(1<<20, 10*time.Second) {
 		target := string(a.Key)
 		if on[target] == nil {
 			on[target] = make(map[int32]bool)

@@ -41,7 +41,7 @@ func (w *world) exact(header string, d time.Duration, value int) *kgo.Record {
 func (w *world) sendExact(span, longest time.Duration, each time.Duration) (n int) {
 	w.t.Helper()
 	rng := rand.New(rand.NewPCG(1, 2))
-	topics := []string{w.names.Level(w.ladder.First()), w.names.Level(w.ladder.Last())}
+	topics := []string{w.Names.Level(w.Ladder.First()), w.Names.Level(w.Ladder.Last())}
 	for end := time.Now().Add(span); time.Now().Before(end); time.Sleep(each) {
 		n++
 		d := time.Duration(1+rng.Int64N(longest.Milliseconds())) * time.Millisecond
@@ -107,7 +107,7 @@ func TestExactDelays(t *testing.T) {
 				got.wait(n, 5*time.Minute)
 				time.Sleep(time.Minute)
 				checkExact(t, got.now(), n, slack)
-				for l := range w.ladder.All() {
+				for l := range w.Ladder.All() {
 					if u := w.uncommitted(l.String()); u != 0 {
 						t.Errorf("%d offsets of level %s are not committed", u, l)
 					}
@@ -173,7 +173,7 @@ func TestExactFaults(t *testing.T) {
 			virtual(t, "1s 5s", []string{"orders"}, func(w *world) {
 				random := rand.New(rand.NewPCG(2, seed))
 				one := w.serve("one", exactly)
-				got, dead := w.watchCommitted("orders"), w.watchCommitted(w.names.Dead())
+				got, dead := w.watchCommitted("orders"), w.watchCommitted(w.Names.Dead())
 				w.disturbed(random, records, func(i int) {
 					w.send(w.exact(levels.HeaderFor, time.Duration(1+random.Int64N(10_000))*time.Millisecond, i+1))
 					time.Sleep(time.Duration(random.IntN(50)) * time.Millisecond)
@@ -208,8 +208,8 @@ func TestExactRouterAway(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		s.stop()
 		fc := forwarder.DefaultConfig()
-		fc.Ladder, fc.Instance = w.ladder, "one"
-		f, err := forwarder.New(fc, w.opts()...)
+		fc.Ladder, fc.Instance = w.Ladder, "one"
+		f, err := forwarder.New(fc, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,7 +243,7 @@ func TestExactSickTarget(t *testing.T) {
 			defer s.stop()
 			s.joined()
 			ill, well := w.watchCommitted("orders"), w.watchCommitted("mails")
-			fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "orders", Err: kerr.NotEnoughReplicas, Count: -1})
+			fault := w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "orders", Err: kerr.NotEnoughReplicas, Count: -1})
 			const n = 200
 			for i := range n {
 				for _, target := range []string{"orders", "mails"} {
@@ -304,7 +304,7 @@ func TestExactRefused(t *testing.T) {
 		})
 		defer s.stop()
 		s.joined()
-		dead, got := w.watch(w.names.Dead()), w.watch("orders")
+		dead, got := w.watch(w.Names.Dead()), w.watch("orders")
 		h := func(kv ...string) (headers []kgo.RecordHeader) {
 			for i := 0; i < len(kv); i += 2 {
 				headers = append(headers, kgo.RecordHeader{Key: kv[i], Value: []byte(kv[i+1])})
@@ -324,7 +324,7 @@ func TestExactRefused(t *testing.T) {
 			{h("delay-for", "61m"), levels.OverMax, `delay-for "61m" is above 1h, the longest exact delay; ask for at most that, or raise --max-delay`},
 			{h("Delay-For", "61m"), levels.BadTime, `header "Delay-For" is not how the key is spelled; write delay-for`},
 		} {
-			for j, topic := range []string{w.names.Inbox(), w.names.Level(w.ladder.First())} {
+			for j, topic := range []string{w.Names.Inbox(), w.Names.Level(w.Ladder.First())} {
 				w.send(&kgo.Record{Topic: topic, Partition: -1, Value: []byte(strconv.Itoa(i)), Headers: c.headers})
 				all := dead.wait(2*i+j+1, time.Minute)
 				if len(all) != 2*i+j+1 {
@@ -337,7 +337,7 @@ func TestExactRefused(t *testing.T) {
 			}
 		}
 		before := len(dead.now())
-		w.send(&kgo.Record{Topic: w.names.Level(w.ladder.First()), Partition: -1, Headers: h(
+		w.send(&kgo.Record{Topic: w.Names.Level(w.Ladder.First()), Partition: -1, Headers: h(
 			"delay-hop-due", strconv.FormatInt(time.Now().Add(2*time.Hour).UnixMilli(), 10), "delay-hop-accepted", "1",
 			"delay-hop-granted", "exact", "delay-hop-id", "x")})
 		all := dead.wait(before+1, time.Minute)
@@ -359,14 +359,14 @@ func TestExactProducer(t *testing.T) {
 		defer s.stop()
 		s.joined()
 		got := w.watch("orders")
-		policy := router.Policy{Ladder: w.ladder, MaxDelay: time.Hour}
-		nearest, err := router.NewProducer(router.ProducerConfig{Policy: policy}, w.opts()...)
+		policy := router.Policy{Ladder: w.Ladder, MaxDelay: time.Hour}
+		nearest, err := router.NewProducer(router.ProducerConfig{Policy: policy}, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer nearest.Close(context.Background())
 		policy.Rounding = levels.Exact
-		exact, err := router.NewProducer(router.ProducerConfig{Policy: policy}, w.opts()...)
+		exact, err := router.NewProducer(router.ProducerConfig{Policy: policy}, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -418,16 +418,16 @@ func TestExactHandler(t *testing.T) {
 			at    time.Time
 		}
 		calls := make(chan call, 10)
-		f, err := forwarder.New(forwarder.Config{Ladder: w.ladder, Handler: func(ctx context.Context, rec *kgo.Record) error {
+		f, err := forwarder.New(forwarder.Config{Ladder: w.Ladder, Handler: func(ctx context.Context, rec *kgo.Record) error {
 			calls <- call{string(rec.Value), forwarder.InfoOf(ctx), time.Now()}
 			return nil
-		}}, w.opts()...)
+		}}, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer w.run(f.Run)()
 		time.Sleep(10 * time.Second)
-		p, err := router.NewProducer(router.ProducerConfig{Policy: router.Policy{Ladder: w.ladder}, NoTarget: true}, w.opts()...)
+		p, err := router.NewProducer(router.ProducerConfig{Policy: router.Policy{Ladder: w.Ladder}, NoTarget: true}, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -458,13 +458,13 @@ func TestStepsTogether(t *testing.T) {
 			const n = 1000
 			for i := range n { // each a millisecond later than the one before
 				rec := w.exact(levels.HeaderFor, 8*time.Second, i+1)
-				rec.Topic = w.names.Level(w.ladder.Last())
+				rec.Topic = w.Names.Level(w.Ladder.Last())
 				w.send(rec)
 				time.Sleep(time.Millisecond)
 			}
 			var requests atomic.Int64
-			w.cluster.ControlKey(kmsg.Produce.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
-				w.cluster.KeepControl()
+			w.Cluster.ControlKey(kmsg.Produce.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				w.Cluster.KeepControl()
 				requests.Add(1)
 				return nil, nil, false
 			})

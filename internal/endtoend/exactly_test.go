@@ -61,7 +61,7 @@ func TestExactlyOnce(t *testing.T) {
 		s := w.serve("one", exactly)
 		defer s.stop()
 		s.joined()
-		got, dead := w.watchCommitted("orders", "mails"), w.watchCommitted(w.names.Dead())
+		got, dead := w.watchCommitted("orders", "mails"), w.watchCommitted(w.Names.Dead())
 		random := rand.New(rand.NewPCG(1, 2))
 		delays := []string{"0", "1s", "5s", "10s", "30s", "1m"}
 		for i := range records / 2 {
@@ -128,10 +128,10 @@ func (w *world) disturbed(random *rand.Rand, records int, send func(i int)) {
 			two.stop()
 		}
 		if i%10 == 5 {
-			w.cluster.Fault(faults[random.IntN(len(faults))])
+			w.Cluster.Fault(faults[random.IntN(len(faults))])
 		}
 		if i%50 == 25 {
-			w.cluster.ControlKey(cut[random.IntN(len(cut))].Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.Cluster.ControlKey(cut[random.IntN(len(cut))].Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
 				if !transactional(req) {
 					return nil, nil, false
 				}
@@ -152,7 +152,7 @@ func TestExactlyOnceFaults(t *testing.T) {
 			virtual(t, "1s 5s", []string{"orders", "mails"}, func(w *world) {
 				random := rand.New(rand.NewPCG(1, seed))
 				one := w.serve("one", exactly)
-				got, dead := w.watchCommitted("orders", "mails"), w.watchCommitted(w.names.Dead())
+				got, dead := w.watchCommitted("orders", "mails"), w.watchCommitted(w.Names.Dead())
 				w.disturbed(random, records, func(i int) {
 					w.send(w.request("1s", "orders", strconv.Itoa(i%7), strconv.Itoa(i+1)),
 						w.direct("5s", "mails", strconv.Itoa(i%7), strconv.Itoa(i+1)))
@@ -234,12 +234,12 @@ func TestExactlyOnceSick(t *testing.T) {
 				s := w.serve("one", exactly, missingWait(time.Hour))
 				defer s.stop()
 				target, fix := "sick", func() {
-					if _, err := w.adm.CreateTopics(context.Background(), 2, 1, nil, "sick"); err != nil {
+					if _, err := w.Admin.CreateTopics(context.Background(), 2, 1, nil, "sick"); err != nil {
 						t.Fatal(err)
 					}
 				}
 				if !missing {
-					target, fix = "refusing", w.cluster.Fault(kfake.Fault{
+					target, fix = "refusing", w.Cluster.Fault(kfake.Fault{
 						Keys: []kmsg.Key{kmsg.Produce}, Topic: "refusing", Err: kerr.NotEnoughReplicas, Count: -1,
 					}).Remove
 				}
@@ -292,7 +292,7 @@ func TestExactlyOnceSick(t *testing.T) {
 func TestExactlyOnceCoordinatorAway(t *testing.T) {
 	const records, away = 300, 4 * time.Second
 	virtual(t, "1s", []string{"orders"}, func(w *world) {
-		id := w.names.ForwarderGroup() + "-one/direct"
+		id := w.Names.ForwarderGroup() + "-one/direct"
 		ids := map[string]bool{id + "-1": true, id + "-next-1": true} // they take turns
 		back := make(chan struct{})
 		var gone, lost atomic.Bool
@@ -308,12 +308,12 @@ func TestExactlyOnceCoordinatorAway(t *testing.T) {
 			}
 			return false
 		}
-		w.cluster.Fault(kfake.Fault{
+		w.Cluster.Fault(kfake.Fault{
 			Keys: []kmsg.Key{kmsg.InitProducerID, kmsg.EndTxn, kmsg.TxnOffsetCommit}, Err: kerr.CoordinatorNotAvailable, Count: -1, When: isGone,
 		})
 		// What is written then is written once, and not answered.
-		w.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-			w.cluster.KeepControl()
+		w.Cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.Cluster.KeepControl()
 			p := req.(*kmsg.ProduceRequest)
 			drop := gone.Load() && p.TransactionID != nil && ids[*p.TransactionID] && written.Add(1) > 1
 			return nil, nil, drop
@@ -345,7 +345,7 @@ func TestExactlyOnceCoordinatorAway(t *testing.T) {
 // ended at the start, under the id that it had then.
 func TestExactlyOnceFormerID(t *testing.T) {
 	virtual(t, "1s", []string{"orders"}, func(w *world) {
-		left := w.newClient(kgo.TransactionalID(w.names.ForwarderGroup()+"-n-2"), kgo.TransactionTimeout(time.Minute))
+		left := w.newClient(kgo.TransactionalID(w.Names.ForwarderGroup()+"-n-2"), kgo.TransactionTimeout(time.Minute))
 		defer left.Close()
 		if err := left.BeginTransaction(); err != nil {
 			t.Fatal(err)
@@ -384,7 +384,7 @@ func TestExactlyOnceDenied(t *testing.T) {
 	const records, away = 300, 8 * time.Second
 	virtual(t, "1s", []string{"orders"}, func(w *world) {
 		var denied atomic.Bool
-		w.cluster.Fault(kfake.Fault{
+		w.Cluster.Fault(kfake.Fault{
 			Keys: []kmsg.Key{kmsg.InitProducerID, kmsg.EndTxn, kmsg.TxnOffsetCommit}, Err: kerr.TransactionalIDAuthorizationFailed, Count: -1,
 			When: func(kmsg.Request) bool { return denied.Load() },
 		})
@@ -409,14 +409,14 @@ func TestExactlyOnceRefused(t *testing.T) {
 	const records = 1000
 	virtual(t, "1s 5s", []string{"orders", "forbidden"}, func(w *world) {
 		limit := "20000"
-		if _, err := w.adm.CreateTopic(context.Background(), 1, 1, map[string]*string{"max.message.bytes": &limit}, "small"); err != nil {
+		if _, err := w.Admin.CreateTopic(context.Background(), 1, 1, map[string]*string{"max.message.bytes": &limit}, "small"); err != nil {
 			t.Fatal(err)
 		}
-		topics, err := w.adm.ListTopics(context.Background(), "orders")
+		topics, err := w.Admin.ListTopics(context.Background(), "orders")
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.cluster.Fault(kfake.Fault{
+		w.Cluster.Fault(kfake.Fault{
 			Keys: []kmsg.Key{kmsg.Produce}, Topic: "orders", Err: kerr.InvalidRecord, Count: -1,
 			When: func(req kmsg.Request) bool {
 				return slices.ContainsFunc(req.(*kmsg.ProduceRequest).Topics, func(t kmsg.ProduceRequestTopic) bool {
@@ -428,8 +428,8 @@ func TestExactlyOnceRefused(t *testing.T) {
 			},
 		}, kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "forbidden", Err: kerr.TopicAuthorizationFailed, Count: -1})
 		s := w.serve("one", exactly, func(_ *router.Config, fc *forwarder.Config) { fc.GiveUp = 30 * time.Second })
-		got, dead := w.watchCommitted("orders", "small"), w.watchCommitted(w.names.Dead())
-		produce := func(rec *kgo.Record) { w.client.Produce(context.Background(), rec, nil) }
+		got, dead := w.watchCommitted("orders", "small"), w.watchCommitted(w.Names.Dead())
+		produce := func(rec *kgo.Record) { w.Client.Produce(context.Background(), rec, nil) }
 		for i := range records {
 			value := strconv.Itoa(i + 1)
 			produce(w.direct("1s", "orders", strconv.Itoa(i%3), value))

@@ -67,8 +67,8 @@ func (cs *calls) now() []call {
 func (w *world) owns(partitions int32) *owner {
 	w.t.Helper()
 	o := &owner{w: w, names: levels.Names{Prefix: "mine"}}
-	spec := admin.Spec{Ladder: w.ladder, Names: o.names, Partitions: partitions, Replicas: -1}
-	if _, err := admin.Ensure(context.Background(), w.client, spec); err != nil {
+	spec := admin.Spec{Ladder: w.Ladder, Names: o.names, Partitions: partitions, Replicas: -1}
+	if _, err := admin.Ensure(context.Background(), w.Client, spec); err != nil {
 		w.t.Fatal(err)
 	}
 	return o
@@ -78,7 +78,7 @@ func (w *world) owns(partitions int32) *owner {
 func (o *owner) run(handler forwarder.Handler, change ...func(*forwarder.Config)) (stop func()) {
 	o.w.t.Helper()
 	cfg := forwarder.DefaultConfig()
-	cfg.Ladder, cfg.Names, cfg.PurgeAfter = o.w.ladder, o.names, forwarder.PurgeOff
+	cfg.Ladder, cfg.Names, cfg.PurgeAfter = o.w.Ladder, o.names, forwarder.PurgeOff
 	if testing.Verbose() {
 		cfg.Log = zerolog.New(zerolog.NewTestWriter(o.w.t)).Level(zerolog.InfoLevel)
 	}
@@ -88,7 +88,7 @@ func (o *owner) run(handler forwarder.Handler, change ...func(*forwarder.Config)
 	for _, c := range change {
 		c(&cfg)
 	}
-	f, err := forwarder.New(cfg, o.w.opts()...)
+	f, err := forwarder.New(cfg, o.w.Opts()...)
 	if err != nil {
 		o.w.t.Fatal(err)
 	}
@@ -554,9 +554,9 @@ func TestHandlerFenced(t *testing.T) {
 	virtual(t, "1s", nil, func(w *world) {
 		o := w.owns(1)
 		cfg := forwarder.DefaultConfig()
-		cfg.Ladder, cfg.Names, cfg.PurgeAfter, cfg.Instance = w.ladder, o.names, forwarder.PurgeOff, "one"
+		cfg.Ladder, cfg.Names, cfg.PurgeAfter, cfg.Instance = w.Ladder, o.names, forwarder.PurgeOff, "one"
 		cfg.Handler = o.note(func(ctx context.Context, _ *kgo.Record) error { <-ctx.Done(); return ctx.Err() })
-		first, err := forwarder.New(cfg, w.opts()...)
+		first, err := forwarder.New(cfg, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -643,7 +643,7 @@ func waitCommitted(t *testing.T, o *owner, level string, n int64) {
 		t.Fatal(err)
 	}
 	topic := o.names.Level(levels.Level{Delay: d})
-	commits, err := o.w.adm.FetchOffsets(context.Background(), o.names.ForwarderGroup())
+	commits, err := o.w.Admin.FetchOffsets(context.Background(), o.names.ForwarderGroup())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -701,7 +701,7 @@ func TestHandlerTargets(t *testing.T) {
 	virtual(t, "1s 5s", nil, func(w *world) {
 		o := w.owns(1)
 		dead := w.watch(o.names.Dead())
-		p, err := router.NewProducer(router.ProducerConfig{Policy: router.Policy{Ladder: w.ladder, Names: o.names}, NoTarget: true}, w.opts()...)
+		p, err := router.NewProducer(router.ProducerConfig{Policy: router.Policy{Ladder: w.Ladder, Names: o.names}, NoTarget: true}, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -72,9 +72,9 @@ func (w *world) tryHostile(policy hostilePolicy) {
 			value := fmt.Sprintf("%s:%d, by the %s", hostileFile, c.line, way)
 			want[value] = becomes
 			headers := append([]kgo.RecordHeader{{Key: levels.HeaderLevel, Value: []byte("10s")}}, c.headers...)
-			topic := w.names.Inbox()
+			topic := w.Names.Inbox()
 			if way == "level" {
-				topic = w.names.LevelPrefix() + "10s"
+				topic = w.Names.LevelPrefix() + "10s"
 			}
 			w.send(&kgo.Record{Topic: topic, Partition: -1, Key: []byte(value), Value: []byte(value), Headers: headers})
 		}
@@ -84,11 +84,11 @@ func (w *world) tryHostile(policy hostilePolicy) {
 	got := make(map[string]string)
 	for _, a := range all.now() {
 		value := string(a.Value)
-		if a.Topic == w.names.Inbox() || a.Topic == w.names.Parked() || strings.HasPrefix(a.Topic, w.names.LevelPrefix()) {
+		if a.Topic == w.Names.Inbox() || a.Topic == w.Names.Parked() || strings.HasPrefix(a.Topic, w.Names.LevelPrefix()) {
 			continue // on its way
 		}
 		becomes := a.Topic
-		if a.Topic == w.names.Dead() {
+		if a.Topic == w.Names.Dead() {
 			becomes = "dead, " + a.header(levels.HeaderError)
 			checkLetter(t, a)
 		} else if wait := a.at.Sub(sent); wait > 10*time.Second+linger+time.Second {
@@ -133,7 +133,7 @@ func checkLetter(t *testing.T, a arrival) {
 // topics are the names of all topics.
 func (w *world) topics() []string {
 	w.t.Helper()
-	all, err := w.adm.ListTopicsWithInternal(context.Background())
+	all, err := w.Admin.ListTopicsWithInternal(context.Background())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -167,19 +167,19 @@ func TestHostileParkedRecords(t *testing.T) {
 			"":             "dead, rejected",
 		}
 		for target := range want {
-			w.send(&kgo.Record{Topic: w.names.Parked(), Partition: -1, Key: []byte(target), Value: []byte(target), Headers: hop(target)})
+			w.send(&kgo.Record{Topic: w.Names.Parked(), Partition: -1, Key: []byte(target), Value: []byte(target), Headers: hop(target)})
 		}
-		w.send(&kgo.Record{Topic: w.names.Parked(), Partition: -1, Value: []byte("no key, no headers")})
+		w.send(&kgo.Record{Topic: w.Names.Parked(), Partition: -1, Value: []byte("no key, no headers")})
 		want["no key, no headers"] = "dead, rejected"
 		time.Sleep(time.Minute)
 
 		got := make(map[string]string)
 		for _, a := range all.now() {
-			if a.Topic == w.names.Parked() {
+			if a.Topic == w.Names.Parked() {
 				continue
 			}
 			becomes := a.Topic
-			if a.Topic == w.names.Dead() {
+			if a.Topic == w.Names.Dead() {
 				becomes = "dead, " + a.header(levels.HeaderError)
 				checkLetter(t, a)
 			}

@@ -21,7 +21,7 @@ func (w *world) withLadder(spec string) func(*router.Config, *forwarder.Config) 
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	_, err = admin.Ensure(context.Background(), w.client, admin.Spec{Ladder: ladder, Names: w.names, Partitions: 2, Replicas: -1})
+	_, err = admin.Ensure(context.Background(), w.Client, admin.Spec{Ladder: ladder, Names: w.Names, Partitions: 2, Replicas: -1})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func (w *world) gzipper() *kgo.Client {
 func (w *world) limit(bytes int, topics ...string) {
 	w.t.Helper()
 	value := strconv.Itoa(bytes)
-	_, err := w.adm.AlterTopicConfigs(context.Background(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &value}}, topics...)
+	_, err := w.Admin.AlterTopicConfigs(context.Background(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &value}}, topics...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestLargeRecords(t *testing.T) {
 			s := w.serve("one", mode)
 			defer s.stop()
 			s.joined()
-			got, well, dead := w.watchCommitted("orders"), w.watchCommitted("well"), w.watchCommitted(w.names.Dead())
+			got, well, dead := w.watchCommitted("orders"), w.watchCommitted("well"), w.watchCommitted(w.Names.Dead())
 			end := w.each("well")
 			cl := w.gzipper()
 			defer cl.Close()
@@ -132,12 +132,12 @@ func TestLargeRecords(t *testing.T) {
 func TestRaisedLimit(t *testing.T) {
 	eachDelivery(t, func(t *testing.T, mode change) {
 		virtual(t, "1s", []string{"orders", "well"}, func(w *world) {
-			topics := []string{w.names.Inbox(), w.names.Level(levels.Level{Delay: time.Second}), "orders"}
+			topics := []string{w.Names.Inbox(), w.Names.Level(levels.Level{Delay: time.Second}), "orders"}
 			w.limit(1_000_000, topics...)
 			s := w.serve("one", mode)
 			defer s.stop()
 			s.joined()
-			got, well, dead := w.watchCommitted("orders"), w.watchCommitted("well"), w.watchCommitted(w.names.Dead())
+			got, well, dead := w.watchCommitted("orders"), w.watchCommitted("well"), w.watchCommitted(w.Names.Dead())
 			w.send(w.request("1s", "orders", "k", "1"), w.direct("1s", "orders", "k", "2"))
 			time.Sleep(5 * time.Second)
 			end := w.each("well")
@@ -171,13 +171,13 @@ func TestLoweredLimit(t *testing.T) {
 	const bursts, records, limit = 4, 300, 5_000
 	eachDelivery(t, func(t *testing.T, mode change) {
 		virtual(t, "1s", []string{"orders"}, func(w *world) {
-			topics, err := w.adm.ListTopics(context.Background(), "orders")
+			topics, err := w.Admin.ListTopics(context.Background(), "orders")
 			if err != nil {
 				t.Fatal(err)
 			}
 			var large atomic.Int32
-			w.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-				w.cluster.KeepControl()
+			w.Cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				w.Cluster.KeepControl()
 				for _, topic := range req.(*kmsg.ProduceRequest).Topics {
 					for _, p := range topic.Partitions {
 						if topic.TopicID == topics["orders"].ID && len(p.Records) > limit {
@@ -190,7 +190,7 @@ func TestLoweredLimit(t *testing.T) {
 			s := w.serve("one", mode)
 			defer s.stop()
 			s.joined()
-			got, dead := w.watchCommitted("orders"), w.watchCommitted(w.names.Dead())
+			got, dead := w.watchCommitted("orders"), w.watchCommitted(w.Names.Dead())
 			fill := []byte(incompressible(300 * records))
 			for burst := range bursts {
 				var recs []*kgo.Record
@@ -226,9 +226,9 @@ func TestRaisedOnTheBrokers(t *testing.T) {
 			s := w.serve("one", mode)
 			defer s.stop()
 			s.joined()
-			got, well, dead := w.watchCommitted("orders"), w.watchCommitted("well"), w.watchCommitted(w.names.Dead())
+			got, well, dead := w.watchCommitted("orders"), w.watchCommitted("well"), w.watchCommitted(w.Names.Dead())
 			end := w.each("well")
-			w.limit(5_000_000, w.names.Inbox(), "orders")
+			w.limit(5_000_000, w.Names.Inbox(), "orders")
 			cl := w.gzipper()
 			defer cl.Close()
 			for _, delay := range []string{"1s", "0"} {
@@ -274,7 +274,7 @@ func TestLargeParked(t *testing.T) {
 				}
 			}
 			time.Sleep(10 * time.Second)
-			if _, err := w.adm.CreateTopics(context.Background(), 2, 1, nil, "late"); err != nil {
+			if _, err := w.Admin.CreateTopics(context.Background(), 2, 1, nil, "late"); err != nil {
 				t.Fatal(err)
 			}
 			got.onceInOrder(t, 10)
@@ -290,11 +290,11 @@ func TestLetterFits(t *testing.T) {
 	eachDelivery(t, func(t *testing.T, mode change) {
 		virtual(t, "1s", []string{"small", "well"}, func(w *world) {
 			w.limit(2000, "small")
-			w.limit(6000, w.names.Dead())
+			w.limit(6000, w.Names.Dead())
 			s := w.serve("one", mode)
 			defer s.stop()
 			s.joined()
-			well, dead := w.watchCommitted("well"), w.watchCommitted(w.names.Dead())
+			well, dead := w.watchCommitted("well"), w.watchCommitted(w.Names.Dead())
 			end := w.each("well")
 			cl := w.gzipper()
 			defer cl.Close()
@@ -344,8 +344,8 @@ func TestExactlyOnceDeadTopicDenied(t *testing.T) {
 				s := w.serve("one", exactly)
 				defer s.stop()
 				s.joined()
-				well, behind, dead := w.watchCommitted("well"), w.watchCommitted("behind"), w.watchCommitted(w.names.Dead())
-				denied := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: w.names.Dead(), Err: err, Count: -1})
+				well, behind, dead := w.watchCommitted("well"), w.watchCommitted("behind"), w.watchCommitted(w.Names.Dead())
+				denied := w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: w.Names.Dead(), Err: err, Count: -1})
 				end := w.each("well")
 				bad := w.direct("5s", "behind", "k", "bad", kgo.RecordHeader{Key: levels.HeaderPartition, Value: []byte("99")})
 				w.send(bad, w.direct("5s", "behind", "k", "1"), w.direct("5s", "behind", "k", "2"))
@@ -384,16 +384,16 @@ func TestDeadTopicGone(t *testing.T) {
 			w.send(bad())
 			end := w.each("well")
 			time.Sleep(5 * time.Second)
-			if _, err := w.adm.DeleteTopic(context.Background(), w.names.Dead()); err != nil {
+			if _, err := w.Admin.DeleteTopic(context.Background(), w.Names.Dead()); err != nil {
 				t.Fatal(err)
 			}
 			w.send(bad())
 			time.Sleep(time.Minute)
-			if _, err := w.adm.CreateTopic(context.Background(), 1, 1, nil, w.names.Dead()); err != nil {
+			if _, err := w.Admin.CreateTopic(context.Background(), 1, 1, nil, w.Names.Dead()); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(10 * time.Second)
-			if dead := w.watchCommitted(w.names.Dead()).wait(1, time.Minute); len(dead) != 1 {
+			if dead := w.watchCommitted(w.Names.Dead()).wait(1, time.Minute); len(dead) != 1 {
 				t.Errorf("%d dead letters, want 1", len(dead))
 			}
 			n := end()

@@ -25,7 +25,7 @@ import (
 func TestMaxLate(t *testing.T) {
 	bothDeliveries(t, func(t *testing.T, delivery func(*router.Config, *forwarder.Config), _ time.Duration) {
 		virtual(t, "5s 1m", []string{"orders"}, func(w *world) {
-			got, dead := w.watchCommitted("orders"), w.watchCommitted(w.names.Dead())
+			got, dead := w.watchCommitted("orders"), w.watchCommitted(w.Names.Dead())
 			const minutes = 30
 			for n := range minutes {
 				v := strconv.Itoa(n + 1)
@@ -52,12 +52,12 @@ func TestMaxLate(t *testing.T) {
 func TestMaxLateParked(t *testing.T) {
 	bothDeliveries(t, func(t *testing.T, delivery func(*router.Config, *forwarder.Config), _ time.Duration) {
 		virtual(t, "5s", []string{"orders"}, func(w *world) {
-			fault := w.cluster.Fault(kfake.Fault{
+			fault := w.Cluster.Fault(kfake.Fault{
 				Keys: []kmsg.Key{kmsg.Produce}, Topic: "orders", Err: kerr.NotEnoughReplicas, Count: -1,
 			})
 			s := w.serve("one", delivery, maxLate(time.Minute))
 			defer s.stop()
-			got, dead := w.watchCommitted("orders"), w.watchCommitted(w.names.Dead())
+			got, dead := w.watchCommitted("orders"), w.watchCommitted(w.Names.Dead())
 			const seconds = 300
 			for n := range seconds {
 				w.send(w.direct("5s", "orders", "k"+strconv.Itoa(n%3), strconv.Itoa(n+1)))
@@ -87,12 +87,12 @@ func TestMaxLateHandler(t *testing.T) {
 		w.send(w.direct("5s", "", "k", "old"))
 		time.Sleep(2 * time.Minute)
 		w.send(w.direct("5s", "", "k", "new"))
-		dead := w.watch(w.names.Dead())
+		dead := w.watch(w.Names.Dead())
 		handed := make(chan string, 2)
 		cfg := forwarder.DefaultConfig()
-		cfg.Ladder, cfg.MaxLate = w.ladder, time.Minute
+		cfg.Ladder, cfg.MaxLate = w.Ladder, time.Minute
 		cfg.Handler = func(_ context.Context, rec *kgo.Record) error { handed <- string(rec.Value); return nil }
-		f, err := forwarder.New(cfg, w.opts()...)
+		f, err := forwarder.New(cfg, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,13 +28,13 @@ type component interface {
 var components = map[string]func(w *world, log zerolog.Logger, delivery forwarder.Delivery) (component, error){
 	"router": func(w *world, log zerolog.Logger, delivery forwarder.Delivery) (component, error) {
 		cfg := router.DefaultConfig()
-		cfg.Ladder, cfg.PurgeAfter, cfg.Log, cfg.Delivery = w.ladder, forwarder.PurgeOff, log, delivery
-		return router.New(cfg, w.opts()...)
+		cfg.Ladder, cfg.PurgeAfter, cfg.Log, cfg.Delivery = w.Ladder, forwarder.PurgeOff, log, delivery
+		return router.New(cfg, w.Opts()...)
 	},
 	"forwarder": func(w *world, log zerolog.Logger, delivery forwarder.Delivery) (component, error) {
 		cfg := forwarder.DefaultConfig()
-		cfg.Ladder, cfg.PurgeAfter, cfg.Log, cfg.Delivery = w.ladder, forwarder.PurgeOff, log, delivery
-		return forwarder.New(cfg, w.opts()...)
+		cfg.Ladder, cfg.PurgeAfter, cfg.Log, cfg.Delivery = w.Ladder, forwarder.PurgeOff, log, delivery
+		return forwarder.New(cfg, w.Opts()...)
 	},
 }
 

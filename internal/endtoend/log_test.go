@@ -97,7 +97,7 @@ func TestLogOfTargets(t *testing.T) {
 			level.Reason, target.Reason = "a migration", "too fast"
 			w.pause(level)
 			w.pause(target)
-			fault := w.cluster.Fault(kfake.Fault{
+			fault := w.Cluster.Fault(kfake.Fault{
 				Keys: []kmsg.Key{kmsg.Produce}, Topic: "refusing", Err: kerr.NotEnoughReplicas, Count: -1,
 			})
 			send := func(targets ...string) {

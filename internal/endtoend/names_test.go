@@ -49,7 +49,7 @@ func (a *asked) note(req *kmsg.MetadataRequest) {
 // countAsked counts from now on.
 func (w *world) countAsked() *asked {
 	a := new(asked)
-	w.cluster.Fault(kfake.Fault{
+	w.Cluster.Fault(kfake.Fault{
 		Keys: []kmsg.Key{kmsg.Metadata}, Count: -1, Observe: true, TopLevel: true,
 		When: func(req kmsg.Request) bool {
 			a.note(req.(*kmsg.MetadataRequest))
@@ -62,12 +62,12 @@ func (w *world) countAsked() *asked {
 // deny has the broker say of invented names that they may not be described. Its answers
 // are counted here: faults do not see them.
 func (w *world) deny(a *asked) {
-	meta, err := w.adm.Metadata(context.Background())
+	meta, err := w.Admin.Metadata(context.Background())
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.cluster.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		w.cluster.KeepControl()
+	w.Cluster.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.Cluster.KeepControl()
 		m := req.(*kmsg.MetadataRequest)
 		if len(m.Topics) == 0 {
 			return nil, nil, false
@@ -152,12 +152,12 @@ func TestInventedNames(t *testing.T) {
 					if denied {
 						w.deny(a)
 					}
-					well, dead := w.watchCommitted("well"), w.watchCommitted(w.names.Dead())
+					well, dead := w.watchCommitted("well"), w.watchCommitted(w.Names.Dead())
 					end := w.each("well")
 					time.Sleep(2 * time.Second)
 					before := heap()
 					for i := range inventedNames {
-						w.client.Produce(context.Background(), w.direct("1s", invented+strconv.Itoa(i), strconv.Itoa(i%20), strconv.Itoa(i)), nil)
+						w.Client.Produce(context.Background(), w.direct("1s", invented+strconv.Itoa(i), strconv.Itoa(i%20), strconv.Itoa(i)), nil)
 						if i%100 == 99 {
 							time.Sleep(10 * time.Millisecond)
 						}
@@ -205,12 +205,12 @@ func TestTopicsOfAnotherService(t *testing.T) {
 	bothDeliveries(t, func(t *testing.T, delivery func(*router.Config, *forwarder.Config), _ time.Duration) {
 		virtual(t, "5s", []string{"orders.dead", "mail.inbox"}, func(w *world) {
 			other := levels.Names{Prefix: "shop"}
-			if _, err := admin.Ensure(context.Background(), w.client, admin.Spec{Ladder: w.ladder, Names: other, Partitions: 2, Replicas: -1}); err != nil {
+			if _, err := admin.Ensure(context.Background(), w.Client, admin.Spec{Ladder: w.Ladder, Names: other, Partitions: 2, Replicas: -1}); err != nil {
 				t.Fatal(err)
 			}
 			forbidden := []string{other.Control(), other.Dead(), other.Parked(), other.Inbox(), "shop.level.5s"}
 			allowed := []string{"orders.dead", "mail.inbox"}
-			dead, got := w.watchCommitted(w.names.Dead()), w.watchCommitted(allowed...)
+			dead, got := w.watchCommitted(w.Names.Dead()), w.watchCommitted(allowed...)
 			theirs := w.watchCommitted(forbidden...)
 			one := w.serve("one", delivery)
 			for _, topic := range append(forbidden, allowed...) {

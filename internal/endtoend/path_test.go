@@ -87,7 +87,7 @@ func TestDay(t *testing.T) {
 		defer s.stop()
 		got := w.watch("orders", "mails")
 		random := rand.New(rand.NewPCG(1, 2))
-		ladder := slices.Collect(w.ladder.All())
+		ladder := slices.Collect(w.Ladder.All())
 		for i := range minutes {
 			time.Sleep(time.Minute)
 			level := ladder[random.IntN(len(ladder))].String()
@@ -159,7 +159,7 @@ func TestRouterDown(t *testing.T) {
 		s.stop()
 		fc := forwarder.DefaultConfig()
 		fc.Instance, fc.PurgeAfter = "one", forwarder.PurgeOff
-		f, err := forwarder.New(fc, w.opts()...)
+		f, err := forwarder.New(fc, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +178,7 @@ func TestRouterDown(t *testing.T) {
 		back := time.Now()
 		rc := router.DefaultConfig()
 		rc.Instance, rc.PurgeAfter = "one", forwarder.PurgeOff
-		r, err := router.New(rc, w.opts()...)
+		r, err := router.New(rc, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +211,7 @@ func TestRetry(t *testing.T) {
 		got := w.watch("orders")
 		w.send(w.request("10s", "orders", "k", "v", kgo.RecordHeader{Key: "mine", Value: []byte("1")}))
 		first := got.wait(1, time.Minute)[0]
-		for i, topic := range []string{w.names.Inbox(), w.names.Level(levels.Level{Delay: 30 * time.Second})} {
+		for i, topic := range []string{w.Names.Inbox(), w.Names.Level(levels.Level{Delay: 30 * time.Second})} {
 			rec := &kgo.Record{Topic: topic, Partition: -1, Key: first.Key, Value: first.Value}
 			rec.Headers = append(rec.Headers, first.Headers...)
 			rec.Headers = append(rec.Headers,
@@ -313,7 +313,7 @@ func TestOneKey(t *testing.T) {
 		s := w.serve("one")
 		got := w.watch("orders")
 		for i := range records {
-			w.client.Produce(context.Background(), w.request("30s", "orders", "k", strconv.Itoa(i+1)), func(_ *kgo.Record, err error) {
+			w.Client.Produce(context.Background(), w.request("30s", "orders", "k", strconv.Itoa(i+1)), func(_ *kgo.Record, err error) {
 				if err != nil {
 					t.Error(err)
 				}
@@ -341,7 +341,7 @@ func TestHandsThrough(t *testing.T) {
 		user := []kgo.RecordHeader{
 			{Key: "a", Value: []byte{0, 255}}, {Key: "a", Value: nil}, {Key: "delay-unknown", Value: []byte("x")}, {Key: "", Value: []byte{}},
 		}
-		w.send(&kgo.Record{Topic: w.names.Inbox(), Partition: -1, Headers: append([]kgo.RecordHeader{
+		w.send(&kgo.Record{Topic: w.Names.Inbox(), Partition: -1, Headers: append([]kgo.RecordHeader{
 			{Key: levels.HeaderLevel, Value: []byte("1")}, {Key: levels.HeaderTarget, Value: []byte("orders")},
 			{Key: levels.HeaderPartition, Value: []byte("1")}, {Key: levels.HeaderID, Value: []byte("my-id")},
 		}, user...)})

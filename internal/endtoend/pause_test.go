@@ -22,7 +22,7 @@ import (
 
 func (w *world) pause(p admin.Paused) {
 	w.t.Helper()
-	if err := admin.Pause(context.Background(), w.client, w.names, p); err != nil {
+	if err := admin.Pause(context.Background(), w.Client, w.Names, p); err != nil {
 		w.t.Fatal(err)
 	}
 	time.Sleep(time.Second)
@@ -30,7 +30,7 @@ func (w *world) pause(p admin.Paused) {
 
 func (w *world) resume(p admin.Paused) {
 	w.t.Helper()
-	if err := admin.Resume(context.Background(), w.client, w.names, p); err != nil {
+	if err := admin.Resume(context.Background(), w.Client, w.Names, p); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -71,7 +71,7 @@ func TestPauseLevel(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			paused, err := admin.Pauses(context.Background(), w.client, w.names)
+			paused, err := admin.Pauses(context.Background(), w.Client, w.Names)
 			if err != nil || len(paused) != 1 || paused[0].Level != "10s" || paused[0].Reason != "a migration" {
 				t.Errorf("paused: %+v, %v", paused, err)
 			}
@@ -103,7 +103,7 @@ func TestPauseLevel(t *testing.T) {
 func TestPauseTarget(t *testing.T) {
 	bothDeliveries(t, func(t *testing.T, delivery func(*router.Config, *forwarder.Config), slack time.Duration) {
 		virtual(t, "5s 10s", []string{"orders", "mails"}, func(w *world) {
-			got, others, dead := w.watchCommitted("orders"), w.watchCommitted("mails"), w.watchCommitted(w.names.Dead())
+			got, others, dead := w.watchCommitted("orders"), w.watchCommitted("mails"), w.watchCommitted(w.Names.Dead())
 			giveUp := func(rc *router.Config, fc *forwarder.Config) { rc.GiveUp, fc.GiveUp = time.Minute, time.Minute }
 			one := w.serve("one", delivery, giveUp)
 			n := 0
@@ -132,7 +132,7 @@ func TestPauseTarget(t *testing.T) {
 			if err := one.forwarder.Ready(); err != nil {
 				t.Error(err)
 			}
-			fault := w.cluster.Fault(kfake.Fault{
+			fault := w.Cluster.Fault(kfake.Fault{
 				Keys: []kmsg.Key{kmsg.Produce}, Topic: "orders", Err: kerr.NotEnoughReplicas, Count: -1,
 			})
 			w.resume(target)
@@ -170,7 +170,7 @@ func TestPauseBehindAMarker(t *testing.T) {
 		if err := other.BeginTransaction(); err != nil {
 			t.Fatal(err)
 		}
-		rec := &kgo.Record{Topic: w.names.Control(), Key: []byte("target/mails"), Value: []byte(`{"paused":true}`)}
+		rec := &kgo.Record{Topic: w.Names.Control(), Key: []byte("target/mails"), Value: []byte(`{"paused":true}`)}
 		if err := other.ProduceSync(context.Background(), rec).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
@@ -198,7 +198,7 @@ func TestPauseBehindAMarker(t *testing.T) {
 func TestRequireControl(t *testing.T) {
 	virtual(t, "5s", []string{"orders", "mails"}, func(w *world) {
 		w.pause(admin.TargetOf("orders"))
-		fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: w.names.Control(), Err: kerr.TopicAuthorizationFailed, Count: -1})
+		fault := w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: w.Names.Control(), Err: kerr.TopicAuthorizationFailed, Count: -1})
 		got, others := w.watchCommitted("orders"), w.watchCommitted("mails")
 		one := w.serve("one", func(rc *router.Config, fc *forwarder.Config) { rc.RequireControl, fc.RequireControl = true, true })
 		w.send(w.direct("5s", "orders", "k", "1"), w.direct("5s", "mails", "k", "1"), w.request("0", "mails", "k", "2"))

@@ -23,7 +23,7 @@ func TestExactlyOnceRefusedPartition(t *testing.T) {
 				defer s.stop()
 				s.joined()
 				good, bad := w.watchCommitted("orders"), w.watchCommitted("mails")
-				fault := w.cluster.Fault(kfake.Fault{
+				fault := w.Cluster.Fault(kfake.Fault{
 					Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Topic: "delay.level.5s", Err: err, Count: -1,
 				})
 				const records = 60

@@ -136,12 +136,12 @@ func TestRetries(t *testing.T) {
 				defer s.stop()
 				s.joined()
 				back := func(rec *kgo.Record) {
-					w.send(&kgo.Record{Topic: w.names.Inbox(), Partition: -1, Key: rec.Key, Value: rec.Value, Headers: append(rec.Headers,
+					w.send(&kgo.Record{Topic: w.Names.Inbox(), Partition: -1, Key: rec.Key, Value: rec.Value, Headers: append(rec.Headers,
 						kgo.RecordHeader{Key: levels.HeaderLevel, Value: []byte("retry")}, kgo.RecordHeader{Key: levels.HeaderTarget, Value: []byte(rec.Topic)},
 						kgo.RecordHeader{Key: levels.HeaderRetryCause, Value: []byte(cause(rec))})})
 				}
 				if way == "producer" {
-					p, err := router.NewProducer(router.ProducerConfig{Policy: router.Policy{Ladder: w.ladder, Names: w.names, Retry: policy}}, w.opts()...)
+					p, err := router.NewProducer(router.ProducerConfig{Policy: router.Policy{Ladder: w.Ladder, Names: w.Names, Retry: policy}}, w.Opts()...)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -152,7 +152,7 @@ func TestRetries(t *testing.T) {
 						}
 					}
 				}
-				got, dead := w.failing(back), w.watchCommitted(w.names.Dead())
+				got, dead := w.failing(back), w.watchCommitted(w.Names.Dead())
 				for i := range records {
 					rec := w.request("1s", "orders", "k"+strconv.Itoa(i%3), strconv.Itoa(i), kgo.RecordHeader{Key: "a", Value: []byte("1")})
 					if i%2 == 0 {
@@ -179,7 +179,7 @@ func TestRetryStraightToALevel(t *testing.T) {
 		s := w.serve("one")
 		defer s.stop()
 		s.joined()
-		dead := w.watch(w.names.Dead())
+		dead := w.watch(w.Names.Dead())
 		w.send(w.direct("1s", "orders", "k", "v", kgo.RecordHeader{Key: levels.HeaderLevel, Value: []byte("retry")}))
 		letters := dead.wait(1, time.Minute)
 		want := `delay-level "retry" on topic delay.level.1s: the router counts retries; write the record to delay.inbox`

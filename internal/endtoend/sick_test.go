@@ -35,12 +35,12 @@ func missingWait(d time.Duration) func(*router.Config, *forwarder.Config) {
 // less what is still on its way to being due.
 func (w *world) uncommitted(level string) int64 {
 	d, _ := levels.ParseDelay(level)
-	topic := w.names.Level(levels.Level{Delay: d})
-	ends, err := w.adm.ListEndOffsets(context.Background(), topic)
+	topic := w.Names.Level(levels.Level{Delay: d})
+	ends, err := w.Admin.ListEndOffsets(context.Background(), topic)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	commits, err := w.adm.FetchOffsetsForTopics(context.Background(), w.names.ForwarderGroup(), topic)
+	commits, err := w.Admin.FetchOffsetsForTopics(context.Background(), w.Names.ForwarderGroup(), topic)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -60,12 +60,12 @@ func TestSickTargets(t *testing.T) {
 		break_, fix func(w *world)
 	}{
 		{"missing", func(*world) {}, func(w *world) {
-			if _, err := w.adm.CreateTopics(context.Background(), 2, 1, nil, "sick"); err != nil {
+			if _, err := w.Admin.CreateTopics(context.Background(), 2, 1, nil, "sick"); err != nil {
 				w.t.Fatal(err)
 			}
 		}},
 		{"refuses", func(w *world) {
-			w.fix = w.cluster.Fault(kfake.Fault{
+			w.fix = w.Cluster.Fault(kfake.Fault{
 				Keys: []kmsg.Key{kmsg.Produce}, Topic: "refusing", Err: kerr.NotEnoughReplicas, Count: -1,
 			}).Remove
 		}, func(w *world) { w.fix() }},
@@ -136,7 +136,7 @@ func TestSickNeighbour(t *testing.T) {
 			t.Parallel()
 			virtual(t, "1s 5s", []string{"long", brief}, func(w *world) {
 				refuse := func(topic string) func() {
-					return w.cluster.Fault(kfake.Fault{
+					return w.Cluster.Fault(kfake.Fault{
 						Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.NotEnoughReplicas, Count: -1,
 					}).Remove
 				}
@@ -165,7 +165,7 @@ func TestSickNeighbour(t *testing.T) {
 					}
 				}
 				parked := 0
-				for _, a := range w.watch(w.names.Parked()).wait(n, time.Second) {
+				for _, a := range w.watch(w.Names.Parked()).wait(n, time.Second) {
 					if string(a.Key) == brief {
 						parked++
 					}
@@ -186,7 +186,7 @@ func TestMissingTarget(t *testing.T) {
 	virtual(t, "1s 5s", []string{"orders"}, func(w *world) {
 		s := w.serve("one")
 		defer s.stop()
-		dead, got := w.watch(w.names.Dead()), w.watch("orders")
+		dead, got := w.watch(w.Names.Dead()), w.watch("orders")
 		sent := time.Now()
 		for i := range 50 {
 			w.send(w.request("1s", "nowhere", "k", strconv.Itoa(i+1)), w.request("1s", "orders", "k", strconv.Itoa(i+1)))
@@ -214,18 +214,18 @@ func TestMissingTarget(t *testing.T) {
 func TestOversize(t *testing.T) {
 	virtual(t, "1s 5s", nil, func(w *world) {
 		limit := "20000"
-		if _, err := w.adm.CreateTopic(context.Background(), 1, 1, map[string]*string{"max.message.bytes": &limit}, "small"); err != nil {
+		if _, err := w.Admin.CreateTopic(context.Background(), 1, 1, map[string]*string{"max.message.bytes": &limit}, "small"); err != nil {
 			t.Fatal(err)
 		}
 		s := w.serve("one")
 		defer s.stop()
-		dead, got := w.watch(w.names.Dead()), w.watch("small")
+		dead, got := w.watch(w.Names.Dead()), w.watch("small")
 		for i := range 300 {
 			value := strings.Repeat("0", 100) + strconv.Itoa(i+1)
 			if i == 150 {
 				value = incompressible(30_000)
 			}
-			w.client.Produce(context.Background(), w.direct("1s", "small", "k", value), nil)
+			w.Client.Produce(context.Background(), w.direct("1s", "small", "k", value), nil)
 		}
 		all := got.wait(299, time.Minute)
 		once(t, all, 299)
@@ -270,12 +270,12 @@ func TestDeadLetters(t *testing.T) {
 	virtual(t, "1s 5s", []string{"orders"}, func(w *world) {
 		s := w.serve("one")
 		defer s.stop()
-		dead, got := w.watch(w.names.Dead()), w.watch("orders")
+		dead, got := w.watch(w.Names.Dead()), w.watch("orders")
 		want := make(map[string]levels.Code)
 		n := 0
-		for _, topic := range []string{w.names.Inbox(), w.names.Level(levels.Level{Delay: time.Second})} {
+		for _, topic := range []string{w.Names.Inbox(), w.Names.Level(levels.Level{Delay: time.Second})} {
 			for i, c := range cases {
-				if topic != w.names.Inbox() && c.code == levels.BadLevel {
+				if topic != w.Names.Inbox() && c.code == levels.BadLevel {
 					continue // the topic is the level
 				}
 				value := fmt.Sprint(topic, i)
@@ -307,7 +307,7 @@ func TestDeadLetters(t *testing.T) {
 // comes after the restart must not overtake them.
 func TestSickThroughRestart(t *testing.T) {
 	virtual(t, "1s 5s", []string{"well", "sick"}, func(w *world) {
-		fault := w.cluster.Fault(kfake.Fault{
+		fault := w.Cluster.Fault(kfake.Fault{
 			Keys: []kmsg.Key{kmsg.Produce}, Topic: "sick", Err: kerr.NotEnoughReplicas, Count: -1,
 		})
 		s := w.serve("one")

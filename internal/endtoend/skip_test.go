@@ -38,7 +38,7 @@ func TestSkip(t *testing.T) {
 }
 
 func (w *world) trySkip(delivery forwarder.Delivery, through string) {
-	orders, dead := w.watchCommitted("orders"), w.watchCommitted(w.names.Dead())
+	orders, dead := w.watchCommitted("orders"), w.watchCommitted(w.Names.Dead())
 	s := w.serve("one", func(rc *router.Config, fc *forwarder.Config) { rc.Delivery, fc.Delivery = delivery, delivery })
 	defer s.stop()
 	s.joined()
@@ -49,7 +49,7 @@ func (w *world) trySkip(delivery forwarder.Delivery, through string) {
 	}
 	send("before")
 	batch := rawbatch.Corrupt(rawbatch.New(kgo.CodecLz4, &kgo.Record{Value: []byte("one")}, &kgo.Record{Value: []byte("two")}))
-	if _, err := rawbatch.Produce(context.Background(), w.client, through, badPartition, rawbatch.Seal(batch)); err != nil {
+	if _, err := rawbatch.Produce(context.Background(), w.Client, through, badPartition, rawbatch.Seal(batch)); err != nil {
 		w.t.Fatal(err)
 	}
 	send("after")
@@ -61,11 +61,11 @@ func (w *world) trySkip(delivery forwarder.Delivery, through string) {
 	if !strings.Contains(told, "delayd admin skip "+at.String()) {
 		w.t.Errorf("unready because of %s", told)
 	}
-	skip, err := admin.NewSkip(context.Background(), w.client, w.names, at)
+	skip, err := admin.NewSkip(context.Background(), w.Client, w.Names, at)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := skip.Do(context.Background(), w.client); err != nil {
+	if err := skip.Do(context.Background(), w.Client); err != nil {
 		w.t.Fatal(err)
 	}
 	time.Sleep(skipWithin)
@@ -113,7 +113,7 @@ func TestSkipOfWhatStalls(t *testing.T) {
 }
 
 func (w *world) trySkipOf(batch *kmsg.RecordBatch) {
-	if _, err := rawbatch.Produce(context.Background(), w.client, w.names.Inbox(), badPartition, rawbatch.Seal(batch)); err != nil {
+	if _, err := rawbatch.Produce(context.Background(), w.Client, w.Names.Inbox(), badPartition, rawbatch.Seal(batch)); err != nil {
 		w.t.Fatal(err)
 	}
 	w.send(w.request("1s", "orders", keyOn(badPartition), "after"))
@@ -126,11 +126,11 @@ func (w *world) trySkipOf(batch *kmsg.RecordBatch) {
 	if err := at.UnmarshalText([]byte(strings.TrimSuffix(named, "`"))); err != nil {
 		w.t.Fatalf("%v: %v", s.router.Ready(), err)
 	}
-	skip, err := admin.NewSkip(context.Background(), w.client, w.names, at)
+	skip, err := admin.NewSkip(context.Background(), w.Client, w.Names, at)
 	if err != nil || skip.Fault == "" {
 		w.t.Fatalf("the service stalls at %v, and the command can read it: %+v, %v", at, skip, err)
 	}
-	if err := skip.Do(context.Background(), w.client); err != nil {
+	if err := skip.Do(context.Background(), w.Client); err != nil {
 		w.t.Fatal(err)
 	}
 	time.Sleep(skipWithin)
@@ -159,7 +159,7 @@ func (w *world) trySkipBehind(delivery forwarder.Delivery, end kgo.TransactionEn
 			w.t.Fatal(err)
 		}
 	}
-	send(w.client, "before")
+	send(w.Client, "before")
 	txn := w.newClient(kgo.TransactionalID("tx"), kgo.RecordPartitioner(record.Partitioner()))
 	defer txn.Close()
 	if err := txn.BeginTransaction(); err != nil {
@@ -170,24 +170,24 @@ func (w *world) trySkipBehind(delivery forwarder.Delivery, end kgo.TransactionEn
 		w.t.Fatal(err)
 	}
 	batch := rawbatch.Corrupt(rawbatch.New(kgo.CodecLz4, &kgo.Record{Value: []byte("one")}))
-	bad, err := rawbatch.Produce(context.Background(), w.client, w.names.Inbox(), badPartition, rawbatch.Seal(batch))
+	bad, err := rawbatch.Produce(context.Background(), w.Client, w.Names.Inbox(), badPartition, rawbatch.Seal(batch))
 	if err != nil || bad != 3 {
 		w.t.Fatalf("the batch is at %d: %v", bad, err)
 	}
-	send(w.client, "after")
+	send(w.Client, "after")
 	want := []string{"before", "in it", "after"}
 	if !end {
 		want = []string{"before", "after"}
 	}
-	orders, dead := w.watchCommitted("orders"), w.watchCommitted(w.names.Dead())
+	orders, dead := w.watchCommitted("orders"), w.watchCommitted(w.Names.Dead())
 	s := w.serve("one", func(rc *router.Config, fc *forwarder.Config) { rc.Delivery, fc.Delivery = delivery, delivery })
 	defer s.stop()
 	time.Sleep(time.Minute)
 	w.expect(orders, want[:len(want)-1]...)
 
-	skip, err := admin.NewSkip(context.Background(), w.client, w.names, admin.Place{Topic: w.names.Inbox(), Partition: badPartition, Offset: offset})
+	skip, err := admin.NewSkip(context.Background(), w.Client, w.Names, admin.Place{Topic: w.Names.Inbox(), Partition: badPartition, Offset: offset})
 	if err == nil {
-		err = skip.Do(context.Background(), w.client)
+		err = skip.Do(context.Background(), w.Client)
 	}
 	if err != nil {
 		w.t.Fatal(err)

@@ -36,15 +36,15 @@ func (w *world) setClock(ahead time.Duration) *brokerClock {
 	w.t.Helper()
 	if w.clock == nil {
 		w.clock = &brokerClock{topics: make(map[string]bool), ids: make(map[[16]byte]string)}
-		all, err := w.adm.ListTopics(context.Background())
+		all, err := w.Admin.ListTopics(context.Background())
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		for _, t := range all {
-			w.clock.topics[t.Topic] = strings.HasPrefix(t.Topic, w.names.Prefix)
+			w.clock.topics[t.Topic] = strings.HasPrefix(t.Topic, w.Names.Prefix)
 			w.clock.ids[t.ID] = t.Topic
 		}
-		w.cluster.ControlKey(int16(kmsg.Produce), w.clock.stamp(w.cluster.KeepControl))
+		w.Cluster.ControlKey(int16(kmsg.Produce), w.clock.stamp(w.Cluster.KeepControl))
 		dial := w.dial
 		w.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := dial(ctx, network, addr)

@@ -31,10 +31,10 @@ func missingTopics(log string) (found []string) {
 // log now and then and whenever it is asked, and works as soon as they exist.
 func TestUnprovisioned(t *testing.T) {
 	virtual(t, "5s 1m", []string{"orders"}, func(w *world) {
-		w.names = levels.Names{Prefix: "new"}
+		w.Names = levels.Names{Prefix: "new"}
 		var log journal
 		s := w.serve("one", func(rc *router.Config, fc *forwarder.Config) {
-			rc.Names, fc.Names = w.names, w.names
+			rc.Names, fc.Names = w.Names, w.Names
 			rc.Log, fc.Log = zerolog.New(&log), zerolog.New(&log)
 		})
 		defer s.stop()
@@ -48,7 +48,7 @@ func TestUnprovisioned(t *testing.T) {
 		if n := len(missingTopics(log.text())); n != 6 {
 			t.Errorf("%d lines name topics that do not exist after 25 minutes, want 6:\n%s", n, log.text())
 		}
-		w.ensure(w.ladder)
+		w.ensure(w.Ladder)
 		time.Sleep(15 * time.Second)
 		for _, err := range []error{s.router.Ready(), s.forwarder.Ready()} {
 			if err != nil {
@@ -66,7 +66,7 @@ func TestUnprovisioned(t *testing.T) {
 // ensure makes the topics of a ladder.
 func (w *world) ensure(ladder levels.Ladder) {
 	w.t.Helper()
-	if _, err := admin.Ensure(context.Background(), w.client, admin.Spec{Ladder: ladder, Names: w.names, Partitions: 2, Replicas: -1}); err != nil {
+	if _, err := admin.Ensure(context.Background(), w.Client, admin.Spec{Ladder: ladder, Names: w.Names, Partitions: 2, Replicas: -1}); err != nil {
 		w.t.Fatal(err)
 	}
 }

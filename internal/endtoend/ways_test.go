@@ -29,14 +29,14 @@ func TestProducerOwns(t *testing.T) {
 	virtual(t, "5s 1m", []string{"orders"}, func(w *world) {
 		got := w.watch("orders")
 		cfg := forwarder.DefaultConfig()
-		cfg.Ladder, cfg.PurgeAfter = w.ladder, forwarder.PurgeOff
-		f, err := forwarder.New(cfg, w.opts()...)
+		cfg.Ladder, cfg.PurgeAfter = w.Ladder, forwarder.PurgeOff
+		f, err := forwarder.New(cfg, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		stop := w.run(f.Run)
 		defer stop()
-		p, err := router.NewProducer(router.ProducerConfig{Policy: router.Policy{Ladder: w.ladder}}, w.opts()...)
+		p, err := router.NewProducer(router.ProducerConfig{Policy: router.Policy{Ladder: w.Ladder}}, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func TestProducerOwns(t *testing.T) {
 func TestConsumerOwns(t *testing.T) {
 	virtual(t, "5s 1m", nil, func(w *world) {
 		mine := levels.Names{Prefix: "mine"}
-		if _, err := admin.Ensure(context.Background(), w.client, admin.Spec{Ladder: w.ladder, Names: mine, Partitions: 1}); err != nil {
+		if _, err := admin.Ensure(context.Background(), w.Client, admin.Spec{Ladder: w.Ladder, Names: mine, Partitions: 1}); err != nil {
 			t.Fatal(err)
 		}
 		type call struct {
@@ -73,7 +73,7 @@ func TestConsumerOwns(t *testing.T) {
 		calls := make(chan call, 100)
 		var healed atomic.Bool
 		cfg := forwarder.DefaultConfig()
-		cfg.Ladder, cfg.Names, cfg.PurgeAfter = w.ladder, mine, forwarder.PurgeOff
+		cfg.Ladder, cfg.Names, cfg.PurgeAfter = w.Ladder, mine, forwarder.PurgeOff
 		cfg.RetryInPlace = true
 		cfg.Retry = func(attempt int, _ error) (time.Duration, bool) { return 100 * time.Millisecond, attempt < 3 }
 		cfg.Handler = func(_ context.Context, rec *kgo.Record) error {
@@ -85,7 +85,7 @@ func TestConsumerOwns(t *testing.T) {
 		}
 		dead := w.watch(mine.Dead())
 		start := func() (stop func()) {
-			f, err := forwarder.New(cfg, w.opts()...)
+			f, err := forwarder.New(cfg, w.Opts()...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,8 +125,8 @@ func TestConsumerOwns(t *testing.T) {
 func TestSameInstance(t *testing.T) {
 	virtual(t, "5s 1m", []string{"orders"}, func(w *world) {
 		cfg := forwarder.DefaultConfig()
-		cfg.Ladder, cfg.Instance, cfg.PurgeAfter = w.ladder, "one", forwarder.PurgeOff
-		first, err := forwarder.New(cfg, w.opts()...)
+		cfg.Ladder, cfg.Instance, cfg.PurgeAfter = w.Ladder, "one", forwarder.PurgeOff
+		first, err := forwarder.New(cfg, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +136,7 @@ func TestSameInstance(t *testing.T) {
 		if err := first.Ready(); err != nil {
 			t.Error(err)
 		}
-		second, err := forwarder.New(cfg, w.opts()...)
+		second, err := forwarder.New(cfg, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,7 +185,7 @@ func TestTransactions(t *testing.T) {
 				t.Errorf("%s/%s was aborted, and arrived", a.Key, a.Value)
 			}
 		}
-		status, err := admin.Inspect(ctx, w.client, admin.Spec{Ladder: w.ladder, Names: w.names}, time.Now())
+		status, err := admin.Inspect(ctx, w.Client, admin.Spec{Ladder: w.Ladder, Names: w.Names}, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,7 +205,7 @@ func TestBrokerFaults(t *testing.T) {
 		const records = 2000
 		for i := range records {
 			if i%20 == 10 {
-				w.cluster.Fault(faults[i/20%len(faults)])
+				w.Cluster.Fault(faults[i/20%len(faults)])
 			}
 			w.send(w.request("1s", "orders", strconv.Itoa(i%7), strconv.Itoa(i+1)))
 			time.Sleep(100 * time.Millisecond)
@@ -248,10 +248,10 @@ func commonFaults() []kfake.Fault {
 func TestConsumerOwnsWithProducer(t *testing.T) {
 	virtual(t, "5s 1m", nil, func(w *world) {
 		mine := levels.Names{Prefix: "mine"}
-		if _, err := admin.Ensure(context.Background(), w.client, admin.Spec{Ladder: w.ladder, Names: mine, Partitions: 1}); err != nil {
+		if _, err := admin.Ensure(context.Background(), w.Client, admin.Spec{Ladder: w.Ladder, Names: mine, Partitions: 1}); err != nil {
 			t.Fatal(err)
 		}
-		p, err := router.NewProducer(router.ProducerConfig{Policy: router.Policy{Ladder: w.ladder, Names: mine}, NoTarget: true}, w.opts()...)
+		p, err := router.NewProducer(router.ProducerConfig{Policy: router.Policy{Ladder: w.Ladder, Names: mine}, NoTarget: true}, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -263,7 +263,7 @@ func TestConsumerOwnsWithProducer(t *testing.T) {
 		}
 		calls := make(chan call, 100)
 		cfg := forwarder.DefaultConfig()
-		cfg.Ladder, cfg.Names, cfg.PurgeAfter = w.ladder, mine, forwarder.PurgeOff
+		cfg.Ladder, cfg.Names, cfg.PurgeAfter = w.Ladder, mine, forwarder.PurgeOff
 		cfg.Handler = func(ctx context.Context, rec *kgo.Record) error {
 			id, _ := record.Last(rec.Headers, levels.HeaderID)
 			previous, again := record.Last(rec.Headers, levels.HeaderPreviousID)
@@ -274,7 +274,7 @@ func TestConsumerOwnsWithProducer(t *testing.T) {
 			}
 			return nil
 		}
-		f, err := forwarder.New(cfg, w.opts()...)
+		f, err := forwarder.New(cfg, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}

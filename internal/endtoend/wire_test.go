@@ -64,7 +64,7 @@ func TestOwnTopicsKeepTheirCodec(t *testing.T) {
 		s.joined()
 		value := strings.Repeat("x", 1000)
 		w.send(w.request("5s", "orders", "a", value), w.request("nonsense", "orders", "a", value))
-		got := w.watch(w.names.Level(levels.Level{Delay: 5 * time.Second}), w.names.Dead()).wait(2, time.Minute)
+		got := w.watch(w.Names.Level(levels.Level{Delay: 5 * time.Second}), w.Names.Dead()).wait(2, time.Minute)
 		if len(got) != 2 {
 			t.Fatalf("%d records, want 2", len(got))
 		}
@@ -86,7 +86,7 @@ func TestKeylessSpread(t *testing.T) {
 	)
 	eachDelivery(t, func(t *testing.T, mode change) {
 		virtual(t, "5s", nil, func(w *world) {
-			if err := w.cluster.CreateTopic("orders", partitions, nil); err != nil {
+			if err := w.Cluster.CreateTopic("orders", partitions, nil); err != nil {
 				t.Fatal(err)
 			}
 			s := w.serve("one", mode)
@@ -134,12 +134,12 @@ func TestKeylessSpread(t *testing.T) {
 // many batches as the scheduler has the sender run.
 func (w *world) countBatches() *atomic.Int64 {
 	n := new(atomic.Int64)
-	w.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		w.cluster.KeepControl()
+	w.Cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.Cluster.KeepControl()
 		for _, t := range req.(*kmsg.ProduceRequest).Topics {
 			n.Add(int64(len(t.Partitions)))
 		}
-		w.cluster.SleepControl(func() { time.Sleep(time.Millisecond) })
+		w.Cluster.SleepControl(func() { time.Sleep(time.Millisecond) })
 		return nil, nil, false
 	})
 	return n

@@ -13,7 +13,6 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/delaydtest"
@@ -27,12 +26,9 @@ import (
 // world is a broker, a network and a clock of its own: time passes only when
 // everybody waits for it.
 type world struct {
+	*delaydtest.Env
 	t       *testing.T
-	cluster *kfake.Cluster
-	names   levels.Names
-	ladder  levels.Ladder
-	client  *kgo.Client
-	adm     *kadm.Client
+	Admin   *kadm.Client
 	running sync.WaitGroup
 	ends    []func()      // called when the test is over
 	fix     func()        // what takes back a fault that a test put in
@@ -47,10 +43,7 @@ type world struct {
 func virtual(t *testing.T, spec string, targets []string, test func(w *world)) {
 	t.Helper()
 	delaydtest.Run(t, delaydtest.Config{Levels: spec, Topics: targets}, func(t *testing.T, env *delaydtest.Env) {
-		w := &world{
-			t: t, cluster: env.Cluster, names: env.Names, ladder: env.Ladder,
-			client: env.Client, adm: kadm.NewClient(env.Client), dial: env.Network.DialContext,
-		}
+		w := &world{Env: env, t: t, Admin: kadm.NewClient(env.Client), dial: env.Network.DialContext}
 		defer func() {
 			for _, end := range w.ends {
 				end()
@@ -61,9 +54,10 @@ func virtual(t *testing.T, spec string, targets []string, test func(w *world)) {
 	})
 }
 
-// opts reach the world's broker.
-func (w *world) opts() []kgo.Opt {
-	opts := []kgo.Opt{kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.Dialer(w.dial)}
+// Opts connects a client by the world's dial, and with fetches that are as long as the
+// product's.
+func (w *world) Opts() []kgo.Opt {
+	opts := []kgo.Opt{kgo.SeedBrokers(w.Cluster.ListenAddrs()...), kgo.Dialer(w.dial)}
 	if w.idle > 0 {
 		opts = append(opts, kgo.FetchMaxWait(w.idle))
 	}
@@ -72,7 +66,7 @@ func (w *world) opts() []kgo.Opt {
 
 func (w *world) newClient(opts ...kgo.Opt) *kgo.Client {
 	w.t.Helper()
-	cl, err := kgo.NewClient(append(w.opts(), opts...)...)
+	cl, err := kgo.NewClient(append(w.Opts(), opts...)...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -90,7 +84,7 @@ type service struct {
 func (w *world) serve(instance string, change ...func(*router.Config, *forwarder.Config)) *service {
 	w.t.Helper()
 	rc, fc := router.DefaultConfig(), forwarder.DefaultConfig()
-	rc.Ladder, fc.Ladder = w.ladder, w.ladder
+	rc.Ladder, fc.Ladder = w.Ladder, w.Ladder
 	rc.Instance, fc.Instance = instance, instance
 	rc.PurgeAfter, fc.PurgeAfter = consume.PurgeOff, consume.PurgeOff
 	if testing.Verbose() {
@@ -102,10 +96,10 @@ func (w *world) serve(instance string, change ...func(*router.Config, *forwarder
 	}
 	s := new(service)
 	var err error
-	if s.router, err = router.New(rc, w.opts()...); err != nil {
+	if s.router, err = router.New(rc, w.Opts()...); err != nil {
 		w.t.Fatal(err)
 	}
-	if s.forwarder, err = forwarder.New(fc, w.opts()...); err != nil {
+	if s.forwarder, err = forwarder.New(fc, w.Opts()...); err != nil {
 		w.t.Fatal(err)
 	}
 	stopRouter, stopForwarder := w.run(s.router.Run), w.run(s.forwarder.Run)
@@ -138,7 +132,7 @@ func (w *world) run(f func(context.Context) error) (stop func()) {
 // send writes records and waits until the broker has them.
 func (w *world) send(recs ...*kgo.Record) {
 	w.t.Helper()
-	if err := w.client.ProduceSync(context.Background(), recs...).FirstErr(); err != nil {
+	if err := w.Client.ProduceSync(context.Background(), recs...).FirstErr(); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -146,7 +140,7 @@ func (w *world) send(recs ...*kgo.Record) {
 // request is a record for the inbox.
 func (w *world) request(delay, target, key, value string, more ...kgo.RecordHeader) *kgo.Record {
 	return &kgo.Record{
-		Topic: w.names.Inbox(), Partition: -1, Key: []byte(key), Value: []byte(value),
+		Topic: w.Names.Inbox(), Partition: -1, Key: []byte(key), Value: []byte(value),
 		Headers: append([]kgo.RecordHeader{
 			{Key: levels.HeaderLevel, Value: []byte(delay)}, {Key: levels.HeaderTarget, Value: []byte(target)},
 		}, more...),
@@ -160,7 +154,7 @@ func (w *world) direct(level, target, key, value string, more ...kgo.RecordHeade
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	rec.Topic = w.names.Level(levels.Level{Delay: d})
+	rec.Topic = w.Names.Level(levels.Level{Delay: d})
 	rec.Headers = rec.Headers[1:]
 	return rec
 }

@@ -16,8 +16,8 @@ import (
 // TestZeroValues runs with zero values alone: each is the default of its field.
 func TestZeroValues(t *testing.T) {
 	virtual(t, "", []string{"orders"}, func(w *world) {
-		results, err := admin.Ensure(context.Background(), w.client, admin.Spec{})
-		if err != nil || len(results) != w.ladder.Len()+5 {
+		results, err := admin.Ensure(context.Background(), w.Client, admin.Spec{})
+		if err != nil || len(results) != w.Ladder.Len()+5 {
 			t.Errorf("Ensure of the zero Spec: %d topics, %v", len(results), err)
 		}
 		for _, r := range results {
@@ -25,11 +25,11 @@ func TestZeroValues(t *testing.T) {
 				t.Errorf("the zero Spec has the topic %s, which the default one has not", r.Topic)
 			}
 		}
-		r, err := router.New(router.Config{}, w.opts()...)
+		r, err := router.New(router.Config{}, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		f, err := forwarder.New(forwarder.Config{}, w.opts()...)
+		f, err := forwarder.New(forwarder.Config{}, w.Opts()...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +49,7 @@ func TestZeroValues(t *testing.T) {
 // start is the sum of the offsets at which a topic starts.
 func (w *world) start(topic string) (sum int64) {
 	w.t.Helper()
-	starts, err := w.adm.ListStartOffsets(context.Background(), topic)
+	starts, err := w.Admin.ListStartOffsets(context.Background(), topic)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestPurgeAtOnce(t *testing.T) {
 		w.send(w.request("1s", "orders", "k", "1"))
 		once(t, got.wait(1, time.Minute), 1)
 		time.Sleep(time.Minute)
-		for _, topic := range []string{w.names.Inbox(), w.names.Level(levels.Level{Delay: time.Second})} {
+		for _, topic := range []string{w.Names.Inbox(), w.Names.Level(levels.Level{Delay: time.Second})} {
 			if first := w.start(topic); first != 1 {
 				t.Errorf("%s starts at %d a minute after the delivery, want 1", topic, first)
 			}
@@ -85,13 +85,13 @@ func TestWaitForEver(t *testing.T) {
 			w.idle = 5 * time.Second
 			s := w.serve("one", delivery, missingWait(forwarder.WaitForEver))
 			defer s.stop()
-			dead := w.watchCommitted(w.names.Dead())
+			dead := w.watchCommitted(w.Names.Dead())
 			w.send(w.request("0", "orders", "a", "1"), w.direct("1s", "orders", "b", "1"))
 			time.Sleep(10 * time.Minute)
 			if letters := dead.now(); len(letters) > 0 {
 				t.Errorf("%d dead letters after 10 minutes", len(letters))
 			}
-			if err := w.cluster.CreateTopic("orders", 1, nil); err != nil {
+			if err := w.Cluster.CreateTopic("orders", 1, nil); err != nil {
 				t.Fatal(err)
 			}
 			once(t, w.watchCommitted("orders").wait(2, time.Minute), 2)

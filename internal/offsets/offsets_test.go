@@ -13,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
+
+	"github.com/delayd-io/delayd/internal/fakekafka"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -20,11 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // cluster starts three brokers with two topics and a client of them.
 func cluster(t *testing.T) (*kfake.Cluster, *kgo.Client) {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(3, "delay.level.5s", "orders"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
+	c := fakekafka.Start(t, kfake.NumBrokers(3), kfake.SeedTopics(3, "delay.level.5s", "orders"))
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.RequestRetries(0), kgo.ProducerLinger(0))
 	if err != nil {

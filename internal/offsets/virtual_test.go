@@ -8,13 +8,14 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/fakekafka"
 )
 
 // TestOthersAreAskedRarely: many groups that have nothing on our topics are asked about
@@ -26,35 +27,23 @@ func TestOthersAreAskedRarely(t *testing.T) {
 		topic  = "delay.level.5s"
 		every  = 30 * time.Second
 	)
-	synctest.Test(t, func(t *testing.T) {
-		network := new(kfake.VirtualNetwork)
-		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ListenFn(network.Listen), kfake.Ports(9092), kfake.SeedTopics(50, topic, "orders"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		opts := []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...), kgo.Dialer(network.DialContext)}
-		cl, err := kgo.NewClient(opts...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer cl.Close()
-		adm := kadm.NewClient(cl)
+	fakekafka.Run(t, fakekafka.Config{Partitions: 50, Topics: []string{topic, "orders"}}, func(t *testing.T, env *fakekafka.Env) {
+		env.Connect()
 		for i := range groups {
 			var o kadm.Offsets
 			for p := range int32(50) {
 				o.AddOffset("orders", p, 1, -1)
 			}
-			if err := adm.CommitAllOffsets(context.Background(), fmt.Sprint("group-", i), o); err != nil {
+			if err := env.Admin.CommitAllOffsets(context.Background(), fmt.Sprint("group-", i), o); err != nil {
 				t.Fatal(err)
 			}
 		}
 		var asked, elsewhere atomic.Int64
-		ours, err := adm.ListTopics(context.Background(), topic)
+		ours, err := env.Admin.ListTopics(context.Background(), topic)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Fault(kfake.Fault{
+		env.Cluster.Fault(kfake.Fault{
 			Keys: []kmsg.Key{kmsg.OffsetFetch}, Count: -1, Observe: true, TopLevel: true,
 			When: func(req kmsg.Request) bool {
 				for _, g := range req.(*kmsg.OffsetFetchRequest).Groups {
@@ -69,7 +58,7 @@ func TestOthersAreAskedRarely(t *testing.T) {
 		others := NewOthers("own")
 		look := func() (found []string) {
 			t.Helper()
-			commits, _, err := others.Commits(context.Background(), cl, []string{topic})
+			commits, _, err := others.Commits(context.Background(), env.Client, []string{topic})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -82,7 +71,7 @@ func TestOthersAreAskedRarely(t *testing.T) {
 			t.Helper()
 			var o kadm.Offsets
 			o.AddOffset(topic, 3, 0, -1)
-			if err := adm.CommitAllOffsets(context.Background(), group, o); err != nil {
+			if err := env.Admin.CommitAllOffsets(context.Background(), group, o); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -110,7 +99,7 @@ func TestOthersAreAskedRarely(t *testing.T) {
 				t.Fatal("a group that begins to read is not found within an hour")
 			}
 		}
-		member, err := kgo.NewClient(append(opts, kgo.ConsumerGroup("group-8"), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit())...)
+		member, err := kgo.NewClient(append(env.Opts(), kgo.ConsumerGroup("group-8"), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit())...)
 		if err != nil {
 			t.Fatal(err)
 		}

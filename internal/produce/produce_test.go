@@ -19,18 +19,18 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/fakekafka"
 )
 
-// world is a producer, the two brokers it writes to, and a clock of its own.
+// world is a producer and the two brokers it writes to, on virtual time.
 type world struct {
+	*fakekafka.Env
 	t        *testing.T
-	cluster  *kfake.Cluster
-	client   *kgo.Client
 	producer *Producer
 	codec    kgo.Compressor
 	lose     atomic.Int64
@@ -38,34 +38,23 @@ type world struct {
 
 func virtual(t *testing.T, codec kgo.CompressionCodec, test func(w *world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { // fails when a goroutine is left
-		network := new(kfake.VirtualNetwork)
-		cluster, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.ListenFn(network.Listen), kfake.Ports(9092, 9093))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer cluster.Close()
-		w := &world{t: t, cluster: cluster}
-		dial := func(ctx context.Context, proto, addr string) (net.Conn, error) {
+	fakekafka.Run(t, fakekafka.Config{Brokers: 2}, func(t *testing.T, env *fakekafka.Env) {
+		w := &world{Env: env, t: t}
+		w.Connect(kgo.AlwaysRetryEOF(), kgo.Dialer(func(ctx context.Context, proto, addr string) (net.Conn, error) {
 			time.Sleep(time.Millisecond)
-			conn, err := network.DialContext(ctx, proto, addr)
+			conn, err := w.Network.DialContext(ctx, proto, addr)
 			return &lossy{conn, &w.lose}, err
-		}
-		client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.Dialer(dial), kgo.AlwaysRetryEOF())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer client.Close()
+		}))
 		compressor, err := kgo.DefaultCompressor(codec)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := New(client, zerolog.Nop())
+		p, err := New(w.Client, zerolog.Nop())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer p.Close()
-		w.client, w.producer, w.codec = client, p, compressor
+		w.producer, w.codec = p, compressor
 		test(w)
 	})
 }
@@ -204,12 +193,12 @@ func numbers(n int) (values []string) {
 
 func (w *world) log(topic string) (values []string) {
 	w.t.Helper()
-	ends, err := kadm.NewClient(w.client).ListEndOffsets(context.Background(), topic)
+	ends, err := w.Admin.ListEndOffsets(context.Background(), topic)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	end, _ := ends.Lookup(topic, 0)
-	cl, err := kgo.NewClient(append(w.client.Opts(), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
+	cl, err := kgo.NewClient(append(w.Client.Opts(), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -232,7 +221,7 @@ func TestCodecs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			virtual(t, codec, func(w *world) {
-				if err := w.cluster.CreateTopic("topic", 1, nil); err != nil {
+				if err := w.Cluster.CreateTopic("topic", 1, nil); err != nil {
 					t.Fatal(err)
 				}
 				values := append(numbers(100), string(bytes.Repeat([]byte("x"), 10_000)))
@@ -261,7 +250,7 @@ func TestFaultsKeepOrder(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			virtual(t, kgo.NoCompression(), func(w *world) {
-				if err := w.cluster.CreateTopic("topic", 1, nil); err != nil {
+				if err := w.Cluster.CreateTopic("topic", 1, nil); err != nil {
 					t.Fatal(err)
 				}
 				random := rand.New(rand.NewPCG(seed, 1))
@@ -274,7 +263,7 @@ func TestFaultsKeepOrder(t *testing.T) {
 				}
 				for range 30 {
 					with := []byte("<" + strconv.Itoa(random.IntN(2000)) + ">")
-					w.cluster.Fault(kfake.Fault{
+					w.Cluster.Fault(kfake.Fault{
 						Keys: []kmsg.Key{kmsg.Produce}, Topic: "topic", Count: random.IntN(3) + 1, Err: errs[random.IntN(len(errs))],
 						When: func(req kmsg.Request) bool {
 							return bytes.Contains(req.(*kmsg.ProduceRequest).Topics[0].Partitions[0].Records, with)
@@ -308,14 +297,14 @@ func TestFeedsShareAPartition(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			virtual(t, kgo.NoCompression(), func(w *world) {
-				if err := w.cluster.CreateTopic("topic", 1, nil); err != nil {
+				if err := w.Cluster.CreateTopic("topic", 1, nil); err != nil {
 					t.Fatal(err)
 				}
 				if seed%2 == 0 { // a refusal after a lost answer would say that nothing is written
 					defer w.loseAnswers(seed)()
 				} else {
 					random := rand.New(rand.NewPCG(seed, 1))
-					w.cluster.Fault(kfake.Fault{
+					w.Cluster.Fault(kfake.Fault{
 						Keys: []kmsg.Key{kmsg.Produce}, Topic: "topic", Count: 200, Err: kerr.TopicAuthorizationFailed,
 						When: func(kmsg.Request) bool { return random.IntN(4) == 0 },
 					})
@@ -348,10 +337,10 @@ func TestFeedsShareAPartition(t *testing.T) {
 // its batch waits for arrives: it is sent when there is one again.
 func TestNoLeaderWhenTheIDArrives(t *testing.T) {
 	virtual(t, kgo.NoCompression(), func(w *world) {
-		if err := w.cluster.CreateTopic("topic", 1, nil); err != nil {
+		if err := w.Cluster.CreateTopic("topic", 1, nil); err != nil {
 			t.Fatal(err)
 		}
-		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Count: 5, Err: kerr.CoordinatorLoadInProgress})
+		w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Count: 5, Err: kerr.CoordinatorLoadInProgress})
 		s := w.source("topic", numbers(10), 3)
 		<-s.located
 		synctest.Wait()
@@ -385,7 +374,7 @@ func TestMissingTopic(t *testing.T) {
 			}
 			w.producer.Locate("new", s)
 		}
-		if err := w.cluster.CreateTopic("new", 1, nil); err != nil {
+		if err := w.Cluster.CreateTopic("new", 1, nil); err != nil {
 			t.Fatal(err)
 		}
 		for !s.done(time.Second) {
@@ -402,17 +391,17 @@ func TestMissingTopic(t *testing.T) {
 // knows no sequence numbers.
 func TestRecreatedTopic(t *testing.T) {
 	virtual(t, kgo.NoCompression(), func(w *world) {
-		if err := w.cluster.CreateTopic("topic", 1, nil); err != nil {
+		if err := w.Cluster.CreateTopic("topic", 1, nil); err != nil {
 			t.Fatal(err)
 		}
 		s := w.source("topic", numbers(10), 3)
 		if !s.done(time.Second) {
 			t.Fatal("not everything has an answer")
 		}
-		if err := w.cluster.DeleteTopic("topic"); err != nil {
+		if err := w.Cluster.DeleteTopic("topic"); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.cluster.CreateTopic("topic", 1, nil); err != nil {
+		if err := w.Cluster.CreateTopic("topic", 1, nil); err != nil {
 			t.Fatal(err)
 		}
 		s.mu.Lock()
@@ -437,7 +426,7 @@ func TestForgottenNames(t *testing.T) {
 		for i := range sources {
 			sources[i] = w.source("invented"+strconv.Itoa(i), nil, 1)
 		}
-		requests := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Count: -1, Observe: true})
+		requests := w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Count: -1, Observe: true})
 		for _, s := range sources {
 			if err := <-s.located; err != kerr.UnknownTopicOrPartition {
 				t.Fatalf("located: %v", err)

@@ -22,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/fakekafka"
 	"github.com/delayd-io/delayd/internal/kafkatest"
 )
 
@@ -126,19 +127,14 @@ func newCerts(t *testing.T, dir string, clients ...string) (kafkatest.Certs, *tl
 // and password of each.
 func broker(t *testing.T, tls *tls.Config, ways ...[3]string) *kfake.Cluster {
 	t.Helper()
-	opts := []kfake.Opt{kfake.NumBrokers(1), kfake.TLS(tls)}
+	opts := []kfake.Opt{kfake.TLS(tls)}
 	if len(ways) > 0 {
 		opts = append(opts, kfake.EnableSASL())
 	}
 	for _, w := range ways {
 		opts = append(opts, kfake.Superuser(w[0], w[1], w[2]))
 	}
-	c, err := kfake.NewCluster(opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return c
+	return fakekafka.Start(t, opts...)
 }
 
 // ping connects and asks something.

@@ -5,7 +5,6 @@ package transact
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -15,36 +14,24 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/consume"
+	"github.com/delayd-io/delayd/internal/fakekafka"
 )
 
-// world is a broker with a topic "t", the producers of a loop, and a clock of its own.
+// world is a broker with a topic "t", and the producers of a loop, on virtual time.
 type world struct {
-	t       *testing.T
-	cluster *kfake.Cluster
-	client  *kgo.Client
-	ps      *Producers
+	*fakekafka.Env
+	t  *testing.T
+	ps *Producers
 }
 
 func virtual(t *testing.T, test func(w *world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { // fails when a goroutine is left
-		net := new(kfake.VirtualNetwork)
-		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ListenFn(net.Listen), kfake.Ports(9092), kfake.SeedTopics(1, "t"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer cluster.Close()
-		options := func(int) []kgo.Opt {
-			return []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.Dialer(net.DialContext), kgo.ProducerLinger(0)}
-		}
-		client, err := kgo.NewClient(options(0)...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer client.Close()
-		w := &world{t: t, cluster: cluster, client: client}
+	fakekafka.Run(t, fakekafka.Config{Partitions: 1, Topics: []string{"t"}}, func(t *testing.T, env *fakekafka.Env) {
+		options := func(int) []kgo.Opt { return append(env.Opts(), kgo.ProducerLinger(0)) }
+		env.Connect(kgo.ProducerLinger(0))
+		w := &world{Env: env, t: t}
 		w.ps = New(context.Background(), Config{
-			Group: "group", Member: "member", Name: NameDirect, Client: client, Options: options, Log: zerolog.Nop(),
+			Group: "group", Member: "member", Name: NameDirect, Client: env.Client, Options: options, Log: zerolog.Nop(),
 		})
 		defer w.ps.Close()
 		if err := w.ps.Start(context.Background()); err != nil {
@@ -79,7 +66,7 @@ func (w *world) abort(p *Producer) {
 
 // refuse makes the coordinator refuse to end what the id has left open.
 func (w *world) refuse(p *Producer) *kfake.FaultHandle {
-	return w.cluster.Fault(kfake.Fault{
+	return w.Cluster.Fault(kfake.Fault{
 		Keys: []kmsg.Key{kmsg.InitProducerID}, TopLevel: true, Err: kerr.TransactionalIDAuthorizationFailed, Count: -1,
 		When: func(req kmsg.Request) bool {
 			id := req.(*kmsg.InitProducerIDRequest).TransactionalID
@@ -181,7 +168,7 @@ func TestMarkersRewritten(t *testing.T) {
 		w.ps.BrokerGone()
 		w.abort(second)
 		w.ps.Release()
-		ends := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Observe: true, Count: -1})
+		ends := w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Observe: true, Count: -1})
 		defer ends.Remove()
 		if p := w.begin(); p != first || p.markersUncertain || ends.Hits() != 1 {
 			t.Errorf("%s begins after %d markers were written once more, want 1 of %s", p.id, ends.Hits(), first.id)

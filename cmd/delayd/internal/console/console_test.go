@@ -23,6 +23,7 @@ import (
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/admin/deadletter"
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/fakekafka"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -51,12 +52,7 @@ func spec(t *testing.T) admin.Spec {
 
 func newWorld(t *testing.T, change func(*Config), opts ...kgo.Opt) *world {
 	t.Helper()
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(broker.Close)
-	return overBroker(t, broker, change, opts...)
+	return overBroker(t, fakekafka.Start(t), change, opts...)
 }
 
 func overBroker(t *testing.T, broker *kfake.Cluster, change func(*Config), opts ...kgo.Opt) *world {
@@ -178,14 +174,9 @@ func TestCancelsOnThePage(t *testing.T) {
 	} {
 		t.Run(strconv.Itoa(marks), func(t *testing.T) {
 			t.Parallel()
-			broker, err := kfake.NewCluster(kfake.NumBrokers(1))
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(broker.Close)
 			spec := spec(t)
 			spec.MaxCancels = 1000
-			w := overSpec(t, broker, spec, nil)
+			w := overSpec(t, fakekafka.Start(t), spec, nil)
 			for range marks {
 				w.cl.Produce(t.Context(), &kgo.Record{Topic: "delay.cancel", Value: []byte("mark")}, nil)
 			}

@@ -9,13 +9,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/internal/fakekafka"
 	"github.com/delayd-io/delayd/internal/find"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -23,21 +21,9 @@ import (
 // searching runs a test with a console over a broker that counts its requests.
 func searching(t *testing.T, test func(t *testing.T, w *world, requests *atomic.Int64)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		var network kfake.VirtualNetwork
-		broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ListenFn(network.Listen))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer broker.Close()
-		w := overBroker(t, broker, nil, kgo.Dialer(network.DialContext))
-		var requests atomic.Int64
-		broker.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
-			broker.KeepControl()
-			requests.Add(1)
-			return nil, nil, false
-		})
-		test(t, w, &requests)
+	fakekafka.Run(t, fakekafka.Config{}, func(t *testing.T, env *fakekafka.Env) {
+		w := overBroker(t, env.Cluster, nil, kgo.Dialer(env.Network.DialContext))
+		test(t, w, countRequests(env.Cluster))
 	})
 }
 

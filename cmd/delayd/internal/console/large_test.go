@@ -7,18 +7,15 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/internal/control"
+	"github.com/delayd-io/delayd/internal/fakekafka"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -113,21 +110,10 @@ func (w *world) fillLarge(t *testing.T, spec admin.Spec) {
 // TestLarge opens a console over 64 levels, 1,000 targets and 100,000 dead letters. Every
 // page costs a bounded number of requests and bytes, and nothing is left out without a word.
 func TestLarge(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var network kfake.VirtualNetwork
-		broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ListenFn(network.Listen))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer broker.Close()
-		w := overSpec(t, broker, largeSpec(t), nil, kgo.Dialer(network.DialContext))
+	fakekafka.Run(t, fakekafka.Config{}, func(t *testing.T, env *fakekafka.Env) {
+		w := overSpec(t, env.Cluster, largeSpec(t), nil, kgo.Dialer(env.Network.DialContext))
 		w.fillLarge(t, largeSpec(t))
-		var requests atomic.Int64
-		broker.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
-			broker.KeepControl()
-			requests.Add(1)
-			return nil, nil, false
-		})
+		requests := countRequests(env.Cluster)
 		ask := func(path string, most int64) string {
 			t.Helper()
 			requests.Store(0)

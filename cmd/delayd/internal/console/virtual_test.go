@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -15,21 +14,27 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/internal/fakekafka"
 	"github.com/delayd-io/delayd/levels"
 )
+
+// countRequests counts those that a broker gets from now on.
+func countRequests(broker *kfake.Cluster) *atomic.Int64 {
+	requests := new(atomic.Int64)
+	broker.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
+		broker.KeepControl()
+		requests.Add(1)
+		return nil, nil, false
+	})
+	return requests
+}
 
 // requestsOf counts the requests that a broker gets while do runs, on virtual time, with
 // records that come due in every minute of the hour.
 func requestsOf(t *testing.T, do func(*testing.T, *world)) (n int64) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		var network kfake.VirtualNetwork
-		broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ListenFn(network.Listen))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer broker.Close()
-		w := overBroker(t, broker, nil, kgo.Dialer(network.DialContext))
+	fakekafka.Run(t, fakekafka.Config{}, func(t *testing.T, env *fakekafka.Env) {
+		w := overBroker(t, env.Cluster, nil, kgo.Dialer(env.Network.DialContext))
 		for minute := range 60 {
 			rec := &kgo.Record{Topic: "delay.level.1h", Timestamp: time.Now().Add(time.Duration(minute+1)*time.Minute - time.Hour)}
 			if rec.Timestamp.After(time.Now()) {
@@ -40,12 +45,7 @@ func requestsOf(t *testing.T, do func(*testing.T, *world)) (n int64) {
 			}
 		}
 		w.die(t, levels.BadLevel, &kgo.Record{Value: []byte("v")})
-		var requests atomic.Int64
-		broker.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
-			broker.KeepControl()
-			requests.Add(1)
-			return nil, nil, false
-		})
+		requests := countRequests(env.Cluster)
 		do(t, w)
 		n = requests.Load()
 	})
@@ -112,20 +112,14 @@ func TestViewersShareALook(t *testing.T) {
 // TestBrokersAway: what was seen last stays, with the time and the reason, and a viewer
 // does not wait for it for long.
 func TestBrokersAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var network kfake.VirtualNetwork
-		broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ListenFn(network.Listen))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer broker.Close()
-		w := overBroker(t, broker, nil, kgo.Dialer(network.DialContext), kgo.RetryTimeout(10*time.Second))
+	fakekafka.Run(t, fakekafka.Config{}, func(t *testing.T, env *fakekafka.Env) {
+		w := overBroker(t, env.Cluster, nil, kgo.Dialer(env.Network.DialContext), kgo.RetryTimeout(10*time.Second))
 		first := w.ask("GET", "/api/v1/levels", "")
 		time.Sleep(time.Minute)
 		var away atomic.Bool
 		away.Store(true)
-		broker.ControlKey(int16(kmsg.OffsetFetch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
-			broker.KeepControl()
+		env.Cluster.ControlKey(int16(kmsg.OffsetFetch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+			env.Cluster.KeepControl()
 			if !away.Load() {
 				return nil, nil, false
 			}

@@ -25,6 +25,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/internal/fakekafka"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -110,11 +111,7 @@ type made struct {
 // ensured are the topics that Ensure makes for spec.
 func ensured(t *testing.T, spec admin.Spec) map[string]made {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(3))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := fakekafka.Start(t, kfake.NumBrokers(3))
 	cl, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
 	if err != nil {
 		t.Fatal(err)

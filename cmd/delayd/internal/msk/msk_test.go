@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/fakekafka"
 	"github.com/delayd-io/delayd/internal/kafkatest"
 	"github.com/delayd-io/delayd/internal/security"
 )
@@ -65,11 +66,7 @@ func awsBroker(t *testing.T) (s security.Config, addrs []string, logins <-chan l
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.TLS(server))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
+	c := fakekafka.Start(t, kfake.TLS(server))
 	seen := make(chan login, 10)
 	var mechanism string // kfake asks for one request after another
 	c.ControlKey(int16(kmsg.SASLHandshake), func(req kmsg.Request) (kmsg.Response, error, bool) {
