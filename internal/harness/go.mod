@@ -1,4 +1,4 @@
-module github.com/delayd-io/delayd/internal/picture
+module github.com/delayd-io/delayd/internal/harness
 
 go 1.26.8
 
