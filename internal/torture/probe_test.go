@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/delayd-io/delayd/internal/kafkatest"
+	"github.com/delayd-io/delayd/internal/process"
 )
 
 func TestCount(t *testing.T) {
@@ -45,7 +46,7 @@ func TestNetworkFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer broker.Close()
-	addrs, err := kafkatest.FreeAddrs(1)
+	addrs, err := process.FreeAddrs(1)
 	if err != nil {
 		t.Fatal(err)
 	}

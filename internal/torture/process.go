@@ -179,7 +179,7 @@ func (w *world) runAs(ctx context.Context, name, program string) error {
 	if err != nil {
 		return err
 	}
-	i.command[0] = program
+	i.program.Command[0] = program
 	if running, _ := i.running(); running {
 		return w.restart(ctx, name)
 	}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/delayd-io/delayd/internal/connect"
 	"github.com/delayd-io/delayd/internal/kafkatest"
+	"github.com/delayd-io/delayd/internal/process"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -239,7 +240,7 @@ func (w *world) twin(name, id string) (*instance, error) {
 	if i := w.instances[name]; i != nil {
 		return i, nil
 	}
-	addrs, err := kafkatest.FreeAddrs(1)
+	addrs, err := process.FreeAddrs(1)
 	if err != nil {
 		return nil, err
 	}
@@ -256,9 +257,9 @@ func (w *world) twin(name, id string) (*instance, error) {
 		command = append(command, w.login()...)
 	}
 	i := newInstance(w.dir, name, addrs[0], append(command, w.row.flags...))
-	i.env, i.restarts = w.row.env, w.row.restarts
+	i.program.Env, i.restarts = w.row.env, w.row.restarts
 	if w.row.output != "" {
-		i.output = w.row.output
+		i.program.Log = w.row.output
 	}
 	w.instances[name] = i
 	return i, nil
