@@ -4,18 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	gopsutil "github.com/shirou/gopsutil/v4/process"
 
+	"github.com/delayd-io/delayd/internal/harness"
 	"github.com/delayd-io/delayd/internal/process"
 )
 
@@ -219,32 +216,10 @@ func (i *instance) ready(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("wait until delayd %s is ready: %w (last: %w): %s", i.name, context.Cause(ctx), last, i.logTail())
 		}
-		if last = i.askReady(ctx); last == nil {
+		if last = harness.Ready(ctx, i.http); last == nil {
 			return nil
 		}
 	}
-}
-
-// metric is the sum of a metric's series, as the process says.
-func (i *instance) metric(ctx context.Context, name string) (sum float64, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.http+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, fmt.Errorf("ask delayd %s for its metrics: %w", i.name, err)
-	}
-	defer resp.Body.Close()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(resp.Body)
-	if err != nil {
-		return 0, fmt.Errorf("read the metrics of delayd %s: %w", i.name, err)
-	}
-	for _, m := range families[name].GetMetric() {
-		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
-	}
-	return sum, nil
 }
 
 // memory is how many bytes of memory the process has just now.
@@ -258,25 +233,6 @@ func (i *instance) memory() (uint64, error) {
 		return 0, fmt.Errorf("ask for the memory of delayd %s: %w", i.name, err)
 	}
 	return info.RSS, nil
-}
-
-func (i *instance) askReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.http+"/readyz", nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	body, _ := io.ReadAll(resp.Body)
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", resp.Status, body)
-	}
-	return nil
 }
 
 // newInstance makes an instance that nothing runs of yet.

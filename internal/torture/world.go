@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/harness"
 	"github.com/delayd-io/delayd/internal/kafkatest"
 	"github.com/delayd-io/delayd/internal/process"
 	"github.com/delayd-io/delayd/levels"
@@ -347,13 +348,18 @@ func (w *world) violated(format string, args ...any) {
 	w.failed = append(w.failed, fmt.Sprintf(format, args...))
 }
 
-// metric is the sum of a metric's series, as the delayd of that name says.
-func (w *world) metric(ctx context.Context, name, metric string) (float64, error) {
+// metric is what a delayd says of a metric; see [harness.Metric]. One that is not there
+// is 0.
+func (w *world) metric(ctx context.Context, name, metric string, labels ...string) (float64, error) {
 	i, err := w.instance(name)
 	if err != nil {
 		return 0, err
 	}
-	return i.metric(ctx, metric)
+	sum, _, err := harness.Metric(ctx, i.http, metric, labels...)
+	if err != nil {
+		return 0, fmt.Errorf("ask delayd %s for its metrics: %w", name, err)
+	}
+	return sum, nil
 }
 
 // measured notes something that is worth knowing, and not wrong.

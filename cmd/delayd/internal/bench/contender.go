@@ -3,11 +3,11 @@ package bench
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/delayd-io/delayd/internal/harness"
 	"github.com/delayd-io/delayd/internal/process"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -136,24 +136,9 @@ func (c *contender) awaitReady(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:
-			if c.http != "" && answersReady(ctx, c.http) {
+			if c.http != "" && harness.Ready(ctx, c.http) == nil {
 				return nil
 			}
 		}
 	}
-}
-
-// answersReady reports whether the service says that it is ready.
-func answersReady(ctx context.Context, addr string) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
-	if err != nil {
-		return false
-	}
-	req.Close = true // nothing of it is left behind
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return false // it does not listen yet
-	}
-	resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
 }
