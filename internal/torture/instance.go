@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	gopsutil "github.com/shirou/gopsutil/v4/process"
-
 	"github.com/delayd-io/delayd/internal/harness"
 	"github.com/delayd-io/delayd/internal/process"
 )
@@ -220,19 +218,6 @@ func (i *instance) ready(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-// memory is how many bytes of memory the process has just now.
-func (i *instance) memory() (uint64, error) {
-	p, err := gopsutil.NewProcess(int32(i.pid()))
-	if err != nil {
-		return 0, fmt.Errorf("ask for the memory of delayd %s: %w", i.name, err)
-	}
-	info, err := p.MemoryInfo()
-	if err != nil {
-		return 0, fmt.Errorf("ask for the memory of delayd %s: %w", i.name, err)
-	}
-	return info.RSS, nil
 }
 
 // newInstance makes an instance that nothing runs of yet.

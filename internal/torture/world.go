@@ -229,6 +229,14 @@ func (w *world) ready(ctx context.Context, name string) error {
 	return i.ready(ctx)
 }
 
+// startReady starts the delayd of that name, and waits until it says that it is ready.
+func (w *world) startReady(ctx context.Context, name string) error {
+	if err := w.start(name); err != nil {
+		return err
+	}
+	return w.ready(ctx, name)
+}
+
 // instance returns the delayd of that name. It keeps its port, as one does that a
 // service manager starts.
 func (w *world) instance(name string) (*instance, error) { return w.twin(name, name) }
