@@ -10,7 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/delayd-io/delayd/internal/picture"
+	"github.com/delayd-io/delayd/internal/harness/picture"
 	"github.com/delayd-io/delayd/levels"
 )
 

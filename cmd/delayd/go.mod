@@ -82,7 +82,7 @@ require (
 	github.com/delayd-io/delayd v0.1.0
 	github.com/delayd-io/delayd/delaydotel v0.1.0
 	github.com/delayd-io/delayd/delaydprom v0.1.0
-	github.com/delayd-io/delayd/internal/picture v0.1.0
+	github.com/delayd-io/delayd/internal/harness v0.1.0
 	github.com/ebitengine/purego v0.11.2 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect

@@ -76,8 +76,7 @@ func serve(dir string) (stop func(failed bool), err error) {
 		return nil, err
 	}
 	stop = func(failed bool) {
-		cmd.Process.Kill()
-		<-delayd.Done()
+		delayd.Kill()
 		if failed {
 			fmt.Fprintf(os.Stderr, "delayd ended: %v; it said\n%s", delayd.Err(), log)
 		}

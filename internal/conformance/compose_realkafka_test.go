@@ -120,7 +120,7 @@ func startComposeKafka(t *testing.T, kafka types.ServiceConfig, local func(strin
 // anything may connect to.
 func localAddrs(t *testing.T, listeners ...string) func(string) string {
 	t.Helper()
-	free, err := kafkatest.FreeAddrs(len(listeners))
+	free, err := process.FreeAddrs(len(listeners))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,10 +164,7 @@ func run(t *testing.T, cmd *exec.Cmd) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		<-p.Done()
-	})
+	t.Cleanup(p.Kill)
 }
 
 // awaitLines reads until each of the wanted texts stood in a line of its own.

@@ -22,7 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/admin"
-	"github.com/delayd-io/delayd/internal/kafkatest"
+	"github.com/delayd-io/delayd/internal/process"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -78,7 +78,7 @@ func TestWalk(t *testing.T) {
 
 func newWalk(t *testing.T) *walk {
 	w := &walk{secured: newSecured(t, "delayd", "ops", "wall", "sender"), orders: "orders"}
-	addrs, err := kafkatest.FreeAddrs(1)
+	addrs, err := process.FreeAddrs(1)
 	if err != nil {
 		t.Fatal(err)
 	}

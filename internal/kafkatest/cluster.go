@@ -17,6 +17,8 @@ import (
 	"testing"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/delayd-io/delayd/internal/process"
 )
 
 // Config says what [Launch] starts. The zero value is one node.
@@ -127,7 +129,7 @@ func Launch(ctx context.Context, dir string, cfg Config) (*Cluster, error) {
 		return nil, fmt.Errorf("start kafka: the number of nodes must be 1 or 3, got %d", cfg.Nodes)
 	}
 	const kinds = 4 // clients, controllers, and both ends of the proxies
-	addrs, err := FreeAddrs(kinds * cfg.Nodes)
+	addrs, err := process.FreeAddrs(kinds * cfg.Nodes)
 	if err != nil {
 		return nil, err
 	}
@@ -180,6 +182,10 @@ func launch(ctx context.Context, version string, nodes []*node) (*Cluster, error
 	ids := make([]int32, len(nodes))
 	for i, n := range nodes {
 		n.java, n.jars, ids[i] = java, jars, n.id
+		n.program = &process.Program{
+			Name: fmt.Sprintf("kafka node %d", n.id), Command: append([]string{java}, n.javaArgs("kafka.Kafka", n.serverFile())...),
+			Env: n.env, Log: n.logFile(),
+		}
 	}
 	c := &Cluster{nodes: nodes}
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -188,7 +194,7 @@ func launch(ctx context.Context, version string, nodes []*node) (*Cluster, error
 			if err := n.format(groupCtx, clusterID); err != nil {
 				return err
 			}
-			if err := n.start(); err != nil {
+			if _, err := n.program.Start(); err != nil {
 				return err
 			}
 			return n.awaitReady(groupCtx, ids...)
@@ -227,10 +233,10 @@ func (c *Cluster) Routes() []Route { return c.routes }
 func (c *Cluster) LogFile(i int) string { return c.nodes[i].logFile() }
 
 // Running reports whether node i runs: one may end by itself.
-func (c *Cluster) Running(i int) bool { return c.nodes[i].running() }
+func (c *Cluster) Running(i int) bool { return c.nodes[i].program.Running() }
 
 // Kill ends node i with SIGKILL and waits for its end.
-func (c *Cluster) Kill(i int) error { return c.nodes[i].kill() }
+func (c *Cluster) Kill(i int) error { return c.nodes[i].program.Kill() }
 
 // Stop ends node i with SIGTERM, so that it hands over its partitions first, and
 // waits for its end. Handing over takes a majority of the nodes: the last one of
@@ -242,7 +248,7 @@ func (c *Cluster) Stop(i int) error { return c.nodes[i].stop() }
 // answers as a member of the cluster. For that a majority of the nodes has to
 // run: where more than one is down, use [Cluster.StartAll].
 func (c *Cluster) Start(ctx context.Context, i int) error {
-	if err := c.nodes[i].start(); err != nil {
+	if _, err := c.nodes[i].program.Start(); err != nil {
 		return err
 	}
 	return c.nodes[i].awaitReady(ctx, c.nodes[i].id)
@@ -254,8 +260,8 @@ func (c *Cluster) StartAll(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, n := range c.nodes {
 		group.Go(func() error {
-			if !n.running() {
-				if err := n.start(); err != nil {
+			if !n.program.Running() {
+				if _, err := n.program.Start(); err != nil {
 					return err
 				}
 			}
@@ -267,13 +273,13 @@ func (c *Cluster) StartAll(ctx context.Context) error {
 
 // Pause freezes node i with SIGSTOP: connections stay open and nothing answers.
 func (c *Cluster) Pause(i int) error {
-	_, err := c.nodes[i].signal(syscall.SIGSTOP)
+	_, err := c.nodes[i].program.Signal(syscall.SIGSTOP)
 	return err
 }
 
 // Resume lets a paused node i go on.
 func (c *Cluster) Resume(i int) error {
-	_, err := c.nodes[i].signal(syscall.SIGCONT)
+	_, err := c.nodes[i].program.Signal(syscall.SIGCONT)
 	return err
 }
 
@@ -282,8 +288,8 @@ func (c *Cluster) Resume(i int) error {
 func (c *Cluster) Close() error {
 	var errs []error
 	for _, n := range c.nodes {
-		if n.running() {
-			errs = append(errs, n.kill())
+		if n.program.Running() {
+			errs = append(errs, n.program.Kill())
 		}
 	}
 	return errors.Join(errs...)

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
 
@@ -41,10 +40,9 @@ type node struct {
 	properties map[string]string
 	formatArgs []string // more of them
 	env        []string // beside our own
-	java, jars string   // set by launch
-
-	mu   sync.Mutex     // guards proc
-	proc *process.Child // nil before the first start
+	// Set by launch.
+	java, jars string
+	program    *process.Program
 }
 
 func (n *node) logFile() string    { return filepath.Join(n.dir, "kafka.log") }
@@ -80,36 +78,11 @@ func (n *node) javaArgs(class string, args ...string) []string {
 	}, args...)
 }
 
-// start starts the process and returns at once.
-func (n *node) start() error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.proc != nil && !n.proc.Ended() {
-		return fmt.Errorf("start kafka node %d: it runs already", n.id)
-	}
-	log, err := os.OpenFile(n.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return fmt.Errorf("start kafka node %d: %w", n.id, err)
-	}
-	defer log.Close() // the process has its own copy
-	cmd := exec.Command(n.java, n.javaArgs("kafka.Kafka", n.serverFile())...)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = append(os.Environ(), n.env...)
-	if n.proc, err = process.Start(cmd); err != nil {
-		n.proc = nil
-		return fmt.Errorf("start kafka node %d: %w", n.id, err)
-	}
-	return nil
-}
-
 // awaitReady returns when the node answers and knows of all the given node ids.
 func (n *node) awaitReady(ctx context.Context, ids ...int32) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	n.mu.Lock()
-	proc := n.proc
-	n.mu.Unlock()
-
+	proc := n.program.Last()
 	client, err := kgo.NewClient(kgo.SeedBrokers(n.addr))
 	if err != nil {
 		return fmt.Errorf("ask kafka node %d: %w", n.id, err)
@@ -152,48 +125,15 @@ func (n *node) knows(ctx context.Context, client *kgo.Client, ids []int32) error
 	return nil
 }
 
-func (n *node) running() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.proc != nil && !n.proc.Ended()
-}
-
-// signal sends sig to the process, which has to run.
-func (n *node) signal(sig syscall.Signal) (*process.Child, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.proc == nil || n.proc.Ended() {
-		return nil, fmt.Errorf("send %v to kafka node %d: it does not run", sig, n.id)
-	}
-	if err := n.proc.Cmd.Process.Signal(sig); err != nil {
-		return nil, fmt.Errorf("send %v to kafka node %d: %w", sig, n.id, err)
-	}
-	return n.proc, nil
-}
-
 // stop asks the node to hand over and end, and waits until it has.
 func (n *node) stop() error {
-	proc, err := n.signal(syscall.SIGTERM)
+	proc, err := n.program.Signal(syscall.SIGTERM)
 	if err != nil {
 		return err
 	}
-	limit := time.NewTimer(stopLimit)
-	defer limit.Stop()
-	select {
-	case <-proc.Done():
-		return nil
-	case <-limit.C:
+	if !proc.EndsWithin(stopLimit) {
 		return fmt.Errorf("stop kafka node %d: still running after %v; its log %s ends with\n%s", n.id, stopLimit, n.logFile(), n.tail())
 	}
-}
-
-// kill ends the node at once, paused or not, and waits until it has ended.
-func (n *node) kill() error {
-	proc, err := n.signal(syscall.SIGKILL)
-	if err != nil {
-		return err
-	}
-	<-proc.Done()
 	return nil
 }
 

@@ -5,19 +5,9 @@ package kafkatest
 import (
 	"fmt"
 	"maps"
-	"math/rand/v2"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
-)
-
-// Ports come from below the range that Linux and macOS take for outgoing
-// connections: a port there could be gone while a node is down for a moment.
-const (
-	firstPort = 20000
-	lastPort  = 31999
-	portTries = 100
 )
 
 // nodeProperties returns the settings of node id. addrs and controllers hold the
@@ -80,22 +70,4 @@ func encodeProperties(p map[string]string) []byte {
 		fmt.Fprintf(&b, "%s=%s\n", k, strings.ReplaceAll(p[k], `\`, `\\`))
 	}
 	return []byte(b.String())
-}
-
-// FreeAddrs returns n addresses on 127.0.0.1 that nothing listens on.
-func FreeAddrs(n int) ([]string, error) {
-	addrs := make([]string, 0, n)
-	for range portTries {
-		if len(addrs) == n {
-			return addrs, nil
-		}
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(lastPort-firstPort+1)))
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		defer l.Close() // only when all are picked, so that none is picked twice
-		addrs = append(addrs, addr)
-	}
-	return nil, fmt.Errorf("pick %d free ports for kafka on 127.0.0.1: none found in %d tries between %d and %d", n, portTries, firstPort, lastPort)
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/delayd-io/delayd/internal/process"
 )
 
 // The listeners of a secured cluster beside the one of [Cluster.Brokers].
@@ -49,7 +51,7 @@ func (c *Cluster) Secure() Secure { return c.secure }
 
 // secureNodes adds what makes a cluster a secured one to its nodes' settings.
 func secureNodes(dir string, nodes []*node, users []string) (Secure, error) {
-	addrs, err := FreeAddrs(2 * len(nodes))
+	addrs, err := process.FreeAddrs(2 * len(nodes))
 	if err != nil {
 		return Secure{}, err
 	}

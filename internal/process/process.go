@@ -5,6 +5,7 @@ package process
 import (
 	"os/exec"
 	"runtime"
+	"time"
 )
 
 // Child is a process that was started. Its end is waited for by a goroutine of
@@ -44,12 +45,32 @@ func (p *Child) Done() <-chan struct{} { return p.done }
 // Done.
 func (p *Child) Err() error { return p.err }
 
-// Ended reports whether the process has ended.
-func (p *Child) Ended() bool {
+// Running reports whether the process has not ended. A nil Child was not started.
+func (p *Child) Running() bool {
+	if p == nil {
+		return false
+	}
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// EndsWithin waits until the process has ended, at most for d, and reports whether
+// it has.
+func (p *Child) EndsWithin(d time.Duration) bool {
 	select {
 	case <-p.done:
 		return true
-	default:
+	case <-time.After(d):
 		return false
 	}
+}
+
+// Kill ends the process as kill -9 does, and waits for its end.
+func (p *Child) Kill() {
+	_ = p.Cmd.Process.Kill() // an error says that it has ended
+	<-p.done
 }

@@ -289,7 +289,7 @@ func hangTransaction(ctx context.Context, w *world) error {
 		return err
 	}
 	const metric = "delayd_held_records"
-	held, err := w.count(ctx, "one", metric, "level="+level.String())
+	held, err := w.metric(ctx, "one", metric, "level="+level.String())
 	if err != nil {
 		return err
 	}

@@ -248,45 +248,19 @@ func checkBeside(ctx context.Context, w *world) error {
 
 // readBeside reads when the records that arrived were due, by their numbers.
 func (w *world) readBeside(ctx context.Context) (due map[int]time.Time, twice int, err error) {
-	ends, err := w.admin.ListCommittedOffsets(ctx, besideTopic)
-	if err != nil {
-		return nil, 0, err
-	}
-	left, from := make(map[int32]int64), make(map[int32]kgo.Offset)
-	for p, end := range ends[besideTopic] {
-		if from[p] = kgo.NewOffset().AtStart(); end.Offset > 0 {
-			left[p] = end.Offset
-		}
-	}
-	cl, err := kgo.NewClient(append(connect.Options(w.cluster.Brokers(), "torture-beside", w.log),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{besideTopic: from}), kgo.KeepControlRecords(), kgo.FetchIsolationLevel(kgo.ReadCommitted()))...)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer cl.Close()
-	due = make(map[int]time.Time)
 	ctx, cancel := context.WithTimeout(ctx, standingWait)
 	defer cancel()
-	for len(left) > 0 {
-		fetches := cl.PollFetches(ctx)
-		if err := ctx.Err(); err != nil {
-			return nil, 0, fmt.Errorf("read %s: %w; not read to their ends: %v", besideTopic, err, left)
+	due = make(map[int]time.Time)
+	err = w.readAll(ctx, besideTopic, func(rec *kgo.Record) {
+		n, err := strconv.Atoi(strings.TrimPrefix(string(rec.Value), besideMark))
+		if err != nil {
+			return
 		}
-		fetches.EachRecord(func(rec *kgo.Record) {
-			if rec.Offset+1 >= left[rec.Partition] {
-				delete(left, rec.Partition)
-			}
-			n, err := strconv.Atoi(strings.TrimPrefix(string(rec.Value), besideMark))
-			if rec.Attrs.IsControl() || err != nil {
-				return
-			}
-			if _, again := due[n]; again {
-				twice++
-			}
-			header, _ := record.Last(rec.Headers, levels.HeaderDue)
-			ms, _ := strconv.ParseInt(string(header), 10, 64)
-			due[n] = time.UnixMilli(ms)
-		})
-	}
-	return due, twice, nil
+		if _, again := due[n]; again {
+			twice++
+		}
+		ms, _ := headerNumber(rec, levels.HeaderDue)
+		due[n] = time.UnixMilli(ms)
+	})
+	return due, twice, err
 }

@@ -47,13 +47,7 @@ var clockRows = []row{
 		deliveries: bothDeliveries,
 		load:       func(m *mix) { m.skew = time.Hour },
 		limits:     limits{worst: time.Second},
-		run: func(ctx context.Context, w *world) error {
-			select {
-			case <-w.loadOver:
-			case <-ctx.Done():
-			}
-			return nil
-		},
+		run:        untilLoadIsOver,
 	},
 }
 
@@ -138,10 +132,7 @@ func startAhead(ctx context.Context, w *world) error {
 	if !w.whileLoad(ctx, warmUp) {
 		return errLoadOver
 	}
-	if err := w.start("one"); err != nil {
-		return err
-	}
-	if err := w.ready(ctx, "one"); err != nil {
+	if err := w.startReady(ctx, "one"); err != nil {
 		return err
 	}
 	for n := 0; w.whileLoad(ctx, warmUp); n++ {

@@ -39,6 +39,26 @@ const weighEvery = 100 * time.Millisecond
 // a limit of its data counts.
 var taken = regexp.MustCompile(`(?m)^Vm(HWM|Data):\s*(\d+) kB$`)
 
+// memory is those of the process, in bytes.
+func (i *instance) memory() (had, data int64, err error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", i.pid()))
+	if err != nil {
+		return 0, 0, fmt.Errorf("look up the memory of delayd %s: %w", i.name, err)
+	}
+	for _, found := range taken.FindAllSubmatch(status, -1) {
+		kb, _ := strconv.ParseInt(string(found[2]), 10, 64)
+		if string(found[1]) == "HWM" {
+			had = kb << 10
+		} else {
+			data = kb << 10
+		}
+	}
+	if had == 0 {
+		return 0, 0, fmt.Errorf("look up the memory of delayd %s: it has ended", i.name)
+	}
+	return had, data, nil
+}
+
 // weigh looks up the memory that the delayd of a confined row have, until ctx ends, and
 // notes the most.
 func (w *world) weigh(ctx context.Context) error {
@@ -51,18 +71,11 @@ func (w *world) weigh(ctx context.Context) error {
 			if running, _ := i.running(); !running {
 				continue
 			}
-			status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", i.pid()))
+			h, d, err := i.memory()
 			if err != nil {
 				continue // it has ended
 			}
-			for _, found := range taken.FindAllSubmatch(status, -1) {
-				kb, _ := strconv.ParseInt(string(found[2]), 10, 64)
-				if string(found[1]) == "HWM" {
-					had = max(had, kb<<10)
-				} else {
-					data = max(data, kb<<10)
-				}
-			}
+			had, data = max(had, h), max(data, d)
 		}
 	}
 	w.mu.Lock()

@@ -14,5 +14,6 @@
 //
 // Everything about a record follows from the run's seed and its number. So the
 // history keeps a few bytes for each and can build it again to compare every
-// byte.
+// byte. What the torture shares with "delayd bench", and what not, is in the package
+// harness.
 package main

@@ -4,19 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
-	gopsutil "github.com/shirou/gopsutil/v4/process"
-
+	"github.com/delayd-io/delayd/internal/harness"
 	"github.com/delayd-io/delayd/internal/process"
 )
 
@@ -34,23 +28,17 @@ const (
 	logEnd = 2 << 10
 )
 
-// errNotRunning is that of a signal to a process that has ended.
-var errNotRunning = errors.New("it does not run")
-
 // instance is one delayd, by its instance id: one process after another. Its
 // methods are for one goroutine at a time.
 type instance struct {
 	name     string
-	command  []string // program and arguments
-	env      []string // beside our own
-	http     string   // where it says whether it is ready
-	logFile  string
-	output   string // where it writes; other than logFile, that is empty
+	program  process.Program
+	http     string // where it says whether it is ready
+	logFile  string // that of the program, unless a row has it write elsewhere
 	restarts bool   // start it again when it ends by itself
 
 	mu     sync.Mutex // guards all below
-	proc   *process.Child
-	asked  bool // its end was asked for
+	asked  bool       // its end was asked for
 	frozen bool
 	// ends are those that nobody asked for, in words.
 	ends []string
@@ -67,7 +55,7 @@ func (i *instance) start() error {
 func (i *instance) ensure() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.runs() {
+	if i.program.Running() {
 		return nil
 	}
 	return i.startLocked()
@@ -75,22 +63,11 @@ func (i *instance) ensure() error {
 
 // startLocked is start for callers that hold the lock.
 func (i *instance) startLocked() error {
-	if i.runs() {
-		return fmt.Errorf("start delayd %s: it runs already", i.name)
-	}
-	log, err := os.OpenFile(i.output, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	p, err := i.program.Start()
 	if err != nil {
-		return fmt.Errorf("start delayd %s: %w", i.name, err)
+		return err
 	}
-	defer log.Close() // the process has its own copy
-	cmd := exec.Command(i.command[0], i.command[1:]...)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = append(os.Environ(), i.env...)
-	p, err := process.Start(cmd)
-	if err != nil {
-		return fmt.Errorf("start delayd %s: %w", i.name, err)
-	}
-	i.proc, i.asked, i.frozen = p, false, false
+	i.asked, i.frozen = false, false
 	go i.watch(p)
 	return nil
 }
@@ -101,7 +78,7 @@ func (i *instance) watch(p *process.Child) {
 	<-p.Done()
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.asked || i.proc != p {
+	if i.asked || i.program.Last() != p {
 		return
 	}
 	i.ends = append(i.ends, fmt.Sprintf("delayd %s ended by itself with exit code %d: %s", i.name, p.Cmd.ProcessState.ExitCode(), i.logTail()))
@@ -111,7 +88,7 @@ func (i *instance) watch(p *process.Child) {
 	time.AfterFunc(restartWait, func() {
 		i.mu.Lock()
 		defer i.mu.Unlock()
-		if i.asked || i.proc != p {
+		if i.asked || i.program.Last() != p {
 			return
 		}
 		if err := i.startLocked(); err != nil {
@@ -134,22 +111,18 @@ func (i *instance) logTail() string {
 func (i *instance) signal(sig syscall.Signal, asked bool) (*process.Child, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if !i.runs() {
-		return nil, fmt.Errorf("send %v to delayd %s: %w", sig, i.name, errNotRunning)
+	p, err := i.program.Signal(sig)
+	if err != nil {
+		return nil, err
 	}
-	if asked {
-		i.asked = true // no restart either
-	}
-	if err := i.proc.Cmd.Process.Signal(sig); err != nil {
-		return nil, fmt.Errorf("send %v to delayd %s: %w", sig, i.name, err)
-	}
+	i.asked = i.asked || asked // no restart either
 	switch sig {
 	case syscall.SIGSTOP:
 		i.frozen = true
 	case syscall.SIGCONT:
 		i.frozen = false
 	}
-	return i.proc, nil
+	return p, nil
 }
 
 // kill ends the process as kill -9 does, frozen or not.
@@ -168,11 +141,7 @@ func (i *instance) stop() error {
 	if err != nil {
 		return err
 	}
-	limit := time.NewTimer(stopWait)
-	defer limit.Stop()
-	select {
-	case <-p.Done():
-	case <-limit.C:
+	if !p.EndsWithin(stopWait) {
 		return errors.Join(fmt.Errorf("delayd %s still runs %v after SIGTERM", i.name, stopWait), i.kill())
 	}
 	if code := p.Cmd.ProcessState.ExitCode(); code != 0 {
@@ -183,9 +152,7 @@ func (i *instance) stop() error {
 
 // endsWith waits for an end that is wanted, with that exit code, after expectEnd.
 func (i *instance) endsWith(ctx context.Context, code int) error {
-	i.mu.Lock()
-	p := i.proc
-	i.mu.Unlock()
+	p := i.program.Last()
 	ctx, cancel := context.WithTimeout(ctx, stopWait)
 	defer cancel()
 	select {
@@ -207,11 +174,7 @@ func (i *instance) expectEnd() {
 }
 
 // pid is the process's id, of the latest where none runs.
-func (i *instance) pid() int {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.proc.Cmd.Process.Pid
-}
+func (i *instance) pid() int { return i.program.Last().Cmd.Process.Pid }
 
 // freeze stops the process where it is, and thaw lets it go on.
 func (i *instance) freeze() error {
@@ -228,11 +191,8 @@ func (i *instance) thaw() error {
 func (i *instance) running() (running, frozen bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.runs(), i.frozen
+	return i.program.Running(), i.frozen
 }
-
-// runs is running for callers that hold the lock.
-func (i *instance) runs() bool { return i.proc != nil && !i.proc.Ended() }
 
 // unasked are the ends of processes that nobody asked for, in words.
 func (i *instance) unasked() []string {
@@ -254,71 +214,14 @@ func (i *instance) ready(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("wait until delayd %s is ready: %w (last: %w): %s", i.name, context.Cause(ctx), last, i.logTail())
 		}
-		if last = i.askReady(ctx); last == nil {
+		if last = harness.Ready(ctx, i.http); last == nil {
 			return nil
 		}
 	}
 }
 
-// metric is the sum of a metric's series, as the process says.
-func (i *instance) metric(ctx context.Context, name string) (sum float64, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.http+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, fmt.Errorf("ask delayd %s for its metrics: %w", i.name, err)
-	}
-	defer resp.Body.Close()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(resp.Body)
-	if err != nil {
-		return 0, fmt.Errorf("read the metrics of delayd %s: %w", i.name, err)
-	}
-	for _, m := range families[name].GetMetric() {
-		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
-	}
-	return sum, nil
-}
-
-// memory is how many bytes of memory the process has just now.
-func (i *instance) memory() (uint64, error) {
-	i.mu.Lock()
-	pid := int32(i.proc.Cmd.Process.Pid)
-	i.mu.Unlock()
-	p, err := gopsutil.NewProcess(pid)
-	if err != nil {
-		return 0, fmt.Errorf("ask for the memory of delayd %s: %w", i.name, err)
-	}
-	info, err := p.MemoryInfo()
-	if err != nil {
-		return 0, fmt.Errorf("ask for the memory of delayd %s: %w", i.name, err)
-	}
-	return info.RSS, nil
-}
-
-func (i *instance) askReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.http+"/readyz", nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	body, _ := io.ReadAll(resp.Body)
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", resp.Status, body)
-	}
-	return nil
-}
-
 // newInstance makes an instance that nothing runs of yet.
 func newInstance(dir, name, address string, command []string) *instance {
 	file := filepath.Join(dir, "delayd-"+name+".log")
-	return &instance{name: name, command: command, http: address, logFile: file, output: file}
+	return &instance{name: name, program: process.Program{Name: "delayd " + name, Command: command, Log: file}, http: address, logFile: file}
 }

@@ -3,27 +3,19 @@ package main
 import (
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/delayd-io/delayd/internal/harness"
 )
 
-const (
-	// slot is the resolution of what is known of lateness over time.
-	slot = 50 * time.Millisecond
-	// worstKept is the longest lateness that the histogram tells from a longer one.
-	worstKept = time.Hour
-	// digits of a figure that the histogram keeps.
-	digits = 3
-)
+// slot is the resolution of what is known of lateness over time.
+const slot = 50 * time.Millisecond
 
 // lateness is how long after they were due records arrived, the first time.
 type lateness struct {
-	all   *hdrhistogram.Histogram // in milliseconds
-	worst []time.Duration         // by slot of arrival; absent is negative
+	all   harness.Lateness // in milliseconds, like the brokers' timestamps
+	worst []time.Duration  // by slot of arrival; absent is negative
 }
 
-func newLateness() *lateness {
-	return &lateness{all: hdrhistogram.New(1, worstKept.Milliseconds(), digits)}
-}
+func newLateness() *lateness { return &lateness{all: harness.NewLateness(time.Millisecond)} }
 
 // absent is the lateness of a slot in which nothing arrived.
 const absent = time.Duration(-1)
@@ -31,7 +23,7 @@ const absent = time.Duration(-1)
 // add counts an arrival at a time since the run began.
 func (l *lateness) add(at, late time.Duration) {
 	late = max(late, 0)
-	_ = l.all.RecordValue(min(late, worstKept).Milliseconds())
+	l.all.Add(late)
 	i := int(at / slot)
 	for len(l.worst) <= i {
 		l.worst = append(l.worst, absent)

@@ -106,44 +106,30 @@ func (m *mix) correct(c *recipe, dead *kgo.Record) *kgo.Record {
 // resendLetters reads every dead letter back and sends it again. It returns when all
 // of them are on the inbox.
 func (w *world) resendLetters(ctx context.Context) error {
-	dead := w.names.Dead()
-	ends, err := w.admin.ListCommittedOffsets(ctx, dead)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		return fmt.Errorf("find the end of %s: %w", dead, err)
-	}
-	end, _ := ends.Lookup(dead, 0)
 	l := load{mix: w.history.mix, history: w.history, brokers: w.cluster.Brokers(), log: w.log}
-	// The last one may be the end of a transaction.
-	cl, err := l.client("letters", kgo.KeepControlRecords(), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{dead: {0: kgo.NewOffset().AtStart()}}))
+	cl, err := l.client("letters")
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
 	first := make(chan error, 1) // a refusal, if there is any
-	for next := int64(0); next < end.Offset; {
-		fetches := cl.PollFetches(ctx)
-		if err := ctx.Err(); err != nil {
-			return err
+	err = w.readAll(ctx, w.names.Dead(), func(dead *kgo.Record) {
+		id, ok := w.history.mix.number(dead)
+		if !ok || !w.history.sendingAgain(id) {
+			return
 		}
-		for rec := range fetches.RecordsAll() {
-			next = rec.Offset + 1
-			id, ok := w.history.mix.number(rec)
-			if !ok || rec.Attrs.IsControl() || !w.history.sendingAgain(id) {
-				continue
-			}
-			c := w.history.mix.recipe(id)
-			cl.Produce(ctx, w.history.mix.correct(&c, rec), func(_ *kgo.Record, err error) {
-				if err != nil {
-					select {
-					case first <- fmt.Errorf("send dead letter %d again: %w", id, err):
-					default:
-					}
+		c := w.history.mix.recipe(id)
+		cl.Produce(ctx, w.history.mix.correct(&c, dead), func(_ *kgo.Record, err error) {
+			if err != nil {
+				select {
+				case first <- fmt.Errorf("send dead letter %d again: %w", id, err):
+				default:
 				}
-			})
-		}
+			}
+		})
+	})
+	if err != nil {
+		return err
 	}
 	if err := cl.Flush(ctx); err != nil {
 		return err

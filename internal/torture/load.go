@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/harness"
 )
 
 const (
@@ -82,28 +83,21 @@ func (l *load) run(ctx context.Context) error {
 }
 
 // numbers are the numbers of a producer's records, each when its time has come.
-// The clock decides how many are due: after a pause it catches up, as real
-// producers together would.
 func (l *load) numbers(ctx context.Context, producer int, room func() bool) iter.Seq[int64] {
 	most := int64(math.MaxInt64)
 	if l.records > 0 {
 		most = (l.records + int64(l.mix.producers) - 1 - int64(producer)) / int64(l.mix.producers)
 	}
 	return func(yield func(int64) bool) {
-		ticker := time.NewTicker(tick)
-		defer ticker.Stop()
-		start := time.Now()
-		for n := int64(0); n < most; {
-			select {
-			case <-ticker.C:
-			case <-ctx.Done():
-				return
-			}
-			due := min(most, int64(time.Since(start).Seconds()*float64(l.rate)/float64(l.mix.producers)))
-			for ; n < due && room() && ctx.Err() == nil; n++ {
+		n := int64(0)
+		for _, due := range harness.Due(ctx, tick, float64(l.rate)/float64(l.mix.producers)) {
+			for ; n < min(due, most) && room() && ctx.Err() == nil; n++ {
 				if !yield(n*int64(l.mix.producers) + int64(producer)) {
 					return
 				}
+			}
+			if n >= most {
+				return
 			}
 		}
 	}

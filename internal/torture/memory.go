@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"regexp"
-	"strconv"
 	"time"
 )
 
@@ -57,11 +54,7 @@ func memoryRow(name string, d delivery, hard int64) row {
 // releaseInLittle starts a delayd when all are overdue, and looks at the memory that it
 // has had when all have arrived.
 func releaseInLittle(ctx context.Context, w *world, hard int64) error {
-	select {
-	case <-w.loadOver:
-	case <-ctx.Done():
-	}
-	if err := sleep(ctx, w.longest()); err != nil {
+	if err := w.overdue(ctx); err != nil {
 		return err
 	}
 	if missing, _ := w.history.waitingFor(); missing < w.backlog/2 { // the rest is aborted
@@ -96,29 +89,17 @@ func (w *world) drained(ctx context.Context, i *instance) error {
 	}
 }
 
-// peak is what the kernel says of the most memory that a process has had.
-var peak = regexp.MustCompile(`(?m)^VmHWM:\s*(\d+) kB$`)
-
 // peaked records the most memory that a delayd has had, and the limit in bytes.
 func (w *world) peaked(i *instance, hard int64) error {
-	file := fmt.Sprintf("/proc/%d/status", i.pid())
-	status, err := os.ReadFile(file)
+	had, _, err := i.memory()
 	if err != nil {
-		return fmt.Errorf("look up the memory of delayd %s: %w", i.name, err)
-	}
-	found := peak.FindSubmatch(status)
-	if found == nil {
-		return fmt.Errorf("read the memory of delayd %s: %s does not say", i.name, file)
-	}
-	kb, err := strconv.ParseInt(string(found[1]), 10, 64)
-	if err != nil {
-		return fmt.Errorf("look up the memory of delayd %s: %w", i.name, err)
+		return err
 	}
 	w.mu.Lock()
-	w.memory = max(w.memory, kb<<10)
+	w.memory = max(w.memory, had)
 	w.mu.Unlock()
-	if kb<<10 > hard {
-		w.violated("delayd %s had %d MiB of memory, at most %d allowed", i.name, kb>>10, hard>>20)
+	if had > hard {
+		w.violated("delayd %s had %d MiB of memory, at most %d allowed", i.name, had>>20, hard>>20)
 	}
 	return nil
 }

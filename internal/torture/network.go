@@ -176,14 +176,14 @@ func (w *world) reset(ctx context.Context, node int) error {
 // breaking notes a violation where delayd has met no broken connection meanwhile.
 func (w *world) breaking(ctx context.Context, name string, fault func() error) error {
 	const metric = "delayd_kafka_disconnects_total"
-	before, err := w.count(ctx, name, metric)
+	before, err := w.metric(ctx, name, metric)
 	if err != nil {
 		return err
 	}
 	if err := fault(); err != nil {
 		return err
 	}
-	after, err := w.count(ctx, name, metric)
+	after, err := w.metric(ctx, name, metric)
 	if err == nil && after <= before {
 		w.violated("delayd %s has met no broken connection: %s is %v, as before", name, metric, after)
 	}
@@ -274,5 +274,5 @@ func (w *world) leaseHolds(ctx context.Context, name string, long time.Duration)
 
 // forwarded is how many records a delayd's forwarder has delivered.
 func (w *world) forwarded(ctx context.Context, name string) (float64, error) {
-	return w.count(ctx, name, "delayd_delivered_total", "level!="+levels.Level{}.String())
+	return w.metric(ctx, name, "delayd_delivered_total", "level!="+levels.Level{}.String())
 }

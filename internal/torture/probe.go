@@ -1,17 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
-	"strings"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -57,59 +50,4 @@ func (w *world) slow(ctx context.Context, node, size int, least time.Duration) e
 		w.violated("broker %d answered on delayd's way after %v, want %v at least", node, took, least)
 	}
 	return err
-}
-
-// count adds up the series of one of an instance's metrics that have the labels,
-// written as NAME=VALUE; a label written NAME!=VALUE must have another value. A
-// metric that is not there counts 0.
-func (i *instance) count(ctx context.Context, metric string, labels ...string) (float64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.http+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0, err
-	}
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
-	if err != nil {
-		return 0, fmt.Errorf("metrics of delayd %s: %w", i.name, err)
-	}
-	sum := 0.0
-	for _, m := range families[metric].GetMetric() {
-		if labelled(m, labels) {
-			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
-		}
-	}
-	return sum, nil
-}
-
-func labelled(m *dto.Metric, labels []string) bool {
-	has := make(map[string]string)
-	for _, l := range m.GetLabel() {
-		has[l.GetName()] = l.GetValue()
-	}
-	for _, l := range labels {
-		name, value, _ := strings.Cut(l, "=")
-		name, not := strings.CutSuffix(name, "!")
-		if (has[name] == value) == not {
-			return false
-		}
-	}
-	return true
-}
-
-// count is that of a delayd by its name.
-func (w *world) count(ctx context.Context, name, metric string, labels ...string) (float64, error) {
-	i, err := w.instance(name)
-	if err != nil {
-		return 0, err
-	}
-	return i.count(ctx, metric, labels...)
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,29 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/delayd-io/delayd/internal/kafkatest"
+	"github.com/delayd-io/delayd/internal/process"
 )
-
-func TestCount(t *testing.T) {
-	t.Parallel()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Write([]byte("# TYPE delivered counter\ndelivered{level=\"0s\"} 1\ndelivered{level=\"1s\"} 2\ndelivered{level=\"5s\"} 4\n" +
-			"# TYPE held gauge\nheld{level=\"1s\"} 8\n"))
-	}))
-	defer server.Close()
-	i := newInstance(t.TempDir(), "one", strings.TrimPrefix(server.URL, "http://"), nil)
-	for _, tc := range []struct {
-		metric, label string
-		want          float64
-	}{
-		{"delivered", "", 7}, {"delivered", "level=1s", 2}, {"delivered", "level!=0s", 6}, {"delivered", "level=2s", 0},
-		{"held", "level=1s", 8}, {"nothing", "", 0},
-	} {
-		got, err := i.count(t.Context(), tc.metric, strings.Fields(tc.label)...)
-		if err != nil || got != tc.want {
-			t.Errorf("%s{%s}: %v, %v, want %v", tc.metric, tc.label, got, err, tc.want)
-		}
-	}
-}
 
 // What the rows break is broken, and fixed afterwards.
 func TestNetworkFaults(t *testing.T) {
@@ -45,7 +22,7 @@ func TestNetworkFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer broker.Close()
-	addrs, err := kafkatest.FreeAddrs(1)
+	addrs, err := process.FreeAddrs(1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -167,10 +167,7 @@ func (w *world) restart(ctx context.Context, name string) error {
 		return err
 	}
 	defer end()
-	if err := w.start(name); err != nil {
-		return err
-	}
-	return w.ready(ctx, name)
+	return w.startReady(ctx, name)
 }
 
 // runAs has a program run under a name from now on, in place of what ran under it.
@@ -179,14 +176,11 @@ func (w *world) runAs(ctx context.Context, name, program string) error {
 	if err != nil {
 		return err
 	}
-	i.command[0] = program
+	i.program.Command[0] = program
 	if running, _ := i.running(); running {
 		return w.restart(ctx, name)
 	}
-	if err := i.start(); err != nil {
-		return err
-	}
-	return i.ready(ctx)
+	return w.startReady(ctx, name)
 }
 
 // replace starts a delayd with the instance id "one", which another one runs with:
@@ -233,14 +227,10 @@ func (w *world) replaceFrozen(ctx context.Context, old, name string) error {
 // startTwin starts a delayd that is one by its instance id, and returns when it is
 // ready.
 func (w *world) startTwin(ctx context.Context, name string) error {
-	i, err := w.twin(name, "one")
-	if err != nil {
+	if _, err := w.twin(name, "one"); err != nil {
 		return err
 	}
-	if err := i.start(); err != nil {
-		return err
-	}
-	return i.ready(ctx)
+	return w.startReady(ctx, name)
 }
 
 // writesTo checks that a delayd's standard output and error are a file.

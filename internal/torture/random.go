@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/delayd-io/delayd/internal/process"
 )
 
 // randomCmd runs one row whose faults are drawn.
@@ -118,7 +120,7 @@ func (w *world) suffer(ctx context.Context, accidents []accident, draw *rand.Ran
 		a := accidents[draw.IntN(len(accidents))]
 		w.log.Warn().Str("accident", a.name).Msg("breaks")
 		// A delayd that has ended by itself is just being started again.
-		if err := a.do(ctx, w, draw); err != nil && !errors.Is(err, errNotRunning) {
+		if err := a.do(ctx, w, draw); err != nil && !errors.Is(err, process.ErrNotRunning) {
 			return fmt.Errorf("%s: %w", a.name, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/scan"
 )
 
 const (
@@ -52,6 +53,15 @@ func read(ctx context.Context, h *history, brokers, topics []string, log zerolog
 			}
 		})
 	}
+}
+
+// readAll visits all that is on a topic now and is committed.
+func (w *world) readAll(ctx context.Context, topic string, visit func(*kgo.Record)) error {
+	spans, err := scan.Readable(ctx, w.client, topic)
+	for _, s := range spans {
+		err = errors.Join(err, s.Read(ctx, w.client, func(rec *kgo.Record) error { visit(rec); return nil }))
+	}
+	return err
 }
 
 // passer reads on behind batches that clients cannot read. It goes by what does not

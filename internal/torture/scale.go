@@ -61,11 +61,7 @@ var scaleRows = []row{{
 			}
 			defer end()
 		}
-		select {
-		case <-w.loadOver:
-		case <-ctx.Done():
-		}
-		if err := sleep(ctx, w.longest()); err != nil {
+		if err := w.overdue(ctx); err != nil {
 			return err
 		}
 		const least = 100_000
@@ -84,10 +80,7 @@ var scaleRows = []row{{
 // grow adds a delayd, and returns when it is ready.
 func (w *world) grow(ctx context.Context, name string) error {
 	defer w.faults.begin("add " + name)()
-	if err := w.start(name); err != nil {
-		return err
-	}
-	return w.ready(ctx, name)
+	return w.startReady(ctx, name)
 }
 
 // shrink stops delayd, and returns when all partitions are those of the one that
@@ -123,6 +116,12 @@ func (w *world) comeOrGo(name string) error {
 		end()
 	}
 	return err
+}
+
+// overdue waits until all records have been sent, and are due.
+func (w *world) overdue(ctx context.Context) error {
+	_ = untilLoadIsOver(ctx, w)
+	return sleep(ctx, w.longest())
 }
 
 // longest is how long records wait at most.

@@ -11,7 +11,7 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
-	"github.com/delayd-io/delayd/internal/picture"
+	"github.com/delayd-io/delayd/internal/harness/picture"
 )
 
 const (

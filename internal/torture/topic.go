@@ -160,10 +160,7 @@ func losePending(ctx context.Context, w *world) error {
 	if want == 0 {
 		w.violated("no pending record was deleted while delayd was away")
 	}
-	if err := w.start("one"); err != nil {
-		return err
-	}
-	if err := w.ready(ctx, "one"); err != nil {
+	if err := w.startReady(ctx, "one"); err != nil {
 		return err
 	}
 	end()
@@ -285,35 +282,24 @@ const backlogMemory = 256 << 20
 // drainBacklog starts delayd when all is there, and measures how fast and with how
 // much memory it delivers.
 func drainBacklog(ctx context.Context, w *world) error {
-	select {
-	case <-w.loadOver:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	// What is measured is how fast it goes.
+	if err := w.overdue(ctx); err != nil {
+		return err
 	}
 	backlog, _ := w.history.waitingFor()
-	// All of it is overdue, so that what is measured is how fast it goes.
-	longest := w.history.mix.levels[len(w.history.mix.levels)-1]
-	if err := sleep(ctx, longest.Delay); err != nil {
-		return err
-	}
-	if err := w.start("one"); err != nil {
-		return err
-	}
-	if err := w.ready(ctx, "one"); err != nil {
+	if err := w.startReady(ctx, "one"); err != nil {
 		return err
 	}
 	i, err := w.instance("one")
 	if err != nil {
 		return err
 	}
-	most := uint64(0)
+	most := int64(0)
 	begun := time.Now()
 	for {
-		now, err := i.memory()
-		if err != nil {
+		if most, _, err = i.memory(); err != nil {
 			return err
 		}
-		most = max(most, now)
 		missing, _ := w.history.waitingFor()
 		if missing == 0 {
 			break

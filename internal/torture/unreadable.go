@@ -5,9 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -18,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/delayd-io/delayd/internal/harness"
 	"github.com/delayd-io/delayd/internal/rawbatch"
 )
 
@@ -150,8 +149,10 @@ func (w *world) named(ctx context.Context, name string, spots []spot, all bool) 
 		if stand, err = w.standAt(ctx, spots); err != nil {
 			return nil, err
 		}
-		why := i.unready(ctx)
-		missing := ""
+		why, missing := "", ""
+		if err := harness.Ready(ctx, i.http); err != nil {
+			why = err.Error()
+		}
 		for _, at := range stand {
 			if !names(why, at) {
 				missing = at.String()
@@ -200,26 +201,6 @@ func (w *world) standAt(ctx context.Context, spots []spot) ([]spot, error) {
 		}
 	}
 	return stand, nil
-}
-
-// unready is what the process gives as reasons why it is not ready, "" where it is.
-func (i *instance) unready(ctx context.Context) string {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.http+"/readyz", nil)
-	if err != nil {
-		return err.Error()
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err.Error()
-	}
-	defer resp.Body.Close()
-	body, _ := io.ReadAll(resp.Body)
-	if resp.StatusCode == http.StatusOK {
-		return ""
-	}
-	return string(body)
 }
 
 // skip gets past what cannot be read, as an operator does. That it fails is a violation.

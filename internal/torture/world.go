@@ -20,7 +20,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/harness"
 	"github.com/delayd-io/delayd/internal/kafkatest"
+	"github.com/delayd-io/delayd/internal/process"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -227,6 +229,14 @@ func (w *world) ready(ctx context.Context, name string) error {
 	return i.ready(ctx)
 }
 
+// startReady starts the delayd of that name, and waits until it says that it is ready.
+func (w *world) startReady(ctx context.Context, name string) error {
+	if err := w.start(name); err != nil {
+		return err
+	}
+	return w.ready(ctx, name)
+}
+
 // instance returns the delayd of that name. It keeps its port, as one does that a
 // service manager starts.
 func (w *world) instance(name string) (*instance, error) { return w.twin(name, name) }
@@ -239,7 +249,7 @@ func (w *world) twin(name, id string) (*instance, error) {
 	if i := w.instances[name]; i != nil {
 		return i, nil
 	}
-	addrs, err := kafkatest.FreeAddrs(1)
+	addrs, err := process.FreeAddrs(1)
 	if err != nil {
 		return nil, err
 	}
@@ -256,9 +266,9 @@ func (w *world) twin(name, id string) (*instance, error) {
 		command = append(command, w.login()...)
 	}
 	i := newInstance(w.dir, name, addrs[0], append(command, w.row.flags...))
-	i.env, i.restarts = w.row.env, w.row.restarts
+	i.program.Env, i.restarts = w.row.env, w.row.restarts
 	if w.row.output != "" {
-		i.output = w.row.output
+		i.program.Log = w.row.output
 	}
 	w.instances[name] = i
 	return i, nil
@@ -346,13 +356,18 @@ func (w *world) violated(format string, args ...any) {
 	w.failed = append(w.failed, fmt.Sprintf(format, args...))
 }
 
-// metric is the sum of a metric's series, as the delayd of that name says.
-func (w *world) metric(ctx context.Context, name, metric string) (float64, error) {
+// metric is what a delayd says of a metric; see [harness.Metric]. One that is not there
+// is 0.
+func (w *world) metric(ctx context.Context, name, metric string, labels ...string) (float64, error) {
 	i, err := w.instance(name)
 	if err != nil {
 		return 0, err
 	}
-	return i.metric(ctx, metric)
+	sum, _, err := harness.Metric(ctx, i.http, metric, labels...)
+	if err != nil {
+		return 0, fmt.Errorf("ask delayd %s for its metrics: %w", name, err)
+	}
+	return sum, nil
 }
 
 // measured notes something that is worth knowing, and not wrong.

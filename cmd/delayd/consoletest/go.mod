@@ -35,7 +35,7 @@ replace github.com/delayd-io/delayd => ../../..
 
 replace github.com/delayd-io/delayd/cmd/delayd => ..
 
-replace github.com/delayd-io/delayd/internal/picture => ../../../internal/picture
+replace github.com/delayd-io/delayd/internal/harness => ../../../internal/harness
 
 replace github.com/delayd-io/delayd/delaydotel => ../../../delaydotel
 

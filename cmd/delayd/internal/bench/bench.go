@@ -9,6 +9,8 @@
 //	         │       source       target
 //	         │          │            ▼
 //	         └──────▶ sender      consumer ─▶ tally ─▶ Result ─▶ Summary, Ratio
+//
+// What it shares with the torture, and what not, is in the package harness.
 package bench
 
 import (

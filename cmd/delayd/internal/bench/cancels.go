@@ -1,12 +1,9 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/cancel"
+	"github.com/delayd-io/delayd/internal/harness"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -219,22 +217,9 @@ func (c *contender) awaitCancels(ctx context.Context, n int64) error {
 
 // pendingCancels reads how many marks the service keeps.
 func pendingCancels(ctx context.Context, addr string) (int64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/metrics", nil)
-	if err != nil {
-		return 0, err
+	n, found, err := harness.Metric(ctx, addr, pendingMetric)
+	if err == nil && !found {
+		err = fmt.Errorf("there is no %s", pendingMetric)
 	}
-	req.Close = true // nothing of it is left behind
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		name, value, _ := strings.Cut(lines.Text(), " ")
-		if name, _, _ = strings.Cut(name, "{"); name == pendingMetric {
-			n, err := strconv.ParseFloat(value, 64)
-			return int64(n), err
-		}
-	}
-	return 0, fmt.Errorf("there is no %s", pendingMetric)
+	return int64(n), err
 }

@@ -3,12 +3,12 @@ package bench
 import (
 	"context"
 	"fmt"
-	"net"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/delayd-io/delayd/internal/harness"
+	"github.com/delayd-io/delayd/internal/process"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -82,12 +82,12 @@ func (b *bench) yardstickArgs(s *stage, kind Kind) []string {
 func (c *contender) start(ctx context.Context) error {
 	args := c.args
 	if c.kind == Delayd {
-		addr, err := freeAddr()
+		addrs, err := process.FreeAddrs(1)
 		if err != nil {
 			return err
 		}
-		c.http = addr
-		args = append(args[:len(args):len(args)], "--http", addr)
+		c.http = addrs[0]
+		args = append(args[:len(args):len(args)], "--http", c.http)
 	}
 	var err error
 	c.child, err = startChild(ctx, c.environ, c.program, args...)
@@ -96,7 +96,7 @@ func (c *contender) start(ctx context.Context) error {
 
 // restart ends the process by kill -9 and starts the next.
 func (c *contender) restart(ctx context.Context) error {
-	c.kill()
+	c.Kill()
 	c.used += c.child.cpu()
 	c.peaks = max(c.peaks, c.child.peakMiB())
 	return c.start(ctx)
@@ -131,39 +131,14 @@ func (c *contender) awaitReady(ctx context.Context) error {
 		select {
 		case <-c.ready:
 			return nil
-		case <-c.done:
+		case <-c.Done():
 			return c.fault()
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:
-			if c.http != "" && answersReady(ctx, c.http) {
+			if c.http != "" && harness.Ready(ctx, c.http) == nil {
 				return nil
 			}
 		}
 	}
-}
-
-// answersReady reports whether the service says that it is ready.
-func answersReady(ctx context.Context, addr string) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
-	if err != nil {
-		return false
-	}
-	req.Close = true // nothing of it is left behind
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return false // it does not listen yet
-	}
-	resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
-}
-
-// freeAddr is an address of this host that nothing listens on.
-func freeAddr() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port for the service: %w", err)
-	}
-	defer ln.Close()
-	return ln.Addr().String(), nil
 }

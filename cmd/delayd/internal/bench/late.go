@@ -1,32 +1,12 @@
 package bench
 
-import (
-	"time"
+import "github.com/HdrHistogram/hdrhistogram-go"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-)
+// ticksPerHalf is how many percentiles are written for each halving of the distance to
+// 100 %: enough for a smooth line.
+const ticksPerHalf = 5
 
-const (
-	// latest is the greatest lateness that the histogram distinguishes: an hour,
-	// in microseconds.
-	latest = int64(time.Hour / time.Microsecond)
-	// digits is how many digits of a lateness are kept.
-	digits = 3
-	// ticksPerHalf is how many percentiles are written for each halving of the
-	// distance to 100 %: enough for a smooth line.
-	ticksPerHalf = 5
-)
-
-func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, latest, digits) }
-
-// observe adds a lateness. One below zero, which is counted as early, is no
-// lateness.
-func observe(h *hdrhistogram.Histogram, late time.Duration) {
-	// It cannot fail: the value is within the bounds of newHistogram.
-	_ = h.RecordValue(min(latest, max(0, late.Microseconds())))
-}
-
-// newLate reads a histogram; nil where it is empty.
+// newLate reads a histogram of microseconds; nil where it is empty.
 func newLate(h *hdrhistogram.Histogram) *Late {
 	if h.TotalCount() == 0 {
 		return nil

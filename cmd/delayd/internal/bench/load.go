@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/harness"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -140,26 +141,16 @@ func (s *sender) finish(ctx context.Context) error {
 	return err
 }
 
-// pace sends n records at a rate, in records a second, and has c cancel some of them. The
-// clock decides how many are due: after a pause it catches up, as real producers together
-// would.
+// pace sends n records at a rate, in records a second, and has c cancel some of them.
 func pace(ctx context.Context, opts []kgo.Opt, m *maker, rate int, n int64, c *canceller) (took time.Duration, sent int64, err error) {
 	s, ctx, err := newSender(ctx, append(opts[:len(opts):len(opts)], kgo.ProducerLinger(0)))
 	if err != nil {
 		return 0, 0, err
 	}
 	defer s.close()
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	start := time.Now()
-	for id := int64(0); id < n || !c.idle(); {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return time.Since(start), s.sent.Load(), context.Cause(ctx)
-		}
-		now := time.Now()
-		for due := dueBy(now.Sub(start), rate, n); id < due; id++ {
+	start, id := time.Now(), int64(0)
+	for now, due := range harness.Due(ctx, tick, float64(rate)) {
+		for ; id < min(due, n); id++ {
 			accepted := c.sends(id, now)
 			s.client.Produce(ctx, m.record(id), func(rec *kgo.Record, err error) {
 				s.acknowledged(rec, err)
@@ -171,6 +162,9 @@ func pace(ctx context.Context, opts []kgo.Opt, m *maker, rate int, n int64, c *c
 		s.cancel(ctx, c, now)
 		if id == n && took == 0 {
 			took = time.Since(start)
+		}
+		if id == n && c.idle() {
+			break
 		}
 	}
 	err = s.finish(ctx)
@@ -192,11 +186,6 @@ func (s *sender) cancel(ctx context.Context, c *canceller, now time.Time) {
 			c.acknowledged(of, time.Now())
 		})
 	}
-}
-
-// dueBy is how many of n records are to be sent by then.
-func dueBy(elapsed time.Duration, rate int, n int64) int64 {
-	return min(n, int64(elapsed.Seconds()*float64(rate)))
 }
 
 // fill sends n records as fast as it goes, which record makes of their numbers.

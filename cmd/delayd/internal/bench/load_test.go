@@ -92,21 +92,6 @@ func TestMakerMakesTheSameEveryTime(t *testing.T) {
 	}
 }
 
-func TestDueBy(t *testing.T) {
-	t.Parallel()
-	for _, tc := range []struct {
-		elapsed time.Duration
-		want    int64
-	}{
-		{0, 0}, {499 * time.Microsecond, 0}, {500 * time.Microsecond, 1}, {time.Second, 2000},
-		{2500 * time.Millisecond, 5000}, {time.Hour, 5000},
-	} {
-		if got := dueBy(tc.elapsed, 2000, 5000); got != tc.want {
-			t.Errorf("after %v: %d, want %d", tc.elapsed, got, tc.want)
-		}
-	}
-}
-
 func TestKillsAreEvenlySpread(t *testing.T) {
 	t.Parallel()
 	for before, want := range []int64{250, 500, 750} {

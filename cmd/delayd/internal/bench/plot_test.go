@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/delayd-io/delayd/internal/harness"
 	"github.com/delayd-io/delayd/levels"
 )
 
@@ -21,15 +22,15 @@ import (
 // ends at most times as late.
 func lateBy(n int, median time.Duration, tail float64) *Late {
 	random := rand.New(rand.NewPCG(1, 2))
-	h := newHistogram()
+	h := harness.NewLateness(time.Microsecond)
 	for range n {
 		factor := math.Exp(random.NormFloat64() / 4)
 		if random.Float64() < 0.02 {
 			factor *= 1 + random.Float64()*tail
 		}
-		observe(h, time.Duration(float64(median)*factor))
+		h.Add(time.Duration(float64(median) * factor))
 	}
-	return newLate(h)
+	return newLate(h.Histogram)
 }
 
 // madeUp is a report of runs that nobody made.

@@ -1,12 +1,10 @@
 package bench
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,12 +43,10 @@ var errNoReason = errors.New("exit status 0")
 
 // child is a contender's process. It never outlives the bench.
 type child struct {
-	cmd     *exec.Cmd
+	*process.Child
 	started time.Time
 	ready   chan struct{} // closed when it has written ReadyLine
-	done    chan struct{} // closed when it has ended and all that it wrote is read
-	err     error         // how it ended; read it after done
-	lines   lastLines
+	lines   lastLines     // of its stderr
 	sampled *gopsutil.Process
 
 	mu   sync.Mutex
@@ -64,17 +60,16 @@ func startChild(ctx context.Context, environ []string, program string, args ...s
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopWait
 	cmd.Env = append(environment(os.Environ()), environ...)
-	c := &child{cmd: cmd, started: time.Now(), ready: make(chan struct{}), done: make(chan struct{})}
-	out, in := io.Pipe()
-	cmd.Stdout, cmd.Stderr = in, &c.lines
-	p, err := process.Start(cmd)
-	if err != nil {
+	c := &child{started: time.Now(), ready: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &lastLines{ready: c.ready}, &c.lines
+	var err error
+	if c.Child, err = process.Start(cmd); err != nil {
 		return nil, fmt.Errorf("start %s %s: %w", filepath.Base(program), args[0], err)
 	}
 	if c.sampled, err = gopsutil.NewProcess(int32(cmd.Process.Pid)); err != nil {
 		c.sampled = nil // it has ended already; its end says why
 	}
-	go c.live(p, out, in)
+	go c.sample()
 	return c, nil
 }
 
@@ -84,42 +79,15 @@ func environment(environ []string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool { return strings.HasPrefix(entry, "DELAYD_") })
 }
 
-// live reads what the process writes and looks at its memory until it has ended.
-func (c *child) live(p *process.Child, out io.Reader, in io.Closer) {
-	var reading sync.WaitGroup
-	reading.Go(func() { c.readOut(out) })
-	stop := make(chan struct{})
-	reading.Go(func() { c.sample(stop) })
-	<-p.Done()
-	c.err = p.Err()
-	in.Close()
-	close(stop)
-	reading.Wait()
-	close(c.done)
-}
-
-// readOut waits for the line that says that the child is ready, and reads on so
-// that it never waits for us.
-func (c *child) readOut(out io.Reader) {
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if lines.Text() == ReadyLine {
-			close(c.ready)
-			break
-		}
-	}
-	io.Copy(io.Discard, out)
-}
-
-// sample notes the greatest resident memory until stop.
-func (c *child) sample(stop <-chan struct{}) {
+// sample notes the greatest resident memory until the process has ended.
+func (c *child) sample() {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
 	for {
 		c.resident()
 		select {
 		case <-tick.C:
-		case <-stop:
+		case <-c.Done():
 			return
 		}
 	}
@@ -150,8 +118,8 @@ func (c *child) peakMiB() float64 {
 // cpu is the user and system time of the child so far, of all its life once it
 // has ended.
 func (c *child) cpu() time.Duration {
-	if c.ended() {
-		return c.cmd.ProcessState.UserTime() + c.cmd.ProcessState.SystemTime()
+	if !c.Running() {
+		return c.Cmd.ProcessState.UserTime() + c.Cmd.ProcessState.SystemTime()
 	}
 	if c.sampled == nil {
 		return 0
@@ -163,43 +131,27 @@ func (c *child) cpu() time.Duration {
 	return time.Duration((t.User + t.System) * float64(time.Second))
 }
 
-func (c *child) ended() bool {
-	select {
-	case <-c.done:
-		return true
-	default:
-		return false
-	}
-}
-
 // fault says why the child has ended, nil while it runs.
 func (c *child) fault() error {
-	if !c.ended() {
+	if c.Running() {
 		return nil
 	}
-	return fmt.Errorf("%s ended by itself: %w\n%s", c.cmd.Args[1], cmp.Or(c.err, errNoReason), &c.lines)
+	return fmt.Errorf("%s ended by itself: %w\n%s", c.Cmd.Args[1], cmp.Or(c.Err(), errNoReason), &c.lines)
 }
 
 // stop asks the child to end, and ends it when it does not.
 func (c *child) stop() {
-	_ = c.cmd.Process.Signal(syscall.SIGTERM) // an error says that it has ended
-	select {
-	case <-c.done:
-	case <-time.After(stopWait):
-		c.kill()
+	_ = c.Cmd.Process.Signal(syscall.SIGTERM) // an error says that it has ended
+	if !c.EndsWithin(stopWait) {
+		c.Kill()
 	}
-}
-
-// kill ends the child as kill -9 does.
-func (c *child) kill() {
-	_ = c.cmd.Process.Kill() // an error says that it has ended
-	<-c.done
 }
 
 // lastLines keeps the end of what is written to it.
 type lastLines struct {
-	mu    sync.Mutex
-	lines []string // guarded by mu, like rest
+	mu    sync.Mutex    // guards all below
+	ready chan struct{} // closed when ReadyLine is written, and nil then
+	lines []string
 	rest  []byte
 }
 
@@ -211,6 +163,10 @@ func (l *lastLines) Write(p []byte) (int, error) {
 		line, rest, found := strings.Cut(string(l.rest), "\n")
 		if !found {
 			break
+		}
+		if line == ReadyLine && l.ready != nil {
+			close(l.ready)
+			l.ready = nil
 		}
 		l.lines = append(l.lines, line)
 		l.rest = []byte(rest)

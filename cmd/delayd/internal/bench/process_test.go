@@ -16,7 +16,7 @@ func startTestChild(t *testing.T, what string) *child {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.kill)
+	t.Cleanup(c.Kill)
 	return c
 }
 
@@ -39,9 +39,9 @@ func TestChildIsReadyAndEndsWhenAsked(t *testing.T) {
 		t.Error("no memory")
 	}
 	c.stop()
-	await(t, "ended", c.done)
-	if c.err != nil || c.lines.String() != "asked to end\n" {
-		t.Errorf("it ended with %v and wrote %q", c.err, c.lines.String())
+	await(t, "ended", c.Done())
+	if c.Err() != nil || c.lines.String() != "asked to end\n" {
+		t.Errorf("it ended with %v and wrote %q", c.Err(), c.lines.String())
 	}
 	if c.cpu() == 0 {
 		t.Error("no CPU time of a process that has ended")
@@ -53,7 +53,7 @@ func TestChildIsReadyAndEndsWhenAsked(t *testing.T) {
 
 func TestChildThatDiesSaysWhy(t *testing.T) {
 	c := startTestChild(t, "die")
-	await(t, "ended", c.done)
+	await(t, "ended", c.Done())
 	err := c.fault()
 	if err == nil {
 		t.Fatal("no fault")
@@ -89,7 +89,7 @@ func TestContenderAddsUpItsProcesses(t *testing.T) {
 	if err := c.awaitReady(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if c.child == first || !first.ended() {
+	if c.child == first || first.Running() {
 		t.Error("the first process was not replaced")
 	}
 	if c.cpu() < first.cpu() || c.peakMiB() < first.peakMiB() {

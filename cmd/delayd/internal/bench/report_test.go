@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/delayd-io/delayd/internal/harness"
 )
 
 func TestMedian(t *testing.T) {
@@ -74,15 +76,15 @@ func TestWhatIsCompared(t *testing.T) {
 // The records of all rounds are put together, and the rounds stay as they were.
 func TestSummaryOfLateness(t *testing.T) {
 	t.Parallel()
-	quick, slow := newHistogram(), newHistogram()
+	quick, slow := harness.NewLateness(time.Microsecond), harness.NewLateness(time.Microsecond)
 	for range 100 {
-		observe(quick, time.Millisecond)
-		observe(slow, 3*time.Millisecond)
+		quick.Add(time.Millisecond)
+		slow.Add(3 * time.Millisecond)
 	}
-	first := newLate(quick)
+	first := newLate(quick.Histogram)
 	r := madeUp(Steady,
 		Result{Contender: Delayd, Round: 1, Sent: 100, Late: first},
-		Result{Contender: Delayd, Round: 2, Sent: 100, Early: 2, Late: newLate(slow)},
+		Result{Contender: Delayd, Round: 2, Sent: 100, Early: 2, Late: newLate(slow.Histogram)},
 	)
 	s := r.Summary[0]
 	if s.Rounds != 2 || s.Sent != 200 || s.Early != 2 {

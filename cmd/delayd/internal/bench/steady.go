@@ -159,7 +159,7 @@ func (b *bench) checkPace(t turn, l *steadyLoad, sent int64) {
 // result is what the tally and the sender say of a steady load.
 func (l *steadyLoad) result(t turn, sent int64) Result {
 	r := l.tally.result(sent)
-	r.Label, r.Late = t.label, newLate(l.tally.late)
+	r.Label, r.Late = t.label, newLate(l.tally.late.Histogram)
 	r.SentRate = float64(sent) / l.paced.Seconds()
 	return r
 }

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
 
-	"github.com/delayd-io/delayd/internal/picture"
+	"github.com/delayd-io/delayd/internal/harness/picture"
 	"github.com/delayd-io/delayd/levels"
 )
 

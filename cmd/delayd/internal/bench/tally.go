@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/delayd-io/delayd/internal/harness"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/levels"
 )
@@ -17,13 +17,13 @@ import (
 // what says otherwise.
 type tally struct {
 	deck
-	expected  int64    // records that are sent
-	kept      int64    // those of them that are not cancelled
-	seen      []uint64 // a bit for each record
-	last      []int64  // of each lane: the latest record, counted from 1
-	late      *hdrhistogram.Histogram
-	delivered atomic.Int64 // different records; read by anyone
-	perTarget []int64      // different records of each target
+	expected  int64            // records that are sent
+	kept      int64            // those of them that are not cancelled
+	seen      []uint64         // a bit for each record
+	last      []int64          // of each lane: the latest record, counted from 1
+	late      harness.Lateness // in microseconds: this machine's clock tells them
+	delivered atomic.Int64     // different records; read by anyone
+	perTarget []int64          // different records of each target
 
 	duplicated, early, disordered int64
 	// cancelled are records that were to be cancelled, and arrived.
@@ -42,7 +42,7 @@ func newTally(d deck, expected int64) *tally {
 	return &tally{
 		deck: d, expected: expected, kept: d.kept(expected),
 		seen: make([]uint64, (expected+63)/64), last: make([]int64, d.lanes()),
-		late: newHistogram(), perTarget: make([]int64, d.targets),
+		late: harness.NewLateness(time.Microsecond), perTarget: make([]int64, d.targets),
 		measured: func(int64, time.Time) bool { return true },
 	}
 }
@@ -104,7 +104,7 @@ func (t *tally) measure(id int64, rec *kgo.Record, now time.Time) {
 		t.early++
 	}
 	if t.measured(id, due) {
-		observe(t.late, late)
+		t.late.Add(late)
 	}
 }
 

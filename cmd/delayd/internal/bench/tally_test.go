@@ -75,7 +75,7 @@ func TestTallyLateness(t *testing.T) {
 	tally.observe(arrival(2), accepted.Add(time.Second+3*time.Millisecond))
 	tally.observe(arrival(3), accepted.Add(2*time.Second+5*time.Millisecond))
 	tally.observe(arrival(5), accepted.Add(2*time.Second-time.Microsecond)) // early
-	late := newLate(tally.late)
+	late := newLate(tally.late.Histogram)
 	if late.Histogram.TotalCount() != 3 || late.Max != 5.003 || late.P50 != 3.001 { // three digits are kept
 		t.Errorf("%d records, median %v, latest %v", late.Histogram.TotalCount(), late.P50, late.Max)
 	}
