@@ -33,11 +33,11 @@ race: ## the same under the race detector (needs gcc)
 	wait $$half
 halves := ^Test[A-D]
 
-# One package at a time: each starts brokers of its own.
+# Two packages at a time: they wait more than they compute. Each starts brokers of its own.
 kafka: ## the tests on a real Apache Kafka, which they start (Java 17, Maven, kcat, Python 3, npm, libfaketime)
 	@packages=$$(grep -rl --include='*_test.go' --exclude-dir=consoletest '^//go:build realkafka' . | xargs -n 1 dirname | sort -u); \
 	[ -n "$$packages" ] || { echo "no package has tests with the tag realkafka" >&2; exit 1; }; \
-	set -x; go test -tags realkafka -count=1 -timeout 30m -p 1 $$packages
+	set -x; go test -tags realkafka -count=1 -timeout 30m -p 2 $$packages
 
 # Three brokers and a fixed seed. It fails on what is lost, early, out of order, altered, or
 # duplicated beyond what crashes may cost; never on a time.
