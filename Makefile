@@ -16,8 +16,9 @@ alone := GOWORK=off
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
+# Go's own limit of ten minutes for a package is near where other programs have the processors.
 test: ## every test that needs no Kafka, on virtual time
-	go test -tags synctests work
+	go test -tags synctests -timeout 20m work
 
 # On one processor: Go 1.26 lets two goroutines of a synctest bubble that poll due timers
 # use one context of the race detector at once, which ends the process
