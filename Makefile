@@ -34,11 +34,15 @@ race: ## the same under the race detector (needs gcc)
 	wait $$half
 halves := ^Test[A-D]
 
-# Two packages at a time: they wait more than they compute. Each starts brokers of its own.
+# Those that start three brokers, or kill them, one package at a time: on a busy machine brokers
+# take too long to come back. The others two at a time: they wait more than they compute.
 kafka: ## the tests on a real Apache Kafka, which they start (Java 17, Maven, kcat, Python 3, npm, libfaketime)
 	@packages=$$(grep -rl --include='*_test.go' --exclude-dir=consoletest '^//go:build realkafka' . | xargs -n 1 dirname | sort -u); \
 	[ -n "$$packages" ] || { echo "no package has tests with the tag realkafka" >&2; exit 1; }; \
-	set -x; go test -tags realkafka -count=1 -timeout 30m -p 2 $$packages
+	set -ex; \
+	go test -tags realkafka -count=1 -timeout 30m -p 2 $$(echo "$$packages" | grep -vE '$(threebrokers)'); \
+	go test -tags realkafka -count=1 -timeout 30m -p 1 $$(echo "$$packages" | grep -E '$(threebrokers)')
+threebrokers := /(endtoend|kafkatest|torture)$$
 
 # Three brokers and a fixed seed. It fails on what is lost, early, out of order, altered, or
 # duplicated beyond what crashes may cost; never on a time.
