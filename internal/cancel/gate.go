@@ -1,6 +1,7 @@
 package cancel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -206,32 +207,37 @@ func (g *Gate) look(ctx context.Context, adm *kadm.Client, p *passing) error {
 	// Not the last stable offsets: a cancel behind an open transaction of somebody else is
 	// accepted, and the router can't read it yet.
 	ends, err := adm.ListEndOffsets(ctx, g.inbox)
-	if err = offsets.ListFault(ends, err); err != nil {
-		if errors.Is(err, kerr.UnknownTopicOrPartition) {
+	fault := offsets.ListFault(ends, err)
+	if fault != nil && !answered(ends[g.inbox]) {
+		if errors.Is(fault, kerr.UnknownTopicOrPartition) {
 			g.opened()
 			return nil
 		}
-		return fmt.Errorf("look up the end of the inbox: %w", connect.GrantTopic(err, connect.Describe, g.inbox))
+		return fmt.Errorf("look up the end of the inbox: %w", connect.GrantTopic(fault, connect.Describe, g.inbox))
 	}
 	commits, err := adm.FetchOffsets(ctx, g.group)
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return fmt.Errorf("look up the offsets of group %s: %w", g.group, connect.GrantGroup(err, connect.Describe, g.group))
 	}
-	starts, err := adm.ListStartOffsets(ctx, g.inbox) // what was handled is deleted, also where its commit is
-	if err = offsets.ListFault(starts, err); err != nil {
-		return fmt.Errorf("look up the start of the inbox: %w", connect.GrantTopic(err, connect.Describe, g.inbox))
+	starts, _ := adm.ListStartOffsets(ctx, g.inbox) // what was handled is deleted, also where its commit is
+	count := len(ends[g.inbox])
+	if fault != nil { // there is no answer for some
+		topics, err := adm.ListTopics(ctx, g.inbox)
+		if err != nil {
+			return fmt.Errorf("look up the partitions of the inbox: %w", err)
+		}
+		count = len(topics[g.inbox].Partitions)
 	}
-	now := make([]spot, len(ends[g.inbox]))
-	if len(now) == 0 {
+	if count == 0 {
 		return fmt.Errorf("look up the end of the inbox: topic %s has no partitions", g.inbox)
 	}
+	now := make([]spot, count)
 	for n := range now {
 		end, known := ends.Lookup(g.inbox, int32(n))
-		if !known {
-			return fmt.Errorf("look up the end of the inbox: no answer for %s/%d", g.inbox, n)
+		now[n] = spot{end: end.Offset, away: !known || end.Err != nil}
+		if start, ok := starts.Lookup(g.inbox, int32(n)); ok && start.Err == nil {
+			now[n].passed = max(0, start.Offset)
 		}
-		start, _ := starts.Lookup(g.inbox, int32(n))
-		now[n] = spot{end: end.Offset, passed: max(0, start.Offset)}
 		if c, ok := commits.Lookup(g.inbox, int32(n)); ok && c.Err == nil {
 			now[n].passed = max(now[n].passed, consume.NotedUpTo(c.At, c.Metadata))
 		}
@@ -248,10 +254,26 @@ func (g *Gate) look(ctx context.Context, adm *kadm.Client, p *passing) error {
 		return nil
 	}
 	g.known.Store(k)
-	if lagging >= 0 {
-		return fmt.Errorf("group %s (the router) is at %d of %s/%d, whose end is %d", g.group, now[lagging].passed, g.inbox, lagging, now[lagging].end)
+	switch {
+	case lagging < 0:
+		return nil
+	case now[lagging].away:
+		return fmt.Errorf("look up the end of %s/%d: %w", g.inbox, lagging, cmp.Or(fault, errNoAnswer))
 	}
-	return nil
+	return fmt.Errorf("group %s (the router) is at %d of %s/%d, whose end is %d", g.group, now[lagging].passed, g.inbox, lagging, now[lagging].end)
+}
+
+var errNoAnswer = errors.New("no answer")
+
+// answered reports whether there is an answer for some partition. Where there is none for
+// others, as their leader is away, these alone are held up.
+func answered(partitions map[int32]kadm.ListedOffset) bool {
+	for _, o := range partitions {
+		if o.Err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (g *Gate) opened() {

@@ -1,20 +1,28 @@
 package cancel
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // standsAfter is how long the router may not move on a partition of the inbox, while it does on
 // others, until the partition counts as standing still: longer than a crashed router's
 // partitions take to move.
 const standsAfter = 20 * time.Second
 
-// spot is where a partition of the inbox ends, and up to where the router has passed it.
-type spot struct{ end, passed int64 }
+// spot is where a partition of the inbox ends, and up to where the router has passed it. Where a
+// partition is away, as its leader does not answer, nobody knows its end.
+type spot struct {
+	end, passed int64
+	away        bool
+}
 
 // passing follows how the router passes what the inbox had accepted. It is pure: it knows no
 // client and no clock but what it is given.
 type passing struct {
 	partitions []partition
 	moved      time.Time // when the router moved last, on any of them
+	answers    bool      // some partition is not away
 }
 
 // partition is one of the inbox.
@@ -24,6 +32,7 @@ type partition struct {
 	aim    int64     // the end at that time
 	passed int64     // at the last look
 	stalls bool      // a router has said that it stalls there
+	away   bool      // its leader does not answer
 	moved  time.Time // when passed has changed, or there was nothing to pass
 }
 
@@ -47,7 +56,7 @@ func (p *passing) look(now []spot, begun time.Time, stalls map[int32]int64) (k *
 		p.partitions = append(p.partitions, partition{moved: begun})
 	}
 	p.partitions = p.partitions[:len(now)]
-	lagging = -1
+	lagging, p.answers = -1, false
 	for i := range now {
 		at := &p.partitions[i]
 		if now[i].passed != at.passed {
@@ -55,13 +64,18 @@ func (p *passing) look(now []spot, begun time.Time, stalls map[int32]int64) (k *
 		}
 		offset, told := stalls[int32(i)]
 		at.stalls = told && offset == at.passed
-		if !at.asked.IsZero() && at.aim > now[i].end {
-			at.aim = now[i].end // the inbox was deleted and created again
+		at.away = now[i].away
+		p.answers = p.answers || !at.away
+		if !at.asked.IsZero() && !at.away && at.aim > now[i].end {
+			at.aim = now[i].end // the inbox was deleted and created again, or it was away
 		}
 		if !at.asked.IsZero() && at.passed >= at.aim {
 			at.known, at.asked = at.asked, time.Time{}
 		}
 		switch {
+		case at.away && at.asked.IsZero():
+			at.asked, at.aim = begun, math.MaxInt64
+		case at.away:
 		case at.passed >= now[i].end:
 			at.known, at.moved, at.asked = begun, begun, time.Time{}
 		case at.asked.IsZero():
@@ -87,8 +101,15 @@ func (p *passing) snapshot(now time.Time) *known {
 	return k
 }
 
-// stands reports whether a partition stalls, by what its router says, or because the router has
-// not moved on it for long, and moves on others.
+// stands reports whether a partition stalls: its router says so, or the router has not moved on
+// it for long and moves on others. A partition that is away stands where others answer.
 func (p *passing) stands(at *partition, now time.Time) bool {
-	return at.stalls || now.Sub(at.moved) >= standsAfter && now.Sub(p.moved) < standsAfter
+	if at.stalls || at.asked.IsZero() {
+		return at.stalls
+	}
+	since := at.moved
+	if at.asked.After(since) {
+		since = at.asked // nobody has looked before
+	}
+	return now.Sub(since) >= standsAfter && (now.Sub(p.moved) < standsAfter || at.away && p.answers)
 }

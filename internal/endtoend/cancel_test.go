@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -303,6 +305,46 @@ func TestCancelBehindWaiting(t *testing.T) {
 				}
 			}
 			checkArrived(t, got.now(), want...)
+		})
+	})
+}
+
+// TestCancelPartitionAway: while a partition of the inbox has no leader, the records with an id
+// that came by it wait. All others wait for twenty seconds at most.
+func TestCancelPartitionAway(t *testing.T) {
+	bothDeliveries(t, func(t *testing.T, delivery change, slack time.Duration) {
+		virtual(t, "1s 10s", []string{"orders"}, func(w *world) {
+			s := w.serve("one", delivery)
+			defer s.stop()
+			s.joined()
+			got := w.watchCommitted("orders")
+			w.send(w.request("10s", "orders", keyOn(badPartition), "held", named("held")))
+			time.Sleep(time.Second)
+			away := w.Cluster.Fault(kfake.Fault{
+				Keys:  []kmsg.Key{kmsg.Fetch, kmsg.ListOffsets},
+				Topic: w.Names.Inbox(), Partitions: []int32{badPartition}, Err: kerr.LeaderNotAvailable, Count: -1,
+			})
+			var want []string
+			for i := range 60 {
+				n := strconv.Itoa(i)
+				want = append(want, n)
+				w.send(w.direct("1s", "orders", keyOn(1-badPartition), n, named(n)))
+				time.Sleep(time.Second)
+			}
+			time.Sleep(5 * time.Second)
+			checkArrived(t, got.now(), want...)
+			for _, a := range got.now() {
+				n, _ := strconv.Atoi(string(a.Value))
+				if late := a.late(); late > 21*time.Second || n > 20 && late > slack+100*time.Millisecond {
+					t.Errorf("%s was %v late", a.Value, late)
+				}
+			}
+			if err := s.forwarder.Ready(); err == nil || !strings.Contains(err.Error(), w.Names.Inbox()) {
+				t.Errorf("ready: %v, want an error that names the partition", err)
+			}
+			away.Remove()
+			time.Sleep(30 * time.Second)
+			checkArrived(t, got.now(), append(want, "held")...)
 		})
 	})
 }
