@@ -87,8 +87,8 @@ func newPool(budget int64, transactional bool) *pool {
 // are left to those on time.
 func maxOverdue(slots int64) int64 { return slots / 4 * 3 }
 
-// acquire takes slots for n works, of which so many are overdue. It is false when
-// ctx ends before there are any.
+// acquire takes slots for n works, some of them overdue. It returns false when ctx ends
+// before there are any.
 func (p *pool) acquire(ctx context.Context, n, overdue int) bool {
 	if p.overdue.Acquire(ctx, int64(overdue)) != nil {
 		return false

@@ -122,7 +122,7 @@ func (s *progress) overtaken(works []*Work, at int64, all, gaps bool) (a ahead, 
 }
 
 // commit notes that p has been committed, and forgets its works. It returns how many slots
-// they held, how many of these are for works that are behind, and how many works overtook.
+// they held, how many of these are for works that are overdue, and how many works overtook.
 func (s *progress) commit(q *dueQueue, p prefix) (held, overdue, overtook int) {
 	free := func(w *Work) {
 		if w.marker() || w.told { // which holds nothing, or nothing any more
