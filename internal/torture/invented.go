@@ -23,6 +23,10 @@ const (
 	inventedRate  = 4000
 	// inventedLate is how late other records may be meanwhile.
 	inventedLate = 500 * time.Millisecond
+	// inventedWarmUp is how long there are none at first. A broker that was just started takes
+	// up to a second for its first transactions, which the longest level shows last.
+	inventedWarmUp = 8 * time.Second
+	inventedFirst  = int64(inventedWarmUp / time.Second * inventedRate)
 	// logLines is how many lines a second delayd may log in the long run.
 	logLines = 20
 
@@ -52,7 +56,7 @@ func inventedRow(name, prefix, what string, code levels.Code) row {
 		deliveries: bothDeliveries,
 		confined:   true,
 		rate:       inventedRate,
-		least:      inventions * inventedShare / inventedRate * time.Second * 5 / 4,
+		least:      inventedWarmUp + inventions*inventedShare/inventedRate*time.Second*5/4,
 		flags:      []string{"--missing-target-wait", "5s", "--give-up", "5s"},
 		properties: map[string]string{
 			"authorizer.class.name":          "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -61,7 +65,7 @@ func inventedRow(name, prefix, what string, code levels.Code) row {
 		load: func(m *mix) {
 			m.transactional = false // then all are sent
 			m.alter = func(c *recipe, _ *rand.Rand) {
-				if c.id%inventedShare == 0 && c.id < inventions*inventedShare {
+				if c.id%inventedShare == 0 && c.id >= inventedFirst && c.id < inventedFirst+inventions*inventedShare {
 					c.to, c.dead = fmt.Sprintf("%s%d", prefix, c.id), code
 				}
 			}
@@ -69,7 +73,7 @@ func inventedRow(name, prefix, what string, code levels.Code) row {
 		letters: func(c *recipe, code levels.Code) bool {
 			return strings.HasPrefix(c.to, prefix) && (code == levels.UnknownTopic || code == levels.NotAuthorized)
 		},
-		limits: limits{worst: inventedLate},
+		limits: limits{worst: inventedLate, warmUp: inventedWarmUp},
 		before: func(ctx context.Context, w *world) error {
 			// Whoever may not even know of a topic does not learn that there is none.
 			denied := kadm.NewACLs().Topics(deniedPrefix).ResourcePatternType(kadm.ACLPatternPrefixed).

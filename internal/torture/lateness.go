@@ -37,6 +37,14 @@ func (l *lateness) percentile(p float64) time.Duration {
 
 func (l *lateness) max() time.Duration { return time.Duration(l.all.Max()) * time.Millisecond }
 
+// worstFrom is how late what arrived from a time on was at worst, of the worst by slot.
+func worstFrom(worst []time.Duration, from time.Duration) (most time.Duration) {
+	for _, late := range worst[min(int(from/slot), len(worst)):] {
+		most = max(most, late)
+	}
+	return most
+}
+
 // recovered is how long after the end of a fault records were still more than a
 // limit late: 0 where none was. Each fault answers for what arrives until the next
 // begins. faults are in their order.

@@ -117,6 +117,8 @@ type limits struct {
 	uncommitted time.Duration
 	// worst is how late a record may be at most.
 	worst time.Duration
+	// warmUp is how long records may arrive later than that at first.
+	warmUp time.Duration
 	// late and recover: so long after a fault has ended, no record is more than late
 	// late any more. A late of 0 is lateByDefault.
 	late, recover time.Duration
@@ -221,7 +223,11 @@ func (r *row) violations(res *result) []string {
 	if allowed += res.Rewound; v.Twice > allowed {
 		bad = append(bad, fmt.Sprintf("%d delivered twice, at most %d allowed after %d crashes", v.Twice, allowed, res.Crashes))
 	}
-	if worst := res.Worst; r.limits.worst > 0 && worst > r.limits.worst {
+	worst := res.Worst
+	if r.limits.warmUp > 0 {
+		worst = worstFrom(res.worst, r.limits.warmUp)
+	}
+	if r.limits.worst > 0 && worst > r.limits.worst {
 		bad = append(bad, fmt.Sprintf("%v late at worst, at most %v allowed", worst, r.limits.worst))
 	}
 	if r.limits.recover > 0 && res.Recovered > r.limits.recover {

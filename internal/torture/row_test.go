@@ -67,4 +67,12 @@ func TestViolations(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, tc.want)
 		}
 	}
+	r.limits.warmUp = 10 * slot
+	for slots, late := range map[int]bool{5: false, 9: false, 10: true, 11: true} {
+		res := result{Delivery: atLeastOnce, verdict: verdict{Sent: 1}, Worst: 2 * time.Second, worst: make([]time.Duration, slots+1)}
+		res.worst[slots] = res.Worst
+		if got := r.violations(&res); late != (len(got) > 0) {
+			t.Errorf("late %v after the start, of which %v is warming up: %q", slot*time.Duration(slots), r.limits.warmUp, got)
+		}
+	}
 }

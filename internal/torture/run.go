@@ -212,6 +212,9 @@ func (r *runner) result(w *world) *result {
 	if len(spans) > 0 {
 		res.RecoveredLast = late.recovered(lastToEnd(spans), w.row.limits.lateLimit())
 	}
+	if warmUp := w.row.limits.warmUp; warmUp > 0 {
+		res.Notes = append(res.Notes, fmt.Sprintf("after the first %v records were %v late at worst", warmUp, worstFrom(late.worst, warmUp)))
+	}
 	if w.row.limits.last > 0 {
 		res.Notes = append(res.Notes, fmt.Sprintf("recovered after %.1f s: the last record that was more than %v late, after the last fault",
 			res.RecoveredLast.Seconds(), w.row.limits.lateLimit()))
