@@ -32,8 +32,11 @@ func (w *Work) Noted() {
 func (n *noted) news(committed int64) bool {
 	stands := n.looked == committed
 	n.looked = committed
-	return stands && n.at > max(n.told, committed)
+	return stands && n.untold(committed)
 }
+
+// untold reports whether more is noted than commits tell.
+func (n *noted) untold(committed int64) bool { return n.at > max(n.told, committed) }
 
 // behindMarkers returns the offset behind the works from an offset on that are no records, and
 // that no handler sees.

@@ -3,6 +3,8 @@ package consume
 import (
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // TestNoted: a commit tells up to where the records of a partition are noted, where a record
@@ -34,6 +36,27 @@ func TestNoted(t *testing.T) {
 	l.commit(l.prefix())
 	if p = l.prefix(); NotedUpTo(p.at.Offset, p.meta) != 3 || l.news() {
 		t.Errorf("committed %d, %q, and there is news: %t", p.at.Offset, p.meta, l.news())
+	}
+	l.push(fetched(newRecord(3, epoch, appended)), epoch)
+	more, _ := l.due(make([]*Work, 0, 1), epoch.Add(2*time.Hour))
+	l.claim(t.Context(), more)
+	more[0].Noted()
+	l.finish(works[1], epoch)
+	l.commit(prefix{lane: l, n: 1, at: kgo.EpochOffset{Offset: 2}, last: 3, noted: 3})
+	signalled := func() bool {
+		select {
+		case <-l.c.some:
+			return true
+		default:
+			return false
+		}
+	}
+	signalled()
+	if l.news() || !signalled() {
+		t.Error("what is committed has moved: either that is news, or nobody looks again soon")
+	}
+	if !l.news() || signalled() {
+		t.Error("what is committed stands, and more is noted than it tells")
 	}
 }
 

@@ -171,7 +171,11 @@ func (l *lane) news() bool {
 	t := l.terms()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.progress.news(&l.queue, t)
+	news := l.progress.news(&l.queue, t)
+	if !news && l.progress.noted.untold(l.progress.committed.Offset) {
+		signal(l.c.some) // what is committed has moved: whether it goes on is known at the next look
+	}
+	return news
 }
 
 // prefix returns what is handled; without news it is what is committed already.
