@@ -177,7 +177,7 @@ func TestUnpackBlocks(t *testing.T) {
 // whether by its bytes, its headers or its records.
 func TestUnpackIsBounded(t *testing.T) {
 	bombs := map[string][]byte{
-		"300 MB":             make([]byte, 300<<20),
+		"100 MB":             make([]byte, 100<<20),
 		"a record of 33 MiB": recordBytes(make([]byte, MaxBatchBytes), 0, ""),
 		"10 million headers": recordBytes(nil, 10_000_000, ""),
 		"a million records":  bytes.Repeat(recordBytes(nil, 0, ""), 1_000_000),
