@@ -17,6 +17,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/delayd-io/delayd/internal/fakekafka"
 )
 
 // server is a running `delayd serve` with an embedded broker.
@@ -272,6 +275,17 @@ func TestServeWaitsForTheCluster(t *testing.T) {
 	}
 	if code := c.stop(t); code != exitOK {
 		t.Errorf("exit code %d\n%s", code, c.err)
+	}
+}
+
+// Brokers of two clusters are a wrong setting: it might read at one and write at the other.
+func TestServeRefusesTwoClusters(t *testing.T) {
+	t.Parallel()
+	one := fakekafka.Start(t, kfake.ClusterID("one")).ListenAddrs()[0]
+	two := fakekafka.Start(t, kfake.ClusterID("two")).ListenAddrs()[0]
+	code, _, stderr := runDelayd(t, "", "serve", "--brokers", one+","+two, "--http", "127.0.0.1:0")
+	if code != exitUsage || !strings.Contains(stderr, "delayd: --brokers: ") || !strings.Contains(stderr, one+` is a broker of cluster "one"`) && !strings.Contains(stderr, one+` of cluster "one"`) {
+		t.Errorf("exit code %d\n%s", code, stderr)
 	}
 }
 

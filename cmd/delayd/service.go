@@ -213,6 +213,9 @@ func (s *service) prepare(ctx context.Context, cl *kgo.Client) ([]kgo.Opt, error
 // attempt is one try of prepare.
 func (s *service) attempt(ctx context.Context, cl *kgo.Client) ([]kgo.Opt, error) {
 	seeds, err := connect.Answering(ctx, s.brokers, answerTimeout, s.clientOptions("start")...)
+	if _, mixed := errors.AsType[*connect.ClustersError](err); mixed {
+		return nil, usagef("--brokers: %w", err)
+	}
 	if len(seeds) == 0 {
 		return nil, waitError{noAnswer, err}
 	}
