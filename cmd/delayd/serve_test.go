@@ -278,6 +278,18 @@ func TestServeWaitsForTheCluster(t *testing.T) {
 	}
 }
 
+// A level that was taken out is no fault, and the log does not call it one.
+func TestServeNamesLevelsThatWereTakenOut(t *testing.T) {
+	t.Parallel()
+	broker := startBroker(t)
+	succeed(t, "", "admin", "provision", "--brokers", broker, "--levels", "1s 7s")
+	s := start(t, "serve", "--brokers", broker, "--http", "127.0.0.1:0", "--levels", "1s")
+	s.err.await(t, `"level":"info","topic":"delay.level.7s"`, "delivering what is left on a level that was taken out")
+	if code := s.stop(t); code != exitOK || strings.Contains(s.err.String(), "not verified") {
+		t.Errorf("exit code %d\n%s", code, s.err)
+	}
+}
+
 // Brokers of two clusters are a wrong setting: it might read at one and write at the other.
 func TestServeRefusesTwoClusters(t *testing.T) {
 	t.Parallel()
