@@ -469,12 +469,12 @@ func TestSignals(t *testing.T) {
 }
 
 // embeddedProcess starts a process that serves on a broker of its own.
-func embeddedProcess(t *testing.T, stderr io.Writer) *exec.Cmd {
+func embeddedProcess(t *testing.T, stderr io.Writer, flags ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, os.Args[0], "serve", "--embedded", "--embedded-addr", "127.0.0.1:0",
-		"--data", t.TempDir(), "--http", "127.0.0.1:0", "--levels", "1s")
+	cmd := exec.CommandContext(ctx, os.Args[0], append([]string{"serve", "--embedded", "--embedded-addr", "127.0.0.1:0",
+		"--data", t.TempDir(), "--http", "127.0.0.1:0", "--levels", "1s"}, flags...)...)
 	cmd.Env = append(os.Environ(), asDelayd+"=1")
 	cmd.Stderr = stderr
 	if err := cmd.Start(); err != nil {
@@ -513,6 +513,48 @@ func TestServeSurvivesItsLog(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// The reader of the log hangs, or somebody has typed Ctrl-S: the same.
+func TestServeSurvivesAReaderThatHangs(t *testing.T) {
+	t.Parallel()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	const setPipeSize, page = 1031, 4096 // F_SETPIPE_SZ of Linux; elsewhere the log is hardly larger than the pipe
+	_, _, _ = syscall.Syscall(syscall.SYS_FCNTL, write.Fd(), setPipeSize, page)
+	cmd := embeddedProcess(t, write, "--log-level", "trace")
+	write.Close()
+	all := bufio.NewScanner(read)
+	addr := ""
+	for addr == "" && all.Scan() {
+		var line struct{ Addr, Message string }
+		if json.Unmarshal(all.Bytes(), &line) == nil && line.Message == "http listens" {
+			addr = line.Addr
+		}
+	}
+	for ready := false; !ready; {
+		code, _, stderr := runDelayd(t, "", "ready", "--http", addr)
+		ready = code == exitOK
+		if !ready && !strings.HasPrefix(stderr, "delayd: not ready: ") {
+			t.Fatalf("the process ended with its log: %s", stderr)
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	lines := 0
+	for all.Scan() {
+		lines++
+		if strings.Contains(all.Text(), `"message":"stopped"`) {
+			t.Errorf("the pipe took all %d lines, so that this shows nothing", lines)
+		}
 	}
 }
 
