@@ -132,7 +132,7 @@ func setControl(ctx context.Context, cl *kgo.Client, names levels.Names, key ctl
 	defer writer.Close()
 	err = writer.ProduceSync(ctx, rec).FirstErr()
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		return fmt.Errorf("write to %s: %w; create it with delayd admin provision", topic, err)
+		return fmt.Errorf("write to %s: %w; check the prefix, or create it with delayd admin provision", topic, err)
 	}
 	if err != nil {
 		return fmt.Errorf("write to %s: %w", topic, connect.GrantTopic(err, connect.Write, topic))

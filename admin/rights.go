@@ -234,6 +234,8 @@ func (s Spec) rights(access Access, role Role) []Right {
 			s.level(kmsg.ACLOperationWrite, "send those again that were on a level"),
 			optional(s.inbox(kmsg.ACLOperationDescribeConfigs, limits)),
 			optional(s.level(kmsg.ACLOperationDescribeConfigs, limits)),
+			optional(onTopic(kmsg.ACLOperationDescribeConfigs, n.Resent(), remembered)),
+			optional(onTopic(kmsg.ACLOperationDescribeConfigs, n.Dead(), remembered)),
 			on(kmsg.ACLResourceTypeTransactionalId, kmsg.ACLOperationWrite, n.Resent(), "send and tell in one transaction"),
 		}
 	case RolePurger:
@@ -296,9 +298,10 @@ const clusterName = "kafka-cluster"
 const (
 	purging = "delete what is handled (Kafka has no right for records alone: it is the one to delete the topic too); " +
 		"without it disk use grows, unless the topic has a retention and --purge-after is off"
-	paused    = "see what is paused; without it nothing can be"
-	published = "let delayd admin know the service's levels; without it, it needs --levels"
-	limits    = "know how large a record it takes before one is refused; without it that is learned from the refusal"
+	paused     = "see what is paused; without it nothing can be"
+	published  = "let delayd admin know the service's levels; without it, it needs --levels"
+	remembered = "check that what was sent again is remembered for as long as the letters are there; without it that counts as true"
+	limits     = "know how large a record it takes before one is refused; without it that is learned from the refusal"
 )
 
 // delivering is what both workers need to write, park and dead-letter records.

@@ -36,6 +36,7 @@ func TestRights(t *testing.T) {
 			"READ on topic delay.dead", "READ on topic delay.resent", "WRITE on topic delay.resent", "CREATE on topic delay.resent (optional)",
 			"WRITE on topic delay.inbox", "WRITE on topic delay.level.*",
 			"DESCRIBE_CONFIGS on topic delay.inbox (optional)", "DESCRIBE_CONFIGS on topic delay.level.* (optional)",
+			"DESCRIBE_CONFIGS on topic delay.resent (optional)", "DESCRIBE_CONFIGS on topic delay.dead (optional)",
 			"WRITE on transactional id delay.resent",
 		},
 		RolePurger: {

@@ -3,6 +3,7 @@
 package deploy
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -16,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/kustomize/kyaml/openapi"
+	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 	"sigs.k8s.io/yaml"
 )
 
@@ -44,6 +47,7 @@ func build(t *testing.T, folder string) *manifests {
 		}
 		delete(into, res.GetKind())
 		strictly(t, res.MustYaml(), target)
+		complete(t, res.MustYaml())
 	}
 	for kind := range into {
 		t.Errorf("%s has no %s", folder, kind)
@@ -55,6 +59,65 @@ func strictly(t *testing.T, text string, target any) {
 	t.Helper()
 	if err := yaml.UnmarshalStrict([]byte(text), target); err != nil {
 		t.Fatalf("%v\n%s", err, text)
+	}
+}
+
+// complete checks a manifest against the schema of Kubernetes that kustomize has with it:
+// types of Go do not tell which fields have to be there. The schema is older than some
+// fields, so that one which it does not know is no fault here.
+func complete(t *testing.T, text string) {
+	t.Helper()
+	var kind v1.TypeMeta
+	var doc any
+	for _, into := range []any{&kind, &doc} {
+		if err := yaml.Unmarshal([]byte(text), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	schema := openapi.SchemaForResourceType(kyaml.TypeMeta{APIVersion: kind.APIVersion, Kind: kind.Kind})
+	if schema == nil {
+		t.Fatalf("there is no schema of %s %s", kind.APIVersion, kind.Kind)
+	}
+	for _, fault := range missing(kind.Kind, doc, schema) {
+		t.Errorf("%s is missing\n%s", fault, text)
+	}
+}
+
+// missing lists what a schema requires and a value does not have.
+func missing(path string, value any, schema *openapi.ResourceSchema) (faults []string) {
+	if schema == nil {
+		return nil
+	}
+	switch value := value.(type) {
+	case map[string]any:
+		for _, key := range schema.Schema.Required {
+			if _, there := value[key]; !there {
+				faults = append(faults, path+"."+key)
+			}
+		}
+		for key, v := range value {
+			faults = append(faults, missing(path+"."+key, v, schema.Field(key))...)
+		}
+	case []any:
+		for i, v := range value {
+			faults = append(faults, missing(fmt.Sprintf("%s[%d]", path, i), v, schema.Elements())...)
+		}
+	}
+	return faults
+}
+
+// TestMissingFields: the check finds what is missing, at any depth.
+func TestMissingFields(t *testing.T) {
+	schema := openapi.SchemaForResourceType(kyaml.TypeMeta{APIVersion: "apps/v1", Kind: "StatefulSet"})
+	value := map[string]any{"spec": map[string]any{
+		"serviceName": "delayd",
+		"template":    map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"image": "delayd", "ports": []any{map[string]any{"name": "http"}}}}}},
+	}}
+	got := missing("StatefulSet", value, schema)
+	slices.Sort(got)
+	want := []string{"StatefulSet.spec.selector", "StatefulSet.spec.template.spec.containers[0].name", "StatefulSet.spec.template.spec.containers[0].ports[0].containerPort"}
+	if !slices.Equal(got, want) {
+		t.Errorf("missing: %q, want %q", got, want)
 	}
 }
 
@@ -174,6 +237,7 @@ func TestExample(t *testing.T) {
 	}
 	var secret corev1.Secret
 	strictly(t, string(text), &secret)
+	complete(t, string(text))
 	folder := m.container().VolumeMounts[0].MountPath + "/"
 	for _, key := range []string{"DELAYD_TLS_CA", "DELAYD_SASL_PASSWORD_FILE"} {
 		file, ok := strings.CutPrefix(m.config.Data[key], folder)

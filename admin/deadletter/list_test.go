@@ -455,10 +455,44 @@ func TestLettersOfANewTopicWereNotSent(t *testing.T) {
 }
 
 // Unreadable is not the same as absent: letters would be sent again.
+// TestSendingsThatAreForgotten: nothing is sent where that would be forgotten before the
+// letter is gone, as on a topic that somebody else has made.
+func TestSendingsThatAreForgotten(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		resent []string
+		dead   string // a setting of the letters' topic
+		with   string // what is wrong; "" for nothing
+		fix    string
+	}{
+		{[]string{"retention.ms=-1"}, "", "", ""},
+		{[]string{"retention.ms=604800000"}, "", "retention.ms=604800000", "retention.ms=-1"},
+		{[]string{"retention.ms=604800000"}, "retention.ms=604800000", "", ""},
+		{[]string{"retention.ms=604800000"}, "retention.ms=604800001", "retention.ms=604800000", "retention.ms=-1"},
+		{[]string{"retention.ms=-1", "retention.bytes=1000000"}, "", "retention.bytes=1000000", "retention.bytes=-1"},
+		{[]string{"retention.ms=604800000", "cleanup.policy=compact,delete"}, "", "cleanup.policy=compact,delete retention.ms=604800000", "cleanup.policy=delete,retention.ms=-1"},
+	} {
+		cl, spec := threeLetters(t)
+		create(t, cl, "delay.resent", 1, tc.resent...)
+		if key, value, is := strings.Cut(tc.dead, "="); is {
+			if _, err := kadm.NewClient(cl).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: key, Value: &value}}, "delay.dead"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sent := 0
+		err := Resend(t.Context(), cl, spec.Names, ResendOptions{}, func(Resent) error { sent++; return nil })
+		says := err != nil && strings.HasPrefix(err.Error(), "topic delay.resent: with "+tc.with+" it forgets what was sent again") &&
+			strings.HasSuffix(err.Error(), "--add-config "+tc.fix)
+		if tc.with == "" && (err != nil || sent == 0) || tc.with != "" && (!says || sent > 0) {
+			t.Errorf("%v, letters with %q: %d reported, error %v", tc.resent, tc.dead, sent, err)
+		}
+	}
+}
+
 func TestSendingsThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	cl, spec := threeLetters(t)
-	create(t, cl, "delay.resent", 1)
+	create(t, cl, "delay.resent", 1, "retention.ms=-1")
 	delivered := &kgo.Record{Topic: "delay.resent", Value: []byte("by another service"), Headers: h(levels.HeaderGranted, "0s")}
 	if err := cl.ProduceSync(t.Context(), delivered).FirstErr(); err != nil {
 		t.Fatal(err)

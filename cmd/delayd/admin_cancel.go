@@ -32,6 +32,12 @@ func (c *cancelCmd) Run(ctx context.Context, con *console) error {
 	if err := c.ping(ctx, cl); err != nil {
 		return err
 	}
+	for _, topic := range []string{c.Prefix.Inbox(), c.Prefix.Cancel()} {
+		// Who may only write to the inbox sees no other topic.
+		if _, exists, err := c.lookUp(ctx, cl, topic); err == nil && !exists {
+			return fmt.Errorf("nothing is cancelled: %w", missingTopic(topic))
+		}
+	}
 	rec := &kgo.Record{Topic: c.Prefix.Inbox(), Headers: []kgo.RecordHeader{{Key: levels.HeaderCancel, Value: []byte(c.ID)}}}
 	if c.Key != nil {
 		rec.Key = []byte(*c.Key)

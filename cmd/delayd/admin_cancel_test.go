@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/cancel"
@@ -12,7 +13,7 @@ import (
 )
 
 // TestAdminCancel: the command writes a cancel to the inbox, with the key that was given or
-// none, and says where.
+// none, and says where. Without the topics that it needs it says that nothing is cancelled.
 func TestAdminCancel(t *testing.T) {
 	t.Parallel()
 	broker := startBroker(t)
@@ -25,6 +26,16 @@ func TestAdminCancel(t *testing.T) {
 		t.Errorf("an empty id: exit code %d, %s", code, stderr)
 	}
 	cl := producer(t, broker)
+	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 1, 1, nil, "shop.inbox"); err != nil { // as of a version without cancels
+		t.Fatal(err)
+	}
+	for prefix, missing := range map[string]string{"dleay": "dleay.inbox", "shop": "shop.cancel"} {
+		code, stdout, stderr := runDelayd(t, "", "admin", "cancel", "invoice-42", "--prefix", prefix, "--brokers", broker)
+		want := "delayd: nothing is cancelled: topic " + missing + " does not exist: check --prefix; delayd admin provision creates it\n"
+		if code != exitFailure || stdout != "" || stderr != want {
+			t.Errorf("%s: exit code %d\n%s%s\nwant %s", prefix, code, stdout, stderr, want)
+		}
+	}
 	cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{"delay.inbox": {0: kgo.NewOffset().AtStart()}})
 	var got []string
 	for len(got) < 2 {

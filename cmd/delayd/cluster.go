@@ -84,6 +84,11 @@ func (f clientFlags) lookUp(ctx context.Context, cl *kgo.Client, topic string) (
 	return detail, true, nil
 }
 
+// missingTopic is an error where a command needs a topic of the service that is not there.
+func missingTopic(topic string) error {
+	return fmt.Errorf("topic %s does not exist: check --prefix; delayd admin provision creates it", topic)
+}
+
 // unreachable says which brokers did not answer, and what is likely to be wrong.
 func (f clientFlags) unreachable(err error) error {
 	if hint := f.security().Hint(err); hint != "" {

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -104,16 +106,53 @@ func (f logFlags) forPeople(w io.Writer) bool {
 	return f.LogFormat == "console" || f.LogFormat == "auto" && isTerminal(w)
 }
 
-// lockedWriter lets one goroutine write at a time.
+// logPatience is how long a line of the log may hold up what logs it. A pipe whose reader
+// is alive takes a line at once, unless that is busy.
+const logPatience = time.Second
+
+// lockedWriter is the end of a log. It lets one goroutine write at a time. When a write
+// takes longer than logPatience, as with a reader that hangs or a terminal that Ctrl-S has
+// stopped, lines are dropped until that write ends. Deliveries must not wait for a log.
 type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer // guarded by mu
+	w io.Writer // used by one goroutine at a time
+
+	mu      sync.Mutex
+	hanging <-chan struct{} // closed when the write that takes long ends; nil: none does
+	dropped int             // lines since then
 }
 
-func (l *lockedWriter) Write(p []byte) (int, error) {
+func (l *lockedWriter) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.w.Write(p)
+	select {
+	case <-l.hanging:
+		l.hanging = nil
+	default:
+		if l.hanging != nil {
+			l.dropped++
+			return len(line), nil
+		}
+	}
+	dropped, ended := l.dropped, make(chan struct{})
+	l.dropped = 0
+	copied, err := bytes.Clone(line), error(nil) // the caller uses line again
+	go func() {
+		defer close(ended)
+		if dropped > 0 {
+			log := zerolog.New(l.w)
+			log.Warn().Timestamp().Int("lines", dropped).Msg("lines of the log were dropped: nobody read it")
+		}
+		_, err = l.w.Write(copied)
+	}()
+	late := time.NewTimer(logPatience)
+	defer late.Stop()
+	select {
+	case <-ended:
+		return len(line), err
+	case <-late.C:
+		l.hanging = ended
+		return len(line), nil
+	}
 }
 
 // plural is n with its noun.

@@ -9,8 +9,10 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/delayd-io/delayd/admin"
+	"github.com/delayd-io/delayd/internal/describe"
 )
 
 // pausableFlags say what is paused or resumed.
@@ -47,6 +49,9 @@ type pauseCmd struct {
 func (c *pauseCmd) Run(ctx context.Context, con *console) error {
 	return c.ask(ctx, func(cl *kgo.Client, what admin.Paused) error {
 		what.Reason = c.Reason
+		if err := c.mustExist(ctx, cl); err != nil {
+			return err
+		}
 		if err := admin.Pause(ctx, cl, c.Prefix, what); err != nil {
 			return err
 		}
@@ -56,8 +61,32 @@ func (c *pauseCmd) Run(ctx context.Context, con *console) error {
 				con.note("there is no topic %s: is that its name? delayd admin resume --target %[1]s takes this back", what.Target)
 			}
 		}
+		if why := forgotten(ctx, cl, c.Prefix.Control()); why != "" {
+			con.note("%s; delayd admin plan says what to set", why)
+		}
 		return nil
 	})
+}
+
+// mustExist returns an error where there is no topic that holds what is paused: under that
+// prefix nothing is, and nobody would know of a pause.
+func (f *pausableFlags) mustExist(ctx context.Context, cl *kgo.Client) error {
+	topic := f.Prefix.Control()
+	if _, exists, err := f.lookUp(ctx, cl, topic); err == nil && !exists {
+		return missingTopic(topic)
+	}
+	return nil
+}
+
+// forgotten says why a pause will be forgotten, "" where it is kept, or where the settings of
+// its topic cannot be read.
+func forgotten(ctx context.Context, cl *kgo.Client, topic string) string {
+	all, err := describe.Configs(ctx, cl, kmsg.ConfigResourceTypeTopic, topic)
+	policy := all[topic].Values["cleanup.policy"]
+	if err != nil || !strings.Contains(policy, "delete") {
+		return ""
+	}
+	return fmt.Sprintf("topic %s has cleanup.policy=%s: this is forgotten when the brokers delete its record", topic, policy)
 }
 
 type resumeCmd struct{ pausableFlags }
@@ -70,6 +99,9 @@ func (c *resumeCmd) Run(ctx context.Context, con *console) error {
 			return err
 		}
 		if !slices.ContainsFunc(paused, func(p admin.Paused) bool { return p.Level == what.Level && p.Target == what.Target }) {
+			if err := c.mustExist(ctx, cl); err != nil {
+				return err
+			}
 			printLine(con.out, "%v was not paused; %s", what, listPaused(paused))
 			return nil
 		}

@@ -50,9 +50,42 @@ func TestPausingAMissingTarget(t *testing.T) {
 	}
 }
 
-func TestPauseRefuses(t *testing.T) {
+// TestPauseWithoutItsTopic: under a prefix that nobody has nothing is paused or resumed.
+func TestPauseWithoutItsTopic(t *testing.T) {
 	t.Parallel()
 	broker := startBroker(t)
+	for _, command := range []string{"pause", "resume"} {
+		code, stdout, stderr := runDelayd(t, "", "admin", command, "--target", "orders", "--prefix", "dleay", "--brokers", broker)
+		want := "delayd: topic dleay.control does not exist: check --prefix; delayd admin provision creates it\n"
+		if code != exitFailure || stdout != "" || stderr != want {
+			t.Errorf("%s: exit code %d\n%s%s\nwant %s", command, code, stdout, stderr, want)
+		}
+	}
+}
+
+// TestPauseThatIsForgotten: somebody has made the topic as one whose records are deleted.
+func TestPauseThatIsForgotten(t *testing.T) {
+	t.Parallel()
+	for policy, want := range map[string]string{
+		"compact": "",
+		"delete":  "topic delay.control has cleanup.policy=delete: this is forgotten when the brokers delete its record; delayd admin plan says what to set\n",
+	} {
+		broker := kafka(t)
+		cl := producer(t, broker)
+		alter := []kadm.AlterConfig{{Name: "cleanup.policy", Value: &policy}}
+		if _, err := kadm.NewClient(cl).AlterTopicConfigs(t.Context(), alter, "delay.control"); err != nil {
+			t.Fatal(err)
+		}
+		code, stdout, stderr := runDelayd(t, "", "admin", "pause", "--level", "5s", "--brokers", broker)
+		if code != exitOK || !strings.Contains(stdout, "level 5s is paused") || stderr != want {
+			t.Errorf("%s: exit code %d\n%s%s\nwant %s", policy, code, stdout, stderr, want)
+		}
+	}
+}
+
+func TestPauseRefuses(t *testing.T) {
+	t.Parallel()
+	broker := kafka(t)
 	for _, tc := range []struct{ args, want string }{
 		{"--level 7s", "level 7s: there is no topic delay.level.7s"},
 		{"", "--level"},

@@ -17,6 +17,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/delayd-io/delayd/internal/fakekafka"
 )
 
 // server is a running `delayd serve` with an embedded broker.
@@ -275,6 +278,29 @@ func TestServeWaitsForTheCluster(t *testing.T) {
 	}
 }
 
+// A level that was taken out is no fault, and the log does not call it one.
+func TestServeNamesLevelsThatWereTakenOut(t *testing.T) {
+	t.Parallel()
+	broker := startBroker(t)
+	succeed(t, "", "admin", "provision", "--brokers", broker, "--levels", "1s 7s")
+	s := start(t, "serve", "--brokers", broker, "--http", "127.0.0.1:0", "--levels", "1s")
+	s.err.await(t, `"level":"info","topic":"delay.level.7s"`, "delivering what is left on a level that was taken out")
+	if code := s.stop(t); code != exitOK || strings.Contains(s.err.String(), "not verified") {
+		t.Errorf("exit code %d\n%s", code, s.err)
+	}
+}
+
+// Brokers of two clusters are a wrong setting: it might read at one and write at the other.
+func TestServeRefusesTwoClusters(t *testing.T) {
+	t.Parallel()
+	one := fakekafka.Start(t, kfake.ClusterID("one")).ListenAddrs()[0]
+	two := fakekafka.Start(t, kfake.ClusterID("two")).ListenAddrs()[0]
+	code, _, stderr := runDelayd(t, "", "serve", "--brokers", one+","+two, "--http", "127.0.0.1:0")
+	if code != exitUsage || !strings.Contains(stderr, "delayd: --brokers: ") || !strings.Contains(stderr, one+` is a broker of cluster "one"`) && !strings.Contains(stderr, one+` of cluster "one"`) {
+		t.Errorf("exit code %d\n%s", code, stderr)
+	}
+}
+
 func TestNoProvisionWantsTheTopics(t *testing.T) {
 	t.Parallel()
 	code, _, stderr := runDelayd(t, "", "serve", "--brokers", startBroker(t), "--http", "127.0.0.1:0", "--no-provision")
@@ -443,12 +469,12 @@ func TestSignals(t *testing.T) {
 }
 
 // embeddedProcess starts a process that serves on a broker of its own.
-func embeddedProcess(t *testing.T, stderr io.Writer) *exec.Cmd {
+func embeddedProcess(t *testing.T, stderr io.Writer, flags ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, os.Args[0], "serve", "--embedded", "--embedded-addr", "127.0.0.1:0",
-		"--data", t.TempDir(), "--http", "127.0.0.1:0", "--levels", "1s")
+	cmd := exec.CommandContext(ctx, os.Args[0], append([]string{"serve", "--embedded", "--embedded-addr", "127.0.0.1:0",
+		"--data", t.TempDir(), "--http", "127.0.0.1:0", "--levels", "1s"}, flags...)...)
 	cmd.Env = append(os.Environ(), asDelayd+"=1")
 	cmd.Stderr = stderr
 	if err := cmd.Start(); err != nil {
@@ -487,6 +513,48 @@ func TestServeSurvivesItsLog(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// The reader of the log hangs, or somebody has typed Ctrl-S: the same.
+func TestServeSurvivesAReaderThatHangs(t *testing.T) {
+	t.Parallel()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	const setPipeSize, page = 1031, 4096 // F_SETPIPE_SZ of Linux; elsewhere the log is hardly larger than the pipe
+	_, _, _ = syscall.Syscall(syscall.SYS_FCNTL, write.Fd(), setPipeSize, page)
+	cmd := embeddedProcess(t, write, "--log-level", "trace")
+	write.Close()
+	all := bufio.NewScanner(read)
+	addr := ""
+	for addr == "" && all.Scan() {
+		var line struct{ Addr, Message string }
+		if json.Unmarshal(all.Bytes(), &line) == nil && line.Message == "http listens" {
+			addr = line.Addr
+		}
+	}
+	for ready := false; !ready; {
+		code, _, stderr := runDelayd(t, "", "ready", "--http", addr)
+		ready = code == exitOK
+		if !ready && !strings.HasPrefix(stderr, "delayd: not ready: ") {
+			t.Fatalf("the process ended with its log: %s", stderr)
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	lines := 0
+	for all.Scan() {
+		lines++
+		if strings.Contains(all.Text(), `"message":"stopped"`) {
+			t.Errorf("the pipe took all %d lines, so that this shows nothing", lines)
+		}
 	}
 }
 

@@ -213,6 +213,9 @@ func (s *service) prepare(ctx context.Context, cl *kgo.Client) ([]kgo.Opt, error
 // attempt is one try of prepare.
 func (s *service) attempt(ctx context.Context, cl *kgo.Client) ([]kgo.Opt, error) {
 	seeds, err := connect.Answering(ctx, s.brokers, answerTimeout, s.clientOptions("start")...)
+	if _, mixed := errors.AsType[*connect.ClustersError](err); mixed {
+		return nil, usagef("--brokers: %w", err)
+	}
 	if len(seeds) == 0 {
 		return nil, waitError{noAnswer, err}
 	}
@@ -254,6 +257,8 @@ func (s *service) topics(ctx context.Context, cl *kgo.Client) error {
 			unusable++
 			s.log.Error().Str("topic", r.Topic).Str("detail", detail(r)).Msg("topic cannot be used")
 		case r.Outcome == admin.OutcomeDrifted, r.Outcome == admin.OutcomeShared: // the watch tells it
+		case r.Detail != "" && s.retired(r.Topic):
+			s.log.Info().Str("topic", r.Topic).Str("detail", r.Detail).Msg("delivering what is left on a level that was taken out")
 		case r.Detail != "":
 			s.log.Info().Str("topic", r.Topic).Str("detail", r.Detail).Msg("topic not verified in full")
 		}
@@ -266,6 +271,12 @@ func (s *service) topics(ctx context.Context, cl *kgo.Client) error {
 	}
 	s.watch.tell(results)
 	return nil
+}
+
+// retired reports whether a topic is that of a level which is not in --levels any more.
+func (f *serviceFlags) retired(topic string) bool {
+	delay, isLevel := f.Prefix.LevelDelay(topic)
+	return isLevel && !has(f.Levels, levels.FormatDelay(delay))
 }
 
 // adapt sets the service up for the embedded broker where that is what it has

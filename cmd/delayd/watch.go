@@ -66,7 +66,7 @@ func (w *watch) tell(results admin.Results) {
 		switch r.Outcome {
 		case admin.OutcomeFailed:
 			unsafe++
-			text, level, message = detail(r), zerolog.ErrorLevel, "topic cannot be used"
+			text, level, message = detail(r), zerolog.ErrorLevel, "topic is missing, or would lose records"
 		case admin.OutcomeShared:
 			unsafe++
 			text, level, message = r.Detail, zerolog.ErrorLevel, "topic is read by another group"

@@ -31,7 +31,7 @@ func TestWatchTellsWhatChanges(t *testing.T) {
 		{result: admin.Result{Topic: topic, Outcome: admin.OutcomeExisted}},
 		{result: short, drifted: 1, want: `"level":"warn","topic":"delay.level.5s","detail":"retention.ms=60000, want -1","message":"topic differs from what is wanted"`},
 		{result: short, drifted: 1},
-		{result: tooShort, unsafe: 1, want: `"level":"error","topic":"delay.level.5s","detail":"retention.ms=1000 would delete records","message":"topic cannot be used"`},
+		{result: tooShort, unsafe: 1, want: `"level":"error","topic":"delay.level.5s","detail":"retention.ms=1000 would delete records","message":"topic is missing, or would lose records"`},
 		{result: tooShort, unsafe: 1},
 		{result: admin.Result{Topic: topic, Outcome: admin.OutcomeExisted}, want: "topic is as it should be again"},
 		{result: admin.Result{Topic: topic, Outcome: admin.OutcomeExisted}},

@@ -108,7 +108,8 @@ kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --
 # READ on topic delay.resent: know which were sent again
 # WRITE on topic delay.resent: tell which were sent again
 # CREATE on topic delay.resent: optional: create it; without it somebody else has to
-kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Read --operation Write --operation Create --topic delay.resent
+# DESCRIBE_CONFIGS on topic delay.resent: optional: check that what was sent again is remembered for as long as the letters are there; without it that counts as true
+kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Read --operation Write --operation Create --operation DescribeConfigs --topic delay.resent
 # WRITE on transactional id delay.resent: send and tell in one transaction
 kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:delayd-admin --operation Write --transactional-id delay.resent
 # READ on group delay.purged: tell the forwarders what is deleted

@@ -964,6 +964,17 @@ resource "kafka_acl" "delayd_admin_write_topic_delay_level" {
   acl_permission_type          = "Allow"
 }
 
+# optional: check that what was sent again is remembered for as long as the letters are there; without it that counts as true
+resource "kafka_acl" "delayd_admin_describeconfigs_topic_delay_resent" {
+  resource_name                = "delay.resent"
+  resource_type                = "Topic"
+  resource_pattern_type_filter = "Literal"
+  acl_principal                = "User:delayd-admin"
+  acl_host                     = "*"
+  acl_operation                = "DescribeConfigs"
+  acl_permission_type          = "Allow"
+}
+
 # send and tell in one transaction
 resource "kafka_acl" "delayd_admin_write_transactionalid_delay_resent" {
   resource_name                = "delay.resent"

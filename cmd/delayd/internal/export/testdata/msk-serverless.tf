@@ -199,6 +199,7 @@ resource "kafka_topic" "delay_cancel" {
 #   CREATE on topic delay.resent: optional: create it; without it somebody else has to
 #   WRITE on topic delay.inbox: send them again
 #   WRITE on topic delay.level.*: send those again that were on a level
+#   DESCRIBE_CONFIGS on topic delay.resent: optional: check that what was sent again is remembered for as long as the letters are there; without it that counts as true
 #   WRITE on transactional id delay.resent: send and tell in one transaction
 #   DELETE on topic delay.level.*: delete what is pending
 #   READ on group delay.purged: tell the forwarders what is deleted
