@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -14,9 +17,8 @@ import (
 	"github.com/delayd-io/delayd/internal/describe"
 )
 
-// amend sets what wanted says of each topic, and enters it into the settings:
-// what the controller has accepted holds, also where a broker does not show it
-// yet. The settings of a topic change together or not at all.
+// amend sets what wanted says of each topic, and enters it into the settings once it has
+// been read back. The settings of a topic change together or not at all.
 func amend(ctx context.Context, cl *kgo.Client, topics []topic, results Results, settings map[string]describe.Config, wanted func(topic) []setting) {
 	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
 	changes := make(map[string][]setting)
@@ -33,6 +35,9 @@ func amend(ctx context.Context, cl *kgo.Client, topics []topic, results Results,
 		return
 	}
 	answers := alterConfigs(ctx, cl, req)
+	for topic := range unshown(ctx, cl, changes, answers) {
+		answers[topic] = fmt.Errorf("%w after %v; look again when they do", errNotShown, appearTimeout)
+	}
 	for i := range results {
 		r := &results[i]
 		list, tried := changes[r.Topic]
@@ -51,6 +56,24 @@ func amend(ctx context.Context, cl *kgo.Client, topics []topic, results Results,
 			settings[r.Topic].Values[s.key] = s.value
 		}
 	}
+}
+
+// unshown waits until the brokers show what was set, which they do some time after the
+// controller has answered, and returns what they don't show.
+func unshown(ctx context.Context, cl *kgo.Client, changes map[string][]setting, answers map[string]error) map[string][]setting {
+	missing := maps.Clone(changes)
+	maps.DeleteFunc(missing, func(topic string, _ []setting) bool { return answers[topic] != nil })
+	deadline := time.Now().Add(appearTimeout)
+	for len(missing) > 0 {
+		seen, _ := describe.Configs(ctx, cl, kmsg.ConfigResourceTypeTopic, slices.Collect(maps.Keys(missing))...)
+		maps.DeleteFunc(missing, func(topic string, list []setting) bool {
+			return !slices.ContainsFunc(list, func(s setting) bool { return seen[topic].Values[s.key] != s.value })
+		})
+		if len(missing) > 0 && (time.Now().After(deadline) || !pause(ctx, appearPause)) {
+			break
+		}
+	}
+	return missing
 }
 
 func words(settings []setting) string {

@@ -5,6 +5,7 @@ package admin
 import (
 	"net"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,6 +106,37 @@ func TestNewTopicsThatNeverShowAreFailures(t *testing.T) {
 			t.Errorf("results %v, want %s", lines(results), want)
 		}
 	})
+}
+
+// TestSettingsAreReadBack: what the controller has accepted counts once a broker shows it.
+func TestSettingsAreReadBack(t *testing.T) {
+	for _, late := range []time.Duration{10 * time.Second, time.Hour} {
+		onVirtualTime(t, func(t *testing.T, broker *kfake.Cluster, cl *kgo.Client) {
+			spec := small(t)
+			create(t, cl, "delay.level.5s", 4, "retention.ms=1000")
+			broker.ControlKey(int16(kmsg.IncrementalAlterConfigs), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+				req := kreq.(*kmsg.IncrementalAlterConfigsRequest)
+				time.AfterFunc(late, func() { _, _ = req.RequestWith(t.Context(), cl) })
+				resp := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
+				for _, r := range req.Resources {
+					answer := kmsg.NewIncrementalAlterConfigsResponseResource()
+					answer.ResourceType, answer.ResourceName = r.ResourceType, r.ResourceName
+					resp.Resources = append(resp.Resources, answer)
+				}
+				return resp, nil, true
+			})
+			began := time.Now()
+			results, err := Apply(t.Context(), cl, spec)
+			took := time.Since(began)
+			if r := results[1]; late < appearTimeout && (err != nil || r.Outcome != OutcomeUpdated || took < late || took > late+time.Second) {
+				t.Errorf("shown after %v: %v after %v, %v", late, lines(results), took, err)
+			}
+			if r := results[1]; late > appearTimeout && (err == nil || r.Outcome != OutcomeFailed || took > appearTimeout+time.Second ||
+				!strings.HasSuffix(r.Err.Error(), "of topic delay.level.5s: the brokers do not show it after 30s; look again when they do")) {
+				t.Errorf("shown after %v: %v after %v, %v", late, lines(results), took, err)
+			}
+		})
+	}
 }
 
 func TestScrapesWithinASecondShareACount(t *testing.T) {

@@ -85,7 +85,7 @@ func (r *Reader) tell(err error) {
 	}
 	r.told = err.Error()
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		r.log.Info().Str("topic", r.topic).Msg("there is no topic for what is paused: nothing can be; delayd admin provision creates it")
+		r.log.Info().Str("topic", r.topic).Msg("there is no topic that says what is paused: nothing can be paused until delayd admin provision creates it")
 		return
 	}
 	r.log.Warn().Err(err).Msg("reading what is paused: retried")
