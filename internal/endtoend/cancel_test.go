@@ -21,6 +21,7 @@ import (
 
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
+	"github.com/delayd-io/delayd/internal/cancel"
 	"github.com/delayd-io/delayd/internal/rawbatch"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
@@ -381,6 +382,48 @@ func TestCancelUnreadable(t *testing.T) {
 		time.Sleep(time.Minute)
 		checkArrived(t, got.now(), "held")
 	})
+}
+
+// TestCancelTopicRecreated: somebody deletes the cancel topic and makes it again. What was
+// cancelled before stays so, cancels hold again within ten seconds, and what waits goes on.
+func TestCancelTopicRecreated(t *testing.T) {
+	for name, away := range map[string]time.Duration{"at once": 0, "after a minute": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, "1s 30s", []string{"orders"}, func(w *world) {
+				s := w.serve("one")
+				defer s.stop()
+				s.joined()
+				got := w.watchCommitted("orders")
+				for i := range 40 { // so that the next offsets are above those of the new topic
+					w.send(w.cancel("none"+strconv.Itoa(i), strconv.Itoa(i)))
+				}
+				topic := w.Names.Cancel()
+				details, err := w.Admin.ListTopics(context.Background(), topic)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := w.Admin.DeleteTopics(context.Background(), topic); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(away)
+				if err := w.Cluster.CreateTopic(topic, int32(len(details[topic].Partitions)), nil); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(2 * cancel.MissingWait)
+				var want []string
+				for i := range 20 {
+					n := strconv.Itoa(i)
+					w.send(w.request("30s", "orders", n, "cancelled", named("c"+n)), w.request("30s", "orders", n, "kept"+n, named("k"+n)), w.cancel("c"+n, n))
+					want = append(want, "kept"+n)
+				}
+				time.Sleep(2 * time.Minute)
+				checkArrived(t, got.now(), want...)
+				if err := s.forwarder.Ready(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
 
 // TestReplace: of records that replace each other only the last arrives. That holds in the
