@@ -236,6 +236,55 @@ func TestCancelRouterAway(t *testing.T) {
 	})
 }
 
+// TestCancelInboxRecreated: what the router has committed for a former inbox says nothing about the
+// cancels on the new one.
+func TestCancelInboxRecreated(t *testing.T) {
+	virtual(t, "1s 30s", []string{"orders"}, func(w *world) {
+		ctx, inbox := context.Background(), w.Names.Inbox()
+		s := w.serve("one")
+		s.joined()
+		got := w.watchCommitted("orders")
+		for i := range 60 {
+			w.send(w.cancel("none", strconv.Itoa(i)))
+		}
+		time.Sleep(5 * time.Second)
+		s.stop()
+		group := w.Names.RouterGroup()
+		former, err := w.Admin.FetchOffsets(ctx, group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Admin.DeleteTopics(ctx, inbox); err != nil {
+			t.Fatal(err)
+		}
+		w.Client.PurgeTopicsFromClient(inbox)
+		time.Sleep(10 * time.Second)
+		if err := w.Cluster.CreateTopic(inbox, int32(len(former[inbox])), nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Admin.CommitAllOffsets(ctx, group, former.Offsets()); err != nil { // in flight till now
+			t.Fatal(err)
+		}
+		rec := w.direct("30s", "orders", "a", "cancelled")
+		rec.Headers = append(rec.Headers, named("1"))
+		w.send(rec, w.cancel("1", "a"))
+		fc := forwarder.DefaultConfig()
+		fc.Ladder, fc.Instance = w.Ladder, "one"
+		f, err := forwarder.New(fc, w.Opts()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := w.run(f.Run)
+		time.Sleep(time.Minute)
+		checkArrived(t, got.now())
+		stop()
+		s = w.serve("one")
+		defer s.stop()
+		time.Sleep(time.Minute)
+		checkArrived(t, got.now())
+	})
+}
+
 // TestCancelStall: a batch that cannot be read holds up the records with an id that came by its
 // partition of the inbox, whose cancels may be behind it, and no others.
 func TestCancelStall(t *testing.T) {
