@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -196,6 +197,43 @@ func TestProducerNamesTheMissingLevel(t *testing.T) {
 		if !errors.Is(err, kerr.UnknownTopicOrPartition) || !strings.Contains(err.Error(), "create the topic") ||
 			strings.Contains(err.Error(), "provision") {
 			t.Errorf("target: error %v", err)
+		}
+	})
+}
+
+// TestProducerRecreatedTopic: somebody deletes the topic of a level and makes it again. The same
+// producer writes to the new one, and only what it sent meanwhile fails.
+func TestProducerRecreatedTopic(t *testing.T) {
+	onVirtualTime(t, ProducerConfig{}, func(t *testing.T, r *rig) {
+		send := func() error {
+			_, err := r.producer.Send(t.Context(), &kgo.Record{Topic: "orders"}, time.Second)
+			return err
+		}
+		for range 2 { // again and again
+			if err := send(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := kadm.NewClient(r.producer.writer.client).DeleteTopics(t.Context(), "delay.level.1s"); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Cluster.CreateTopic("delay.level.1s", partitions, nil); err != nil {
+				t.Fatal(err)
+			}
+			failed := 0
+			for send() != nil {
+				if failed++; failed == 10 {
+					t.Fatal("nothing can be written to the new topic")
+				}
+				time.Sleep(time.Second)
+			}
+			for range 20 {
+				if err := send(); err != nil {
+					t.Error(err)
+				}
+			}
+			if n := r.count("delay.level.1s"); n != 21 {
+				t.Errorf("%d records on the new topic, want 21", n)
+			}
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -41,6 +42,8 @@ type writer struct {
 	// too, but only a record's own context ends the wait for it, and that
 	// context must not end once the record is on its way; see Producer.SendAsync.
 	room chan struct{}
+	// adopted counts the recreated topics that the client has learned anew.
+	adopted atomic.Int64
 }
 
 func newWriter(names levels.Names, log zerolog.Logger, opts []kgo.Opt) (*writer, error) {
@@ -74,14 +77,28 @@ func (w *writer) write(ctx context.Context, rec *kgo.Record, done func(error)) e
 		return w.explain(fmt.Errorf("%d records are in flight: %w; send fewer at a time, or raise kgo.MaxBufferedRecords",
 			cap(w.room), context.Cause(ctx)))
 	}
+	adopted := w.adopted.Load()
 	w.client.Produce(context.WithoutCancel(ctx), rec, func(_ *kgo.Record, err error) {
 		<-w.room
+		if errors.Is(err, kerr.UnknownTopicID) {
+			w.adopt(rec.Topic, adopted)
+		}
 		if err != nil {
 			err = w.writeError(rec.Topic, err)
 		}
 		done(err)
 	})
 	return nil
+}
+
+// adopt makes the client write to the topic that there is, after a record was refused because
+// the topic was deleted and recreated: franz-go keeps to the former one until it has forgotten
+// it. adopted is what w.adopted was when the record was sent, so that a late refusal costs no
+// record in flight to the new topic.
+func (w *writer) adopt(topic string, adopted int64) {
+	if w.adopted.CompareAndSwap(adopted, adopted+1) {
+		go w.client.PurgeTopicsFromProducing(topic) // franz-go must not wait for this
+	}
 }
 
 // close sends what is in flight and closes the connections.

@@ -84,3 +84,24 @@ func TestPagesNameTests(t *testing.T) {
 		}
 	}
 }
+
+// Each promise names a test that holds it. TestPagesNameTests sees that it exists.
+func TestPromisesNameTests(t *testing.T) {
+	t.Parallel()
+	_, section, _ := strings.Cut(readFile(t, "../../docs/reliability.md"), "\n## The promises\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	promises := 0
+	for line := range strings.Lines(section) {
+		cells := strings.Split(strings.TrimSpace(line), "|")
+		if len(cells) < 5 || strings.TrimSpace(cells[1]) == "promise" || strings.HasPrefix(cells[1], "---") {
+			continue
+		}
+		promises++
+		if tests := cells[len(cells)-2]; !strings.Contains(tests, "`Test") {
+			t.Errorf("no test holds the promise%s", cells[1])
+		}
+	}
+	if promises < 10 {
+		t.Errorf("%d promises were found", promises)
+	}
+}

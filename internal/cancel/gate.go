@@ -220,13 +220,14 @@ func (g *Gate) look(ctx context.Context, adm *kadm.Client, p *passing) error {
 		return fmt.Errorf("look up the offsets of group %s: %w", g.group, connect.GrantGroup(err, connect.Describe, g.group))
 	}
 	starts, _ := adm.ListStartOffsets(ctx, g.inbox) // what was handled is deleted, also where its commit is
+	meta, err := adm.Metadata(ctx, g.inbox)
+	if err != nil {
+		return fmt.Errorf("look up the partitions of the inbox: %w", err)
+	}
+	inbox := meta.Topics[g.inbox]
 	count := len(ends[g.inbox])
 	if fault != nil { // there is no answer for some
-		topics, err := adm.ListTopics(ctx, g.inbox)
-		if err != nil {
-			return fmt.Errorf("look up the partitions of the inbox: %w", err)
-		}
-		count = len(topics[g.inbox].Partitions)
+		count = len(inbox.Partitions)
 	}
 	if count == 0 {
 		return fmt.Errorf("look up the end of the inbox: topic %s has no partitions", g.inbox)
@@ -238,7 +239,7 @@ func (g *Gate) look(ctx context.Context, adm *kadm.Client, p *passing) error {
 		if start, ok := starts.Lookup(g.inbox, int32(n)); ok && start.Err == nil {
 			now[n].passed = max(0, start.Offset)
 		}
-		if c, ok := commits.Lookup(g.inbox, int32(n)); ok && c.Err == nil {
+		if c, ok := commits.Lookup(g.inbox, int32(n)); ok && c.Err == nil && !consume.Outdated(c.Metadata, inbox.ID, meta.Cluster) {
 			now[n].passed = max(now[n].passed, consume.NotedUpTo(c.At, c.Metadata))
 		}
 	}

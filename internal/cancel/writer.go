@@ -107,6 +107,7 @@ func (w *Writer) Write(ctx context.Context, asked []Asked) error {
 		if Missing(err) && time.Since(begun) >= MissingWait {
 			return ErrMissing
 		}
+		w.adopt(err)
 		w.log.Warn().Err(connect.GrantWrite(err, w.topic)).Str("topic", w.topic).Msg("cannot write a mark, cancels wait: retried")
 		for i, a := range asked { // franz-go has written to them
 			records[i] = &kgo.Record{Topic: w.topic, Partition: -1, Key: a.Key, Value: records[i].Value}
@@ -119,11 +120,20 @@ func (w *Writer) Write(ctx context.Context, asked []Asked) error {
 	}
 }
 
+// adopt makes the client write to the topic that there is, where err says that it was deleted and
+// recreated: franz-go keeps to the former one until it has forgotten it.
+func (w *Writer) adopt(err error) {
+	if errors.Is(err, kerr.UnknownTopicID) {
+		w.client.PurgeTopicsFromProducing(w.topic)
+	}
+}
+
 // Stalls tells the forwarders that a router cannot go on in a partition of the inbox, at an offset.
 // It returns at once. Where that cannot be written they find it out by themselves, after a while.
 func (w *Writer) Stalls(partition int32, offset int64) {
 	rec := &kgo.Record{Topic: w.topic, Partition: -1, Value: []byte(stallText(partition, offset))}
 	w.client.Produce(context.Background(), rec, func(_ *kgo.Record, err error) {
+		go w.adopt(err) // franz-go must not wait for this
 		if err != nil && !Missing(err) {
 			w.log.Warn().Err(connect.GrantWrite(err, w.topic)).Str("topic", w.topic).Msg("cannot write that a partition stalls")
 		}

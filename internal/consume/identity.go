@@ -57,6 +57,13 @@ func (i identity) replaces(committed identity) bool {
 	return i.topic != none && committed.topic != none && i.cluster == committed.cluster && i.topic != committed.topic
 }
 
+// Outdated reports whether a commit with this metadata was made for a former topic of the name,
+// and not for the one with this id in this cluster.
+func Outdated(metadata string, topic kadm.TopicID, cluster string) bool {
+	committed, _ := cutIdentity(metadata)
+	return identity{topic, cluster}.replaces(committed)
+}
+
 // identify looks up which topics the lanes are of, by name. The error of one topic
 // stands in its details.
 func (c *Consumer) identify(ctx context.Context, names []string) (map[string]identity, kadm.TopicDetails, error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/delayd-io/delayd/internal/connect"
+	"github.com/delayd-io/delayd/internal/consume"
 	"github.com/delayd-io/delayd/internal/offsets"
 	"github.com/delayd-io/delayd/internal/record"
 	"github.com/delayd-io/delayd/internal/target"
@@ -223,6 +224,8 @@ func (o *Outbox) openGates() (reopening bool) {
 	return reopening
 }
 
+// parkedCommits returns up to where parked records are delivered. What was committed for a
+// former topic of the name says nothing about this one.
 func (o *Outbox) parkedCommits(ctx context.Context) (kadm.OffsetResponses, error) {
 	group := o.cfg.Names.ForwarderGroup()
 	commits, err := o.adm.FetchOffsetsForTopics(ctx, group, o.parked)
@@ -232,6 +235,13 @@ func (o *Outbox) parkedCommits(ctx context.Context) (kadm.OffsetResponses, error
 	if err = offsets.CommitFault(group, commits, err); err != nil {
 		return nil, fmt.Errorf("read the commits of %s: %w", o.parked, err)
 	}
+	meta, err := o.adm.Metadata(ctx, o.parked)
+	if err != nil {
+		return nil, fmt.Errorf("look up the id of %s: %w", o.parked, err)
+	}
+	commits.DeleteFunc(func(c kadm.OffsetResponse) bool {
+		return consume.Outdated(c.Metadata, meta.Topics[o.parked].ID, meta.Cluster)
+	})
 	return commits, nil
 }
 

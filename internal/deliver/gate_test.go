@@ -4,12 +4,14 @@ package deliver
 
 import (
 	"context"
+	"encoding/base64"
 	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -348,6 +350,39 @@ func TestParkedTopicRefuses(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCloseGatesOfARecreatedTopic: a commit for the former topic of parked records hides nothing
+// that the new one holds.
+func TestCloseGatesOfARecreatedTopic(t *testing.T) {
+	virtual(t, Config{}, func(w *world) {
+		ctx := context.Background()
+		rec := record.Parked(&kgo.Record{Value: []byte("x")}, w.names.Parked(), Facts{Topic: "sick", ID: "id", Granted: "1s", Partition: ByKey})
+		rec.Partition = 0
+		if err := w.Client.ProduceSync(ctx, rec).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		meta, err := w.Admin.Metadata(ctx, w.names.Parked())
+		if err != nil {
+			t.Fatal(err)
+		}
+		former := meta.Topics[w.names.Parked()].ID
+		former[0] ^= 1
+		var commits kadm.Offsets
+		commits.Add(kadm.Offset{Topic: w.names.Parked(), Partition: 0, At: 1, LeaderEpoch: -1,
+			Metadata: "id " + base64.RawURLEncoding.EncodeToString(former[:]) + "@" + meta.Cluster})
+		if err := w.Admin.CommitAllOffsets(ctx, w.names.ForwarderGroup(), commits); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.out.CloseGates(ctx); err != nil {
+			t.Fatal(err)
+		}
+		o := w.deliver("sick", "y")
+		time.Sleep(time.Second)
+		if o.done.Load() == nil || len(w.log("sick")) > 0 {
+			t.Error("a record overtook one that is parked")
+		}
+	})
 }
 
 // TestCloseGatesReadsOnce: the next assignment reads what was parked since, and what was

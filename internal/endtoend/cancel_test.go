@@ -21,6 +21,7 @@ import (
 
 	"github.com/delayd-io/delayd/admin"
 	"github.com/delayd-io/delayd/forwarder"
+	"github.com/delayd-io/delayd/internal/cancel"
 	"github.com/delayd-io/delayd/internal/rawbatch"
 	"github.com/delayd-io/delayd/levels"
 	"github.com/delayd-io/delayd/router"
@@ -235,6 +236,55 @@ func TestCancelRouterAway(t *testing.T) {
 	})
 }
 
+// TestCancelInboxRecreated: what the router has committed for a former inbox says nothing about the
+// cancels on the new one.
+func TestCancelInboxRecreated(t *testing.T) {
+	virtual(t, "1s 30s", []string{"orders"}, func(w *world) {
+		ctx, inbox := context.Background(), w.Names.Inbox()
+		s := w.serve("one")
+		s.joined()
+		got := w.watchCommitted("orders")
+		for i := range 60 {
+			w.send(w.cancel("none", strconv.Itoa(i)))
+		}
+		time.Sleep(5 * time.Second)
+		s.stop()
+		group := w.Names.RouterGroup()
+		former, err := w.Admin.FetchOffsets(ctx, group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Admin.DeleteTopics(ctx, inbox); err != nil {
+			t.Fatal(err)
+		}
+		w.Client.PurgeTopicsFromClient(inbox)
+		time.Sleep(10 * time.Second)
+		if err := w.Cluster.CreateTopic(inbox, int32(len(former[inbox])), nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Admin.CommitAllOffsets(ctx, group, former.Offsets()); err != nil { // in flight till now
+			t.Fatal(err)
+		}
+		rec := w.direct("30s", "orders", "a", "cancelled")
+		rec.Headers = append(rec.Headers, named("1"))
+		w.send(rec, w.cancel("1", "a"))
+		fc := forwarder.DefaultConfig()
+		fc.Ladder, fc.Instance = w.Ladder, "one"
+		f, err := forwarder.New(fc, w.Opts()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := w.run(f.Run)
+		time.Sleep(time.Minute)
+		checkArrived(t, got.now())
+		stop()
+		s = w.serve("one")
+		defer s.stop()
+		time.Sleep(time.Minute)
+		checkArrived(t, got.now())
+	})
+}
+
 // TestCancelStall: a batch that cannot be read holds up the records with an id that came by its
 // partition of the inbox, whose cancels may be behind it, and no others.
 func TestCancelStall(t *testing.T) {
@@ -381,6 +431,48 @@ func TestCancelUnreadable(t *testing.T) {
 		time.Sleep(time.Minute)
 		checkArrived(t, got.now(), "held")
 	})
+}
+
+// TestCancelTopicRecreated: somebody deletes the cancel topic and makes it again. What was
+// cancelled before stays so, cancels hold again within ten seconds, and what waits goes on.
+func TestCancelTopicRecreated(t *testing.T) {
+	for name, away := range map[string]time.Duration{"at once": 0, "after a minute": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, "1s 30s", []string{"orders"}, func(w *world) {
+				s := w.serve("one")
+				defer s.stop()
+				s.joined()
+				got := w.watchCommitted("orders")
+				for i := range 40 { // so that the next offsets are above those of the new topic
+					w.send(w.cancel("none"+strconv.Itoa(i), strconv.Itoa(i)))
+				}
+				topic := w.Names.Cancel()
+				details, err := w.Admin.ListTopics(context.Background(), topic)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := w.Admin.DeleteTopics(context.Background(), topic); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(away)
+				if err := w.Cluster.CreateTopic(topic, int32(len(details[topic].Partitions)), nil); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(2 * cancel.MissingWait)
+				var want []string
+				for i := range 20 {
+					n := strconv.Itoa(i)
+					w.send(w.request("30s", "orders", n, "cancelled", named("c"+n)), w.request("30s", "orders", n, "kept"+n, named("k"+n)), w.cancel("c"+n, n))
+					want = append(want, "kept"+n)
+				}
+				time.Sleep(2 * time.Minute)
+				checkArrived(t, got.now(), want...)
+				if err := s.forwarder.Ready(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
 
 // TestReplace: of records that replace each other only the last arrives. That holds in the
