@@ -210,7 +210,8 @@ func (c *statusCmd) verdict(report statusReport) error {
 	return report.absent()
 }
 
-// unattended says that no process is there to deliver, "" where one is.
+// unattended says that no process is there to deliver, "" where one is. An inbox where nothing
+// waits needs no router of its own: producers may write to the levels.
 func (r statusReport) unattended() string {
 	nobody := func(topics ...admin.TopicStatus) bool {
 		there := slices.DeleteFunc(topics, func(t admin.TopicStatus) bool { return t.Partitions == 0 })
@@ -218,10 +219,11 @@ func (r statusReport) unattended() string {
 	}
 	names := r.known.spec.Names
 	var groups []string
-	if nobody(r.Inbox) {
+	undelivered := nobody(append(slices.Clone(r.Levels), r.Parked)...)
+	if nobody(r.Inbox) && (undelivered || r.Inbox.Pending > 0) {
 		groups = append(groups, names.RouterGroup()+", which routes the inbox")
 	}
-	if nobody(append(slices.Clone(r.Levels), r.Parked)...) {
+	if undelivered {
 		groups = append(groups, names.ForwarderGroup()+", which delivers")
 	}
 	if len(groups) == 0 {

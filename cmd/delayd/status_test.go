@@ -205,6 +205,8 @@ func TestVerdict(t *testing.T) {
 		{"no level", func(s *statusReport) { s.Levels, s.known.levels = nil, guessed }, unknown, "there is no topic of a level: delay.level.…"},
 		{"nobody delivers", func(s *statusReport) { s.Levels[0].Members, s.Levels[1].Members, s.Parked.Members = 0, 0, 0 }, overdue,
 			"no process is a member of group delay.forwarder, which delivers"},
+		{"nobody routes", func(s *statusReport) { s.Inbox.Members, s.Inbox.Pending, s.Inbox.Oldest = 0, 1, &s.At }, overdue, "no process is a member of group delay.router, which routes the inbox"},
+		{"nobody routes, and nobody needs it", func(s *statusReport) { s.Inbox.Members = 0 }, exitOK, ""},
 		{"nobody may look who delivers", func(s *statusReport) { s.Levels[0].Members, s.Levels[1].Members, s.Parked.Members = -1, -1, -1 }, exitOK, ""},
 		{"overdue", func(s *statusReport) { s.late(0) }, overdue, "overdue for longer than --fail-on-overdue 1m: level 5s for 1h0m0s (3 records)"},
 		{"a paused level", func(s *statusReport) { s.late(0); s.Paused = []admin.Paused{{Level: "5s"}} }, exitOK, ""},
