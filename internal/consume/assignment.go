@@ -28,6 +28,8 @@ func (c *Consumer) assigned(ctx context.Context, _ *kgo.Client, added map[string
 	defer c.taken.Store(true)
 	<-c.opened // franz-go joins the group before NewClient returns
 	again := c.inherited()
+	member := c.member()
+	c.joined.Store(&member)
 	c.absent.Store(false)
 	lanes := make(map[partition]*lane)
 	for _, parts := range []map[string][]int32{added, again} {

@@ -142,7 +142,8 @@ type Consumer struct {
 	stalls   chan struct{} // has room for one: a partition has stalled
 	suspects chan struct{} // has room for one: a topic has come into doubt
 
-	absent atomic.Bool // from the group, since an error of its session; until the next assignment
+	joined atomic.Pointer[string] // the id of the member that was last assigned partitions
+	absent atomic.Bool            // from the group, since an error of its session; until the next assignment
 
 	suspended map[string]bool // by Suspend; never changed, only replaced
 }

@@ -56,12 +56,17 @@ func refusedSession(err error) error {
 		err, SessionTimeout, SessionTimeout.Milliseconds())
 }
 
+// fenced ends everything: the group knows another member by our instance id.
 func (c *Consumer) fenced() {
 	c.lease.lose()
 	for _, l := range c.each() { // before Run is to end: the other process has the partitions now
 		l.resign(ErrRevoked)
 	}
-	c.fail(fmt.Errorf("group %s, instance %q: %w", c.cfg.Group, c.cfg.Instance, ErrFenced))
+	err := ErrFenced
+	if joined := c.joined.Load(); joined == nil || *joined != c.member() {
+		err = errFencedJoining
+	}
+	c.fail(fmt.Errorf("group %s, instance %q: %w", c.cfg.Group, c.cfg.Instance, err))
 }
 
 // Ready returns nil when the group is joined and no lane is stuck. Works of a topic that

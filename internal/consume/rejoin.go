@@ -16,6 +16,13 @@ import (
 // errRejoined says that a lane was assigned to a membership that is over.
 var errRejoined = errors.New("the group has removed this member, and knows it by another id now")
 
+// errFencedJoining says that the instance id got another member before ours had joined. That
+// need not be another process's: a JoinGroup of ours whose connection broke is sent again, and
+// the former may reach the coordinator after it and take the place of its member. franz-go goes
+// on joining as that, in vain, so that a new client is needed. [ErrFenced], on which a service
+// manager starts nothing again, would leave the instance down.
+var errFencedJoining = errors.New("fenced while it joined: a request of its own came late, or another process uses the same instance id; start it again")
+
 // member returns the id that the group knows us by, or knew us by last.
 func (c *Consumer) member() string {
 	member, _ := c.client.GroupMetadata()

@@ -4,14 +4,18 @@ package consume
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/delayd-io/delayd/internal/metrics"
 )
 
 // rejoin makes the coordinator remove c's member, which hears of it only when a rebalance
@@ -149,6 +153,28 @@ func TestRejoinOvertaken(t *testing.T) {
 				end(again...)
 				if at, ahead := w.listed(); at != 0 || !slices.Equal(ahead, []int64{1, 3, 4}) {
 					t.Errorf("%v are listed behind %d, want 1, 3 and 4 behind 0", ahead, at)
+				}
+			})
+		})
+	}
+}
+
+// TestFenced: only a member whose id another one has taken over ends for good. One that was
+// fenced while it joined may have been so by a request of its own.
+func TestFenced(t *testing.T) {
+	for key, want := range map[kmsg.Key]error{kmsg.SyncGroup: errFencedJoining, kmsg.Heartbeat: ErrFenced} {
+		t.Run(key.Name(), func(t *testing.T) {
+			virtual(t, 1, func(w *world) {
+				w.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, TopLevel: true, Err: kerr.FencedInstanceID, Count: -1})
+				c, err := New(Config{
+					Group: group, Instance: "one", Topics: []Topic{{Name: "t", Handler: &handler{}}}, Budget: DefaultBudget, PurgeAfter: PurgeOff,
+					Log: zerolog.Nop(), Metrics: metrics.New(nil),
+				}, w.Opts()...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := c.Run(context.Background()); !errors.Is(err, want) {
+					t.Errorf("Run: %v, want %v", err, want)
 				}
 			})
 		})
