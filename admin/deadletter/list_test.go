@@ -454,7 +454,6 @@ func TestLettersOfANewTopicWereNotSent(t *testing.T) {
 	}
 }
 
-// Unreadable is not the same as absent: letters would be sent again.
 // TestSendingsThatAreForgotten: nothing is sent where that would be forgotten before the
 // letter is gone, as on a topic that somebody else has made.
 func TestSendingsThatAreForgotten(t *testing.T) {
@@ -489,6 +488,7 @@ func TestSendingsThatAreForgotten(t *testing.T) {
 	}
 }
 
+// Unreadable is not the same as absent: letters would be sent again.
 func TestSendingsThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	cl, spec := threeLetters(t)

@@ -33,9 +33,8 @@ func (c *cancelCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	for _, topic := range []string{c.Prefix.Inbox(), c.Prefix.Cancel()} {
-		// Who may only write to the inbox sees no other topic.
-		if _, exists, err := c.lookUp(ctx, cl, topic); err == nil && !exists {
-			return fmt.Errorf("nothing is cancelled: %w", missingTopic(topic))
+		if err := c.mustExist(ctx, cl, topic); err != nil {
+			return fmt.Errorf("nothing is cancelled: %w", err)
 		}
 	}
 	rec := &kgo.Record{Topic: c.Prefix.Inbox(), Headers: []kgo.RecordHeader{{Key: levels.HeaderCancel, Value: []byte(c.ID)}}}

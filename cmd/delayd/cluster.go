@@ -84,9 +84,14 @@ func (f clientFlags) lookUp(ctx context.Context, cl *kgo.Client, topic string) (
 	return detail, true, nil
 }
 
-// missingTopic is an error where a command needs a topic of the service that is not there.
-func missingTopic(topic string) error {
-	return fmt.Errorf("topic %s does not exist: check --prefix; delayd admin provision creates it", topic)
+// mustExist returns an error where a command needs a topic of the service that is not there,
+// as under a prefix that nobody has. Where the look-up fails it returns none: who may only
+// write to the inbox sees no other topic.
+func (f clientFlags) mustExist(ctx context.Context, cl *kgo.Client, topic string) error {
+	if _, exists, err := f.lookUp(ctx, cl, topic); err == nil && !exists {
+		return fmt.Errorf("topic %s does not exist: check --prefix; delayd admin provision creates it", topic)
+	}
+	return nil
 }
 
 // unreachable says which brokers did not answer, and what is likely to be wrong.

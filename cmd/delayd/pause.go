@@ -49,7 +49,7 @@ type pauseCmd struct {
 func (c *pauseCmd) Run(ctx context.Context, con *console) error {
 	return c.ask(ctx, func(cl *kgo.Client, what admin.Paused) error {
 		what.Reason = c.Reason
-		if err := c.mustExist(ctx, cl); err != nil {
+		if err := c.mustExist(ctx, cl, c.Prefix.Control()); err != nil {
 			return err
 		}
 		if err := admin.Pause(ctx, cl, c.Prefix, what); err != nil {
@@ -66,16 +66,6 @@ func (c *pauseCmd) Run(ctx context.Context, con *console) error {
 		}
 		return nil
 	})
-}
-
-// mustExist returns an error where there is no topic that holds what is paused: under that
-// prefix nothing is, and nobody would know of a pause.
-func (f *pausableFlags) mustExist(ctx context.Context, cl *kgo.Client) error {
-	topic := f.Prefix.Control()
-	if _, exists, err := f.lookUp(ctx, cl, topic); err == nil && !exists {
-		return missingTopic(topic)
-	}
-	return nil
 }
 
 // forgotten says why a pause will be forgotten, "" where it is kept, or where the settings of
@@ -99,7 +89,7 @@ func (c *resumeCmd) Run(ctx context.Context, con *console) error {
 			return err
 		}
 		if !slices.ContainsFunc(paused, func(p admin.Paused) bool { return p.Level == what.Level && p.Target == what.Target }) {
-			if err := c.mustExist(ctx, cl); err != nil {
+			if err := c.mustExist(ctx, cl, c.Prefix.Control()); err != nil {
 				return err
 			}
 			printLine(con.out, "%v was not paused; %s", what, listPaused(paused))

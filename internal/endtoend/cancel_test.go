@@ -209,15 +209,7 @@ func TestCancelRouterAway(t *testing.T) {
 			s.stop()
 			w.send(w.direct("30s", "orders", "c", "no id"))
 			w.send(w.cancel("1", "a"))
-			fc := forwarder.DefaultConfig()
-			fc.Ladder, fc.Instance = w.Ladder, "one"
-			delivery(new(router.Config), &fc)
-			fc.Ladder = w.Ladder
-			f, err := forwarder.New(fc, w.Opts()...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			stop := w.run(f.Run)
+			f, stop := w.forward(delivery)
 			time.Sleep(50 * time.Second)
 			for _, a := range got.now() {
 				if string(a.Value) != "no id" {
@@ -268,13 +260,7 @@ func TestCancelInboxRecreated(t *testing.T) {
 		rec := w.direct("30s", "orders", "a", "cancelled")
 		rec.Headers = append(rec.Headers, named("1"))
 		w.send(rec, w.cancel("1", "a"))
-		fc := forwarder.DefaultConfig()
-		fc.Ladder, fc.Instance = w.Ladder, "one"
-		f, err := forwarder.New(fc, w.Opts()...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		stop := w.run(f.Run)
+		_, stop := w.forward()
 		time.Sleep(time.Minute)
 		checkArrived(t, got.now())
 		stop()

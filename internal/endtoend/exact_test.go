@@ -207,13 +207,7 @@ func TestExactRouterAway(t *testing.T) {
 		send(time.Minute, 11*time.Minute, 20*time.Minute+500*time.Millisecond)
 		time.Sleep(10 * time.Second)
 		s.stop()
-		fc := forwarder.DefaultConfig()
-		fc.Ladder, fc.Instance = w.Ladder, "one"
-		f, err := forwarder.New(fc, w.Opts()...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		stop := w.run(f.Run)
+		_, stop := w.forward()
 		send(time.Second, 5*time.Minute, 11*time.Minute, 30*time.Minute)
 		time.Sleep(10 * time.Minute)
 		stop()

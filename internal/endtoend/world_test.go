@@ -116,6 +116,22 @@ func (s *service) joined() {
 	time.Sleep(5 * time.Second)
 }
 
+// forward starts the forwarder of the service "one", without a router, and returns it and what
+// ends it.
+func (w *world) forward(changes ...change) (f *forwarder.Forwarder, stop func()) {
+	w.t.Helper()
+	fc := forwarder.DefaultConfig()
+	fc.Ladder, fc.Instance = w.Ladder, "one"
+	for _, c := range changes {
+		c(new(router.Config), &fc)
+	}
+	f, err := forwarder.New(fc, w.Opts()...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return f, w.run(f.Run)
+}
+
 // run starts f and returns what ends it.
 func (w *world) run(f func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
